@@ -1,0 +1,47 @@
+"""The measurement of one trial: metrics with intervals, and how far they may be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["VALID", "WARN", "INVALID"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value and, where known, its 95 % confidence interval, in the metric's unit."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason to doubt a measurement, and the remedy."""
+
+    verdict: Verdict
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Metrics by name (`tuner.spec.metrics`); a metric that could not be measured is absent."""
+
+    metrics: Mapping[str, Estimate]
+    findings: tuple[Finding, ...]
+    requests: int
+    """Requests completed in the window."""
+    warmup_requests: int
+    window_seconds: float
+    stop_reason: str
+    errors: Mapping[str, int]
+    """Requests in the window that did not succeed, counted by outcome."""
+
+    @property
+    def verdict(self) -> Verdict:
+        verdicts = {finding.verdict for finding in self.findings}
+        return "INVALID" if "INVALID" in verdicts else "WARN" if "WARN" in verdicts else "VALID"
