@@ -39,7 +39,7 @@ class TrialError(TuneError):
     """One trial ended without a measurement."""
 
 
-class Infeasible(TrialError):
+class Infeasible(TrialError):  # noqa: N818 -- Vizier's word for it
     """The configuration cannot serve the model.
 
     `kind` is the reason in the words of the report; `log_tail` holds the last lines that the
@@ -52,5 +52,5 @@ class Infeasible(TrialError):
         self.log_tail = log_tail
 
 
-class TrialFailed(TrialError):
+class TrialFailed(TrialError):  # noqa: N818 -- Optuna's state FAIL
     """The trial broke for a reason that says nothing about its configuration."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tuner.measure.samples import ContainerCounters
 from tuner.spec.study import DeploymentSpec
@@ -59,9 +59,13 @@ class Deployer(Protocol):
 
     name: str
 
-    def __enter__(self) -> Deployer: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+    def environment(self) -> Mapping[str, Any]:
+        """What all trials of this run share: host, engine, image, model. JSON-able."""
+        ...
 
     def deploy(self, spec: DeploymentSpec, label: str) -> AbstractContextManager[Deployment]:
         """Bring up `spec`, wait until ready, check the golden answers; undo it all at the end.

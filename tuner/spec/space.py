@@ -13,7 +13,7 @@ ParameterType = Literal["int", "float", "categorical"]
 Role = Literal["decision", "scenario"]
 
 BUILT_IN = ("concurrency", "cpu", "memory", "replicas", "loss")
-"""Parameters whose meaning `tune` knows; any other one names the server flag or variable it sets."""
+"""Parameters whose meaning `tune` knows; any other one names the flag or variable it sets."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Constraint:
     bound: float
 
     def violation(self, value: float) -> float:
-        """How far `value` is on the wrong side, in the metric's unit; zero or less when it holds."""
+        """How far `value` is on the wrong side, in the metric's unit; zero or less if it holds."""
         return value - self.bound if self.operator == "<=" else self.bound - value
 
     def __str__(self) -> str:

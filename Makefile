@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+.PHONY: help mnist test unit check setup lock
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+mnist: setup ## set up what is missing, then run the mnist study (ARGS="--trials 10")
+	@.venv/bin/tune run --study mnist $(ARGS)
+
+# The checks' failure is kept until the end, so that pytest's summary always comes last.
+test: ## set up what is missing, then all checks and all tests
+	@scripts/setup --tests
+	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
+	  .venv/bin/pytest $(ARGS) && exit $$failed
+
+unit: ## the tests that need no Docker Engine
+	@scripts/setup --no-engine
+	@.venv/bin/pytest -m "not docker" $(ARGS)
+
+check: ## formatting, lint, types and the direction of imports
+	@failed=0; \
+	for command in "ruff format --check ." "ruff check ." mypy lint-imports; do \
+	  echo "-- $$command"; .venv/bin/$$command || failed=1; \
+	done; exit $$failed
+
+setup: ## virtual environment, Docker Engine, serving image and mnist model
+	@scripts/setup
+
+lock: ## write requirements.txt anew from pyproject.toml
+	@scripts/lock

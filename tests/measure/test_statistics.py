@@ -1,0 +1,158 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+from scipy.stats import t as student
+
+from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.statistics import (
+    Batches,
+    art,
+    batches,
+    fewest_samples,
+    percentile,
+    rate,
+    relative_half_width,
+    share,
+)
+
+SECOND = 10**9
+
+
+def samples(end_ns: list[int], duration_ns: list[int], outcome: list[int]) -> RequestSamples:
+    n = len(end_ns)
+    return RequestSamples(
+        start_ns=np.array(end_ns, np.int64) - np.array(duration_ns, np.int64),
+        duration_ns=np.array(duration_ns, np.int64),
+        status=np.full(n, 200, np.int16),
+        outcome=np.array(outcome, np.int8),
+        replica=np.zeros(n, np.int16),
+        connection=np.zeros(n, np.int32),
+        request=np.zeros(n, np.int32),
+    )
+
+
+def test_a_request_is_in_the_batch_in_which_it_completes() -> None:
+    found = batches(
+        samples([99, 100, 109, 110, 119, 125], [10**6] * 6, [0, 0, 0, 0, Outcome.RESET, 0]),
+        start_ns=100,
+        end_ns=128,
+        span_ns=10,
+    )
+    assert found.count.tolist() == [2, 1]
+    assert found.total_ms.tolist() == [2, 1]
+
+
+def test_a_window_shorter_than_a_batch_has_none() -> None:
+    assert len(batches(samples([5], [1], [0]), 0, 9, 10)) == 0
+
+
+def test_equal_batches_give_the_textbook_interval() -> None:
+    means = np.array([4.0, 5.0, 6.0, 9.0])
+    found = art(Batches(np.full(4, 10.0), means * 10))
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    half = student.ppf(0.975, 3) * means.std(ddof=1) / 2
+    assert found.value == pytest.approx(6)
+    assert found.high - found.value == pytest.approx(half)
+    assert found.low == pytest.approx(max(0, 6 - half))
+
+
+def test_every_request_weighs_the_same_in_the_mean() -> None:
+    found = art(Batches(np.array([1.0, 99.0]), np.array([100.0, 99.0])))
+    assert found is not None
+    assert found.value == pytest.approx(1.99)
+
+
+def test_without_requests_there_is_no_mean() -> None:
+    assert art(Batches(np.zeros(3), np.zeros(3))) is None
+    assert relative_half_width(None) == math.inf
+
+
+def test_one_batch_has_no_interval() -> None:
+    found = art(Batches(np.array([2.0]), np.array([6.0])))
+    assert found is not None
+    assert (found.value, found.low, found.high) == (3, None, None)
+    assert relative_half_width(found) == math.inf
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1000), st.floats(0.01, 1e4)), min_size=1, max_size=200).map(
+        lambda some: Batches(
+            np.array([n for n, _ in some], float), np.array([n * mean for n, mean in some], float)
+        )
+    )
+)
+def test_the_interval_holds_the_mean_and_merging_keeps_requests(some: Batches) -> None:
+    merged = some.merged()
+    assert len(merged) < 40
+    assert some.count.sum() - merged.count.sum() <= some.count[: len(some) // 2].sum()
+    if (found := art(some)) is not None and found.low is not None and found.high is not None:
+        assert 0 <= found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.5])
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(lag: float) -> None:
+    """AR(1) response times, known mean: 50 a batch, 16 batches, the i.i.d. interval beside it."""
+    rng = np.random.default_rng(1)
+    repeats, n, truth = 400, 800, 10.0
+    noise = rng.normal(size=(repeats, n + 50))
+    for i in range(1, n + 50):
+        noise[:, i] += lag * noise[:, i - 1]
+    times = truth + noise[:, 50:]
+    hits = iid_hits = 0
+    for row in times:
+        found = art(Batches(np.full(16, 50.0), row.reshape(16, 50).sum(axis=1)))
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= truth <= found.high
+        iid_hits += abs(row.mean() - truth) <= 1.96 * row.std(ddof=1) / math.sqrt(n)
+    assert 0.91 <= hits / repeats <= 0.98
+    if lag:
+        assert iid_hits / repeats < 0.85
+
+
+def test_rate_has_the_interval_of_its_counts() -> None:
+    counts = np.array([90.0, 110.0, 100.0, 100.0])
+    found = rate(Batches(counts, counts), span_seconds=0.5, value=200.0)
+    assert found.high is not None
+    half = student.ppf(0.975, 3) * counts.std(ddof=1) / 2 / 0.5
+    assert found.high - 200 == pytest.approx(half)
+
+
+def test_fewest_samples_are_those_of_the_benchmark_rule() -> None:
+    assert fewest_samples(0.90) == 64
+    assert fewest_samples(0.99) == 662
+
+
+@given(st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.integers(2, 2000))
+def test_a_percentile_is_a_sample_between_its_bounds(p: float, n: int) -> None:
+    ascending = np.arange(1.0, n + 1)
+    found = percentile(ascending, p)
+    if n < fewest_samples(p):
+        assert found is None
+        return
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.value == math.ceil(round(n * p, 6))
+    assert found.low <= found.value <= found.high
+    # Ranks are values here: the chance that the number of samples below lies between them.
+    inside = binom.cdf(found.high - 1, n, p) - binom.cdf(found.low - 1, n, p)
+    assert inside >= 0.95
+
+
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_share_lies_in_its_interval_between_0_and_1(case: tuple[int, int]) -> None:
+    some, of = case
+    found = share(some, of)
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.value == some / of <= found.high <= 1
+    if some == 0:
+        assert found.high > 0

@@ -1,0 +1,111 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.measure.statistics import Batches, art, relative_half_width
+from tuner.measure.stopping import CAPPED, settled, warm_up, window
+from tuner.spec.study import LoadSpec
+
+SPEC = LoadSpec(min_seconds=2, max_seconds=8, min_requests=500, precision=0.05)
+
+
+def batches(means: list[float], count: int = 100) -> Batches:
+    counts = np.full(len(means), float(count))
+    return Batches(counts, counts * np.array(means))
+
+
+def test_a_decaying_response_time_has_not_settled() -> None:
+    decay = np.array([5 + 50 * 0.6**k for k in range(6)])
+    assert not settled(decay)
+    assert settled(np.concatenate([decay, np.full(8, 5.0)]))
+
+
+def test_a_steady_response_time_has_settled_at_once() -> None:
+    assert settled(np.full(6, 2.0))
+    assert not settled(np.full(5, 2.0))
+
+
+def test_noise_seldom_delays_settling() -> None:
+    rng = np.random.default_rng(3)
+    waits = []
+    for _ in range(200):
+        means = rng.normal(10, 1, 40)
+        waits.append(next(k for k in range(6, 41) if settled(means[:k])))
+    assert np.mean(np.array(waits) <= 10) > 0.8
+
+
+def test_a_lone_slow_start_is_cut_off() -> None:
+    assert settled(np.array([400.0, 2.1, 2.0, 2.2, 2.0, 2.1, 2.0, 2.1]))
+
+
+def test_each_replica_must_have_completed_two_requests() -> None:
+    steady = batches([2.0] * 8)
+    assert not warm_up(steady, fewest=1, seconds=2, spec=SPEC).done
+    assert warm_up(steady, fewest=2, seconds=2, spec=SPEC).done
+    assert not warm_up(steady, fewest=0, seconds=SPEC.warmup_max_seconds, spec=SPEC).done
+    silent = warm_up(steady, fewest=0, seconds=3 + 2 * SPEC.timeout_seconds, spec=SPEC)
+    assert silent.done
+    assert "0 requests" in silent.reason
+
+
+def test_warm_up_is_capped() -> None:
+    drifting = batches([50, 40, 30, 20, 10, 5])
+    assert not warm_up(drifting, fewest=9, seconds=2.9, spec=SPEC).done
+    late = warm_up(drifting, fewest=9, seconds=3.0, spec=SPEC)
+    assert late.done
+    assert "not settled" in late.reason
+
+
+def test_the_window_ends_when_the_mean_is_known() -> None:
+    steady = batches([2.0, 2.01] * 4)
+    assert not window(steady, 0, 1.75, SPEC).done
+    end = window(steady, 0, 2.0, SPEC)
+    assert end.done
+    assert not end.reason.startswith(CAPPED)
+
+
+def test_the_window_waits_for_requests_and_precision() -> None:
+    few = window(batches([2.0, 2.01] * 4, count=10), 0, 2.0, SPEC)
+    assert (few.done, few.reason) == (False, "420 more requests")
+    wide = window(batches([1.0, 9.0] * 4), 0, 2.0, SPEC)
+    assert not wide.done
+
+
+def test_the_window_is_capped() -> None:
+    end = window(batches([1.0, 9.0] * 16, count=3), 0, 8.0, SPEC)
+    assert end.done
+    assert end.reason.startswith(CAPPED)
+    assert "96 of 500 requests" in end.reason
+
+
+def test_nothing_but_errors_ends_the_window() -> None:
+    nothing = Batches(np.zeros(8), np.zeros(8))
+    assert window(nothing, 7, 2.0, SPEC).done
+    assert not window(nothing, 0, 2.0, SPEC).done
+    assert window(nothing, 0, 8.0, SPEC).done
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 500), st.floats(0.1, 100)), min_size=1, max_size=40),
+    st.integers(0, 100),
+    st.floats(0, 10),
+)
+def test_a_window_that_may_end_fulfils_the_rule(
+    some: list[tuple[int, float]], errors: int, seconds: float
+) -> None:
+    counts = np.array([n for n, _ in some], float)
+    seen = Batches(counts, counts * np.array([mean for _, mean in some]))
+    decision = window(seen, errors, seconds, SPEC)
+    assert decision.reason
+    precise = relative_half_width(art(seen)) <= SPEC.precision
+    enough = counts.sum() >= SPEC.min_requests and precise
+    failed = not counts.sum() and errors > 0
+    long = seconds >= SPEC.min_seconds
+    assert decision.done == (seconds >= SPEC.max_seconds or (long and (enough or failed)))
+    if decision.done and not failed:
+        assert decision.reason.startswith(CAPPED) == (not enough)
+
+
+def test_reasons_are_words() -> None:
+    reason = window(batches([2.0, 2.2] * 4), 0, 2.0, SPEC).reason
+    assert "ART known to ±" in reason

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tuner.spec.fingerprint import comparable, fingerprint, to_dict
+from tuner.spec.host import Host
+from tuner.spec.load import load_study
+from tuner.spec.space import Parameter, SearchSpace
+from tuner.spec.study import Budget, Constraint, Objective, StudySpec
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudySpec:
+    return load_study("mnist", Host(cpus=4, memory_mib=8192), tmp_path)
+
+
+def with_cpu(study: StudySpec, **changes: object) -> StudySpec:
+    def changed(parameter: Parameter) -> Parameter:
+        same = parameter.name != "cpu"
+        return parameter if same else replace(parameter, **changes)  # type: ignore[arg-type] # test
+
+    return replace(study, search_space=SearchSpace(tuple(map(changed, study.search_space))))
+
+
+def test_stays_when_only_the_run_changes(study: StudySpec) -> None:
+    for other in (
+        replace(study, budget=Budget(trials=1)),
+        replace(study, sampler="random", seed=7),
+        replace(study, description="other", path=Path("/elsewhere")),
+        replace(study, model=replace(study.model, directory=Path("/elsewhere"), tolerance=0.1)),
+        with_cpu(study, role="scenario", description="other"),
+    ):
+        assert fingerprint(other) == fingerprint(study)
+        assert comparable(other) == comparable(study)
+
+
+def test_changes_with_what_is_measured(study: StudySpec) -> None:
+    others = [
+        with_cpu(study, choices=(0.25, 0.5)),
+        with_cpu(study, default=0.5),
+        replace(study, serving=replace(study.serving, image="tensorflow/serving:2.19.1")),
+        replace(study, serving=replace(study.serving, flags={"a": "1"})),
+        replace(study, load=replace(study.load, max_seconds=9.0)),
+        replace(study, objectives=(Objective("p95_ms", "minimize"), *study.objectives[1:])),
+        replace(study, constraints=(Constraint("p95_ms", "<=", 80),)),
+        replace(study, model=replace(study.model, name="other")),
+    ]
+    assert len({fingerprint(other) for other in [study, *others]}) == len(others) + 1
+
+
+def test_is_the_same_for_the_same_file_loaded_again(study: StudySpec, tmp_path: Path) -> None:
+    again = load_study("mnist", Host(cpus=4, memory_mib=8192), tmp_path / "other")
+    assert fingerprint(again) == fingerprint(study)
+
+
+def test_dictionary_survives_json_and_names_no_path(study: StudySpec, tmp_path: Path) -> None:
+    data = to_dict(study)
+    text = json.dumps(data)
+    assert json.loads(text) == data
+    assert str(tmp_path) not in text
+    assert data["search_space"]["cpu"]["choices"] == [0.25, 0.5, 1.0, 2.0, 4.0]
+    assert data["budget"] == {"trials": 60, "seconds": 900.0}

@@ -1,0 +1,35 @@
+"""What is generated from the documents is current: the JSON Schemas and the reference page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuner.spec import reference
+from tuner.spec.documents import ParameterDocument, StudyDocument
+from tuner.spec.metrics import METRICS
+from tuner.spec.schema import DOCUMENTS, schema
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", list(DOCUMENTS))
+def test_committed_schema_is_current(name: str) -> None:
+    committed = (CHECKOUT / "schema" / f"{name}.json").read_text(encoding="utf-8")
+    assert committed == schema(name), "run `python -m tuner.spec.schema`"
+
+
+def test_reference_page_is_current() -> None:
+    page = (CHECKOUT / reference.PAGE).read_text(encoding="utf-8")
+    assert page == reference.renewed(page), "run `python -m tuner.spec.reference`"
+
+
+def test_reference_page_has_every_key_with_its_meaning() -> None:
+    page = (CHECKOUT / reference.PAGE).read_text(encoding="utf-8")
+    for document in (StudyDocument, ParameterDocument):
+        for key, field in document.model_fields.items():
+            assert f"| `{key}` |" in page
+            assert field.description
+            assert field.description in page
+    assert all(f"| `{name}` |" in page for name in METRICS)

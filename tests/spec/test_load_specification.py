@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tuner
+from tuner.errors import InputError, SetupError
+from tuner.spec.host import Host
+from tuner.spec.load import (
+    builder_of,
+    list_studies,
+    load_model,
+    load_study,
+    results_directory,
+)
+from tuner.spec.study import Budget, Objective
+
+SMALL = Host(cpus=2, memory_mib=8192)
+LARGE = Host(cpus=64, memory_mib=262_144)
+CHECKOUT = Path(__file__).parents[2]
+STUDY = "model: mnist\nsearch_space: mnist\nbudget: {trials: 3}\n"
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("host", [Host(1, 1024), SMALL, LARGE])
+def test_shipped_study_suits_the_host(host: Host, tmp_path: Path) -> None:
+    space = load_study("mnist", host, tmp_path).search_space
+    roles = {p.name: p.role for p in space}
+    assert roles == {
+        "concurrency": "scenario",
+        "cpu": "decision",
+        "memory": "decision",
+        "replicas": "decision",
+        "loss": "scenario",
+    }
+    assert max(space["cpu"].values() or ()) == min(4, host.cpus)
+    assert max(space["replicas"].values() or ()) == min(8, 2 * host.cpus)
+    baseline = space.baseline()
+    assert baseline == {"concurrency": 4, "cpu": 1, "memory": 256, "replicas": 1, "loss": 0}
+
+
+def test_shipped_study_as_specified(tmp_path: Path) -> None:
+    study = load_study("mnist", SMALL, tmp_path)
+    assert study.name == "mnist"
+    assert study.objectives == (
+        Objective("art_ms", "minimize"),
+        Objective("cpu_percent", "minimize"),
+    )
+    assert [str(constraint) for constraint in study.constraints] == ["error_rate <= 0.01"]
+    assert study.budget == Budget(trials=60, seconds=900)
+    assert study.model.built == tmp_path / "models" / "mnist" / "built"
+    assert study.model.directory == CHECKOUT / "models" / "mnist"
+    assert builder_of(study.model).name == "build.py"
+
+
+def test_working_directory_wins(tmp_path: Path) -> None:
+    write(tmp_path / "studies/mnist/study.yaml", STUDY)
+    study = load_study("mnist", SMALL, tmp_path)
+    assert study.budget == Budget(trials=3)
+    assert study.path == tmp_path / "studies/mnist/study.yaml"
+    write(tmp_path / "models/mnist/model.yaml", "tolerance: 0.5\n")
+    assert load_model("mnist", tmp_path).tolerance == 0.5
+    with pytest.raises(SetupError, match=r"build\.py"):
+        builder_of(load_model("mnist", tmp_path))
+
+
+def test_study_by_path(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere/deep/study.yaml", STUDY)
+    write(tmp_path / "one.yaml", STUDY)
+    for text in ("elsewhere/deep", "elsewhere/deep/study.yaml", f"{tmp_path}/elsewhere/deep"):
+        assert load_study(text, SMALL, tmp_path).name == "deep"
+    assert load_study("one.yaml", SMALL, tmp_path).name == "one"
+    write(tmp_path / "No Name.yaml", STUDY)
+    with pytest.raises(InputError, match="No Name"):
+        load_study("No Name.yaml", SMALL, tmp_path)
+
+
+def test_unknown_study_lists_those_that_exist(tmp_path: Path) -> None:
+    write(tmp_path / "studies/speech/study.yaml", STUDY)
+    with pytest.raises(InputError) as error:
+        load_study("mnits", SMALL, tmp_path)
+    assert "did you mean 'mnist'?" in error.value.mend
+    assert "mnist, speech" in error.value.mend
+    assert list_studies(tmp_path) == ["mnist", "speech"]
+
+
+@pytest.mark.parametrize("name", ["..", "", "a b", "Mnist", "-x", "mnist\n", "é"])
+def test_names_cannot_leave_their_directory(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a name"):
+        load_study(name, SMALL, tmp_path)
+    with pytest.raises(InputError, match="expected a name"):
+        results_directory(name, tmp_path)
+
+
+def test_results_are_in_the_working_directory(tmp_path: Path) -> None:
+    study = load_study("mnist", SMALL, tmp_path)
+    expected = tmp_path / "studies" / "mnist" / "results"
+    assert results_directory(study, tmp_path) == results_directory("mnist", tmp_path) == expected
+
+
+def test_values_of_flags_are_text(tmp_path: Path) -> None:
+    serving = "serving: {flags: {a: 1, b: true, c: 0.5}, env: {D: x}}\n"
+    write(tmp_path / "studies/s/study.yaml", STUDY + serving)
+    loaded = load_study("s", SMALL, tmp_path).serving
+    assert loaded.flags == {"a": "1", "b": "true", "c": "0.5"}
+    assert loaded.env == {"D": "x"}
+
+
+def test_installed_package_carries_its_own_studies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "tuner"
+    for name in ("studies", "search_spaces", "models"):
+        ignore = shutil.ignore_patterns("results", "built", "__pycache__")
+        shutil.copytree(CHECKOUT / name, package / "shipped" / name, ignore=ignore)
+    monkeypatch.setattr(tuner, "__file__", str(package / "__init__.py"))
+    study = load_study("mnist", SMALL, tmp_path)
+    assert study.path == package / "shipped/studies/mnist/study.yaml"
+    assert study.model.directory == package / "shipped/models/mnist"
+    assert study.model.built == tmp_path / "models/mnist/built"
+
+
+def test_specification_values_import_nothing_heavy() -> None:
+    program = (
+        "import sys, tuner.spec.study, tuner.spec.host, tuner.spec.metrics, tuner.errors\n"
+        "print(*{'pydantic', 'yaml', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")

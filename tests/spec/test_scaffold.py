@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import InputError
+from tuner.spec.host import Host
+from tuner.spec.load import load_study
+from tuner.spec.scaffold import scaffold
+from tuner.spec.space import BUILT_IN
+
+HOST = Host(cpus=2, memory_mib=8192)
+
+
+def test_scaffolded_study_loads_at_once(tmp_path: Path) -> None:
+    paths = scaffold("digits", tmp_path)
+    assert paths == [tmp_path / "studies/digits/study.yaml", tmp_path / "search_spaces/digits.yaml"]
+    study = load_study("digits", HOST, tmp_path)
+    assert (study.name, study.model.name, study.path) == ("digits", "mnist", paths[0])
+    assert "digits" in study.description
+    # The space is the one written, not the shipped one.
+    paths[1].write_text(paths[1].read_text().replace("[1, 4, 16]", "[4]"))
+    assert load_study("digits", HOST, tmp_path).search_space["concurrency"].values() == (4,)
+
+
+def test_scaffold_teaches(tmp_path: Path) -> None:
+    study, space = (path.read_text() for path in scaffold("digits", tmp_path))
+    assert all(f"  {name}:\n    description:" in space for name in BUILT_IN)
+    assert study.count("#") > 20
+    assert "yaml-language-server" not in study + space, "there is no schema beside a user's study"
+
+
+def test_scaffold_serves_the_model_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "models/speech").mkdir(parents=True)
+    (tmp_path / "models/speech/model.yaml").write_text("description: audio in, text out\n")
+    scaffold("talk", tmp_path, model="speech")
+    assert load_study("talk", HOST, tmp_path).model.name == "speech"
+
+
+@pytest.mark.parametrize("existing", ["studies/digits/study.yaml", "search_spaces/digits.yaml"])
+def test_scaffold_overwrites_nothing(existing: str, tmp_path: Path) -> None:
+    path = tmp_path / existing
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        scaffold("digits", tmp_path)
+    assert path.read_text() == "mine"
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize(("name", "model"), [("../x", "mnist"), ("x", "none"), ("X", "mnist")])
+def test_scaffold_refuses_bad_names(name: str, model: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        scaffold(name, tmp_path, model)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,185 @@
+"""Habits of the repository: what is committed, what is locked, what is in the wheel."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+LOCKS = ("requirements.txt", "tuner/serving/requirements.txt")
+SHIPPED = ("studies", "search_spaces", "models")
+
+LINKS = (
+    "localhost",
+    "127.0.0.1",
+    "www.apache.org",  # the licence's own text
+    "json-schema.org",  # the dialect of a generated schema
+    "doi.org",  # sources of formulas
+    "arxiv.org",
+)
+"""Hosts that a tracked file may link to. A place to download from is the user's own setting."""
+
+
+def git(*arguments: str) -> list[str]:
+    """Paths that `git` prints; a test that asks is skipped where this is no git checkout."""
+    # A checkout may belong to another user than the one who tests it.
+    command = ["git", "-c", "safe.directory=*", *arguments, "-z"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout, or git is not installed")
+    return [path for path in done.stdout.split("\0") if path]
+
+
+def tracked_lines() -> Iterator[tuple[str, str]]:
+    """(`path:line`, text) of each line of the tracked text files."""
+    for path in git("ls-files"):
+        if not (ROOT / path).is_file():
+            continue  # removed, and not committed yet
+        content = (ROOT / path).read_bytes()
+        if b"\0" in content:
+            continue  # binary
+        for number, line in enumerate(content.decode().splitlines(), start=1):
+            yield f"{path}:{number}", line
+
+
+def test_tracked_files_name_no_path_of_a_machine() -> None:
+    homes = r"(?<![\w.~-])/(?:home|Users|root)/\w"
+    # A checkout directly under / may bear the name of a directory inside an image.
+    here = re.escape(str(ROOT)) if len(ROOT.parts) > 2 else r"\Z."
+    pattern = re.compile(f"{homes}|{here}")
+    assert [where for where, line in tracked_lines() if pattern.search(line)] == []
+
+
+def test_tracked_files_link_to_known_hosts_only() -> None:
+    link = re.compile(r"\bhttps?://(?:[^/\s@]*@)?([A-Za-z0-9.-]+\.[a-z]{2,})\b")
+    unknown = [
+        (where, host)
+        for where, line in tracked_lines()
+        for host in link.findall(line)
+        if host not in LINKS
+    ]
+    assert unknown == []
+
+
+def test_what_git_ignores_is_not_committed() -> None:
+    assert git("ls-files", "--cached", "--ignored", "--exclude-standard") == []
+
+
+def locked(path: str = "requirements.txt") -> dict[str, list[tuple[str, str]]]:
+    """(version, rest of the entry) of each package in a lock, by its canonical name."""
+    entries: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    lock = (ROOT / path).read_text().replace("\\\n", " ")
+    for line in lock.splitlines():
+        name, _, rest = line.partition("==")
+        version, _, rest = rest.partition(" ")
+        entries[canonicalize_name(name)].append((version, rest))
+    return entries
+
+
+def requirements() -> list[str]:
+    """All that pyproject.toml names: dependencies, extras, groups and the build backend."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lists = [
+        project["build-system"]["requires"],
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
+    return [requirement for some in lists for requirement in some]
+
+
+@pytest.mark.parametrize("text", requirements())
+def test_the_lock_satisfies_each_requirement(text: str) -> None:
+    requirement = Requirement(text)
+    versions = [version for version, _ in locked()[canonicalize_name(requirement.name)]]
+    assert versions, "run scripts/lock"
+    assert all(SpecifierSet(str(requirement.specifier)).contains(v) for v in versions)
+
+
+@pytest.mark.parametrize("path", LOCKS)
+def test_a_lock_has_hashes_and_no_address(path: str) -> None:
+    unhashed = [
+        name
+        for name, entries in locked(path).items()
+        for _, rest in entries
+        if "--hash=sha256:" not in rest
+    ]
+    assert unhashed == []
+    assert not re.search(r"://|--(extra-)?index-url|--find-links", (ROOT / path).read_text())
+
+
+def test_the_serving_image_has_the_versions_that_are_tested() -> None:
+    tested = locked()
+    for name, [(version, _)] in locked(LOCKS[1]).items():
+        assert version in [v for v, _ in tested[name]], f"{name}: run scripts/lock"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of this checkout, built without a network."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = directory.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_carries_what_is_shipped_and_nothing_built(wheel: zipfile.ZipFile) -> None:
+    shipped = {
+        name.removeprefix("tuner/shipped/")
+        for name in wheel.namelist()
+        if name.startswith("tuner/shipped/")
+    }
+    assert {
+        "studies/mnist/study.yaml",
+        "models/mnist/build.py",
+        "models/mnist/model.yaml",
+    } <= shipped
+    assert shipped == {
+        path
+        for path in git("ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
+        if (ROOT / path).is_file()
+    }
+
+
+def test_the_wheel_works_outside_a_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "site")
+    (tmp_path / "empty").mkdir()
+    code = "import tuner, tuner.cli; print(tuner.__file__); tuner.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "plan", "--study", "mnist"],
+        cwd=tmp_path / "empty",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "site"))
+
+
+@pytest.mark.parametrize("arguments", [["scripts/setup", "--help"], ["scripts/lock", "--help"]])
+def test_scripts_say_what_they_do(arguments: list[str]) -> None:
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: ")
+
+
+def test_setup_refuses_an_unknown_option() -> None:
+    done = subprocess.run(
+        ["scripts/setup", "--engin"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "unknown option --engin" in done.stderr

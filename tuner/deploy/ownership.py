@@ -1,0 +1,114 @@
+"""Who made a container or network, so that the leftovers of a dead run can be told from a live one.
+
+Everything that `tune` creates on an engine carries `LABEL` with the identity of the process that
+made it. A process is identified by host name, boot, process id and start time, because a process
+id alone is used again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from http.client import CONFLICT
+from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+LABEL = "tune.owner"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process on some host; `str(owner)` is the label's value."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str
+
+    @classmethod
+    def this(cls) -> Owner:
+        pid = os.getpid()
+        return cls(socket.gethostname(), _boot(), pid, _start_time(pid) or "")
+
+    @classmethod
+    def parse(cls, text: str) -> Owner | None:
+        host, _, rest = text.partition("/")
+        parts = rest.split("/")
+        if len(parts) != 3 or not parts[1].isdigit():
+            return None
+        return cls(host, parts[0], int(parts[1]), parts[2])
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.boot}/{self.pid}/{self.started}"
+
+    def dead(self) -> bool:
+        """Whether this process surely runs no more; False for a process of another host."""
+        if self.host != socket.gethostname():
+            return False
+        return self.boot != _boot() or _start_time(self.pid) != self.started
+
+
+def _boot() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else "unknown"
+
+
+def _start_time(pid: int) -> str | None:
+    """Field 22 of proc(5) `stat`: start time in clock ticks since boot; None if there is no such
+    process (a zombie runs no more).
+    """
+    try:
+        # The command name, field 2, may hold blanks; what follows its last ")" does not.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def sweep(client: DockerClient) -> list[str]:
+    """Remove containers and networks whose owner is dead; returns their names.
+
+    Those of live runs, of other hosts and of other tools stay.
+    """
+    removed = []
+    for container in client.containers.list(
+        all=True, filters={"label": LABEL}, ignore_removed=True
+    ):
+        if _is_dead(container.labels.get(LABEL, "")):
+            remove_container(container)
+            removed.append(str(container.name))
+    for network in client.networks.list(filters={"label": LABEL}):
+        if _is_dead((network.attrs.get("Labels") or {}).get(LABEL, "")):
+            remove_network(network)
+            removed.append(str(network.name))
+    return removed
+
+
+def remove_container(container: Container) -> None:
+    """Kill and remove; a container that is gone, or on its way, is no error."""
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        # 409: another client (a sweep, a person) is removing it at this moment.
+        if error.status_code != CONFLICT:
+            raise
+
+
+def remove_network(network: Network) -> None:
+    """Remove; a network that is gone is no error."""
+    try:
+        network.remove()
+    except NotFound:
+        return
+
+
+def _is_dead(label: str) -> bool:
+    owner = Owner.parse(label)
+    return owner is not None and owner.dead()

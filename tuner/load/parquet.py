@@ -1,0 +1,85 @@
+"""Request samples on disk: one Parquet file per trial."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tuner.errors import InputError
+from tuner.measure.samples import Burst, RequestSamples
+
+# History of the format: 1 (first).
+FORMAT = 1
+
+_FORMAT, _START, _END, _CONCURRENCY = (
+    b"tune.format",
+    b"tune.window_start_ns",
+    b"tune.window_end_ns",
+    b"tune.concurrency",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The samples of a burst, its window [start, end) on the samples' clock, its concurrency."""
+
+    samples: RequestSamples
+    window_start_ns: int
+    window_end_ns: int
+    concurrency: int
+
+
+def write_samples(path: Path, burst: Burst) -> None:
+    """Write all samples of `burst`, warm-up too; `path` has either all of them or is untouched.
+
+    The columns are the fields of `RequestSamples`; window, concurrency and format version are in
+    the schema's metadata.
+    """
+    names = list(RequestSamples.__dataclass_fields__)
+    metadata = {
+        _FORMAT: FORMAT,
+        _START: burst.window_start_ns,
+        _END: burst.window_end_ns,
+        _CONCURRENCY: burst.concurrency,
+    }
+    table = pa.table({name: getattr(burst.samples, name) for name in names})
+    table = table.replace_schema_metadata({k: str(v).encode() for k, v in metadata.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            pq.write_table(table, file, compression="zstd")
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise
+
+
+def read_samples(path: Path) -> Recording:
+    """The inverse of `write_samples`.
+
+    Raises InputError when there is no such file, or it is not of a format that this version reads.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: not a readable Parquet file: {error}") from error
+    metadata = table.schema.metadata or {}
+    found = metadata.get(_FORMAT, b"none").decode()
+    if found != str(FORMAT):
+        raise InputError(f"{path}: samples of format {found}, expected {FORMAT}")
+    columns = (table[name].to_numpy() for name in RequestSamples.__dataclass_fields__)
+    return Recording(
+        RequestSamples(*(np.ascontiguousarray(column) for column in columns)),
+        int(metadata[_START]),
+        int(metadata[_END]),
+        int(metadata[_CONCURRENCY]),
+    )

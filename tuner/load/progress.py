@@ -1,0 +1,85 @@
+"""What is said of a burst while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuner.load.ticks import Tick, batches_of, joined
+from tuner.measure.samples import Outcome
+from tuner.measure.statistics import art, percentile, relative_half_width
+
+Phase = Literal["warm-up", "window"]
+
+LIVE_SAMPLES = 8192
+"""The live p99 is that of so many requests, the last ones."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One phase of a burst so far.
+
+    `art_ms` and `p99_ms` are None until there are enough successful requests. `art_precision` is
+    half the 95 % interval of ART as a share of it, None while there is none.
+    """
+
+    phase: Phase
+    seconds: float
+    seconds_left: float
+    """At most, by the limits of the load."""
+    requests: int
+    errors: int
+    art_ms: float | None
+    art_precision: float | None
+    p99_ms: float | None
+    """Of the last `LIVE_SAMPLES` requests."""
+    rate_rps: float
+    """Successful requests per second."""
+    client_cpu: float
+    """CPU time of the load generator over wall time in the phase: 1 is a whole core."""
+    waiting_for: str
+    """What keeps the phase from ending, in words."""
+
+
+def progress(
+    phase: Phase, start: Tick | None, ticks: Sequence[Tick], limit: float, waiting_for: str
+) -> Progress:
+    """The progress after `ticks` (not empty), the phase having begun with the tick `start`.
+
+    Without `start` it began about one tick before the first. `limit` is its longest duration in
+    seconds.
+    """
+    first, last = start or ticks[0], ticks[-1]
+    seconds = max((last.now_ns - first.now_ns) / 1e9, 1e-9)
+    requests = sum(len(t.samples) for t in ticks)
+    successful = sum(t.successful for t in ticks)
+    mean = art(batches_of(ticks))
+    width = relative_half_width(mean)
+    return Progress(
+        phase=phase,
+        seconds=seconds,
+        seconds_left=max(0.0, limit - seconds),
+        requests=requests,
+        errors=requests - successful,
+        art_ms=mean.value if mean else None,
+        art_precision=width if np.isfinite(width) else None,
+        p99_ms=_p99_ms(ticks),
+        rate_rps=successful / seconds,
+        client_cpu=(last.cpu_ns - first.cpu_ns) / 1e9 / seconds,
+        waiting_for=waiting_for,
+    )
+
+
+def _p99_ms(ticks: Sequence[Tick]) -> float | None:
+    recent: list[Tick] = []
+    for tick in reversed(ticks):
+        recent.append(tick)
+        if sum(len(t.samples) for t in recent) >= LIVE_SAMPLES:
+            break
+    samples = joined(recent[::-1])
+    good = samples.duration_ns[samples.outcome == Outcome.OK][-LIVE_SAMPLES:]
+    found = percentile(np.sort(good) / 1e6, 0.99)
+    return found.value if found else None

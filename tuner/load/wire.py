@@ -1,0 +1,93 @@
+"""What the load generator and its engine say to one another over their socket pair.
+
+A frame is two lengths, a JSON header and a binary payload. The engine is sent one frame, its
+`Setup`; after that one byte per command. It sends frames only: `connected`, then one `tick` per
+tick until the last, `ended`; or `failed`. Nothing here imports NumPy, so that the engine starts
+quickly.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any
+
+RUN, STOP = b"r", b"s"
+
+# The codes of `tuner.measure.samples.Outcome` that the engine itself gives.
+OK, HTTP_ERROR, TIMEOUT, RESET = 0, 1, 2, 3
+
+COLUMNS = {
+    "start_ns": "q",
+    "duration_ns": "q",
+    "status": "h",
+    "outcome": "b",
+    "connection": "i",
+    "request": "i",
+}
+"""Columns of a tick's requests and their type codes (those of `array` and of NumPy)."""
+
+_LENGTHS = struct.Struct("!II")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the engine sends, and where to: connection i goes to address i modulo their number.
+
+    `files` is how many open files it needs, `bodies` one request body per input.
+    """
+
+    addresses: tuple[tuple[str, int], ...]
+    concurrency: int
+    files: int
+    host: str
+    path: str
+    seed: int
+    tick_seconds: float
+    timeout_seconds: float
+    bodies: tuple[bytes, ...]
+
+    def encode(self) -> bytes:
+        header = asdict(self) | {"bodies": [len(body) for body in self.bodies]}
+        return encode(header, b"".join(self.bodies))
+
+    @classmethod
+    def decode(cls, header: dict[str, Any], payload: bytes) -> Setup:
+        addresses = tuple((host, port) for host, port in header["addresses"])
+        bodies = tuple(split(payload, header["bodies"]))
+        return cls(**header | {"addresses": addresses, "bodies": bodies})
+
+
+def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return _LENGTHS.pack(len(text), len(payload)) + text + payload
+
+
+def receive(sock: socket.socket) -> tuple[dict[str, Any], bytes]:
+    """The next frame. Raises EOFError when the other side is gone, TimeoutError by the socket's."""
+    text, payload = _LENGTHS.unpack(_exactly(sock, _LENGTHS.size))
+    return json.loads(_exactly(sock, text)), _exactly(sock, payload)
+
+
+def split(payload: bytes, lengths: list[int]) -> list[bytes]:
+    """`payload` cut into pieces of these lengths."""
+    pieces, at = [], 0
+    for length in lengths:
+        pieces.append(payload[at : at + length])
+        at += length
+    return pieces
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    pieces = bytearray()
+    while len(pieces) < size:
+        try:
+            piece = sock.recv(min(size - len(pieces), 1 << 20))
+        except ConnectionError as error:
+            raise EOFError from error
+        if not piece:
+            raise EOFError
+        pieces += piece
+    return bytes(pieces)

@@ -1,0 +1,89 @@
+"""Golden requests: what to send to a model, and what it must answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import InputError, SetupError
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Request bodies, encoded once, and the expected responses in the same order; never empty."""
+
+    bodies: tuple[bytes, ...]
+    responses: tuple[Any, ...]
+
+    def answered(self, request: int, body: bytes, tolerance: float) -> bool:
+        """Whether `body` is a right answer to request number `request`."""
+        try:
+            actual = json.loads(body)
+        except ValueError:
+            return False
+        return matches(self.responses[request], actual, tolerance)
+
+
+def load_golden(path: Path) -> Golden:
+    """Read JSON lines, each `{"request": ..., "response": ...}`.
+
+    Raises SetupError when there is no file, InputError for a line that is not of that form.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"{path}: no golden requests", "Build the model: `tune models build`."
+        ) from error
+    bodies: list[bytes] = []
+    responses: list[Any] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            pair = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON: {error}", _MEND) from error
+        if not isinstance(pair, dict) or not {"request", "response"} <= pair.keys():
+            raise InputError(f"{path}, line {number}: no keys `request` and `response`", _MEND)
+        bodies.append(json.dumps(pair["request"], separators=(",", ":")).encode())
+        responses.append(pair["response"])
+    if not bodies:
+        raise InputError(f"{path}: no golden request in it", _MEND)
+    return Golden(tuple(bodies), tuple(responses))
+
+
+_MEND = 'Each line is one `{"request": <body of :predict>, "response": <expected body>}`.'
+
+
+def matches(expected: object, actual: object, tolerance: float) -> bool:
+    """Whether two JSON values are the same, numbers up to `tolerance`.
+
+    Numbers may differ by `tolerance`, absolutely or relative to the larger one; lists must agree
+    in length and order, objects in their keys. A boolean is not a number.
+    """
+    match expected:
+        case bool() | str() | None:
+            return type(expected) is type(actual) and bool(expected == actual)
+        case int() | float():
+            if isinstance(actual, bool) or not isinstance(actual, int | float):
+                return False
+            if expected != expected or actual != actual:  # noqa: PLR0124 -- only a NaN differs from itself
+                return expected != expected and actual != actual  # noqa: PLR0124
+            return math.isclose(expected, actual, rel_tol=tolerance, abs_tol=tolerance)
+        case list():
+            return (
+                isinstance(actual, list)
+                and len(expected) == len(actual)
+                and all(matches(e, a, tolerance) for e, a in zip(expected, actual, strict=True))
+            )
+        case dict():
+            return (
+                isinstance(actual, dict)
+                and expected.keys() == actual.keys()
+                and all(matches(expected[key], actual[key], tolerance) for key in expected)
+            )
+    raise TypeError(f"not a JSON value: {type(expected).__name__}")

@@ -1,0 +1,90 @@
+"""When warm-up is over and when the window may end: pure rules over what was seen so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.measure.statistics import Batches, art, relative_half_width
+from tuner.spec.study import LoadSpec
+
+FEWEST_WARMUP_REQUESTS = 2
+"""Per replica: the first two are outliers whatever the batches say."""
+
+FEWEST_MEANS = 6
+"""Batch means below which nothing can be said about settling."""
+
+CAPPED = "time limit"
+"""Every stop reason of a window that ended without the asked precision begins so."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to end the phase now, and why (or what it still waits for), in words."""
+
+    done: bool
+    reason: str
+
+
+def settled(means_ms: npt.NDArray[np.float64]) -> bool:
+    """Whether the batch means of a warm-up, shape (k,), have stopped drifting.
+
+    Among all cuts, take the one after which the standard error of the mean is smallest (the
+    marginal standard error rule, White 1997). A cut in the first half means that what
+    follows is steady; a later one that the means still drift.
+    """
+    k = len(means_ms)
+    if k < FEWEST_MEANS:
+        return False
+    errors = [float(np.var(means_ms[cut:])) / (k - cut) for cut in range(k - 1)]
+    return int(np.argmin(errors)) <= k // 2
+
+
+def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> Decision:
+    """Whether warm-up is over after `seconds`.
+
+    `fewest` is the number of requests that the replica with the fewest has completed. The limit
+    `warmup_max_seconds` ends the wait for steadiness; that for each replica's first requests
+    is given up only after twice their timeout more, so that slow models are warm too.
+    """
+    if fewest < FEWEST_WARMUP_REQUESTS:
+        patience = spec.warmup_max_seconds + FEWEST_WARMUP_REQUESTS * spec.timeout_seconds
+        if seconds >= patience:
+            return Decision(True, f"a replica completed {fewest} requests in {seconds:.1f} s")
+        return Decision(False, "each replica's first requests")
+    if settled(batches.means_ms()):
+        return Decision(True, f"response time settled after {seconds:.1f} s")
+    if seconds >= spec.warmup_max_seconds:
+        return Decision(True, f"response time had not settled after {seconds:.1f} s")
+    return Decision(False, "response time to settle")
+
+
+def window(batches: Batches, errors: int, seconds: float, spec: LoadSpec) -> Decision:
+    """Whether the measured window may end after `seconds`.
+
+    `batches` are the whole batches of the window, `errors` its requests that did not succeed.
+    The window ends when the 95 % interval of ART is within `precision` after `min_seconds` and
+    `min_requests`, at `max_seconds`, or after `min_seconds` in which every request failed.
+    """
+    requests = int(batches.count.sum())
+    width = relative_half_width(art(batches))
+    known = f"ART known to ± {width:.1%}, asked ± {spec.precision:.1%}"
+    if seconds < spec.min_seconds:
+        return Decision(False, f"the shortest window ({spec.min_seconds:g} s)")
+    if not requests and errors:
+        return Decision(True, f"all {errors} requests of {seconds:.1f} s failed")
+    if requests >= spec.min_requests and width <= spec.precision:
+        return Decision(True, f"{known}, after {seconds:.1f} s and {requests} requests")
+    if seconds >= spec.max_seconds:
+        what = known if np.isfinite(width) else "ART has no interval"
+        few = f", {requests} of {spec.min_requests} requests"
+        return Decision(
+            True,
+            f"{CAPPED} of {spec.max_seconds:g} s: {what}"
+            + (few if requests < spec.min_requests else ""),
+        )
+    if requests < spec.min_requests:
+        return Decision(False, f"{spec.min_requests - requests} more requests")
+    return Decision(False, known)

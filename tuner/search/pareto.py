@@ -1,0 +1,118 @@
+"""Dominance, fronts, hypervolume and the recommended point. Pure NumPy, any number of objectives.
+
+Points are arrays of shape (n, m): n points, m objectives, smaller is better in every column.
+`minimised` turns objective values of any direction into such points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.spec.metrics import Direction
+
+Floats = npt.NDArray[np.float64]
+
+FLOOR = 1e-6
+"""What stands for zero where a logarithm is taken: below the resolution of every metric."""
+
+
+def logarithms(values: npt.ArrayLike) -> Floats:
+    """Natural logarithms of values that cannot be negative; zero counts as `FLOOR`."""
+    logs: Floats = np.log(np.maximum(np.asarray(values, dtype=np.float64), FLOOR))
+    return logs
+
+
+def minimised(values: npt.ArrayLike, directions: Sequence[Direction]) -> Floats:
+    """Values, shape (n, m), with the columns to maximise negated.
+
+    Raises ValueError for NaN and where there is not one direction per column.
+    """
+    points = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
+    if np.isnan(points).any():
+        raise ValueError("objective values must not be NaN")
+    signs: Floats = np.array([1.0 if d == "minimize" else -1.0 for d in directions])
+    return points * signs
+
+
+def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Mask, shape (n,), of the points that no other point dominates.
+
+    A point dominates another when it is nowhere larger and somewhere smaller, so equal points do
+    not dominate each other. O(f n) comparisons for a front of f points.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if len(points) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    # In lexicographic order nothing later dominates anything earlier: the first point left over
+    # is always on the front.
+    unique, inverse = np.unique(points, axis=0, return_inverse=True)
+    on_front = np.zeros(len(unique), dtype=np.bool_)
+    left = np.arange(len(unique))
+    while len(left):
+        on_front[left[0]] = True
+        left = left[(unique[left] < unique[left[0]]).any(axis=1)]
+    return on_front[inverse.reshape(-1)]
+
+
+def front(points: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """Indices of the non-dominated points, sorted by their first objective, then by the next."""
+    points = np.asarray(points, dtype=np.float64)
+    indices = np.flatnonzero(non_dominated(points))
+    if len(indices) == 0:
+        return indices
+    return indices[np.lexsort(points[indices].T[::-1])]
+
+
+def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
+    """Volume that the points dominate within the box below `reference`, shape (m,). Exact.
+
+    Two objectives: one sweep. More: the last objective is cut into slices, each of which is the
+    same problem in one dimension less (hypervolume by slicing objectives, While et al., IEEE
+    Transactions on Evolutionary Computation 10(1), 2006); the cost grows as n^(m-1).
+    """
+    reference = np.asarray(reference, dtype=np.float64)
+    points = np.asarray(points, dtype=np.float64).reshape(-1, len(reference))
+    points = points[(points < reference).all(axis=1)]
+    return _volume(points, reference)
+
+
+def _volume(points: Floats, reference: Floats) -> float:
+    if len(points) == 0:
+        return 0.0
+    if len(reference) == 1:
+        return float(reference[0] - points.min())
+    if len(reference) == 2:
+        first, second = points[front(points)].T
+        widths = np.diff(first, append=reference[0])
+        return float(np.sum(widths * (reference[1] - second)))
+    points = points[np.argsort(points[:, -1], kind="stable")]
+    depths = np.diff(points[:, -1], append=reference[-1])
+    return sum(
+        float(depth) * _volume(points[: i + 1, :-1], reference[:-1])
+        for i, depth in enumerate(depths)
+        if depth > 0
+    )
+
+
+def knee(values: npt.ArrayLike, directions: Sequence[Direction]) -> int:
+    """Index of the recommended point: the balanced one of the front.
+
+    Logarithms of the values, shape (n, m), are scaled so that over the front each objective runs
+    from 0 (best) to 1 (worst); the point with the least Euclidean distance to the ideal corner
+    (all 0) is recommended: the compromise solution with p = 2 of Yu, Management Science 19(8),
+    1973. On a front that bends towards the ideal this is its knee; on one that does not it is
+    still a point between the extremes, where "furthest from the chord" would return an extreme.
+    Ties go to the better first objective. Raises ValueError without points.
+    """
+    points = minimised(logarithms(values), directions)
+    if len(points) == 0:
+        raise ValueError("no point to recommend: there are none")
+    indices = front(points)
+    candidates = points[indices]
+    best = candidates.min(axis=0)
+    spread = candidates.max(axis=0) - best
+    scaled = (candidates - best) / np.where(spread > 0, spread, 1.0)
+    return int(indices[np.argmin(np.sum(scaled**2, axis=1))])

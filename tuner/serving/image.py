@@ -1,0 +1,130 @@
+"""The serving image on this engine: its name, how it is built, and finding it.
+
+Nothing is pushed or pulled under these names: an image is known by the hash of all that goes into
+it, so a change of the server, of a locked wheel or of the recipe is another image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from docker import DockerClient
+from docker.errors import BuildError
+
+from tuner.errors import SetupError
+from tuner.serving.base import SCRATCH, Base, Say, base_tag, build_base, exists
+from tuner.serving.wheels import REQUIREMENTS, download_wheels, kept_members
+
+__all__ = ["base_tag", "build_image", "find_image", "image_tag"]
+
+REPOSITORY = "tune-serving"
+
+_SERVER = Path(__file__).with_name("server")
+_ARCHITECTURE = "amd64"  # the only one with a tensorflow-cpu wheel
+
+_DOCKERFILE = """\
+FROM {base}
+# Bytecode now: the root file system is read-only when it runs. The server is a layer of its own, so
+# that its versions share the wheels.
+COPY wheels /opt/tfserver
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/tfserver
+COPY server /opt/tfserver/tfserver
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/tfserver/tfserver
+ENV PYTHONPATH=/opt/tfserver \\
+    PYTHONDONTWRITEBYTECODE=1 \\
+    TF_CPP_MIN_LOG_LEVEL=2 \\
+    OPENBLAS_NUM_THREADS=1
+USER 65534:65534
+EXPOSE 8501
+ENTRYPOINT ["python3", "-m", "tfserver"]
+"""
+
+
+def image_tag() -> str:
+    """The serving image's reference for this version of the server, its wheels and its base."""
+    content = hashlib.sha256(_DOCKERFILE.format(base=base_tag()).encode())
+    for path in (REQUIREMENTS, Path(__file__).with_name("wheels.py"), *_server_files()):
+        content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{REPOSITORY}:{content.hexdigest()[:12]}"
+
+
+def find_image(client: DockerClient) -> str:
+    """The serving image's reference. Raises SetupError where it is not built yet."""
+    tag = image_tag()
+    if not (exists(client, tag) and exists(client, base_tag())):
+        raise SetupError(f"the serving image {tag} is not on this engine", "tune image build")
+    return tag
+
+
+def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
+    """Build what is missing of the two images and return the serving image's reference.
+
+    `say` gets each step before it is done. `base` says where the base comes from: `pull` from a
+    registry, `bootstrap` from Debian packages, or whichever works. A tag is set only on a whole
+    image. Raises SetupError where something that the build needs is missing.
+    """
+    tag = image_tag()
+    if exists(client, tag) and exists(client, base_tag()):
+        say(f"serving image {tag} is there")
+        return tag
+    architecture = client.version()["Arch"]
+    if architecture != _ARCHITECTURE:
+        raise SetupError(
+            f"the serving image can be built for {_ARCHITECTURE} only, this engine is "
+            f"{architecture}",
+            "set `serving.image` in the study to an image of TensorFlow Serving for it",
+        )
+    began = time.monotonic()
+    parent = build_base(client, say, base)
+    with tempfile.TemporaryDirectory(prefix="tune-image-", dir=SCRATCH) as scratch:
+        say("downloading the locked wheels")
+        wheels = download_wheels(Path(scratch))
+        say(f"building {tag}")
+        with tempfile.TemporaryFile(dir=SCRATCH) as context:
+            _write_context(context, parent, wheels)
+            context.seek(0)
+            try:
+                client.images.build(
+                    fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True
+                )
+            except BuildError as error:
+                raise SetupError(
+                    f"the serving image could not be built: {error.msg}",
+                    "see the engine's log; `tune image build` starts anew",
+                ) from error
+    say(f"serving image {tag} built in {time.monotonic() - began:.0f} s")
+    return tag
+
+
+def _server_files() -> list[Path]:
+    return sorted(_SERVER.glob("*.py"))
+
+
+def _write_context(context: IO[bytes], parent: str, wheels: list[Path]) -> None:
+    """Write the build context: the Dockerfile, the server and the wheels' files."""
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        dockerfile = _DOCKERFILE.format(base=parent).encode()
+        _add(archive, "Dockerfile", io.BytesIO(dockerfile), len(dockerfile))
+        for path in _server_files():
+            with path.open("rb") as file:
+                _add(archive, f"server/{path.name}", file, path.stat().st_size)
+        for path in wheels:
+            with zipfile.ZipFile(path) as wheel:
+                for member in kept_members(wheel):
+                    with wheel.open(member) as content:
+                        _add(archive, f"wheels/{member.filename}", content, member.file_size)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
+    # Owner root, mode 0644, time 0: the same content is the same layer.
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o644
+    archive.addfile(info, content)

@@ -1,0 +1,124 @@
+"""The built model on the host: run its builder, find its version, name its content.
+
+TensorFlow runs in the builder's process only, never in this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tuner.errors import InputError, SetupError
+from tuner.spec.load import builder_of
+from tuner.spec.study import ModelSpec
+
+BAD_INPUT = 2
+"""A builder's exit code for a wrong argument or data file; any other failure is 1."""
+
+
+def build_model(model: ModelSpec, arguments: Sequence[str], say: Callable[[str], None]) -> None:
+    """Run the model's builder into `model.built`; `say` gets each line that it prints.
+
+    `arguments` go to the builder as they are (`--data FILE`, `--epochs N`, ...). An interrupt is
+    handed to the builder, which leaves what was built before. Raises InputError when the builder
+    refuses its arguments and SetupError when it is missing, lacks TensorFlow or fails.
+    """
+    builder = builder_of(model)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise SetupError(
+            f"building model {model.name!r} needs TensorFlow, which is not installed",
+            "pip install 'tune-serving[models]'",
+        )
+    exit_code, last_line = _relay(
+        [sys.executable, str(builder), "--output", str(model.built), *arguments], say
+    )
+    if exit_code != 0:
+        error = InputError if exit_code == BAD_INPUT else SetupError
+        raise error(
+            f"building model {model.name!r} failed with exit code {exit_code}: {last_line}",
+            f"the builder's own words are above; it is {builder}",
+        )
+    require_built(model)
+
+
+def is_built(model: ModelSpec) -> bool:
+    """Whether there is a version to serve and golden requests to check it with."""
+    return _highest_version(model) is not None and model.golden.is_file()
+
+
+def require_built(model: ModelSpec) -> None:
+    """Raise SetupError, with the mend, unless `is_built(model)`."""
+    if is_built(model):
+        return
+    missing = model.golden if _highest_version(model) else model.versions / "1" / "saved_model.pb"
+    raise SetupError(
+        f"model {model.name!r} is not built: {missing} is missing",
+        f"tune models build {model.name}",
+    )
+
+
+def model_checksum(model: ModelSpec) -> str:
+    """Hexadecimal SHA-256 of the version that is served; raises SetupError when there is none."""
+    version = _highest_version(model)
+    if version is None:
+        require_built(model)
+    assert version is not None
+    return directory_checksum(version)
+
+
+def directory_checksum(directory: Path) -> str:
+    """Hexadecimal SHA-256 over every file's path within `directory` and its content.
+
+    Paths come in sorted order, so that neither location nor time stamps matter.
+    """
+    digest = hashlib.sha256()
+    files = {p.relative_to(directory).as_posix(): p for p in directory.rglob("*") if p.is_file()}
+    for name in sorted(files):
+        with files[name].open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        digest.update(name.encode() + b"\0" + content)
+    return digest.hexdigest()
+
+
+def _highest_version(model: ModelSpec) -> Path | None:
+    """The version that TensorFlow Serving would choose: the highest number."""
+    found = [
+        path.parent
+        for path in model.versions.glob("*/saved_model.pb")
+        if path.parent.name.isdecimal()
+    ]
+    return max(found, key=lambda version: int(version.name), default=None)
+
+
+def _relay(command: Sequence[str], say: Callable[[str], None]) -> tuple[int, str]:
+    """Run `command`, `say` each line of its output; its exit code and last line.
+
+    It runs in a session of its own: an interrupt then reaches it once, from here, and it is
+    waited for while it tidies up.
+    """
+    last_line = ""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                last_line = line.rstrip() or last_line
+                say(line.rstrip())
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    return process.returncode, last_line

@@ -1,0 +1,68 @@
+"""How a serving image is run in a container, the same for both images that `tune` knows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuner.errors import InputError
+from tuner.spec.study import ServingSpec
+
+PORT = 8501
+"""Port of TensorFlow Serving's REST API."""
+
+_USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
+_TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")
+_TAKEN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH")
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """What a container of the serving image needs, besides its limits and its network.
+
+    `entrypoint` is None where the image's own is right; `command` follows it. `model_mount` is
+    where the model's versions are mounted, read-only. `tmpfs` maps the only writable paths to
+    their mount options.
+    """
+
+    image: str
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    model_mount: str
+    user: str
+    tmpfs: Mapping[str, str]
+
+
+def container_plan(serving: ServingSpec, model_name: str, image: str) -> ContainerPlan:
+    """The plan for `serving`, with `image` the reference that it resolved to.
+
+    Both images start TensorFlow Serving's command line with `MODEL_NAME`, add what follows, and
+    read the model at `/models/<name>`. Raises InputError where the study sets a flag or variable
+    that the plan itself decides.
+    """
+    for name in serving.flags:
+        if name in _TAKEN_FLAGS:
+            raise InputError(
+                f"serving flag {name!r} is decided by tune and cannot be set",
+                f"remove {name!r} from the study's serving flags or parameters",
+            )
+    for name in serving.env:
+        if name in _TAKEN_VARIABLES:
+            raise InputError(
+                f"serving variable {name!r} is decided by tune and cannot be set",
+                f"remove {name!r} from the study's serving variables or parameters",
+            )
+    ours = serving.image == "tune"
+    return ContainerPlan(
+        image=image,
+        entrypoint=None,
+        command=tuple(f"--{name}={value}" for name, value in serving.flags.items()),
+        environment={**serving.env, "MODEL_NAME": model_name},
+        port=PORT,
+        model_mount=f"/models/{model_name}",
+        user=_USER,
+        # tune's server writes nothing; what another image writes is not known.
+        tmpfs={} if ours else {"/tmp": "rw,noexec,nosuid,size=16m"},  # noqa: S108 in the container
+    )

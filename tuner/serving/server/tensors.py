@@ -1,0 +1,200 @@
+"""From JSON values to arrays, by the rules and in the words of TensorFlow Serving. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .signatures import NUMPY_TYPES
+from .status import Code, StatusError, invalid
+
+_MAX_RANK = 64  # NumPy's limit
+_SHOWN_CHARACTERS = 200  # of a wrong JSON value in an error
+
+_JSON_TYPES: Mapping[type, str] = {
+    dict: "Object",
+    list: "Array",
+    str: "String",
+    int: "Number",
+    float: "Number",
+    type(None): "Null",
+}
+
+
+def tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401 any JSON value
+    """`value` as an array: quickly where nothing is unusual, else by `exact_tensor_of`."""
+    target = np.dtype(NUMPY_TYPES.get(dtype, np.object_))
+    flat = _flat(value) if target.kind in "iuf" else None
+    if not flat:
+        return exact_tensor_of(value, dtype)
+    leaves, shape = flat
+    kinds = set(map(type, leaves))
+    if kinds == {int}:
+        try:
+            array: npt.NDArray[Any] = np.array(leaves, np.int64)
+        except OverflowError:
+            return exact_tensor_of(value, dtype)
+    elif kinds <= {int, float} and target.kind == "f":
+        array = np.array(leaves, np.float64)
+    else:
+        return exact_tensor_of(value, dtype)
+    low, high = array.min(), array.max()
+    # Integers up to this bound are exact in a float; what is beyond is looked at one by one.
+    bound = 2 ** (np.finfo(target).nmant + 1) - 1 if target.kind == "f" else 0
+    if _holds(target, low, high) if target.kind in "iu" else -bound <= low and high <= bound:
+        return array.astype(target, copy=False).reshape(shape)
+    return exact_tensor_of(value, dtype)
+
+
+def _flat(value: Any) -> tuple[list[Any], tuple[int, ...]] | None:  # noqa: ANN401 any JSON value
+    """The elements of nested lists in order and the shape, or None where lengths differ.
+
+    What is not a list or a number may be torn apart; the caller sees that by the elements' types.
+    """
+    if not isinstance(value, list):
+        return [value], ()
+    shape = [len(value)]
+    while value and isinstance(value[0], list):
+        try:
+            lengths = set(map(len, value))
+        except TypeError:
+            return None
+        if len(lengths) > 1:
+            return None
+        shape.append(lengths.pop())
+        if len(shape) > _MAX_RANK:
+            return None
+        value = list(itertools.chain.from_iterable(value))
+    return (value, tuple(shape)) if value else None
+
+
+def _holds(target: np.dtype[Any], low: Any, high: Any) -> bool:  # noqa: ANN401 integers
+    info = np.iinfo(target)
+    return info.min <= int(low) and int(high) <= info.max
+
+
+def exact_tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401 any JSON value
+    """`value` as an array by TensorFlow Serving's own rules, one element at a time."""
+    if dtype not in NUMPY_TYPES:
+        raise StatusError(
+            Code.UNIMPLEMENTED,
+            f"Conversion of JSON Value: {shown(value)} to type: {_type_name(dtype)}",
+        )
+    shape: list[int] = []
+    inner = value
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        if not inner:
+            break
+        inner = inner[0]
+    if len(shape) > _MAX_RANK:
+        raise invalid(f"a tensor of {len(shape)} dimensions is not supported")
+    leaves: list[Any] = []
+    _collect(value, 0, shape, dtype, leaves)
+    array = np.empty(math.prod(shape), NUMPY_TYPES[dtype])
+    array[:] = leaves
+    return array.reshape(shape)
+
+
+def _collect(
+    value: Any,  # noqa: ANN401 any JSON value
+    level: int,
+    shape: list[int],
+    dtype: str,
+    leaves: list[Any],
+) -> None:
+    rank = len(shape)
+    if not isinstance(value, list):
+        if level != rank:
+            raise invalid(
+                f"JSON Value: {shown(value)} found at incorrect level: {level + 1} in the JSON "
+                f"DOM. Expected at level: {rank}"
+            )
+        leaves.append(_leaf(value, dtype))
+    elif level >= rank:
+        raise invalid(f"Encountered list at unexpected level: {level} expected < {rank}")
+    elif len(value) != shape[level]:
+        raise invalid(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} "
+            f"expected size: {shape[level]}"
+        )
+    else:
+        for element in value:
+            _collect(element, level + 1, shape, dtype, leaves)
+
+
+def _leaf(value: Any, dtype: str) -> Any:  # noqa: ANN401 any JSON value
+    if dtype == "DT_STRING":
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, dict):
+            return _bytes_of(value)
+        raise _type_error(value, dtype)
+    target = np.dtype(NUMPY_TYPES[dtype])
+    if target.kind == "b":
+        if isinstance(value, bool):
+            return value
+    elif isinstance(value, bool):
+        pass
+    elif target.kind == "f":
+        if isinstance(value, int | float):
+            return _lossless(value, target, dtype)
+    elif isinstance(value, int) and _holds(target, value, value):
+        return value
+    raise _type_error(value, dtype)
+
+
+def _lossless(value: float, target: np.dtype[Any], dtype: str) -> float:
+    info = np.finfo(target)
+    if isinstance(value, int):
+        fits = abs(value) <= 2 ** (info.nmant + 1) - 1
+    else:
+        fits = not math.isfinite(value) or abs(value) <= float(info.max)
+    if not fits:
+        raise invalid(
+            f"Cannot convert JSON value: {shown(value)} to {_type_name(dtype)} "
+            "without loss of precision."
+        )
+    return value
+
+
+def _is_bytes(value: Any) -> bool:  # noqa: ANN401 any JSON value
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def is_named(value: Any) -> bool:  # noqa: ANN401 any JSON value
+    return isinstance(value, dict) and not _is_bytes(value)
+
+
+def _bytes_of(value: dict[str, Any]) -> bytes:
+    if not _is_bytes(value):
+        raise invalid(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
+    text = value["b64"].rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid("Unable to base64 decode") from error
+
+
+def _type_error(value: Any, dtype: str) -> StatusError:  # noqa: ANN401 any JSON value
+    kind = str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
+    return invalid(
+        f"JSON Value: {shown(value)} Type: {kind} is not of expected type: {_type_name(dtype)}"
+    )
+
+
+def _type_name(dtype: str) -> str:
+    return dtype.removeprefix("DT_").lower()
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 any JSON value
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."

@@ -1,0 +1,58 @@
+"""A specification as plain data, and the part of it that makes trials comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.spec.study import StudySpec
+
+# What a parameter means to people does not change a measurement.
+_NOT_COMPARED = ("role", "unit", "description")
+
+
+def to_dict(spec: StudySpec) -> dict[str, Any]:
+    """The whole specification as JSON-able data, without the paths of this machine."""
+    data: dict[str, Any] = _plain(spec)
+    data["search_space"] = {p.pop("name"): p for p in data["search_space"]["parameters"]}
+    return data
+
+
+def comparable(spec: StudySpec) -> dict[str, Any]:
+    """The part of `to_dict` that must stay the same while a study grows.
+
+    Model, resolved search space, serving, load, objectives and constraints; budget, sampler and
+    seed may change between runs, and so may roles and descriptions.
+    """
+    data = to_dict(spec)
+    for parameter in data["search_space"].values():
+        for key in _NOT_COMPARED:
+            del parameter[key]
+    return {
+        "model": {key: data["model"][key] for key in ("name", "signature")},
+        **{
+            key: data[key]
+            for key in ("search_space", "serving", "load", "objectives", "constraints")
+        },
+    }
+
+
+def fingerprint(spec: StudySpec) -> str:
+    """16 hexadecimal digits that are equal where `comparable` is."""
+    text = json.dumps(comparable(spec), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of a specification
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {key: _plain(part) for key, part in parts.items() if not isinstance(part, Path)}
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value

@@ -1,0 +1,232 @@
+"""YAML files to the specification that all other rooms work from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import InputError, SetupError
+from tuner.spec import constraints, durations, places, yaml
+from tuner.spec.documents import (
+    ModelDocument,
+    ParameterDocument,
+    Scalar,
+    SearchSpaceDocument,
+    StudyDocument,
+)
+from tuner.spec.host import Host
+from tuner.spec.metrics import METRICS
+from tuner.spec.parameters import search_space
+from tuner.spec.problems import KeyPath, Problem, nearest
+from tuner.spec.space import SearchSpace
+from tuner.spec.study import (
+    Budget,
+    Constraint,
+    LoadSpec,
+    ModelSpec,
+    Objective,
+    ServingSpec,
+    StudySpec,
+)
+from tuner.spec.validation import validate
+
+
+def load_study(name_or_path: str, host: Host, root: Path | None = None) -> StudySpec:
+    """The study of that name, or in that file, for `host`.
+
+    A name means `<root>/studies/<name>/study.yaml`, else the shipped one; text with a slash or
+    the ending `.yaml` is a path. `root` is the working directory by default. Raises InputError
+    that names all problems of the first file that has any.
+    """
+    root = root or Path.cwd()
+    name, path = _study_file(name_or_path, root)
+    file = yaml.read(path)
+    document, problems = validate(StudyDocument, file.data)
+    inline = file.data.get("search_space") if isinstance(file.data, dict) else None
+    space = None
+    if isinstance(inline, dict):
+        at: KeyPath = ("search_space",)
+        space, more = search_space(_well_formed(inline, at, problems), host)
+        problems += [problem.below(at) for problem in more]
+    if document is not None:
+        problems += _missing_files(document, root)
+    if document is None or problems:
+        file.refuse(problems)
+    if isinstance(document.search_space, str):
+        space = load_search_space(document.search_space, host, root)
+    assert space is not None
+    if problems := [*_set_twice(document, space), *_repeated(document)]:
+        file.refuse(problems)
+    return StudySpec(
+        name=name,
+        description=document.description.strip(),
+        path=path,
+        model=load_model(document.model, root),
+        search_space=space,
+        serving=ServingSpec(
+            image=document.serving.image,
+            flags=_texts(document.serving.flags),
+            env=_texts(document.serving.env),
+            ready_seconds=document.serving.ready_seconds,
+            page_cache=document.serving.page_cache,
+        ),
+        load=LoadSpec(**document.load.model_dump()),
+        objectives=_objectives(document),
+        constraints=_constraints(document),
+        budget=Budget(
+            trials=document.budget.trials,
+            seconds=durations.parse(document.budget.time) if document.budget.time else None,
+        ),
+        sampler=document.sampler,
+        seed=document.seed,
+    )
+
+
+def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
+    """The search space in the file of that name, for `host`; raises InputError."""
+    file = yaml.read(places.find("search space", name, root or Path.cwd()))
+    document, problems = validate(SearchSpaceDocument, file.data)
+    written = file.data.get("parameters") if isinstance(file.data, dict) else None
+    at: KeyPath = ("parameters",)
+    space = None
+    if isinstance(written, dict):
+        space, more = search_space(_well_formed(written, at, problems), host)
+        problems += [problem.below(at) for problem in more]
+    if document is None or space is None or problems:
+        file.refuse(problems)
+    return space
+
+
+def load_model(name: str, root: Path | None = None) -> ModelSpec:
+    """The model of that name; raises InputError. It need not be built yet.
+
+    What its builder writes always goes below `root`, also for a shipped model.
+    """
+    root = root or Path.cwd()
+    path = places.find("model", name, root)
+    document = _model_document(path)
+    return ModelSpec(
+        name=name,
+        description=document.description.strip(),
+        directory=path.parent,
+        built=root / "models" / name / "built",
+        signature=document.signature,
+        tolerance=document.tolerance,
+    )
+
+
+def builder_of(model: ModelSpec) -> Path:
+    """The script that builds `model`; raises SetupError where there is none."""
+    document = _model_document(model.directory / "model.yaml")
+    script = model.directory / document.build
+    if not script.is_file():
+        mend = f"Write it, or put a SavedModel under {model.versions} yourself."
+        raise SetupError(f"model {model.name!r} has no builder: {script} is missing", mend)
+    return script
+
+
+def list_studies(root: Path | None = None) -> list[str]:
+    """Names of the studies below `root` and of the shipped ones, sorted."""
+    return places.existing("study", root or Path.cwd())
+
+
+def results_directory(study: StudySpec | str, root: Path | None = None) -> Path:
+    """Where the results of a study are; it need not exist."""
+    name = study if isinstance(study, str) else study.name
+    return places.path_of("study", name, root or Path.cwd()).parent / "results"
+
+
+def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
+    if "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
+        return name_or_path, places.find("study", name_or_path, root)
+    path = root / name_or_path
+    path = path / "study.yaml" if path.is_dir() else path
+    name = path.resolve().parent.name if path.stem == "study" else path.stem
+    if not re.fullmatch(places.NAME_PATTERN, name):
+        raise InputError(
+            f"{name_or_path}: a study in this file would be called {name!r}; "
+            f"expected {places.NAME_EXPECTED}",
+            "Rename the file (or the directory of study.yaml).",
+        )
+    return name, path
+
+
+def _well_formed(
+    written: Mapping[str, Any], at: KeyPath, problems: list[Problem]
+) -> dict[str, ParameterDocument | None]:
+    """Each parameter as a document, or None where `problems` has something below it."""
+    broken = {problem.key[: len(at) + 1] for problem in problems}
+    return {
+        name: None if (*at, name) in broken else ParameterDocument.model_validate(entry)
+        for name, entry in written.items()
+    }
+
+
+def _model_document(path: Path) -> ModelDocument:
+    file = yaml.read(path)
+    document, problems = validate(ModelDocument, file.data)
+    if document is None:
+        file.refuse(problems)
+    return document
+
+
+def _objectives(document: StudyDocument) -> tuple[Objective, ...]:
+    objectives = []
+    for entry in document.objectives:
+        metric = entry if isinstance(entry, str) else entry.metric
+        direction = None if isinstance(entry, str) else entry.direction
+        objectives.append(Objective(metric, direction or METRICS[metric].better))
+    return tuple(objectives)
+
+
+def _constraints(document: StudyDocument) -> tuple[Constraint, ...]:
+    return tuple(constraints.parse(text) for text in document.constraints)
+
+
+def _repeated(document: StudyDocument) -> list[Problem]:
+    """Constraints that another one makes meaningless."""
+    sides = [(c.metric, c.operator) for c in _constraints(document)]
+    return [
+        Problem(("constraints", i), f"expected one constraint of the form '{' '.join(side)} ...'")
+        for i, side in enumerate(sides)
+        if side in sides[:i]
+    ]
+
+
+def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
+    """Names of a model or search space that is not there."""
+    wanted: list[tuple[str, places.Kind, object]] = [
+        ("model", "model", document.model),
+        ("search_space", "search space", document.search_space),
+    ]
+    problems = []
+    for key, kind, name in wanted:
+        names = places.existing(kind, root)
+        if isinstance(name, str) and name not in names:
+            hint = nearest(name, names) or f"; there are {', '.join(names) or 'none'}"
+            text = f"expected the name of a {kind}, found {name!r}{hint}"
+            problems.append(Problem((key,), text))
+    return problems
+
+
+def _set_twice(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """Flags and variables that are fixed in `serving` although a parameter sets them."""
+    return [
+        Problem(("serving", key, target), f"the parameter {parameter.name!r} sets it already")
+        for parameter in space
+        for key, fixed, target in (
+            ("flags", document.serving.flags, parameter.flag),
+            ("env", document.serving.env, parameter.env),
+        )
+        if target is not None and target in fixed
+    ]
+
+
+def _texts(values: Mapping[str, Scalar]) -> dict[str, str]:
+    """Values as a command line or an environment holds them."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }

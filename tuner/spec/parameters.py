@@ -1,0 +1,247 @@
+"""From a parameter as written to a Parameter of this host, with every check that needs both."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from tuner.spec import bounds, built_in
+from tuner.spec.built_in import BUILT_INS
+from tuner.spec.documents import ParameterDocument
+from tuner.spec.host import Host
+from tuner.spec.problems import KeyPath, Problem, UnexpectedError, nearest, show
+from tuner.spec.space import BUILT_IN, Parameter, SearchSpace, Value
+
+MOST_VALUES = 100_000
+"""Larger grids of one parameter are refused: nobody means them and listing them takes memory."""
+
+
+class ProblemsFoundError(Exception):
+    """Carries problems, their keys counted from the part that has them."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+
+def search_space(
+    documents: Mapping[str, ParameterDocument | None], host: Host
+) -> tuple[SearchSpace, list[Problem]]:
+    """The space and its problems, keys counted from the mapping of parameters.
+
+    None stands for a parameter whose shape is wrong: it counts as present and is left out.
+    """
+    parameters: list[Parameter] = []
+    problems = [
+        Problem((), f"the built-in parameter {name!r} is missing; `choices` of one value pins it")
+        for name in BUILT_IN
+        if name not in documents
+    ]
+    for name, document in documents.items():
+        if document is None:
+            continue
+        try:
+            parameters.append(resolve(name, document, host))
+        except ProblemsFoundError as error:
+            problems += [problem.below((name,)) for problem in error.problems]
+    setters: dict[tuple[str, str | None], str] = {}
+    for parameter in parameters:
+        for kind, target in (("flag", parameter.flag), ("env", parameter.env)):
+            first = setters.setdefault((kind, target), parameter.name)
+            if target is not None and first != parameter.name:
+                problems.append(Problem((parameter.name, kind), f"{first!r} sets it already"))
+    return SearchSpace(tuple(parameters)), problems
+
+
+def resolve(name: str, document: ParameterDocument, host: Host) -> Parameter:
+    """One parameter for `host`; raises ProblemsFoundError.
+
+    Expressions become numbers, a high bound moves down to the grid, choices outside `low` and
+    `high` are left out.
+    """
+    _refuse(_name(name, document), _shape(document))
+    if document.type == "categorical":
+        choices = tuple(document.choices or ())
+        parameter = _parameter(name, document, default=document.default, choices=choices)
+    else:
+        parameter = _numeric(name, document, host)
+    _refuse(_default(parameter, document), built_in.check(parameter, document.unit, host))
+    return parameter
+
+
+def _refuse(*checks: Iterator[Problem]) -> None:
+    if problems := [problem for check in checks for problem in check]:
+        raise ProblemsFoundError(*problems)
+
+
+def _name(name: str, document: ParameterDocument) -> Iterator[Problem]:
+    """The name must be well formed, and says whether there is a flag or variable to set."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        yield Problem((), "expected a name of small letters, digits and _")
+    ways = [key for key in ("flag", "env") if getattr(document, key) is not None]
+    if name in BUILT_INS:
+        yield from (Problem((key,), "a built-in parameter sets no flag or env") for key in ways)
+    elif len(ways) != 1:
+        hint = nearest(name, BUILT_IN)
+        yield Problem((), f"expected flag or env (one of them), as it is not built in{hint}")
+
+
+def _shape(document: ParameterDocument) -> Iterator[Problem]:
+    """Which keys go together."""
+    given = [key for key in ("low", "high", "step") if getattr(document, key) is not None]
+    given += ["log"] if document.log else []
+    if document.type == "categorical":
+        yield from (Problem((key,), "a categorical parameter has only choices") for key in given)
+        if document.choices is None:
+            yield Problem((), "expected choices, as the parameter is categorical")
+    elif document.choices is not None:
+        for key in {"step", "log"}.intersection(given):
+            yield Problem((key,), "goes with low and high only, not with choices")
+    else:
+        for key in sorted({"low", "high"}.difference(given)):
+            yield Problem((), f"expected choices, or low and high; {key} is missing")
+        if document.log and document.step is not None:
+            yield Problem((), "log and step exclude each other; expected one of them")
+
+
+def _numeric(name: str, document: ParameterDocument, host: Host) -> Parameter:
+    keys: list[KeyPath] = [("choices", i) for i in range(len(document.choices or ()))]
+    single = ("low", "high", "step", "default")
+    keys += [(key,) for key in single if getattr(document, key) is not None]
+    numbers: dict[KeyPath, float] = {}
+    problems = []
+    for key in keys:
+        try:
+            numbers[key] = _number(document, key, host)
+        except UnexpectedError as error:
+            problems.append(Problem(key, error.message))
+    if problems:
+        raise ProblemsFoundError(*problems)
+    low, high, step = (numbers.get((key,)) for key in ("low", "high", "step"))
+    default = numbers["default",]
+    if document.choices is not None:
+        choices = [numbers[key] for key in keys if key[0] == "choices"]
+        chosen = _chosen(document, choices, low, high)
+        return _parameter(name, document, default=default, choices=chosen)
+    assert low is not None
+    assert high is not None
+    _refuse(_range(document, low, high, step))
+    if document.type == "int" and not document.log:
+        step = step or 1
+    if step is not None:
+        # Bounds beside the grid come naturally from expressions of the host.
+        high = low + math.floor((high - low) / step + 1e-9) * step
+        high = round(high, 10) if document.type == "float" else high
+    return _parameter(name, document, default=default, low=low, high=high, step=step)
+
+
+def _number(document: ParameterDocument, key: KeyPath, host: Host) -> float:
+    """The number at `key`, an int for an int parameter; raises UnexpectedError."""
+    written = getattr(document, str(key[0]))
+    if len(key) == 2:
+        written = written[key[1]]
+    number = bounds.resolve(written, host)
+    if document.type == "float":
+        # Twelve digits, so that 3 * 0.1 is the 0.3 of a grid.
+        return float(f"{number:.12g}")
+    if number.is_integer():
+        return int(number)
+    if isinstance(written, str):
+        hint = f", which is {number:g} here; // divides to a whole number"
+        raise UnexpectedError("a whole number", written, hint)
+    raise UnexpectedError("a whole number", written)
+
+
+def _chosen(
+    document: ParameterDocument, choices: list[float], low: float | None, high: float | None
+) -> tuple[float, ...]:
+    """The choices of this host, ascending; raises ProblemsFoundError."""
+    # What an expression gives depends on the host, so there its place does not matter.
+    if not any(isinstance(choice, str) for choice in document.choices or ()):
+        _refuse(
+            Problem(("choices", i + 1), f"expected more than {former:g}, found {choice:g}")
+            for i, (former, choice) in enumerate(itertools.pairwise(choices))
+            if choice <= former
+        )
+    bottom = -math.inf if low is None else low
+    top = math.inf if high is None else high
+    kept = tuple(sorted({choice for choice in choices if bottom <= choice <= top}))
+    if not kept:
+        limits = [f"{bottom:g} or more"] * (low is not None) + [f"{top:g} or less"] * (
+            high is not None
+        )
+        text = f"expected at least one choice that is {' and '.join(limits)} on this host"
+        raise ProblemsFoundError(Problem(("choices",), text))
+    return kept
+
+
+def _range(
+    document: ParameterDocument, low: float, high: float, step: float | None
+) -> Iterator[Problem]:
+    if low > high:
+        yield Problem(("high",), f"expected at least low, which is {low:g}, found {high:g}")
+    if document.log and low <= 0:
+        yield Problem(("low",), f"expected a number > 0 because of log, found {low:g}")
+    if step is not None and step <= 0:
+        yield Problem(("step",), f"expected a number > 0, found {step:g}")
+    elif (step or document.type == "int") and (high - low) / (step or 1) >= MOST_VALUES:
+        yield Problem((), f"expected at most {MOST_VALUES} values; a larger step gives fewer")
+
+
+def _parameter(
+    name: str,
+    document: ParameterDocument,
+    *,
+    default: Value,
+    choices: tuple[Value, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+) -> Parameter:
+    return Parameter(
+        name=name,
+        type=document.type,
+        role=document.role,
+        default=default,
+        choices=choices,
+        low=low,
+        high=high,
+        step=step,
+        log=document.log,
+        unit=document.unit or (BUILT_INS[name].unit if name in BUILT_INS else ""),
+        description=document.description,
+        flag=document.flag,
+        env=document.env,
+    )
+
+
+def _default(parameter: Parameter, document: ParameterDocument) -> Iterator[Problem]:
+    """The default must be a value of the parameter."""
+    key, default, found = ("default",), parameter.default, show(parameter.default)
+    values = parameter.values()
+    if values is None:
+        low, high = parameter.low, parameter.high
+        if not low <= default <= high:  # type: ignore[operator] # both are numbers: a continuum
+            yield Problem(key, f"expected {low:g} to {high:g}, found {found}")
+    elif parameter.type == "categorical":
+        # True == 1 in Python; in a study file they are different values.
+        kinds = [(type(choice), choice) for choice in values]
+        if (type(default), default) not in kinds:
+            hint = nearest(default, map(str, values))
+            yield Problem(
+                key, f"expected one of the choices {_listed(values)}, found {found}{hint}"
+            )
+        if len(set(kinds)) < len(kinds):
+            yield Problem(("choices",), "expected each choice once")
+    elif default not in values:
+        text = f"expected one of the values {_listed(values)}, found {found}"
+        if isinstance(document.high, str) and not isinstance(document.default, str):
+            text += f"; 'min({document.default}, {document.high})' would adapt it to the host"
+        yield Problem(key, text)
+
+
+def _listed(values: tuple[Value, ...]) -> str:
+    words = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join([*words[:5], "...", words[-1]] if len(words) > 7 else words)

@@ -1,0 +1,75 @@
+"""Where studies, search spaces, models and results are.
+
+What the working directory has wins over what is shipped.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import tuner
+from tuner.errors import InputError
+
+Kind = Literal["study", "search space", "model"]
+
+NAME_PATTERN = "[a-z0-9][a-z0-9_-]*"
+NAME_EXPECTED = "a name of small letters, digits, - and _"
+
+_FILES: dict[Kind, str] = {
+    "study": "studies/*/study.yaml",
+    "search space": "search_spaces/*.yaml",
+    "model": "models/*/model.yaml",
+}
+
+
+def shipped() -> Path:
+    """The directory that holds the shipped `studies`, `search_spaces` and `models`."""
+    package = Path(tuner.__file__).resolve().parent
+    installed = package / "shipped"
+    # In a checkout they stand beside the package.
+    return installed if installed.is_dir() else package.parent
+
+
+def check_name(name: str, kind: Kind) -> None:
+    """Raise InputError where `name` could not be the name of a file or directory of ours."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(f"{kind} {name!r}: expected {NAME_EXPECTED}")
+
+
+def path_of(kind: Kind, name: str, base: Path) -> Path:
+    """Where the file of that name is, or would be, below `base`."""
+    check_name(name, kind)
+    return base / _FILES[kind].replace("*", name)
+
+
+def find(kind: Kind, name: str, root: Path) -> Path:
+    """The existing file, below `root` or else shipped.
+
+    Raises InputError that lists what there is, with the nearest name.
+    """
+    for base in (root, shipped()):
+        if (path := path_of(kind, name, base)).is_file():
+            return path
+    names = existing(kind, root)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise InputError(
+        f"there is no {kind} {name!r}: neither {path_of(kind, name, root)} nor a shipped one",
+        f"{hint}There are: {', '.join(names) or 'none'}.",
+    )
+
+
+def existing(kind: Kind, root: Path) -> list[str]:
+    """Names below `root` and of what is shipped, sorted."""
+    return sorted({name for base in (root, shipped()) for name in _names(kind, base)})
+
+
+def _names(kind: Kind, base: Path) -> Iterator[str]:
+    for path in base.glob(_FILES[kind]):
+        name = path.stem if kind == "search space" else path.parent.name
+        if re.fullmatch(NAME_PATTERN, name):
+            yield name

@@ -1,0 +1,128 @@
+"""The tables of docs/reference/study.md, from the documents: `python -m tuner.spec.reference`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tuner.spec.built_in import BUILT_INS, BuiltIn
+from tuner.spec.documents import (
+    BudgetDocument,
+    LoadDocument,
+    ModelDocument,
+    ObjectiveDocument,
+    ParameterDocument,
+    SearchSpaceDocument,
+    ServingDocument,
+    StudyDocument,
+)
+from tuner.spec.metrics import METRICS
+
+PAGE = Path("docs/reference/study.md")
+
+_DOCUMENTS: dict[str, type[BaseModel]] = {
+    "study": StudyDocument,
+    "serving": ServingDocument,
+    "load": LoadDocument,
+    "objective": ObjectiveDocument,
+    "budget": BudgetDocument,
+    "search space": SearchSpaceDocument,
+    "parameter": ParameterDocument,
+    "model": ModelDocument,
+}
+_BETTER = {"minimize": "less", "maximize": "more"}
+_TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_BLOCK = re.compile(r"(<!-- table: ([a-z -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def renewed(page: str) -> str:
+    """The page with every block `<!-- table: NAME --> ... <!-- end -->` filled in anew."""
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{table(match[2])}\n{match[3]}", page)
+
+
+def table(name: str) -> str:
+    """One Markdown table: of a document's keys, the built-in parameters or the metrics."""
+    if name == "metrics":
+        return _markdown(
+            ("metric", "unit", "better is", "meaning"),
+            (
+                (f"`{m.name}`", m.unit or "-", _BETTER[m.better], m.description)
+                for m in METRICS.values()
+            ),
+        )
+    if name == "built-in parameters":
+        return _markdown(
+            ("parameter", "type", "unit", "values", "meaning"),
+            (
+                (f"`{key}`", " or ".join(b.types), b.unit or "-", _limits(b), b.meaning)
+                for key, b in BUILT_INS.items()
+            ),
+        )
+    return _markdown(
+        ("key", "type", "default", "meaning"),
+        (
+            (f"`{key}`", _type(info.annotation), _default(info), info.description or "")
+            for key, info in _DOCUMENTS[name].model_fields.items()
+        ),
+    )
+
+
+def _limits(rule: BuiltIn) -> str:
+    return f"{rule.at_least:g} or more" + (f", below {rule.below:g}" * math.isfinite(rule.below))
+
+
+def _type(annotation: Any) -> str:  # noqa: ANN401 - annotations have no common type
+    """The kind of value that an annotation allows, in words."""
+    arguments = typing.get_args(annotation)
+    match typing.get_origin(annotation):
+        case typing.Annotated:
+            words = _type(arguments[0])
+        case typing.Literal:
+            words = ", ".join(f"`{word}`" for word in arguments)
+        case origin if origin in {typing.Union, UnionType}:
+            words = _either([_type(part) for part in arguments if part is not type(None)])
+        case origin if origin is list:
+            words = f"list ({_type(arguments[0])})"
+        case origin if origin is dict:
+            words = f"mapping (name to {_type(arguments[1])})"
+        case _:
+            words = _TYPES.get(annotation, "mapping")
+    return words
+
+
+def _either(words: list[str]) -> str:
+    """Alternatives, without a whole number where any number may stand."""
+    distinct = [w for w in dict.fromkeys(words) if w != "whole number" or "number" not in words]
+    return " or ".join(distinct)
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, BaseModel):
+        return "its own defaults"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

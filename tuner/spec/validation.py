@@ -1,0 +1,102 @@
+"""Pydantic's findings, told as problems of a YAML file."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tuner.spec.documents import Document
+from tuner.spec.problems import KeyPath, Problem, UnexpectedError, nearest, show
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+_KINDS = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "text",
+    "finite_number": "a finite number",
+}
+_COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+def validate(kind: type[DocumentT], data: object) -> tuple[DocumentT | None, list[Problem]]:
+    """The document that `data` holds, or all problems that its shape has."""
+    try:
+        return kind.model_validate(data), []
+    except ValidationError as error:
+        return None, [_problem(kind, data, detail) for detail in error.errors()]
+
+
+def _problem(kind: type[Document], data: object, detail: ErrorDetails) -> Problem:
+    key = _key_in(data, detail["loc"])
+    match detail["type"]:
+        case "missing":
+            name = str(detail["loc"][-1])
+            described = _fields(kind, key)[name].description or ""
+            return Problem(key, f"key {name!r} is missing: {described}")
+        case "extra_forbidden":
+            known = _fields(kind, key[:-1])
+            hint = nearest(key[-1], known) or f"; the keys are {', '.join(known)}"
+            return Problem(key, f"unknown key{hint}")
+        case _:
+            return Problem(key, _text(detail))
+
+
+def _text(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    found = detail["input"]
+    if isinstance(error := context.get("error"), UnexpectedError):
+        return error.message
+    if detail["type"] == "literal_error":
+        words = re.findall(r"'([^']*)'", context["expected"])
+        hint = nearest(found, words) if isinstance(found, str) else ""
+        return f"expected {context['expected']}, found {show(found)}{hint}"
+    for name, sign in _COMPARISONS.items():
+        if name in context:
+            return f"expected a number {sign} {context[name]:g}, found {show(found)}"
+    if detail["type"] in {"too_short", "string_too_short"}:
+        return "expected something, found nothing"
+    expected = _KINDS.get(detail["type"])
+    return f"expected {expected}, found {show(found)}" if expected else detail["msg"]
+
+
+def _key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:
+    """The parts of Pydantic's location that are keys of `data`; tags of unions are not."""
+    key: KeyPath = ()
+    for part in location:
+        inside = part in data if isinstance(data, Mapping) else isinstance(part, int)
+        if inside and isinstance(data, (Mapping, list)):
+            data = data[part]  # type: ignore[index] # a list has int parts only
+            key = (*key, part)
+    return key
+
+
+def _fields(kind: type[Document], key: KeyPath) -> dict[str, Any]:
+    """The fields of the document at `key`, by name."""
+    models: set[type[BaseModel]] = {kind}
+    for part in key:
+        inner = {
+            model
+            for outer in models
+            if part in outer.model_fields
+            for model in _models_in(outer.model_fields[str(part)].annotation)
+        }
+        # An index or the name of a parameter leads to the same kind of document.
+        models = inner or models
+    return {name: info for model in models for name, info in model.model_fields.items()}
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)

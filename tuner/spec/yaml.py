@@ -1,0 +1,152 @@
+"""YAML to plain data, with the line of every key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from tuner.errors import InputError
+from tuner.spec.problems import KeyPath, Problem, dotted
+
+MOST_PROBLEMS = 10
+# Study files have some hundred values. The limits stop a file whose aliases refer to each other.
+MOST_VALUES = 20_000
+DEEPEST = 40
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """The data of one file, made of dict, list and scalars only.
+
+    `lines` maps each key path to the line, from 1, where that key or list item stands.
+    """
+
+    path: Path
+    data: Any
+    lines: Mapping[KeyPath, int]
+
+    def line(self, key: KeyPath) -> int:
+        """The line of `key`, or of the nearest part around it that the file has."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+    def refuse(self, problems: Iterable[Problem]) -> NoReturn:
+        """Raise one InputError that names every problem, one per line, in the file's order."""
+        found = sorted({(p.line or self.line(p.key), dotted(p.key), p.text) for p in problems})
+        where = _readable(self.path)
+        lines = [
+            f"{where}:{line}: {key}: {text}" if key else f"{where}:{line}: {text}"
+            for line, key, text in found[:MOST_PROBLEMS]
+        ]
+        if len(found) > MOST_PROBLEMS:
+            lines.append(f"... and {len(found) - MOST_PROBLEMS} more")
+        raise InputError("\n".join(lines), "docs/reference/study.md describes every key.")
+
+
+def read(path: Path) -> YamlFile:
+    """Read one file.
+
+    Raises InputError where it cannot be read, is not YAML or has a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{_readable(path)}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{_readable(path)}: expected UTF-8 text ({error.reason})") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> YamlFile:
+    """Like `read`, for text at hand; `path` is for messages only."""
+    walk = _Walk(path)
+    try:
+        walk.loader = _Loader(text)
+        node = walk.loader.get_single_node()
+        data = None if node is None else walk.value(node, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise InputError(f"{_readable(path)}:{line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{_readable(path)}:1: not valid YAML: {reason}") from error
+    except RecursionError as error:
+        raise InputError(f"{_readable(path)}:1: nested too deeply") from error
+    file = YamlFile(path, data, walk.lines)
+    if walk.problems:
+        file.refuse(walk.problems)
+    return file
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads `1e-3` as the number that it is in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+@dataclass
+class _Walk:
+    """Turns composed YAML nodes into data, noting lines and repeated keys on the way."""
+
+    path: Path
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    loader: _Loader = field(init=False)
+
+    def value(self, node: yaml.Node, key: KeyPath) -> Any:  # noqa: ANN401 - YAML holds any data
+        line = node.start_mark.line + 1
+        self.lines.setdefault(key, line)
+        if len(self.lines) > MOST_VALUES or len(key) > DEEPEST:
+            raise InputError(f"{_readable(self.path)}:{line}: too large or nested too deeply")
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, key)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*key, i)) for i, item in enumerate(node.value)]
+        return self.scalar(node, key)
+
+    def mapping(self, node: yaml.MappingNode, key: KeyPath) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            line = name_node.start_mark.line + 1
+            name = name_node.value
+            # `yes:` and `1:` are read as text too: no key of ours is anything else.
+            if not isinstance(name_node, yaml.ScalarNode) or name_node.tag.endswith(":merge"):
+                self.problems.append(Problem(key, "expected a plain word as key", line))
+                continue
+            here = (*key, name)
+            if name in data:
+                first = self.lines[here]
+                text = f"the key is there twice, first in line {first}"
+                self.problems.append(Problem(here, text, line))
+                continue
+            self.lines[here] = line
+            data[name] = self.value(value_node, here)
+        return data
+
+    def scalar(self, node: yaml.Node, key: KeyPath) -> Any:  # noqa: ANN401 - YAML holds any data
+        try:
+            return self.loader.construct_object(node)
+        except ValueError as error:  # such as 2024-99-99, which looks like a date
+            line = node.start_mark.line + 1
+            self.problems.append(Problem(key, f"expected a plain value ({error})", line))
+            return None
+
+
+def _readable(path: Path) -> str:
+    """The path, from the working directory where it lies inside."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,137 @@
+"""One trial, top to bottom: deploy, impair, send a burst, measure, score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from tuner.deploy.protocol import Deployer, Deployment
+from tuner.errors import Infeasible
+from tuner.load.sender import Progress
+from tuner.measure.measure import measure
+from tuner.measure.measurement import Measurement
+from tuner.measure.samples import Burst
+from tuner.measure.score import Score, score
+from tuner.spec.space import Configuration
+from tuner.spec.study import DeploymentSpec, LoadProfile, StudySpec
+
+Observe = Callable[[str | Progress], None]
+"""Told the name of each phase as it begins, and the burst's progress."""
+
+
+class Client(Protocol):
+    """Connections to a deployment, open and idle."""
+
+    def run(self, observe: Callable[[Progress], None] | None = None) -> Burst: ...
+
+
+class Sender(Protocol):
+    """What sends a burst: the load generator, or the simulated one."""
+
+    def connect(
+        self, target: Deployment, profile: LoadProfile, requests: Sequence[bytes]
+    ) -> AbstractContextManager[Client]: ...
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial found; exactly one of `measurement` and `infeasible` is set."""
+
+    phases: Mapping[str, float]
+    measurement: Measurement | None = None
+    burst: Burst | None = None
+    score: Score | None = None
+    infeasible: Infeasible | None = None
+    deployment: Mapping[str, Any] = field(default_factory=dict)
+    impairment: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_trial(
+    study: StudySpec,
+    configuration: Configuration,
+    deployer: Deployer,
+    sender: Sender,
+    requests: Sequence[bytes],
+    label: str,
+    observe: Observe = lambda _: None,
+) -> TrialResult:
+    """Deploy `configuration`, impair its network, send a burst and measure it.
+
+    An infeasible configuration is a result. Raises TrialFailed when the trial broke for another
+    reason. Whatever happens, nothing of the deployment is left.
+    """
+    phases = _Phases(observe)
+    try:
+        with ExitStack() as world:
+            phases.begin("deploy")
+            deployment = world.enter_context(
+                deployer.deploy(deployment_spec(study, configuration), label)
+            )
+            phases.begin("connect")
+            profile = load_profile(study, configuration)
+            client = world.enter_context(sender.connect(deployment, profile, requests))
+            phases.begin("impair")
+            impairment = world.enter_context(deployment.impair(float(configuration["loss"])))
+            phases.begin("burst")
+            burst = client.run(observe)
+            deployment.verify()
+            facts = deployment.facts(), impairment.facts()
+            phases.begin("tear down")
+    except Infeasible as reason:
+        return TrialResult(phases.end(), infeasible=reason)
+    seconds = phases.end()
+    measurement = measure(burst, deployment.host_cpus, study.load.batch_seconds)
+    return TrialResult(
+        seconds,
+        measurement,
+        burst,
+        score(measurement, study.objectives, study.constraints),
+        None,
+        *facts,
+    )
+
+
+def deployment_spec(study: StudySpec, configuration: Configuration) -> DeploymentSpec:
+    """What the decision parameters of `configuration` say about the replicas."""
+    flags, env = dict(study.serving.flags), dict(study.serving.env)
+    for parameter in study.search_space:
+        value = str(configuration[parameter.name])
+        if parameter.flag:
+            flags[parameter.flag] = value
+        if parameter.env:
+            env[parameter.env] = value
+    return DeploymentSpec(
+        model=study.model,
+        serving=replace(study.serving, flags=flags, env=env),
+        replicas=int(configuration["replicas"]),
+        cpu=float(configuration["cpu"]),
+        memory_mib=int(configuration["memory"]),
+    )
+
+
+def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
+    return LoadProfile(int(configuration["concurrency"]), study.load, study.seed)
+
+
+class _Phases:
+    """Seconds of each phase, and of what comes before the next begins."""
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+        self._seconds: dict[str, float] = {}
+        self._current: tuple[str, float] | None = None
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self._current = name, time.monotonic()
+        self._observe(name)
+
+    def end(self) -> dict[str, float]:
+        if self._current is not None:
+            name, since = self._current
+            self._seconds[name] = round(time.monotonic() - since, 4)
+            self._current = None
+        return self._seconds
