@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tuner.measure.measurement import Estimate, Finding, Measurement
-from tuner.spec.space import Configuration
+from tuner.spec.space import Configuration, SearchSpace
+from tuner.spec.study import Constraint, Objective
 
 # History of the format: 1 (first).
 FORMAT = 1
@@ -77,6 +78,33 @@ class TrialRecord:
         if document["measurement"] is not None:
             values["measurement"] = _measurement(document["measurement"])
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study's finished trials, in order, and what is needed to read them.
+
+    `environment` is that of the last run (host, engine, image, model checksum, versions).
+    `serving` is the canonical serving section: image, flags, env.
+    """
+
+    name: str
+    model: str
+    search_space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    serving: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+
+    def trial(self, number: int) -> TrialRecord | None:
+        return next((t for t in self.trials if t.number == number), None)
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        """Trial 0 where it was measured."""
+        first = self.trial(0)
+        return first if first is not None and first.measurement is not None else None
 
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:
