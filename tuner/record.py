@@ -69,7 +69,7 @@ class TrialRecord:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrialRecord:
-        """The inverse of `to_json`. Raises ValueError for a format that this version cannot read."""
+        """The inverse of `to_json`. Raises ValueError for a format that it cannot read."""
         if document["format"] != FORMAT:
             raise ValueError(f"trial record of format {document['format']}, expected {FORMAT}")
         values = {k: v for k, v in document.items() if k != "format"}

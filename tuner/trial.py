@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -28,12 +28,8 @@ class Client(Protocol):
     def run(self, observe: Callable[[Progress], None] | None = None) -> Burst: ...
 
 
-class Sender(Protocol):
-    """What sends a burst: the load generator, or the simulated one."""
-
-    def connect(
-        self, target: Deployment, profile: LoadProfile, requests: Sequence[bytes]
-    ) -> AbstractContextManager[Client]: ...
+Connect = Callable[[Deployment, LoadProfile], AbstractContextManager[Client]]
+"""Opens the connections of one burst, idle until the client runs."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,7 @@ def run_trial(
     study: StudySpec,
     configuration: Configuration,
     deployer: Deployer,
-    sender: Sender,
-    requests: Sequence[bytes],
+    connect: Connect,
     label: str,
     observe: Observe = lambda _: None,
 ) -> TrialResult:
@@ -72,7 +67,7 @@ def run_trial(
             )
             phases.begin("connect")
             profile = load_profile(study, configuration)
-            client = world.enter_context(sender.connect(deployment, profile, requests))
+            client = world.enter_context(connect(deployment, profile))
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(float(configuration["loss"])))
             phases.begin("burst")

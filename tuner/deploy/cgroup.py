@@ -115,7 +115,9 @@ class EngineStatistics:
     container: Container
 
     def counters(self) -> ContainerCounters:
-        return from_statistics(self.container.stats(stream=False, one_shot=True))
+        reply = self.container.stats(stream=False, one_shot=True)
+        assert isinstance(reply, dict)
+        return from_statistics(reply)
 
     def limits(self) -> Limits:
         self.container.reload()
@@ -169,7 +171,7 @@ def from_statistics(reply: dict[str, Any]) -> ContainerCounters:
     throttling = cpu.get("throttling_data", {})
     memory = reply.get("memory_stats", {})
     details = memory.get("stats", {})
-    read = datetime.fromisoformat(reply["read"][:26].rstrip("Z") + "+00:00")
+    read = datetime.fromisoformat(reply["read"])
     return ContainerCounters(
         time_ns=int(read.timestamp() * 1e9),
         cpu_ns=cpu["cpu_usage"]["total_usage"],

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, Self, TypeVar
 
 import requests
 from docker import DockerClient
@@ -27,23 +30,35 @@ from docker.models.networks import Network
 from tuner.deploy import cgroup, engine, impairment
 from tuner.deploy.keeper import Keeper, keeper
 from tuner.deploy.ownership import LABEL, Owner, remove_container, remove_network, sweep
+from tuner.deploy.together import GivenUp, together
 from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
-from tuner.measure.golden import Golden, load_golden, matches
+from tuner.measure.golden import Golden, load_golden
 from tuner.measure.samples import ContainerCounters
+from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
 from tuner.serving.model import model_checksum, require_built
 from tuner.serving.plan import ContainerPlan, container_plan
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
+RUN_LABEL = "tune.run"
 STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
+T = TypeVar("T")
+
 _MIB = 2**20
 _PIDS_LIMIT = 1024
 _PROBE_SECONDS = 0.02
-_PROBE_TIMEOUT = 5.0
+_PROBE_TIMEOUT = 0.5, 5.0
+"""To connect, where the address of a dead container never answers, and to answer."""
+_ANSWER_TIMEOUT = 30.0
+_END_TIMEOUT = 10
 _LOG_LINES = 20
+_GOLDEN_REQUESTS = 4
+_WORKERS = 32
+_TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
+"""Words of engine and runtime about a limit that does not even hold the start of a process."""
 _EVICTION_FAULTS = 50
 """Major faults of one replica's start that say that its files were no longer in the page cache."""
 
@@ -67,20 +82,27 @@ class DockerDeployer:
             require_built(self._model)
             self._golden = load_golden(self._model.golden)
             self._client = world.enter_context(engine.connect())
-            self._labels = {LABEL: str(Owner.this()), STUDY_LABEL: self._study}
+            run = uuid.uuid4().hex[:12]
+            self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
+            self._info = self._client.info()
             self.swept = sweep(self._client)
+            world.enter_context(_undo(self._client, RUN_LABEL, run))
             if self._serving.image == "tune":
-                image = find_image(self._client)
+                self._image = find_image(self._client)
             else:
-                image = present_image(self._client, self._serving.image)
-            self._plan = container_plan(self._serving, self._model.name, image)
-            self._executor = world.enter_context(ThreadPoolExecutor(32, "deploy"))
+                self._image = present_image(self._client, self._serving.image)
+            plan = container_plan(self._serving, self._model.name, self._image)
+            mounts = self._mounts(plan)
             self._keeper: Keeper | None = None
             if self._serving.page_cache == "shared":
                 self._keeper = world.enter_context(
-                    keeper(self._client, image, self._mounts(), self._plan.model_mount, self._labels)
+                    keeper(
+                        self._client, self._image, mounts, plan.model_mount, plan.user, self._labels
+                    )
                 )
-            self._loss_tool = impairment.probe_tool(self._client, base_tag(), self._labels)
+            self._loss_tool: impairment.Tool | None = None
+            if exists(self._client, base_tag()):
+                self._loss_tool = impairment.probe_tool(self._client, base_tag(), self._labels)
             self._reachable: bool | None = None
             self._world = world.pop_all()
         return self
@@ -89,7 +111,7 @@ class DockerDeployer:
         self._world.close()
 
     def environment(self) -> Mapping[str, Any]:
-        info = self._client.info()
+        info = self._info
         return {
             "backend": self.name,
             "host": {
@@ -100,8 +122,8 @@ class DockerDeployer:
                 "cgroup": f"v{info.get('CgroupVersion', '1')}",
             },
             "engine": info["ServerVersion"],
-            "image": self._plan.image,
-            "image_id": self._client.images.get(self._plan.image).id,
+            "image": self._image,
+            "image_id": self._client.images.get(self._image).id,
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
             "page_cache": self._serving.page_cache,
@@ -110,35 +132,66 @@ class DockerDeployer:
 
     @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[DockerDeployment]:
-        """See `Deployer.deploy`. Replicas are created, probed and removed at the same time."""
+        """See `Deployer.deploy`. Replicas are created, probed and removed at the same time.
+
+        What the engine refuses is a TrialFailed.
+        """
+        # Flags and variables may be the trial's own.
+        plan = container_plan(spec.serving, self._model.name, self._image)
         identity = uuid.uuid4().hex[:12]
         labels = self._labels | {TRIAL_LABEL: label, DEPLOYMENT_LABEL: identity}
-        self._prepare_page_cache()
-        # An executor of its own: leaving it waits for creations under way, so none comes late.
-        with _undo(self._client, identity), ThreadPoolExecutor(32, "replica") as executor:
-            network = self._network(f"tune-{self._study}-{label}-{identity}", labels)
+        if self._keeper is None:
+            drop_page_cache()
+        # Leaving the executor waits for creations under way, so none comes after the clean-up.
+        with (
+            _refusals(),
+            _undo(self._client, DEPLOYMENT_LABEL, identity),
+            ThreadPoolExecutor(_WORKERS, "replica") as executor,
+        ):
+            name = f"tune-{self._study}-{_name_part(label)}-{identity}"
+            # In a thread: an interrupt here must not come between the engine and its answer.
+            network = executor.submit(self._network, name, labels).result()
+            given_up = Event()
             make = _ReplicaMaker(
-                self._client, self._plan, self._mounts(), spec, network, labels, not self._reachable
+                self._client,
+                plan,
+                self._mounts(plan),
+                spec,
+                network,
+                labels,
+                not self._reachable,
+                given_up,
             )
-            replicas = list(executor.map(make, range(spec.replicas)))
+            replicas = together(executor, make, range(spec.replicas), given_up.set)
+            together(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
+            self._mend_page_cache(replicas)
             deployment = DockerDeployment(
-                self._client, self._plan, spec, tuple(replicas), labels, executor, self._loss_tool
+                self._client,
+                plan,
+                spec,
+                tuple(replicas),
+                labels,
+                executor,
+                self._loss_tool,
+                self._info["NCPU"],
             )
-            list(executor.map(lambda r: self._bring_up(r, spec), replicas))
             try:
                 yield deployment
-            except TrialFailed:
+            except (TrialFailed, APIError):
                 # A dead replica explains a failed burst better than the burst can.
                 deployment.verify()
                 raise
 
-    def _prepare_page_cache(self) -> None:
-        if self._keeper is None:
-            drop_page_cache()
+    def _mend_page_cache(self, replicas: Sequence[Replica]) -> None:
+        """Read evicted files again, on the keeper's account."""
+        if self._keeper is not None and any(
+            replica.counters().major_faults > _EVICTION_FAULTS for replica in replicas
+        ):
+            self._keeper.read()
 
-    def _mounts(self) -> dict[str, dict[str, str]]:
+    def _mounts(self, plan: ContainerPlan) -> dict[str, dict[str, str]]:
         source = str(self._model.versions.resolve())
-        return {source: {"bind": self._plan.model_mount, "mode": "ro"}}
+        return {source: {"bind": plan.model_mount, "mode": "ro"}}
 
     def _network(self, name: str, labels: Mapping[str, str]) -> Network:
         """A bridge of the deployment's own, without a way out where addresses answer directly."""
@@ -158,10 +211,8 @@ class DockerDeployer:
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
         replica.check_limits(spec)
-        replica.wait_until_ready(self._model.name, self._serving.ready_seconds)
-        replica.check_answer(self._model, self._golden)
-        if self._keeper is not None and replica.source.counters().major_faults > _EVICTION_FAULTS:
-            self._keeper.read()
+        replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
+        replica.check_answers(self._model, self._golden)
 
 
 def present_image(client: DockerClient, reference: str) -> str:
@@ -185,8 +236,7 @@ def drop_page_cache() -> None:
     """
     os.sync()
     try:
-        with open("/proc/sys/vm/drop_caches", "w") as switch:
-            switch.write("1")
+        Path("/proc/sys/vm/drop_caches").write_text("1")
     except OSError as error:
         raise SetupError(
             f"the page cache cannot be dropped: {error}",
@@ -195,17 +245,32 @@ def drop_page_cache() -> None:
 
 
 @contextmanager
-def _undo(client: DockerClient, identity: str) -> Iterator[None]:
-    """Remove every container and network of a deployment, however the block ends."""
+def _undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
+    """Remove every container and network with this label, however the block ends."""
     try:
         yield
     finally:
-        chosen = {"label": f"{DEPLOYMENT_LABEL}={identity}"}
-        containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-        with ThreadPoolExecutor(32, "remove") as executor:
-            list(executor.map(remove_container, containers))
-        for network in client.networks.list(filters=chosen):
-            remove_network(network)
+        chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
+        with ExitStack() as at_last, ThreadPoolExecutor(_WORKERS, "remove") as executor:
+            for network in client.networks.list(filters=chosen):
+                at_last.callback(remove_network, network)
+            containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+            together(executor, remove_container, containers)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the engine refuses, as a TrialFailed."""
+    try:
+        yield
+    except APIError as error:
+        reason = error.explanation or error
+        raise TrialFailed(f"the Docker Engine refused a step: {reason}") from error
+
+
+def _name_part(label: str) -> str:
+    """`label` with only those characters that the engine takes in a name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label)
 
 
 @dataclass(frozen=True)
@@ -216,21 +281,22 @@ class Replica:
     container: Container
     address: tuple[str, int]
     source: cgroup.Source
+    given_up: Event
 
     @property
     def url(self) -> str:
         return f"http://{self.address[0]}:{self.address[1]}"
 
     def check_limits(self, spec: DeploymentSpec) -> None:
-        """Compare what the kernel enforces with what was asked. Raises TuneError on a difference."""
-        found = self.source.limits()
+        """Compare what the kernel enforces with what was asked; TuneError on a difference."""
+        found = self._read(self.source.limits)
         asked = cgroup.Limits(spec.cpu, spec.memory_mib * _MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = found.cpu is not None and abs(found.cpu - spec.cpu) < 1e-3
         if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
             raise TuneError(
                 f"replica {self.index} did not get its limits: asked {asked}, applied {found}",
-                "check that the engine's host supports CPU quotas and memory limits (`docker info`)",
+                "check that the engine's host has CPU quotas, memory and swap limits (`docker info`)",
             )
 
     def wait_until_ready(self, model: str, seconds: float) -> None:
@@ -238,7 +304,7 @@ class Replica:
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
         with requests.Session() as session:
-            while True:
+            while not self.given_up.is_set():
                 if _is_available(session, f"{self.url}/v1/models/{model}"):
                     return
                 now = time.monotonic()
@@ -252,45 +318,66 @@ class Replica:
                         self.log_tail(),
                     )
                 time.sleep(_PROBE_SECONDS)
+        raise GivenUp
 
-    def check_answer(self, model: ModelSpec, golden: Golden) -> None:
-        """One golden request. Raises TrialFailed when the answer is wrong."""
+    def check_answers(self, model: ModelSpec, golden: Golden) -> None:
+        """Send the first golden requests. Raises TrialFailed when an answer is wrong."""
         url = f"{self.url}/v1/models/{model.name}:predict"
-        try:
-            reply = requests.post(url, data=golden.bodies[0], timeout=30)
-        except requests.RequestException as error:
-            self.check_alive()
-            raise TrialFailed(f"replica {self.index} did not answer the golden request: {error}") from error
-        if reply.status_code != 200:
-            raise TrialFailed(
-                f"replica {self.index} refused the golden request of model {model.name}:"
-                f" HTTP {reply.status_code} {reply.text[:300]}"
-            )
-        if not matches(golden.responses[0], reply.json(), model.tolerance):
-            raise TrialFailed(
-                f"replica {self.index} answers model {model.name}'s golden request wrongly:"
-                f" expected {_short(golden.responses[0])}, got {_short(reply.json())}"
-            )
+        with requests.Session() as session:
+            for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
+                try:
+                    reply = session.post(url, data=body, timeout=_ANSWER_TIMEOUT)
+                except requests.RequestException as error:
+                    self.check_alive()
+                    raise TrialFailed(
+                        f"replica {self.index} did not answer golden request {number}: {error}"
+                    ) from error
+                if reply.status_code != 200:
+                    raise TrialFailed(
+                        f"replica {self.index} refused golden request {number} of model "
+                        f"{model.name}: HTTP {reply.status_code} {_short(reply.text)}"
+                    )
+                if not golden.answered(number, reply.content, model.tolerance):
+                    expected = json.dumps(golden.responses[number])
+                    raise TrialFailed(
+                        f"replica {self.index} answers golden request {number} of model "
+                        f"{model.name} wrongly: expected {_short(expected)}, "
+                        f"got {_short(reply.text)}"
+                    )
+
+    def counters(self) -> ContainerCounters:
+        return self._read(self.source.counters)
 
     def check_alive(self) -> None:
         """Raise Infeasible when the container has stopped or had a process killed for memory."""
         self.container.reload()
         state = self.container.attrs["State"]
         if state["Running"]:
+            if self.counters().oom_kills:
+                raise self._out_of_memory("had a process killed")
             return
         # 137 = 128 + SIGKILL: nobody but the kernel's OOM killer sends it while a trial runs.
         if state.get("OOMKilled") or state["ExitCode"] == 137:
-            limit = self.container.attrs["HostConfig"]["Memory"] // _MIB
-            raise Infeasible(
-                "out of memory",
-                f"replica {self.index} was killed at its memory limit of {limit} MiB",
-                self.log_tail(),
-            )
+            raise self._out_of_memory("was killed")
         raise Infeasible(
             "never ready",
             f"replica {self.index} stopped by itself with exit code {state['ExitCode']}",
             self.log_tail(),
         )
+
+    def _out_of_memory(self, what: str) -> Infeasible:
+        limit = self.container.attrs["HostConfig"]["Memory"] // _MIB
+        message = f"replica {self.index} {what} at its memory limit of {limit} MiB"
+        return Infeasible("out of memory", message, self.log_tail())
+
+    def _read(self, what: Callable[[], T]) -> T:
+        """Read files of the control group, which are gone as soon as the container has ended."""
+        try:
+            return what()
+        except OSError as error:
+            self.container.wait(timeout=_END_TIMEOUT)
+            self.check_alive()
+            raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
 
     def log_tail(self) -> str:
         return str(self.container.logs(tail=_LOG_LINES).decode(errors="replace"))
@@ -307,8 +394,7 @@ def _is_available(session: requests.Session, url: str) -> bool:
     return any(version.get("state") == "AVAILABLE" for version in versions)
 
 
-def _short(answer: object) -> str:
-    text = json.dumps(answer)
+def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
@@ -323,12 +409,34 @@ class _ReplicaMaker:
     network: Network
     labels: Mapping[str, str]
     publish: bool
+    given_up: Event
 
     def __call__(self, index: int) -> Replica:
-        container = self.client.containers.create(
+        if self.given_up.is_set():
+            raise GivenUp
+        try:
+            container = self._create(index)
+            container.start()
+        except APIError as error:
+            reason = str(error.explanation)
+            if re.search(_TOO_LITTLE, reason, re.IGNORECASE):
+                raise Infeasible(
+                    "out of memory",
+                    f"replica {index} cannot be started with {self.spec.memory_mib} MiB",
+                    reason,
+                ) from error
+            raise
+        container.reload()
+        source = cgroup.counter_source(container)
+        return Replica(index, container, self._address(container), source, self.given_up)
+
+    def _create(self, index: int) -> Container:
+        # None: a port that the engine chooses, which the stubs do not know.
+        published: Any = {f"{self.plan.port}/tcp": ("127.0.0.1", None)}
+        return self.client.containers.create(
             self.plan.image,
             name=f"{self.network.name}-{index}",
-            entrypoint=self.plan.entrypoint,
+            entrypoint=list(self.plan.entrypoint) if self.plan.entrypoint else None,
             command=list(self.plan.command),
             environment=dict(self.plan.environment),
             user=self.plan.user,
@@ -342,12 +450,9 @@ class _ReplicaMaker:
             security_opt=["no-new-privileges"],
             volumes=self.mounts,
             network=self.network.name,
-            ports={f"{self.plan.port}/tcp": ("127.0.0.1", None)} if self.publish else None,
+            ports=published if self.publish else None,
             labels=dict(self.labels),
         )
-        container.start()
-        container.reload()
-        return Replica(index, container, self._address(container), cgroup.counter_source(container))
 
     def _address(self, container: Container) -> tuple[str, int]:
         settings = container.attrs["NetworkSettings"]
@@ -368,7 +473,7 @@ class DockerDeployment:
     labels: Mapping[str, str]
     executor: Executor
     loss_tool: impairment.Tool | None
-    host_cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
+    host_cpus: int
 
     @property
     def model_name(self) -> str:
@@ -379,7 +484,7 @@ class DockerDeployment:
         return [replica.address for replica in self.replicas]
 
     def counters(self) -> tuple[ContainerCounters, ...]:
-        return tuple(replica.source.counters() for replica in self.replicas)
+        return tuple(replica.counters() for replica in self.replicas)
 
     def impair(self, loss_percent: float) -> AbstractContextManager[impairment.Loss]:
         return impairment.impaired(
@@ -394,7 +499,7 @@ class DockerDeployment:
         )
 
     def verify(self) -> None:
-        list(self.executor.map(lambda replica: replica.check_alive(), self.replicas))
+        together(self.executor, Replica.check_alive, self.replicas)
 
     def facts(self) -> Mapping[str, Any]:
         return {
@@ -402,7 +507,7 @@ class DockerDeployment:
             "containers": [str(replica.container.name) for replica in self.replicas],
             "addresses": [f"{host}:{port}" for host, port in self.addresses],
             "limits": [_limit_facts(replica.source.limits()) for replica in self.replicas],
-            "counters": self.replicas[0].source.counters().source,
+            "counters": self.replicas[0].counters().source,
         }
 
 

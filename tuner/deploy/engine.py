@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ _POOL = 64
 """Connections to the engine: replicas are created, probed and removed at the same time."""
 
 
+_SOCKET = "/var/run/docker.sock"
+_PATIENCE = 10.0
+_LOCAL = ("tcp://localhost:", "tcp://127.0.0.1:", "tcp://[::1]:", "npipe://")
+
+
 @contextmanager
 def connect() -> Iterator[DockerClient]:
     """A client for the engine that `DOCKER_HOST` or the default socket names.
@@ -24,21 +30,23 @@ def connect() -> Iterator[DockerClient]:
     Raises SetupError when none answers, or when it runs on another machine: models are mounted
     from this machine's disk.
     """
+    address = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
     try:
+        if address.startswith("unix://"):
+            _connect(address.removeprefix("unix://"))
+        elif not address.startswith(_LOCAL):
+            raise SetupError(
+                f"the Docker Engine at {address} is on another machine",
+                "run `tune` on the machine of the engine: models are mounted from its disk",
+            )
         client = docker.from_env(max_pool_size=_POOL)
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         raise SetupError(
-            f"no Docker Engine answers: {_first_line(error)}",
+            f"no Docker Engine answers at {address}: {_first_line(error)}",
             "start it (`systemctl start docker`), or run `scripts/setup` in a checkout;"
             " `tune run --backend simulated` needs no engine",
         ) from error
     try:
-        client.ping()
-        if client.api.base_url.startswith(("http://", "https://")) and not _is_socket(client):
-            raise SetupError(
-                f"the Docker Engine at {client.api.base_url} is on another machine",
-                "run `tune` on the machine of the engine: models are mounted from its disk",
-            )
         yield client
     except DockerException as error:
         raise SetupError(
@@ -48,8 +56,11 @@ def connect() -> Iterator[DockerClient]:
         client.close()
 
 
-def _is_socket(client: DockerClient) -> bool:
-    return client.api.base_url.startswith(("http+docker://", "http://localhost"))
+def _connect(path: str) -> None:
+    """Try the engine's socket. Docker's client would leave its own open when nobody answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PATIENCE)
+        probe.connect(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tuner.deploy.ownership import remove_container
+from tuner.deploy.together import together
 from tuner.errors import TrialFailed
 
 Tool = Literal["iptables", "iptables-legacy"]
@@ -56,7 +57,7 @@ def parse_drops(listing: str, port: int) -> list[Drops]:
     found = []
     for direction, (chain, port_flag) in _CHAINS.items():
         block = re.search(rf"^Chain {chain} .*?(?=^Chain|\Z)", listing, re.MULTILINE | re.DOTALL)
-        side = "dpt" if port_flag == "--dport" else "spt"
+        side = f"{port_flag[2]}pt"
         seen = dropped = None
         for line in (block.group(0) if block else "").splitlines():
             if not re.search(rf"\b{side}:{port}\b", line):
@@ -69,6 +70,11 @@ def parse_drops(listing: str, port: int) -> list[Drops]:
         if seen is not None and dropped is not None:
             found.append(Drops(direction, seen, dropped))
     return found
+
+
+def has_rules(listing: str, port: int) -> bool:
+    """Whether `listing` shows any rule for `port`, whole or not."""
+    return re.search(rf"\b[ds]pt:{port}\b", listing) is not None
 
 
 @dataclass(frozen=True)
@@ -122,28 +128,28 @@ def impaired(
         yield Loss(0.0, None, (), port)
         return
     if tool is None:
-        raise TrialFailed("packet loss cannot be set on this kernel: see `tune check`")
+        raise TrialFailed("packet loss cannot be set on this engine: see `tune check`")
+    helpers: dict[int, Container] = {}
 
-    def help_replica(replica: Container) -> Container:
-        helper = start_helper(client, f"container:{replica.id}", helper_image, labels)
+    def impair(index: int) -> None:
+        network = f"container:{replicas[index].id}"
+        helper = helpers[index] = start_helper(client, network, helper_image, labels)
         _run(helper, tool, [["-A", *rule] for rule in rules(port, loss_percent)])
-        return helper
 
     def relieve(helper: Container) -> None:
-        listing = _run(
-            helper, tool, [["-D", *rule] for rule in rules(port, loss_percent)] + [["-nvxL"]]
-        )
-        if parse_drops(listing, port):
+        # The filter table of this namespace is the tuner's alone: nobody else has NET_ADMIN there.
+        listing = _run(helper, tool, [["-F", "INPUT"], ["-F", "OUTPUT"], ["-nvxL"]])
+        if has_rules(listing, port):
             raise TrialFailed(f"packet loss could not be removed:\n{listing}")
 
-    helpers: list[Container] = []
     try:
-        for future in [executor.submit(help_replica, replica) for replica in replicas]:
-            helpers.append(future.result())
-        yield Loss(loss_percent, tool, helpers, port)
-        list(executor.map(relieve, helpers))
+        together(executor, impair, range(len(replicas)))
+        yield Loss(loss_percent, tool, [helpers[i] for i in range(len(replicas))], port)
     finally:
-        list(executor.map(remove_container, helpers))
+        try:
+            together(executor, relieve, helpers.values())
+        finally:
+            together(executor, remove_container, helpers.values())
 
 
 def start_helper(
@@ -191,6 +197,7 @@ def _run(helper: Container, tool: Tool, arguments: list[list[str]]) -> str:
     # -w: another process of the namespace may hold the table's lock for a moment.
     script = " && ".join(shlex.join([tool, "-w", *words]) for words in arguments)
     code, output = helper.exec_run(["sh", "-c", script])
+    assert isinstance(output, bytes)
     text = str(output.decode(errors="replace"))
     if code != 0:
         raise TrialFailed(f"`{script}` failed in a network namespace: {text.strip()}")

@@ -7,7 +7,7 @@ memory limit and reads everything first, so that each replica pays for its own m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,8 +17,12 @@ from docker.models.containers import Container
 from tuner.deploy.ownership import remove_container
 from tuner.errors import SetupError
 
-_READ_ALL = "find / -xdev -type f -exec cat {} + >/dev/null 2>&1; find %s -type f -exec cat {} + >/dev/null"
-"""The image's own files, then the model's (a mount, which `-xdev` leaves out)."""
+_READ_ALL = """\
+find / -xdev -type f -exec cat {} + >/dev/null 2>&1
+find "$0" -type f -exec cat {} + >/dev/null
+"""
+"""The image's own files, some of which only root may read, then the model's (a mount, which
+`-xdev` leaves out): those must all be readable."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Keeper:
 
     def read(self) -> None:
         """Read every file of image and model. Raises SetupError when the model cannot be read."""
-        code, output = self.container.exec_run(["sh", "-c", _READ_ALL % self.model_mount])
+        code, output = self.container.exec_run(["sh", "-c", _READ_ALL, self.model_mount])
+        assert isinstance(output, bytes)
         if code != 0:
             raise SetupError(
                 f"the model cannot be read inside a container: {output.decode(errors='replace')}",
@@ -42,21 +47,23 @@ class Keeper:
 def keeper(
     client: DockerClient,
     image: str,
-    mounts: dict[str, dict[str, str]],
+    mounts: Mapping[str, dict[str, str]],
     model_mount: str,
-    labels: dict[str, str],
+    user: str,
+    labels: Mapping[str, str],
 ) -> Iterator[Keeper]:
-    """A keeper that has read everything once; removed at the end of the block."""
+    """A keeper that has read everything once, as `user`; removed at the end of the block."""
     container = client.containers.create(
         image,
         entrypoint=["sleep", "infinity"],
         command=[],
-        volumes=mounts,
+        volumes=dict(mounts),
+        user=user,
         network_mode="none",
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,
-        labels=labels,
+        labels=dict(labels),
     )
     try:
         container.start()

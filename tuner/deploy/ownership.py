@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
-from http.client import CONFLICT
+from http.client import CONFLICT, FORBIDDEN
 from pathlib import Path
 
 from docker import DockerClient
@@ -50,7 +51,10 @@ class Owner:
         """Whether this process surely runs no more; False for a process of another host."""
         if self.host != socket.gethostname():
             return False
-        return self.boot != _boot() or _start_time(self.pid) != self.started
+        if self.boot != _boot():
+            return True
+        # Without proc(5) there are neither boot nor start time, only the process id.
+        return _start_time(self.pid) != self.started if self.started else not _exists(self.pid)
 
 
 def _boot() -> str:
@@ -68,6 +72,16 @@ def _start_time(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sweep(client: DockerClient) -> list[str]:
@@ -102,11 +116,22 @@ def remove_container(container: Container) -> None:
 
 
 def remove_network(network: Network) -> None:
-    """Remove; a network that is gone is no error."""
-    try:
-        network.remove()
-    except NotFound:
-        return
+    """Remove; a network that is gone is no error.
+
+    Its last containers may be on their way out still: it waits some seconds for them.
+    """
+    for patience in (0.1, 0.2, 0.4, 0.8, 1.6, 0.0):
+        try:
+            network.remove()
+        except NotFound:
+            return
+        except APIError as error:
+            # 403: it has active endpoints.
+            if error.status_code != FORBIDDEN or not patience:
+                raise
+            time.sleep(patience)
+        else:
+            return
 
 
 def _is_dead(label: str) -> bool:

@@ -1,0 +1,41 @@
+"""The command line: parse, call, print, exit code. Heavy imports live inside the verbs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+BAD_INPUT = 2
+NOTHING_FEASIBLE = 3
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run `tune`; the entry point of the installed command.
+
+    Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 130
+    interrupted.
+    """
+    # A polite kill is an interrupt: containers are removed and the trial is queued again.
+    signal.signal(signal.SIGTERM, _interrupt)
+    from tuner.cli.app import app
+    from tuner.errors import TuneError
+
+    try:
+        app()
+    except TuneError as error:
+        print(f"tune: {error.message}", file=sys.stderr)
+        if error.mend:
+            print(f"  mend: {error.mend}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`head`, a pager) went away; that is no error.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,294 @@
+"""The verbs of `tune`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuner import __version__
+
+if TYPE_CHECKING:
+    from tuner.record import StudyRecord
+    from tuner.spec.study import StudySpec
+
+app = typer.Typer(
+    name="tune",
+    help="Bayesian design-space exploration of model serving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+image = typer.Typer(help="The serving image.", no_args_is_help=True)
+models = typer.Typer(help="The models that studies serve.", no_args_is_help=True)
+app.add_typer(image, name="image")
+app.add_typer(models, name="models")
+
+
+class BackendChoice(StrEnum):
+    docker = "docker"
+    simulated = "simulated"
+
+
+class Format(StrEnum):
+    json = "json"
+    yaml = "yaml"
+    csv = "csv"
+    compose = "compose"
+
+
+StudyOption = Annotated[
+    str, typer.Option("--study", "-s", help="Name of a study, or the path of its study.yaml.")
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Optuna storage URL. [default: SQLite in studies/NAME/results]",
+        show_default=False,
+    ),
+]
+BackendOption = Annotated[
+    BackendChoice,
+    typer.Option("--backend", help="Real containers, or a computed host (clearly labelled)."),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="File to write. [default: standard output]"),
+]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show:
+        print(f"tune {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many more trials, instead of the study's budget."),
+    ] = None,
+    repeat: Annotated[
+        list[int] | None,
+        typer.Option(help="Measure this trial's configuration once more (may be given again)."),
+    ] = None,
+) -> None:
+    """Run a study, or resume it, until its budget is used up."""
+    from tuner.cli.run import run as verb
+
+    raise typer.Exit(
+        verb(
+            _specification(study),
+            _url(study, storage, backend),
+            backend.value,
+            trials,
+            repeat or [],
+        )
+    )
+
+
+@app.command()
+def plan(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+) -> None:
+    """Tell the size of the full grid, what it would take, and what the budget will take."""
+    from tuner.cli import tables
+    from tuner.study.plan import plan as estimate
+    from tuner.study.storage import finished_trials
+
+    spec = _specification(study)
+    tables.show_plan(
+        spec, estimate(spec, finished_trials(spec.name, _url(study, storage, backend)))
+    )
+
+
+@app.command()
+def check(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+) -> None:
+    """Look for everything that a run needs; each line is ok or says how to mend it."""
+    from tuner.cli import BAD_INPUT, tables
+    from tuner.spec.load import results_directory
+    from tuner.study.check import checks
+
+    spec = _specification(study)
+    found = checks(spec, results_directory(spec), _url(study, storage, backend))
+    if not tables.show_checks(found):
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def show(
+    study: StudyOption,
+    trial: Annotated[int | None, typer.Argument(help="Trial to show in full.")] = None,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+) -> None:
+    """Show a study's fronts and trials, or one trial in full."""
+    from tuner.cli import tables
+    from tuner.errors import InputError
+
+    record = _record(study, storage, backend)
+    if trial is None:
+        tables.show_study(record)
+        return
+    found = record.trial(trial)
+    if found is None:
+        numbers = f"0 to {record.trials[-1].number}" if record.trials else "there are none"
+        raise InputError(
+            f"study {record.name!r} has no finished trial {trial}", f"trials: {numbers}"
+        )
+    tables.show_trial(record, found)
+
+
+@app.command(name="list")
+def list_(storage: StorageOption = None) -> None:
+    """List the studies that can be run, and the trials that they have."""
+    from tuner.cli import tables
+    from tuner.spec.load import list_studies, results_directory
+    from tuner.study.storage import found_studies
+
+    urls = [storage] if storage else None
+    tables.show_list(found_studies(list_studies(), results_directory, urls))
+
+
+@app.command()
+def dashboard(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+) -> None:
+    """Start optuna-dashboard on 127.0.0.1 for a study and print its address."""
+    from tuner.cli.dashboard import serve
+
+    serve(_specification(study).name, _url(study, storage, backend), port)
+
+
+@app.command()
+def export(
+    study: StudyOption,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = Format.json,
+    pick: Annotated[
+        str,
+        typer.Option(help="knee (the recommended trial), all (every front's trials), or a number."),
+    ] = "knee",
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    output: OutputOption = None,
+) -> None:
+    """Write Pareto-optimal configurations: as data, or as a compose file that starts one."""
+    from tuner.export.render import render
+    from tuner.spec.load import load_model
+
+    record = _record(study, storage, backend)
+    versions = load_model(record.model).versions.resolve()
+    _write(render(record, format_.value, pick, versions), output)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the new study.")],
+    model: Annotated[str, typer.Option(help="The model that it serves.")] = "mnist",
+) -> None:
+    """Write a commented study to start from, into studies/ and search_spaces/."""
+    from tuner.spec.scaffold import scaffold
+
+    for path in scaffold(name, model=model):
+        print(f"wrote {path}")
+    print(f"next: tune plan --study {name}")
+
+
+@image.command("build")
+def build_image(
+    base: Annotated[
+        str,
+        typer.Option(help="auto, pull (from a registry) or bootstrap (with debootstrap, as root)."),
+    ] = "auto",
+) -> None:
+    """Build the serving image on this machine's engine, unless it is there."""
+    from tuner.deploy.engine import connect
+    from tuner.errors import InputError
+    from tuner.serving.image import build_image as build
+
+    if base not in ("auto", "pull", "bootstrap"):
+        raise InputError(f"--base {base!r} is unknown", "give auto, pull or bootstrap")
+    with connect() as client:
+        print(build(client, print, base))  # type: ignore[arg-type] # checked just above
+
+
+@models.command(
+    "build", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def build_model(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of a model with a builder.")],
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build it though it is there.")
+    ] = False,
+) -> None:
+    """Build a model's SavedModel and golden requests. Further options go to its builder."""
+    from tuner.serving.model import build_model as build
+    from tuner.serving.model import is_built
+    from tuner.spec.load import load_model
+
+    model = load_model(name)
+    if is_built(model) and not rebuild and not context.args:
+        print(f"model {name} is there: {model.built}")
+        return
+    build(model, context.args, print)
+
+
+def _specification(study: str) -> StudySpec:
+    from tuner.spec.host import Host
+    from tuner.spec.load import load_study
+
+    return load_study(study, Host.this())
+
+
+def _url(study: str, storage: str | None, backend: BackendChoice) -> str:
+    from tuner.spec.load import results_directory
+    from tuner.study.storage import default_url
+
+    return storage or default_url(results_directory(_specification(study)), backend.value)
+
+
+def _record(study: str, storage: str | None, backend: BackendChoice) -> StudyRecord:
+    from tuner.study.storage import open_storage, read_study
+
+    name = _specification(study).name
+    return read_study(name, open_storage(_url(study, storage, backend), create=False))
+
+
+def _write(text: str, output: Path | None) -> None:
+    """To standard output, or whole to a file: never half of it."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from tuner.errors import InputError
+
+    try:
+        partial = output.with_name(output.name + ".partial")
+        partial.write_text(text)
+        partial.replace(output)
+    except OSError as error:
+        raise InputError(
+            f"--output {output} cannot be written: {error.strerror}",
+            "name a file in a directory that exists",
+        ) from error
+    print(f"wrote {output}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Finished trials as files: JSON, YAML and CSV to read on, a compose file to serve with."""

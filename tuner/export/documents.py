@@ -1,0 +1,195 @@
+"""Trials as JSON, YAML and CSV: everything known about them, in plain numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tuner.measure.measurement import Estimate
+from tuner.record import StudyRecord, TrialRecord
+from tuner.spec.metrics import METRICS
+from tuner.spec.space import Role
+
+# History of the format: 1 (first).
+FORMAT = 1
+
+
+def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """One JSON document of `trials`; see `document`."""
+    return json.dumps(document(study, trials), indent=2, allow_nan=False) + "\n"
+
+
+def to_yaml(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """The same document as YAML."""
+    text: str = yaml.safe_dump(document(study, trials), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """A table with a row per trial.
+
+    Parameters are the columns `param_<name>`, so that none can hide another column; metrics are
+    `<name>`, `<name>_low` and `<name>_high` in the metric's unit, empty where not measured.
+    """
+    names = [p.name for p in study.search_space]
+    columns = [
+        "trial",
+        "outcome",
+        "feasible",
+        "backend",
+        "verdict",
+        *(f"param_{name}" for name in names),
+        *(f"{metric}{bound}" for metric in METRICS for bound in ("", "_low", "_high")),
+        *(f"violation {constraint}" for constraint in study.constraints),
+    ]
+    rows = [_row(trial, names) for trial in trials]
+    text: str = pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Plain data (dict, list, str, int, float, bool, None) about the study and `trials`.
+
+    What could not be measured is None, and so is a number that is not finite. An objective's
+    `delta_percent` is its change against the baseline; None where that was not measured or is 0.
+    """
+    baseline = study.baseline
+    plain: dict[str, Any] = _plain(
+        {
+            "format": FORMAT,
+            "study": study.name,
+            "model": study.model,
+            "backend": backend(study, trials),
+            "environment": study.environment,
+            "serving": study.serving,
+            "constraints": [str(c) for c in study.constraints],
+            "baseline": baseline
+            and {
+                "trial": baseline.number,
+                "configuration": _configuration(study, baseline),
+                "objectives": _objectives(study, baseline),
+            },
+            "trials": [_trial(study, t) for t in trials],
+        }
+    )
+    return plain
+
+
+def backend(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """What measured `trials`; `simulated` wins where any of them was not measured for real."""
+    found = {t.backend for t in trials} or {str(study.environment.get("backend", "docker"))}
+    return "simulated" if "simulated" in found else ", ".join(sorted(found))
+
+
+def _trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    measurement = trial.measurement
+    return {
+        "trial": trial.number,
+        "outcome": trial.outcome,
+        "feasible": trial.feasible,
+        "backend": trial.backend,
+        "started": trial.started,
+        "configuration": _configuration(study, trial),
+        "objectives": _objectives(study, trial),
+        "metrics": {
+            name: {**_interval(estimate), "unit": _unit(name)}
+            for name, estimate in (measurement.metrics if measurement else {}).items()
+        },
+        "validity": measurement
+        and {
+            "verdict": measurement.verdict,
+            "findings": [
+                {"verdict": f.verdict, "what": f.what, "remedy": f.remedy}
+                for f in measurement.findings
+            ],
+        },
+        "violations": trial.violations,
+    }
+
+
+def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    def part(role: Role) -> dict[str, Any]:
+        return {p.name: trial.configuration[p.name] for p in study.search_space.with_role(role)}
+
+    return {
+        "decision": part("decision"),
+        "scenario": part("scenario"),
+        "units": {p.name: p.unit for p in study.search_space},
+    }
+
+
+def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    baseline = study.baseline
+    found = {}
+    for i, objective in enumerate(study.objectives):
+        value = _objective(trial, i)
+        before = None if baseline is None else _objective(baseline, i)
+        found[objective.metric] = {
+            "value": value,
+            "unit": _unit(objective.metric),
+            "direction": objective.direction,
+            "delta_percent": _delta(value, before),
+        }
+    return found
+
+
+def _objective(trial: TrialRecord, index: int) -> float | None:
+    """What was measured; a stand-in for it is None."""
+    return None if trial.imputed else trial.values[index]  # noqa: PD011 -- not a data frame
+
+
+def _delta(value: float | None, before: float | None) -> float | None:
+    if value is None or not before:
+        return None
+    return (value - before) / abs(before) * 100
+
+
+def _interval(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _unit(metric: str) -> str:
+    return METRICS[metric].unit
+
+
+def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
+    measurement = trial.measurement
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        "outcome": trial.outcome,
+        "feasible": trial.feasible,
+        "backend": trial.backend,
+        "verdict": measurement.verdict if measurement else None,
+    }
+    row |= {f"param_{name}": trial.configuration[name] for name in names}
+    for metric, estimate in (measurement.metrics if measurement else {}).items():
+        row |= {
+            metric: estimate.value,
+            f"{metric}_low": estimate.low,
+            f"{metric}_high": estimate.high,
+        }
+    return row | {f"violation {text}": v for text, v in trial.violations.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
+    """`value` without NumPy's types, tuples and numbers that JSON does not know."""
+    match value:
+        case Mapping():
+            return {str(k): _plain(v) for k, v in value.items()}
+        case str():
+            return str(value)
+        case np.generic() | np.ndarray():
+            return _plain(value.tolist())
+        case Sequence():
+            return [_plain(v) for v in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case None | bool() | int():
+            return value
+    raise TypeError(f"no plain form of {type(value).__name__}")

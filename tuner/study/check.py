@@ -1,0 +1,133 @@
+"""What must be there before a study runs, each with the mend where it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.deploy.docker import present_image
+from tuner.deploy.engine import connect
+from tuner.deploy.impairment import probe_tool
+from tuner.deploy.ownership import LABEL, Owner
+from tuner.errors import TuneError
+from tuner.serving.image import base_tag, find_image
+from tuner.serving.model import model_checksum, require_built
+from tuner.spec.host import Host
+from tuner.spec.study import StudySpec
+from tuner.study.storage import open_storage
+
+_MIN_DISK_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `tune check`: what was found, or what is wrong and how to mend it."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def checks(study: StudySpec, results: Path, url: str) -> Iterator[Check]:
+    """All checks, each as soon as it is done; none raises for what it looks for."""
+    with ExitStack() as world:
+        client = None
+
+        def engine() -> str:
+            nonlocal client
+            client = world.enter_context(connect())
+            return f"Docker Engine {client.version()['Version']}"
+
+        yield _check("engine", engine)
+        if client is not None:
+            engine_client = client
+
+            def image() -> str:
+                if study.serving.image == "tune":
+                    return find_image(engine_client)
+                return present_image(engine_client, study.serving.image)
+
+            yield _check("image", image)
+            yield _check("loss", lambda: _loss(probe_tool(engine_client, base_tag(), _labels())))
+        else:
+            yield Check("image", False, "not looked for: no engine", "see above")
+            yield Check("loss", False, "not tried: no engine", "see above")
+    yield _check("model", lambda: _model(study))
+    yield _resources(study)
+    yield _disk(results)
+    yield _check("storage", lambda: _storage(url))
+
+
+def _labels() -> dict[str, str]:
+    return {LABEL: str(Owner.this())}
+
+
+def _check(name: str, find: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, find())
+    except TuneError as error:
+        return Check(name, False, error.message, error.mend)
+
+
+def _loss(tool: str | None) -> str:
+    if tool is None:
+        raise TuneError(
+            "no rule that drops packets can be set on this kernel",
+            "load the kernel modules xt_statistic and nft_compat, or pin `loss` to choices: [0]",
+        )
+    return f"{tool} -m statistic, in the replica's network namespace"
+
+
+def _model(study: StudySpec) -> str:
+    require_built(study.model)
+    return f"{study.model.name}, sha256 {model_checksum(study.model)[:12]}"
+
+
+def _resources(study: StudySpec) -> Check:
+    host = Host.this()
+    space = study.search_space
+    memory = max(int(v) for v in space["memory"].values() or (0,))
+    replicas = max(int(v) for v in space["replicas"].values() or (0,))
+    available = _available_mib()
+    found = f"{host.cpus} CPUs, {available} MiB of memory available"
+    if memory * replicas > available:
+        return Check(
+            "host",
+            False,
+            f"{found}; {replicas} replicas of {memory} MiB may need {memory * replicas} MiB",
+            "lower the highest `memory` or `replicas` of the search space, or free memory",
+        )
+    load = os.getloadavg()[0]
+    busy = f"; load average {load:.1f}" + (" (busy: expect wide intervals)" if load > 1 else "")
+    return Check("host", True, found + busy)
+
+
+def _available_mib() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) // 1024
+    return Host.this().memory_mib
+
+
+def _disk(results: Path) -> Check:
+    place = results
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free // 2**20
+    ok = free >= _MIN_DISK_MIB
+    return Check(
+        "disk", ok, f"{free} MiB free at {place}", "" if ok else f"free {_MIN_DISK_MIB} MiB there"
+    )
+
+
+def _storage(url: str) -> str:
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        return f"{url} (will be made)"
+    open_storage(url, create=False)
+    return url

@@ -1,0 +1,228 @@
+"""The Optuna storage under a study: open it, start or resume a study in it, read it back."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from tuner.backend import BACKENDS, BackendName
+from tuner.errors import InputError
+from tuner.record import ATTRIBUTE, StudyRecord, TrialRecord
+from tuner.spec.fingerprint import comparable, to_dict
+from tuner.spec.space import Parameter, SearchSpace
+from tuner.spec.study import Constraint, Objective, StudySpec
+
+SPECIFICATION = "specification"
+COMPARABLE = "comparable"
+BACKEND = "backend"
+ENVIRONMENT = "environment"
+
+
+def default_url(results: Path, backend: BackendName) -> str:
+    """The SQLite file of a study: `results/study.db`, or one of its own for simulated trials."""
+    name = "study.db" if backend == "docker" else f"{backend}.db"
+    return f"sqlite:///{results / name}"
+
+
+def open_storage(url: str, *, create: bool) -> BaseStorage:
+    """The storage behind an Optuna storage URL.
+
+    Without `create`, a SQLite file that is not there is an InputError instead of an empty
+    database. Raises InputError when the URL is wrong or the database cannot be reached.
+    """
+    prefix = "sqlite:///"
+    if url.startswith(prefix):
+        path = Path(url.removeprefix(prefix))
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise InputError(
+                f"there is no study database at {path}",
+                "run the study first (`tune run --study NAME`), or name its storage by --storage",
+            )
+    try:
+        return optuna.storages.get_storage(url)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"storage {_without_password(url)} needs the Python module {error.name}",
+            "pip install 'tune-serving[postgresql]' for PostgreSQL, or that database's own module",
+        ) from error
+    except Exception as error:  # SQLAlchemy's and each driver's own errors have no common base
+        raise InputError(
+            f"storage {_without_password(url)} cannot be opened: {str(error).splitlines()[0]}",
+            "expected an Optuna storage URL such as sqlite:///study.db or"
+            " postgresql://user@host/database",
+        ) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else url
+
+
+def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName) -> Study:
+    """The Optuna study of `spec`, made where it is not there yet.
+
+    Raises InputError when the study there was made by another backend, or with a specification
+    whose trials cannot be compared with this one's; the message names the keys that differ.
+    """
+    study = optuna.create_study(
+        study_name=spec.name,
+        storage=storage,
+        directions=[o.direction for o in spec.objectives],
+        load_if_exists=True,
+    )
+    found = study.user_attrs
+    if COMPARABLE in found:
+        if found[BACKEND] != backend:
+            raise InputError(
+                f"study {spec.name!r} in this storage was made by backend {found[BACKEND]!r}",
+                f"go on with --backend {found[BACKEND]}, or give another --storage",
+            )
+        changed = _differences(found[COMPARABLE], json.loads(json.dumps(comparable(spec))))
+        if changed:
+            raise InputError(
+                f"{spec.path}: study {spec.name!r} was started with other settings, so its trials"
+                " cannot be compared with new ones: " + "; ".join(changed[:5]),
+                "undo the change, or start afresh: name the study anew, give another --storage,"
+                " or move its results away",
+            )
+    study.set_user_attr(COMPARABLE, comparable(spec))
+    study.set_user_attr(SPECIFICATION, to_dict(spec))
+    study.set_user_attr(BACKEND, backend)
+    with warnings.catch_warnings():
+        # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([o.metric for o in spec.objectives])
+    return study
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in sorted(old.keys() | new.keys())
+            for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if old == new else [f"{path} was {old!r}, is {new!r}"]
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A line of `tune list`."""
+
+    name: str
+    backend: str
+    complete: int
+    running: int
+
+
+def summaries(storage: BaseStorage) -> list[StudySummary]:
+    """The studies of `tune` in a storage, by name."""
+    found = []
+    for name in sorted(optuna.get_all_study_names(storage)):
+        study = optuna.load_study(study_name=name, storage=storage)
+        if SPECIFICATION not in study.user_attrs:
+            continue
+        states = [t.state for t in study.get_trials(deepcopy=False)]
+        found.append(
+            StudySummary(
+                name,
+                study.user_attrs[BACKEND],
+                states.count(TrialState.COMPLETE),
+                states.count(TrialState.RUNNING),
+            )
+        )
+    return found
+
+
+def found_studies(
+    names: Sequence[str],
+    results: Callable[[str], Path],
+    urls: Sequence[str] | None,
+) -> list[tuple[str, list[StudySummary]]]:
+    """Per study name, what its default databases hold; with `urls`, what those hold instead."""
+    if urls is not None:
+        held = [s for url in urls for s in summaries(open_storage(url, create=False))]
+        return [(s.name, [s]) for s in held]
+    found = []
+    for name in names:
+        held = []
+        for backend in BACKENDS:
+            url = default_url(results(name), backend)
+            if Path(url.removeprefix("sqlite:///")).exists():
+                held += summaries(open_storage(url, create=False))
+        found.append((name, held))
+    return found
+
+
+def finished_trials(name: str, url: str) -> list[TrialRecord]:
+    """The records of a study; none where its SQLite file or the study is not there yet."""
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return []
+    storage = open_storage(url, create=False)
+    if name not in optuna.get_all_study_names(storage):
+        return []
+    return records(optuna.load_study(study_name=name, storage=storage))
+
+
+def study_id(name: str, storage: BaseStorage) -> int:
+    """The number by which optuna-dashboard addresses a study. Raises InputError."""
+    read_study(name, storage)
+    return storage.get_study_id_from_name(name)
+
+
+def read_study(name: str, storage: BaseStorage) -> StudyRecord:
+    """The finished trials of a study. Raises InputError where there is no such study."""
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError as error:
+        known = ", ".join(s.name for s in summaries(storage)) or "none"
+        raise InputError(
+            f"there is no study {name!r} in this storage; it holds: {known}",
+            f"run it first: tune run --study {name}",
+        ) from error
+    return study_record(study)
+
+
+def study_record(study: Study) -> StudyRecord:
+    """What a study's attributes and complete trials say."""
+    specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
+    return StudyRecord(
+        name=study.study_name,
+        model=specification["model"]["name"],
+        search_space=SearchSpace(
+            tuple(
+                Parameter(**_parameter(name, keys))
+                for name, keys in specification["search_space"].items()
+            )
+        ),
+        objectives=tuple(Objective(**o) for o in specification["objectives"]),
+        constraints=tuple(Constraint(**c) for c in specification["constraints"]),
+        serving=specification["serving"],
+        environment=study.user_attrs.get(ENVIRONMENT, {}),
+        trials=tuple(records(study)),
+    )
+
+
+def records(study: Study) -> list[TrialRecord]:
+    """The records of complete trials, by number."""
+    return [
+        TrialRecord.from_json(cast("dict[str, Any]", trial.user_attrs[ATTRIBUTE]))
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ]
+
+
+def _parameter(name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    choices = keys.get("choices")
+    return {**keys, "name": name, "choices": None if choices is None else tuple(choices)}
