@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Measurement
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
@@ -181,9 +181,7 @@ def trial_table(
                 continue
             delta = delta_percent(study, trial, index)
             row.append(estimate(trial.metric(objective.metric)))
-            row.append(
-                "" if delta is None else "base" if trial.number == 0 else f"{delta:+.0f} %"
-            )
+            row.append("" if delta is None else "base" if trial.number == 0 else f"{delta:+.0f} %")
         row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
         row.append(verdict(trial))
         table.add_row(*row, style="" if trial.feasible else "dim")
@@ -242,33 +240,11 @@ def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
         configuration.add_row(parameter.name, f"{value} {parameter.unit}".strip(), parameter.role)
     console.print(configuration)
     if trial.measurement is None:
-        console.print(f"Infeasible, {trial.reason}: {escape(trial.detail)}")
-        if trial.log_tail:
-            console.print("Last lines of the container's log:")
-            console.print(Padding(escape(trial.log_tail.rstrip()), (0, 4)))
+        _show_infeasible(trial)
     else:
-        metrics = _table("metric", "value", "95 % interval", "unit")
-        for name, metric in METRICS.items():
-            found = trial.metric(name)
-            if found is None:
-                continue
-            interval = (
-                ""
-                if found.low is None or found.high is None
-                else f"{number(found.low)} to {number(found.high)}"
-            )
-            metrics.add_row(name, number(found.value), interval, metric.unit)
-        console.print(metrics)
-        measured = trial.measurement
-        console.print(
-            f"{measured.verdict}: {measured.requests} requests in"
-            f" {measured.window_seconds:.1f} s after {measured.warmup_requests} of warm-up;"
-            f" the window ended: {escape(measured.stop_reason)}"
-        )
-        for finding in measured.findings:
-            console.print(f"  {finding.verdict}: {escape(finding.what)}. {escape(finding.remedy)}")
+        _show_measurement(trial, trial.measurement)
     for text, violation in trial.violations.items():
-        if violation > 0:
+        if violation > 0 and not trial.imputed:
             console.print(f"Constraint broken: {escape(text)} (by {number(violation)})")
     phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in trial.phases.items())
     console.print(f"Time: {phases}; together {trial.seconds:.2f} s")
@@ -282,6 +258,32 @@ def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
         )
     if trial.samples:
         console.print(f"Requests: {trial.samples} in the study's results directory")
+
+
+def _show_infeasible(trial: TrialRecord) -> None:
+    console.print(f"Infeasible, {trial.reason}: {escape(trial.detail)}")
+    if trial.log_tail:
+        console.print("Last lines of the container's log:")
+        console.print(Padding(escape(trial.log_tail.rstrip()), (0, 4)))
+
+
+def _show_measurement(trial: TrialRecord, measured: Measurement) -> None:
+    metrics = _table("metric", "value", "95 % interval", "unit")
+    for name, metric in METRICS.items():
+        found = trial.metric(name)
+        if found is None:
+            continue
+        bounded = found.low is not None and found.high is not None
+        interval = f"{number(found.low or 0)} to {number(found.high or 0)}" if bounded else ""
+        metrics.add_row(name, number(found.value), interval, metric.unit)
+    console.print(metrics)
+    console.print(
+        f"{measured.verdict}: {measured.requests} requests in"
+        f" {measured.window_seconds:.1f} s after {measured.warmup_requests} of warm-up;"
+        f" the window ended: {escape(measured.stop_reason)}"
+    )
+    for finding in measured.findings:
+        console.print(f"  {finding.verdict}: {escape(finding.what)}. {escape(finding.remedy)}")
 
 
 def _warn_if_simulated(study: StudyRecord) -> None:
