@@ -178,6 +178,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
 ) -> None:
     """Start optuna-dashboard on 127.0.0.1 for a study and print its address."""
+    print("starting optuna-dashboard, which takes some seconds ...", file=sys.stderr)
     from tuner.cli.dashboard import serve
 
     serve(_specification(study).name, _url(study, storage, backend), port)
