@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_counters_of_a_container_that_has_ended_are_an_os_error(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("make", [v1, v2])
-def test_limits(make: type[CgroupV1], tmp_path: Path) -> None:
+def test_limits(make: Callable[[Path], CgroupV1 | CgroupV2], tmp_path: Path) -> None:
     assert make(tmp_path).limits() == Limits(0.5, 268435456, 0)
 
 

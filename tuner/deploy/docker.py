@@ -296,7 +296,7 @@ class Replica:
         if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
             raise TuneError(
                 f"replica {self.index} did not get its limits: asked {asked}, applied {found}",
-                "check that the engine's host has CPU quotas, memory and swap limits (`docker info`)",
+                "check that the host has CPU quotas, memory and swap limits (`docker info`)",
             )
 
     def wait_until_ready(self, model: str, seconds: float) -> None:
@@ -458,8 +458,10 @@ class _ReplicaMaker:
         settings = container.attrs["NetworkSettings"]
         if not self.publish:
             return settings["Networks"][self.network.name]["IPAddress"], self.plan.port
-        published = settings["Ports"][f"{self.plan.port}/tcp"][0]
-        return published["HostIp"], int(published["HostPort"])
+        # Neither is there when the container has ended already; then nothing answers.
+        for published in settings["Ports"].get(f"{self.plan.port}/tcp") or ():
+            return published["HostIp"], int(published["HostPort"])
+        return "127.0.0.1", 0
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,10 @@ def run_study(
                 trial = study.ask(distributions(spec.search_space))
             except SpaceExhausted:
                 return
-            trial.set_user_attr(OWNER, str(Owner.this()))
-            asked = configuration(spec.search_space, trial.params)
-            observe(Started(trial.number, asked))
             try:
+                trial.set_user_attr(OWNER, str(Owner.this()))
+                asked = configuration(spec.search_space, trial.params)
+                observe(Started(trial.number, asked))
                 result = run_trial(
                     spec, asked, deployer, backend.connect, f"{trial.number:04d}", observe
                 )
@@ -301,6 +301,8 @@ def _tell(study: Study, trial: Trial, record: TrialRecord, environment: Mapping[
 
 
 def _fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
+    if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+        return  # interrupted just after it was told
     trial.set_user_attr(REASON, reason)
     study.tell(trial, state=TrialState.FAIL)
     if again:

@@ -97,9 +97,10 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName)
                 "undo the change, or start afresh: name the study anew, give another --storage,"
                 " or move its results away",
             )
-    study.set_user_attr(COMPARABLE, comparable(spec))
-    study.set_user_attr(SPECIFICATION, to_dict(spec))
+    # Last what says that the others are there: a start may be killed in between.
     study.set_user_attr(BACKEND, backend)
+    study.set_user_attr(SPECIFICATION, to_dict(spec))
+    study.set_user_attr(COMPARABLE, comparable(spec))
     with warnings.catch_warnings():
         # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
         warnings.simplefilter("ignore", ExperimentalWarning)
