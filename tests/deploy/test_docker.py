@@ -14,8 +14,9 @@ from docker import DockerClient
 from docker.errors import NotFound
 
 from tuner.deploy import cgroup, impairment
-from tuner.deploy.docker import DockerDeployer, Replica
+from tuner.deploy.docker import DockerDeployer
 from tuner.deploy.ownership import LABEL
+from tuner.deploy.replica import Replica
 from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
 from tuner.load.sender import LoadGenerator
 from tuner.serving.image import base_tag

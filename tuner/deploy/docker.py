@@ -7,32 +7,29 @@ the block ends; what a killed process left is swept when the next run starts.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import requests
 from docker import DockerClient
 from docker.errors import APIError
-from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy import cgroup, engine, impairment
 from tuner.deploy.keeper import Keeper, keeper
 from tuner.deploy.ownership import LABEL, Owner, remove_container, remove_network, sweep
-from tuner.deploy.together import GivenUp, together
-from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
-from tuner.measure.golden import Golden, load_golden
+from tuner.deploy.replica import Replica, ReplicaMaker
+from tuner.deploy.together import together
+from tuner.errors import SetupError, TrialFailed
+from tuner.measure.golden import load_golden
 from tuner.measure.samples import ContainerCounters
 from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
@@ -45,20 +42,8 @@ STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
-T = TypeVar("T")
-
 _MIB = 2**20
-_PIDS_LIMIT = 1024
-_PROBE_SECONDS = 0.02
-_PROBE_TIMEOUT = 0.5, 5.0
-"""To connect, where the address of a dead container never answers, and to answer."""
-_ANSWER_TIMEOUT = 30.0
-_END_TIMEOUT = 10
-_LOG_LINES = 20
-_GOLDEN_REQUESTS = 4
 _WORKERS = 32
-_TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
-"""Words of engine and runtime about a limit that does not even hold the start of a process."""
 _EVICTION_FAULTS = 50
 """Major faults of one replica's start that say that its files were no longer in the page cache."""
 
@@ -152,7 +137,7 @@ class DockerDeployer:
             # In a thread: an interrupt here must not come between the engine and its answer.
             network = executor.submit(self._network, name, labels).result()
             given_up = Event()
-            make = _ReplicaMaker(
+            make = ReplicaMaker(
                 self._client,
                 plan,
                 self._mounts(plan),
@@ -271,197 +256,6 @@ def _refusals() -> Iterator[None]:
 def _name_part(label: str) -> str:
     """`label` with only those characters that the engine takes in a name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", label)
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One running container and where it answers."""
-
-    index: int
-    container: Container
-    address: tuple[str, int]
-    source: cgroup.Source
-    given_up: Event
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.address[0]}:{self.address[1]}"
-
-    def check_limits(self, spec: DeploymentSpec) -> None:
-        """Compare what the kernel enforces with what was asked; TuneError on a difference."""
-        found = self._read(self.source.limits)
-        asked = cgroup.Limits(spec.cpu, spec.memory_mib * _MIB, 0)
-        # The kernel keeps CPU quotas in whole microseconds per period.
-        cpu_ok = found.cpu is not None and abs(found.cpu - spec.cpu) < 1e-3
-        if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
-            raise TuneError(
-                f"replica {self.index} did not get its limits: asked {asked}, applied {found}",
-                "check that the host has CPU quotas, memory and swap limits (`docker info`)",
-            )
-
-    def wait_until_ready(self, model: str, seconds: float) -> None:
-        """Poll the model's status. Raises Infeasible when the container dies or takes too long."""
-        deadline = time.monotonic() + seconds
-        inspect_at = time.monotonic() + 0.5
-        with requests.Session() as session:
-            while not self.given_up.is_set():
-                if _is_available(session, f"{self.url}/v1/models/{model}"):
-                    return
-                now = time.monotonic()
-                if now >= inspect_at or now >= deadline:
-                    self.check_alive()
-                    inspect_at = now + 0.5
-                if now >= deadline:
-                    raise Infeasible(
-                        "never ready",
-                        f"replica {self.index} was not ready within {seconds:g} s",
-                        self.log_tail(),
-                    )
-                time.sleep(_PROBE_SECONDS)
-        raise GivenUp
-
-    def check_answers(self, model: ModelSpec, golden: Golden) -> None:
-        """Send the first golden requests. Raises TrialFailed when an answer is wrong."""
-        url = f"{self.url}/v1/models/{model.name}:predict"
-        with requests.Session() as session:
-            for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
-                try:
-                    reply = session.post(url, data=body, timeout=_ANSWER_TIMEOUT)
-                except requests.RequestException as error:
-                    self.check_alive()
-                    raise TrialFailed(
-                        f"replica {self.index} did not answer golden request {number}: {error}"
-                    ) from error
-                if reply.status_code != 200:
-                    raise TrialFailed(
-                        f"replica {self.index} refused golden request {number} of model "
-                        f"{model.name}: HTTP {reply.status_code} {_short(reply.text)}"
-                    )
-                if not golden.answered(number, reply.content, model.tolerance):
-                    expected = json.dumps(golden.responses[number])
-                    raise TrialFailed(
-                        f"replica {self.index} answers golden request {number} of model "
-                        f"{model.name} wrongly: expected {_short(expected)}, "
-                        f"got {_short(reply.text)}"
-                    )
-
-    def counters(self) -> ContainerCounters:
-        return self._read(self.source.counters)
-
-    def check_alive(self) -> None:
-        """Raise Infeasible when the container has stopped or had a process killed for memory."""
-        self.container.reload()
-        state = self.container.attrs["State"]
-        if state["Running"]:
-            if self.counters().oom_kills:
-                raise self._out_of_memory("had a process killed")
-            return
-        # 137 = 128 + SIGKILL: nobody but the kernel's OOM killer sends it while a trial runs.
-        if state.get("OOMKilled") or state["ExitCode"] == 137:
-            raise self._out_of_memory("was killed")
-        raise Infeasible(
-            "never ready",
-            f"replica {self.index} stopped by itself with exit code {state['ExitCode']}",
-            self.log_tail(),
-        )
-
-    def _out_of_memory(self, what: str) -> Infeasible:
-        limit = self.container.attrs["HostConfig"]["Memory"] // _MIB
-        message = f"replica {self.index} {what} at its memory limit of {limit} MiB"
-        return Infeasible("out of memory", message, self.log_tail())
-
-    def _read(self, what: Callable[[], T]) -> T:
-        """Read files of the control group, which are gone as soon as the container has ended."""
-        try:
-            return what()
-        except OSError as error:
-            self.container.wait(timeout=_END_TIMEOUT)
-            self.check_alive()
-            raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
-
-    def log_tail(self) -> str:
-        return str(self.container.logs(tail=_LOG_LINES).decode(errors="replace"))
-
-
-def _is_available(session: requests.Session, url: str) -> bool:
-    try:
-        reply = session.get(url, timeout=_PROBE_TIMEOUT)
-        if reply.status_code != 200:
-            return False
-        versions = reply.json()["model_version_status"]
-    except (requests.RequestException, ValueError, KeyError):
-        return False
-    return any(version.get("state") == "AVAILABLE" for version in versions)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else text[:200] + "..."
-
-
-@dataclass(frozen=True)
-class _ReplicaMaker:
-    """Creates and starts the replica with a given index."""
-
-    client: DockerClient
-    plan: ContainerPlan
-    mounts: dict[str, dict[str, str]]
-    spec: DeploymentSpec
-    network: Network
-    labels: Mapping[str, str]
-    publish: bool
-    given_up: Event
-
-    def __call__(self, index: int) -> Replica:
-        if self.given_up.is_set():
-            raise GivenUp
-        try:
-            container = self._create(index)
-            container.start()
-        except APIError as error:
-            reason = str(error.explanation)
-            if re.search(_TOO_LITTLE, reason, re.IGNORECASE):
-                raise Infeasible(
-                    "out of memory",
-                    f"replica {index} cannot be started with {self.spec.memory_mib} MiB",
-                    reason,
-                ) from error
-            raise
-        container.reload()
-        source = cgroup.counter_source(container)
-        return Replica(index, container, self._address(container), source, self.given_up)
-
-    def _create(self, index: int) -> Container:
-        # None: a port that the engine chooses, which the stubs do not know.
-        published: Any = {f"{self.plan.port}/tcp": ("127.0.0.1", None)}
-        return self.client.containers.create(
-            self.plan.image,
-            name=f"{self.network.name}-{index}",
-            entrypoint=list(self.plan.entrypoint) if self.plan.entrypoint else None,
-            command=list(self.plan.command),
-            environment=dict(self.plan.environment),
-            user=self.plan.user,
-            nano_cpus=round(self.spec.cpu * 1e9),
-            mem_limit=self.spec.memory_mib * _MIB,
-            memswap_limit=self.spec.memory_mib * _MIB,
-            pids_limit=_PIDS_LIMIT,
-            read_only=True,
-            tmpfs=dict(self.plan.tmpfs),
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            volumes=self.mounts,
-            network=self.network.name,
-            ports=published if self.publish else None,
-            labels=dict(self.labels),
-        )
-
-    def _address(self, container: Container) -> tuple[str, int]:
-        settings = container.attrs["NetworkSettings"]
-        if not self.publish:
-            return settings["Networks"][self.network.name]["IPAddress"], self.plan.port
-        # Neither is there when the container has ended already; then nothing answers.
-        for published in settings["Ports"].get(f"{self.plan.port}/tcp") or ():
-            return published["HostIp"], int(published["HostPort"])
-        return "127.0.0.1", 0
 
 
 @dataclass(frozen=True)

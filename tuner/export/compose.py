@@ -14,11 +14,10 @@ import yaml
 from tuner.errors import InputError
 from tuner.record import StudyRecord, TrialRecord
 from tuner.serving.image import image_tag
-from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.serving.plan import PIDS_LIMIT, ContainerPlan, container_plan
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import ServingSpec
 
-_PIDS_LIMIT = 1024  # as in a trial
 _HIGHEST_PORT = 65535
 
 
@@ -72,7 +71,7 @@ def _service(plan: ContainerPlan, trial: TrialRecord, versions: Path, port: int)
         "cpus": float(trial.configuration["cpu"]),
         "mem_limit": memory,
         "memswap_limit": memory,
-        "pids_limit": _PIDS_LIMIT,
+        "pids_limit": PIDS_LIMIT,
         "user": plan.user,
         "read_only": True,
         "cap_drop": ["ALL"],

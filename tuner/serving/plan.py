@@ -11,6 +11,9 @@ from tuner.spec.study import ServingSpec
 PORT = 8501
 """Port of TensorFlow Serving's REST API."""
 
+PIDS_LIMIT = 1024
+"""Processes and threads of one replica: far more than a server needs, far fewer than a fault makes."""
+
 _USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
 _TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")
 _TAKEN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH")

@@ -103,7 +103,7 @@ def run_study(
     )
     study.sampler = sampler
     _seed(spec, study)
-    failures = 0
+    broken: list[Configuration] = []
     with backend.deployer as deployer:
         environment = dict(deployer.environment())
         study.set_user_attr(ENVIRONMENT, environment)
@@ -129,10 +129,13 @@ def run_study(
                 record = _keep_samples(record, result, results)
                 _tell(study, trial, record, environment)
             except TrialFailed as error:
-                failures += 1
-                _fail(study, trial, error.message, again=failures < MOST_FAILURES)
+                broken.append(asked)
+                # One that alone broke every time is given up, so that the study can go on without.
+                hopeless = len(broken) == MOST_FAILURES and len(set(broken)) == 1
+                baseline = asked == spec.search_space.baseline()
+                _fail(study, trial, error.message, again=baseline or not hopeless)
                 observe(Failed(trial.number, error.message))
-                if failures == MOST_FAILURES:
+                if len(broken) == MOST_FAILURES:
                     raise TuneError(
                         f"{MOST_FAILURES} trials in a row broke; the last: {error.message}",
                         "mend the cause (`tune check` looks for the usual ones), then run again:"
@@ -143,7 +146,7 @@ def run_study(
                 reason = "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)
                 _fail(study, trial, reason, again=True)
                 raise
-            failures = 0
+            broken.clear()
             observe(Finished(record))
 
 
