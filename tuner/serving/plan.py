@@ -12,7 +12,7 @@ PORT = 8501
 """Port of TensorFlow Serving's REST API."""
 
 PIDS_LIMIT = 1024
-"""Processes and threads of one replica: far more than a server needs, far fewer than a fault makes."""
+"""Processes and threads of one replica: more than a server needs, fewer than a fault makes."""
 
 _USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
 _TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")

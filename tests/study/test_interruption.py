@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from tuner.backend import BACKENDS, BackendName
+from tuner.deploy.ownership import Owner
+from tuner.search.distributions import distributions
+from tuner.serving.image import build_image
+from tuner.spec.host import Host
+from tuner.spec.load import load_study, results_directory
+from tuner.spec.space import Configuration
+from tuner.spec.study import StudySpec
+from tuner.study.loop import (
+    OWNER,
+    REASON,
+    Event,
+    Finished,
+    Started,
+    goal,
+    requeue_dead,
+    run_study,
+)
+from tuner.study.storage import default_url, finished_trials, open_storage, records, start_or_resume
+
+STUDY = """\
+model: mnist
+search_space:
+  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
+  cpu: {role: decision, type: float, choices: [0.25, 0.5, 1], default: 1}
+  memory: {role: decision, type: int, choices: [8, 64, 256], default: 256}
+  replicas: {role: decision, type: int, low: 1, high: 2, default: 1}
+  loss: {role: scenario, type: float, choices: [0], default: 0}
+load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
+objectives: [art_ms, cpu_percent]
+budget: {trials: 8}
+sampler: tpe
+seed: 3
+"""
+
+KILLED_WHILE_IT_RUNS = """
+import os, signal
+from pathlib import Path
+from tuner.backend import BACKENDS
+from tuner.spec.host import Host
+from tuner.spec.load import load_study
+from tuner.study.loop import Goal, Started, run_study
+from tuner.study.storage import open_storage, start_or_resume
+
+def observe(event):
+    if isinstance(event, Started) and event.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+spec = load_study("small", Host.this())
+results = Path("studies/small/results")
+storage = open_storage(f"sqlite:///{results}/killed.db", create=True)
+study = start_or_resume(spec, storage, "simulated")
+run_study(spec, study, BACKENDS["simulated"](spec), results, Goal(8, None), observe)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def specification(text: str = STUDY, name: str = "small") -> StudySpec:
+    path = Path(f"studies/{name}/study.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return load_study(name, Host.this())
+
+
+def url_of(spec: StudySpec, database: str) -> str:
+    return f"sqlite:///{results_directory(spec) / database}.db"
+
+
+def opened(spec: StudySpec, database: str, backend: BackendName = "simulated") -> Study:
+    return start_or_resume(spec, open_storage(url_of(spec, database), create=True), backend)
+
+
+def run(
+    spec: StudySpec, database: str = "study", observe: Callable[[Event], None] = lambda _: None
+) -> Study:
+    study = opened(spec, database)
+    backend = BACKENDS["simulated"](spec)
+    run_study(spec, study, backend, results_directory(spec), goal(spec, study, None, 0), observe)
+    return study
+
+
+def configurations(study: Study) -> set[Configuration]:
+    return {t.configuration for t in records(study)}
+
+
+@pytest.mark.parametrize("phase", ["start", "burst", "end"])
+def test_an_interrupted_trial_is_told_and_measured_by_the_next_run(phase: str) -> None:
+    spec = specification(STUDY.replace("[8, 64, 256]", "[64, 256]"))  # 8 MiB gets no burst
+    asked: list[Started] = []
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Started):
+            asked.append(event)
+        at = {"start": isinstance(event, Started), "burst": event == "burst",
+              "end": isinstance(event, Finished)}[phase]  # fmt: skip
+        if at and len(asked) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, observe=interrupt)
+    study = opened(spec, "study")
+    states = [t.state for t in study.get_trials()]
+    assert TrialState.RUNNING not in states
+    told = study.get_trials()[asked[3].number]
+    if phase == "end":
+        assert told.state is TrialState.COMPLETE
+    else:
+        assert told.state is TrialState.FAIL
+        assert told.user_attrs[REASON] == "interrupted"
+        assert states.count(TrialState.COMPLETE) == 3
+    study = run(spec)
+    trials = records(study)
+    assert len({t.configuration for t in trials}) == len(trials) == 8
+    assert asked[3].configuration in configurations(study)
+
+
+@pytest.mark.parametrize("interrupted", [0, 1, 5])
+def test_an_interrupted_study_proposes_what_another_one_does(interrupted: int) -> None:
+    spec = specification()
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Started) and event.number == interrupted:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, "interrupted", interrupt)
+    assert configurations(run(spec, "interrupted")) == configurations(run(spec, "whole"))
+
+
+def test_what_a_killed_run_left_is_cleared_and_its_budget_completed() -> None:
+    spec = specification()
+    command = [sys.executable, "-c", KILLED_WHILE_IT_RUNS]
+    killed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    left = opened(spec, "killed").get_trials(states=(TrialState.RUNNING,))
+    assert [t.number for t in left] == [2]
+    study = run(spec, "killed")
+    assert study.get_trials()[2].state is TrialState.FAIL
+    assert study.get_trials(states=(TrialState.RUNNING,)) == []
+    assert len(records(study)) == 8
+    assert Configuration.of(left[0].params) in configurations(study)
+    assert configurations(study) == configurations(run(spec, "whole"))
+
+
+def test_a_trial_of_a_live_process_or_of_another_host_is_left_alone() -> None:
+    spec = specification()
+    study = opened(spec, "study")
+    for owner in (str(Owner.this()), "elsewhere.invalid/boot/1/1"):
+        study.ask(distributions(spec.search_space)).set_user_attr(OWNER, owner)
+    assert requeue_dead(study) == []
+    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING] * 2
+
+
+def test_a_trial_without_an_owner_is_given_two_seconds() -> None:
+    spec = specification()
+    study = opened(spec, "study")
+    trial = study.ask(distributions(spec.search_space))
+    assert requeue_dead(study) == []
+    path = url_of(spec, "study").removeprefix("sqlite:///")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE trials SET datetime_start = datetime('now', '-1 day')")
+    database.close()
+    study = opened(spec, "study")
+    assert requeue_dead(study) == [trial.number]
+    states = [t.state for t in study.get_trials()]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
+    again = study.get_trials()[1]
+    assert again.system_attrs["fixed_params"] == trial.params
+    assert requeue_dead(study) == []
+
+
+HALF_PLUS_TWO = Path(__file__).parents[1] / "data" / "half_plus_two" / "00000123"
+NAME = "interrupted-half-plus-two"
+REAL = """\
+model: half_plus_two
+search_space:
+  concurrency: {role: scenario, type: int, choices: [1], default: 1}
+  cpu: {role: decision, type: float, choices: [1], default: 1}
+  memory: {role: decision, type: int, choices: MEMORY, default: 192}
+  replicas: {role: decision, type: int, choices: [1, 2], default: 1}
+  loss: {role: scenario, type: float, choices: [0], default: 0}
+load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50, warmup_max_seconds: 0.5}
+objectives: [art_ms, cpu_percent]
+budget: {trials: 4}
+sampler: random
+seed: 1
+"""
+
+
+def left_on(engine: DockerClient, pid: int) -> list[str]:
+    """Names of containers and networks that the run `pid` of this file's study made."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"tune.study={NAME}"}
+    found = [(c.name, c.labels) for c in engine.containers.list(all=True, filters=mine,
+                                                              ignore_removed=True)]  # fmt: skip
+    found += [(n.name, n.attrs["Labels"]) for n in engine.networks.list(filters=mine)]
+    owners = [(name, Owner.parse(labels["tune.owner"])) for name, labels in found]
+    return [str(name) for name, owner in owners if owner is not None and owner.pid == pid]
+
+
+@contextmanager
+def started(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "tuner", "run", "--study", NAME]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def within_trial(url: str, process: subprocess.Popen[bytes], engine: DockerClient) -> None:
+    """Wait until a trial runs and has its container."""
+    path = url.removeprefix("sqlite:///")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if Path(path).exists() and _running(path):
+            labels = [f"tune.study={NAME}", "tune.trial"]
+            if engine.containers.list(filters={"label": labels}, ignore_removed=True):
+                return
+        time.sleep(0.02)
+    pytest.fail("no trial came to run")
+
+
+def _running(path: str) -> bool:
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        query = "SELECT count(*) FROM trials WHERE state = 'RUNNING'"
+        return bool(database.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:
+        return False  # its tables are being made
+    finally:
+        database.close()
+
+
+@pytest.mark.docker
+def test_a_real_study_survives_an_interrupt_and_a_kill(
+    engine: DockerClient, tmp_path: Path
+) -> None:
+    build_image(engine, print)
+    model = tmp_path / "models" / "half_plus_two"
+    shutil.copytree(HALF_PLUS_TWO, model / "built" / "versions" / "123")
+    (model / "model.yaml").write_text("description: Half of x, plus two\n")
+    (model / "built" / "golden.jsonl").write_text(
+        "".join(
+            json.dumps({"request": {"instances": [x]}, "response": {"predictions": [x / 2 + 2]}})
+            + "\n"
+            for x in (0.0, 1.0, 2.5, -4.0)
+        )
+    )
+    spec = specification(REAL.replace("MEMORY", "[24, 192]"), NAME)
+    url = default_url(results_directory(spec), "docker")
+    log = tmp_path / "log"
+
+    with started(log) as process:
+        within_trial(url, process, engine)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130, log.read_text()
+    assert f"tune run --study {NAME}" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert left_on(engine, process.pid) == []
+
+    with started(log) as process:
+        within_trial(url, process, engine)
+        process.kill()
+        process.wait(60)
+    killed = process.pid
+    assert left_on(engine, killed)
+    assert _running(url.removeprefix("sqlite:///"))
+
+    with started(log) as process:
+        assert process.wait(90) == 0, log.read_text()
+    assert left_on(engine, killed) == left_on(engine, process.pid) == []
+    assert not _running(url.removeprefix("sqlite:///"))
+    trials = finished_trials(NAME, url)
+    assert len(trials) == 4
+    assert {t.configuration for t in trials} == set(spec.search_space.grid())
+    for trial in trials:
+        assert trial.backend == "docker"
+        if trial.configuration["memory"] == 24:
+            assert (trial.outcome, trial.reason) == ("infeasible", "out of memory")
+        else:
+            assert trial.outcome == "measured", trial.detail
+            assert trial.measurement is not None
+            assert trial.measurement.errors == {} or not any(trial.measurement.errors.values())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuner.record import TrialRecord
+from tuner.spec.host import Host
+from tuner.spec.load import load_study
+from tuner.spec.space import Configuration
+from tuner.spec.study import StudySpec
+from tuner.study.plan import DEPLOY_SECONDS, plan
+
+STUDY = """\
+model: mnist
+search_space:
+  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
+  cpu: {role: decision, type: float, CPU, default: 1}
+  memory: {role: decision, type: int, choices: [64, 128, 256], default: 256}
+  replicas: {role: decision, type: int, low: 1, high: 2, default: 1}
+  loss: {role: scenario, type: float, choices: [0, 1, 2], default: 0}
+load: {min_seconds: 1, max_seconds: 3, min_requests: 50, warmup_max_seconds: 2}
+objectives: [art_ms, cpu_percent]
+budget: {BUDGET}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def specification(cpu: str = "choices: [0.5, 1]", budget: str = "trials: 9") -> StudySpec:
+    Path("small.yaml").write_text(STUDY.replace("CPU", cpu).replace("BUDGET", budget))
+    return load_study("small.yaml", Host.this())
+
+
+def trial(number: int, seconds: float) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        configuration=Configuration.of({}),
+        outcome="measured",
+        values=(1.0, 1.0),
+        violations={},
+        phases={"deploy": seconds / 2, "burst": seconds / 2},
+        started="2025-01-01T00:00:00+00:00",
+    )
+
+
+def test_before_the_first_trial_the_time_of_one_is_assumed() -> None:
+    found = plan(specification(), [])
+    assert (found.grid, found.scenarios, found.trials, found.start) == (72, 6, 9, 3)
+    assert found.trial_seconds == DEPLOY_SECONDS + 1 + 2
+    assert found.evidence.startswith("assumed")
+    assert found.grid_seconds == 72 * found.trial_seconds
+    assert found.budget_seconds == 9 * found.trial_seconds
+
+
+def test_afterwards_it_is_the_median_of_the_trials() -> None:
+    found = plan(specification(), [trial(0, 2.0), trial(1, 4.0), trial(2, 60.0)])
+    assert found.trial_seconds == 4.0
+    assert "3 trials" in found.evidence
+    assert found.budget_seconds == 6 * 4.0
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds"),
+    [("trials: 2", 0.0), ("time: 20 s", 8.0), ("{trials: 9, time: 15 s}", 3.0), ("time: 1 s", 0.0)],
+)
+def test_the_budget_ends_by_whichever_comes_first(budget: str, seconds: float) -> None:
+    spec = specification(budget=budget.strip("{}"))
+    assert plan(spec, [trial(i, 4.0) for i in range(3)]).budget_seconds == pytest.approx(seconds)
+
+
+def test_a_continuous_space_has_no_grid() -> None:
+    found = plan(specification("low: 0.5, high: 1"), [])
+    assert found.grid is None
+    assert found.grid_seconds is None
+    assert found.scenarios == 6
+    assert found.budget_seconds is not None

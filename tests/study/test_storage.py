@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tuner.backend import BACKENDS
+from tuner.errors import InputError
+from tuner.spec.host import Host
+from tuner.spec.load import load_study, results_directory
+from tuner.spec.study import StudySpec
+from tuner.study.loop import Goal, run_study
+from tuner.study.storage import (
+    StudySummary,
+    default_url,
+    finished_trials,
+    found_studies,
+    open_storage,
+    read_study,
+    start_or_resume,
+    study_id,
+    summaries,
+)
+
+STUDY = """\
+model: mnist
+search_space:
+  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
+  cpu: {role: decision, type: float, choices: [0.5, 1], default: 1}
+  memory: {role: decision, type: int, choices: [256], default: 256}
+  replicas: {role: decision, type: int, low: 1, high: 2, default: 1}
+  loss: {role: scenario, type: float, choices: [0], default: 0}
+load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
+objectives: [art_ms, cpu_percent]
+constraints: [error_rate <= 0.01]
+budget: {trials: 4}
+seed: 3
+"""
+URL = "sqlite:///study.db"
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def specification(old: str = "", new: str = "", name: str = "small") -> StudySpec:
+    path = Path(f"studies/{name}/study.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert old in STUDY
+    path.write_text(STUDY.replace(old, new))
+    return load_study(name, Host.this())
+
+
+def run(spec: StudySpec, trials: int = 2, url: str = URL) -> None:
+    study = start_or_resume(spec, open_storage(url, create=True), "simulated")
+    goal = Goal(trials, None)
+    run_study(spec, study, BACKENDS["simulated"](spec), results_directory(spec), goal)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("choices: [0.5, 1]", "choices: [0.5, 1, 2]", "search_space.cpu.choices"),
+        ("choices: [1, 4], default: 4", "choices: [1, 4], default: 1", "concurrency.default"),
+        ("max_seconds: 1", "max_seconds: 2", "load.max_seconds"),
+        ("[art_ms, cpu_percent]", "[p95_ms, cpu_percent]", "objectives"),
+        ("error_rate <= 0.01", "error_rate <= 0.02", "constraints"),
+    ],
+)
+def test_trials_that_cannot_be_compared_are_never_mixed(old: str, new: str, key: str) -> None:
+    run(specification())
+    with pytest.raises(InputError, match="cannot be compared") as caught:
+        run(specification(old, new), 4)
+    assert key in caught.value.message
+    assert caught.value.mend
+    assert len(finished_trials("small", URL)) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("trials: 4", "trials: 6"),
+        ("seed: 3", "seed: 4"),
+        ("seed: 3", "sampler: random"),
+        ("{role: decision, type: float", "{role: scenario, type: float"),
+    ],
+)
+def test_what_does_not_change_a_measurement_may_change(old: str, new: str) -> None:
+    run(specification())
+    spec = specification(old, new)
+    run(spec, 3)
+    record = read_study("small", open_storage(URL, create=False))
+    assert len(record.trials) == 3
+    assert record.search_space == spec.search_space
+
+
+def test_backends_are_never_mixed() -> None:
+    spec = specification()
+    run(spec)
+    with pytest.raises(InputError, match="made by backend 'simulated'") as caught:
+        start_or_resume(spec, open_storage(URL, create=False), "docker")
+    assert "--backend simulated" in caught.value.mend
+    results = results_directory(spec)
+    assert default_url(results, "docker") != default_url(results, "simulated")
+
+
+def test_a_study_reads_back_as_it_was_specified() -> None:
+    spec = specification()
+    run(spec, 4)
+    record = read_study("small", open_storage(URL, create=False))
+    assert (record.name, record.model) == ("small", "mnist")
+    assert record.search_space == spec.search_space
+    assert record.objectives == spec.objectives
+    assert record.constraints == spec.constraints
+    assert record.serving["image"] == "tune"
+    assert record.environment["backend"] == "simulated"
+    assert list(record.trials) == finished_trials("small", URL)
+    assert record.baseline == record.trials[0]
+    assert study_id("small", open_storage(URL, create=False)) == 1
+
+
+def test_a_start_that_was_killed_is_started_again() -> None:
+    spec = specification()
+    storage = open_storage(URL, create=True)
+    directions = [o.direction for o in spec.objectives]
+    optuna.create_study(study_name="small", storage=storage, directions=directions)
+    assert summaries(storage) == []
+    run(spec)
+    assert summaries(storage) == [StudySummary("small", "simulated", 2, 0)]
+
+
+def test_studies_are_found_in_their_own_databases_or_in_a_given_one() -> None:
+    for name in ("one", "two"):
+        run(specification(name=name))
+        run(specification(name=name), 1, default_url(results_directory(name), "simulated"))
+    names = ["none", "one", "two"]
+    in_own = [("one", 1), ("two", 1)]
+    assert [(name, [(s.name, s.complete) for s in held]) for name, held in
+            found_studies(names, results_directory, None)] == [
+        ("none", []), *((name, [(name, count)]) for name, count in in_own)
+    ]  # fmt: skip
+    given = found_studies(names, results_directory, [URL])
+    assert [(name, held[0].complete) for name, held in given] == [("one", 2), ("two", 2)]
+
+
+def test_reading_makes_no_database() -> None:
+    with pytest.raises(InputError, match="no study database") as caught:
+        open_storage("sqlite:///missing/study.db", create=False)
+    assert "--storage" in caught.value.mend
+    assert finished_trials("small", "sqlite:///missing/study.db") == []
+    assert not Path("missing").exists()
+
+
+def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
+    run(specification())
+    with pytest.raises(InputError, match=r"'other'.*small"):
+        read_study("other", open_storage(URL, create=False))
+    assert finished_trials("other", URL) == []
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://user:secret@host/x"])
+def test_a_wrong_storage_is_an_input_error_without_its_password(url: str) -> None:
+    with pytest.raises(InputError, match="cannot be opened") as caught:
+        open_storage(url, create=True)
+    assert "secret" not in str(caught.value)
+    assert "sqlite:///" in caught.value.mend
