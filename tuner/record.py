@@ -102,9 +102,9 @@ class StudyRecord:
 
     @property
     def baseline(self) -> TrialRecord | None:
-        """Trial 0 where it was measured."""
-        first = self.trial(0)
-        return first if first is not None and first.measurement is not None else None
+        """The first measured trial of the default configuration: trial 0, unless that broke."""
+        defaults = self.search_space.baseline()
+        return next((t for t in self.trials if t.measurement and t.configuration == defaults), None)
 
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:

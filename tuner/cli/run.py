@@ -21,7 +21,7 @@ from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study.loop import Event, Failed, Finished, Goal, Started, goal, repeat, run_study
-from tuner.study.storage import open_storage, start_or_resume, study_record
+from tuner.study.storage import open_storage, samples_directory, start_or_resume, study_record
 from tuner.study.summary import delta_percent, summarise
 
 _LAST = 5
@@ -55,7 +55,7 @@ def run(
     summary = summarise(record)
     tables.show_front(record, summary)
     tables.console.print(f"Trials:    {url}")
-    tables.console.print(f"Requests:  {results / 'samples' / backend_name}")
+    tables.console.print(f"Requests:  {samples_directory(study, results)}")
     options = _options(url, backend_name, results)
     tables.console.print(f"Look:      tune dashboard --study {spec.name}{options}")
     if not summary.front:

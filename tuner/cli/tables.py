@@ -139,7 +139,9 @@ def _sentence(study: StudyRecord, trial: TrialRecord) -> str:
     parts = []
     for index, objective in enumerate(study.objectives):
         delta = delta_percent(study, trial, index)
-        against = "" if delta is None or trial.number == 0 else f" ({delta:+.0f} % to baseline)"
+        against = (
+            "" if delta is None or trial is study.baseline else f" ({delta:+.0f} % to baseline)"
+        )
         parts.append(f"{title(objective.metric)} {number(trial.values[index])}{against}")
     return f"trial {trial.number}: {trial.configuration}; " + ", ".join(parts)
 
@@ -171,6 +173,7 @@ def trial_table(
     table.add_column("p95", justify="right")
     table.add_column("req/s", justify="right")
     table.add_column("verdict")
+    baseline = study.baseline
     for trial in trials:
         mark = " *" if recommended is not None and trial.number == recommended.number else ""
         row = [f"{trial.number}{mark}"]
@@ -181,7 +184,7 @@ def trial_table(
                 continue
             delta = delta_percent(study, trial, index)
             row.append(estimate(trial.metric(objective.metric)))
-            row.append("" if delta is None else "base" if trial.number == 0 else f"{delta:+.0f} %")
+            row.append("" if delta is None else "base" if trial is baseline else f"{delta:+.0f} %")
         row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
         row.append(verdict(trial))
         table.add_row(*row, style="" if trial.feasible else "dim")

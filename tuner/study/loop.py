@@ -22,7 +22,7 @@ from tuner.search.samplers import SpaceExhausted, make_sampler
 from tuner.search.seeds import start_configurations, start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
-from tuner.study.storage import ENVIRONMENT, records
+from tuner.study.storage import ENVIRONMENT, records, samples_directory
 from tuner.trial import TrialResult, run_trial
 
 OWNER = "owner"
@@ -77,10 +77,14 @@ class Goal:
 
 
 def goal(spec: StudySpec, study: Study, more_trials: int | None, repeats: int) -> Goal:
-    """The study's budget; with `more_trials` or repeats, so many beyond what is there."""
+    """The study's budget; with `more_trials` so many beyond what is there.
+
+    Repeats are queued (`repeat`) before this is called; what was queued earlier runs before them.
+    """
     if more_trials is None and not repeats:
         return Goal(spec.budget.trials, spec.budget.seconds)
-    return Goal(len(records(study)) + (more_trials or 0) + repeats, None)
+    queued = len(_waiting(study)) if repeats else 0
+    return Goal(len(records(study)) + (more_trials or 0) + queued, None)
 
 
 def run_study(
@@ -126,7 +130,7 @@ def run_study(
                     spec, asked, deployer, backend.connect, f"{trial.number:04d}", observe
                 )
                 record = _record(spec, trial.number, asked, result, done, backend)
-                record = _keep_samples(record, result, results)
+                record = _keep_samples(study, record, result, results)
                 _tell(study, trial, record, environment)
             except TrialFailed as error:
                 broken.append(asked)
@@ -198,8 +202,8 @@ def _queue_again(study: Study, trial: FrozenTrial) -> None:
         study.enqueue_trial(dict(params), user_attrs={"again": trial.number})
 
 
-def _waiting(study: Study) -> bool:
-    return bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+def _waiting(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
 def _seed(spec: StudySpec, study: Study) -> None:
@@ -276,10 +280,12 @@ _WORST_UNSEEN = 1000.0
 """Stands for the worst of any metric while nothing was measured yet."""
 
 
-def _keep_samples(record: TrialRecord, result: TrialResult, results: Path) -> TrialRecord:
+def _keep_samples(
+    study: Study, record: TrialRecord, result: TrialResult, results: Path
+) -> TrialRecord:
     if result.burst is None:
         return record
-    directory = results / "samples" / record.backend
+    directory = samples_directory(study, results)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"trial-{record.number:04d}.parquet"
     write_samples(path, result.burst)

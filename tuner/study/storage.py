@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ SPECIFICATION = "specification"
 COMPARABLE = "comparable"
 BACKEND = "backend"
 ENVIRONMENT = "environment"
+SAMPLES = "samples"
 
 
 def default_url(results: Path, backend: BackendName) -> str:
@@ -97,6 +99,8 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName)
                 "undo the change, or start afresh: name the study anew, give another --storage,"
                 " or move its results away",
             )
+    if SAMPLES not in found:
+        study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
     # Last what says that the others are there: a start may be killed in between.
     study.set_user_attr(BACKEND, backend)
     study.set_user_attr(SPECIFICATION, to_dict(spec))
@@ -165,6 +169,11 @@ def found_studies(
                 held += summaries(open_storage(url, create=False))
         found.append((name, held))
     return found
+
+
+def samples_directory(study: Study, results: Path) -> Path:
+    """Where the Parquet files of a study's trials are, apart from those of another storage."""
+    return results / "samples" / str(study.user_attrs[SAMPLES])
 
 
 def finished_trials(name: str, url: str) -> list[TrialRecord]:
