@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.errors import Infeasible
+from tuner.errors import Infeasible, TrialFailed
 from tuner.load.sender import Progress
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Measurement
-from tuner.measure.samples import Burst
+from tuner.measure.samples import Burst, Outcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
 from tuner.spec.study import DeploymentSpec, LoadProfile, StudySpec
@@ -79,6 +79,11 @@ def run_trial(
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
     measurement = measure(burst, deployment.host_cpus, study.load.batch_seconds)
+    if wrong := measurement.errors.get(Outcome.WRONG_ANSWER.name):
+        raise TrialFailed(
+            f"{wrong} answers of a sample differ from the golden ones by more than"
+            f" {study.model.tolerance:g}: a server that answers wrongly is not a fast one"
+        )
     return TrialResult(
         seconds,
         measurement,
