@@ -1,4 +1,4 @@
-"""What every test may ask for: a Docker Engine, a compose tool; and quick SQLite storages.
+"""What every test may ask for: a Docker Engine, a compose tool.
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 """
@@ -15,8 +15,6 @@ from typing import NoReturn
 
 import pytest
 from docker import DockerClient
-from sqlalchemy import Engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tuner.deploy.engine import connect
 from tuner.errors import SetupError
@@ -33,19 +31,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture of a test marked `docker`, so that none fails for want of an engine."""
     if item.get_closest_marker("docker") and (reason := _why_no_engine()):
         _unavailable(reason)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _sqlite_without_waiting_for_the_disk() -> Iterator[None]:
-    """A test's database need not survive a power failure: half of a simulated study's time."""
-
-    def relax(connection: DBAPIConnection, _record: object) -> None:
-        if "sqlite" in type(connection).__module__:
-            connection.cursor().execute("PRAGMA synchronous=OFF").close()
-
-    event.listen(Engine, "connect", relax)
-    yield
-    event.remove(Engine, "connect", relax)
 
 
 @pytest.fixture(scope="session")
