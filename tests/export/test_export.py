@@ -203,7 +203,7 @@ def test_deltas_are_percent_of_the_baseline() -> None:
 
 @pytest.mark.parametrize("first", [infeasible(0), trial(0, 0.0, 0.0)])
 def test_without_a_baseline_to_compare_with_there_are_no_deltas(first: TrialRecord) -> None:
-    small = study(first, trial(1, 2.0, 3.0))
+    small = study(first, trial(1, 2.0, 3.0, configuration={"replicas": 2}))
     (found,) = json.loads(to_json(small, pick(small, "1")))["trials"]
     assert [o["delta_percent"] for o in found["objectives"].values()] == [None, None]
 
