@@ -53,10 +53,12 @@ class Server:
     paths: set[str] = field(default_factory=set)
     opened: int = 0
     open_now: set[asyncio.StreamWriter] = field(default_factory=set)
+    ever_open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         self.open_now.add(writer)
+        self.ever_open.append(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -103,6 +105,10 @@ class Running:
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(tasks)
             await asyncio.sleep(0)
+        # What was closed with an answer still unsent would outlive the loop.
+        for writer in self.server.ever_open:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
     def close_all(self) -> None:
         self._listening.close()
