@@ -15,6 +15,7 @@ from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
+from tuner.study.summary import delta_percent
 
 # History of the format: 1 (first).
 FORMAT = 1
@@ -125,16 +126,13 @@ def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    baseline = study.baseline
     found = {}
     for i, objective in enumerate(study.objectives):
-        value = _objective(trial, i)
-        before = None if baseline is None else _objective(baseline, i)
         found[objective.metric] = {
-            "value": value,
+            "value": _objective(trial, i),
             "unit": _unit(objective.metric),
             "direction": objective.direction,
-            "delta_percent": _delta(value, before),
+            "delta_percent": delta_percent(study, trial, i),
         }
     return found
 
@@ -142,12 +140,6 @@ def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 def _objective(trial: TrialRecord, index: int) -> float | None:
     """What was measured; a stand-in for it is None."""
     return None if trial.imputed else trial.values[index]  # noqa: PD011 -- not a data frame
-
-
-def _delta(value: float | None, before: float | None) -> float | None:
-    if value is None or not before:
-        return None
-    return (value - before) / abs(before) * 100
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from tuner.errors import InputError
 from tuner.record import StudyRecord, TrialRecord
-from tuner.search.fronts import Fronts, fronts
-from tuner.search.pareto import knee
 from tuner.spec.metrics import METRICS
+from tuner.study.summary import summarise
 
 
 def pick(study: StudyRecord, choice: str) -> tuple[TrialRecord, ...]:
@@ -26,19 +25,17 @@ def pick(study: StudyRecord, choice: str) -> tuple[TrialRecord, ...]:
             f"cannot pick {choice!r}: expected knee, all or a trial's number",
             "knee is the recommended trial, all are those of every front",
         )
-    feasible = [t for t in study.trials if t.feasible]
-    if not feasible:
+    summary = summarise(study)
+    if summary.knee is None:
         raise InputError(
             f"study {study.name!r} has no feasible trial among its {len(study.trials)}",
             "run more trials, or relax the study's constraints",
         )
-    found = _fronts(study, feasible)
     if choice == "knee":
-        overall = [feasible[i] for i in found.overall]
-        best = knee([t.values for t in overall], [o.direction for o in study.objectives])
-        return (overall[best],)
-    chosen = set(found.overall).union(*(s.front for s in found.scenarios))
-    return tuple(sorted((feasible[i] for i in chosen), key=lambda t: t.number))
+        return (summary.knee,)
+    fronts = (summary.front, *(scenario.front for scenario in summary.scenarios))
+    chosen = {trial.number: trial for front in fronts for trial in front}
+    return tuple(chosen[number] for number in sorted(chosen))
 
 
 def only(trials: Sequence[TrialRecord]) -> TrialRecord:
@@ -50,16 +47,6 @@ def only(trials: Sequence[TrialRecord]) -> TrialRecord:
         f"this format holds exactly one configuration, and {len(trials)} trials are picked"
         + (f": {numbers}" if trials else ""),
         "pick one: knee, or a trial's number",
-    )
-
-
-def _fronts(study: StudyRecord, feasible: Sequence[TrialRecord]) -> Fronts:
-    return fronts(
-        study.search_space,
-        [t.configuration for t in feasible],
-        [t.values for t in feasible],
-        [True] * len(feasible),
-        [o.direction for o in study.objectives],
     )
 
 
