@@ -16,7 +16,7 @@ from tuner.measure.measurement import Measurement
 from tuner.measure.samples import Burst, Outcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
-from tuner.spec.study import DeploymentSpec, LoadProfile, StudySpec
+from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, StudySpec
 
 Observe = Callable[[str | Progress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
@@ -66,10 +66,11 @@ def run_trial(
                 deployer.deploy(deployment_spec(study, configuration), label)
             )
             phases.begin("connect")
+            network = network_spec(configuration)
             profile = load_profile(study, configuration)
             client = world.enter_context(connect(deployment, profile))
             phases.begin("impair")
-            impairment = world.enter_context(deployment.impair(float(configuration["loss"])))
+            impairment = world.enter_context(deployment.impair(network))
             phases.begin("burst")
             burst = client.run(observe)
             deployment.verify()
@@ -112,8 +113,31 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
     )
 
 
+def network_spec(configuration: Configuration) -> NetworkSpec:
+    """What the configuration says about the network; `loss` holds for each direction not named."""
+
+    def number(name: str, absent: float) -> float:
+        return float(configuration.get(name, absent))
+
+    loss = number("loss", 0.0)
+    return NetworkSpec(
+        loss_in=number("loss_in", loss),
+        loss_out=number("loss_out", loss),
+        delay_ms=number("delay", 0.0),
+        jitter_ms=number("jitter", 0.0),
+        bandwidth_mbit=number("bandwidth", 0.0) or None,
+    )
+
+
 def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
-    return LoadProfile(int(configuration["concurrency"]), study.load, study.seed)
+    rate = configuration.get("rate")
+    return LoadProfile(
+        int(configuration["concurrency"]),
+        study.load,
+        study.seed,
+        rate_rps=None if rate is None else float(rate),
+        lossy=network_spec(configuration).lossy,
+    )
 
 
 class _Phases:

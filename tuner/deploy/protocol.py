@@ -6,22 +6,28 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
-from tuner.measure.samples import ContainerCounters
-from tuner.spec.study import DeploymentSpec
+from tuner.measure.samples import ContainerCounters, Drops
+from tuner.spec.study import DeploymentSpec, NetworkSpec
 
 
 class Impairment(Protocol):
-    """Packet loss while it is on. `facts()` says the method, the asked loss and the counters."""
+    """A bad network while it is on.
+
+    `facts()` says what was asked, the method, where packets are dropped, the segmentation offloads
+    of both ends, and the counters. `drops()` are those counters, for each replica and direction
+    that loses packets.
+    """
 
     def facts(self) -> Mapping[str, Any]: ...
 
+    def drops(self) -> tuple[Drops, ...]: ...
 
-class Deployment(Protocol):
-    """Replicas that are ready and answered their golden request correctly.
 
-    Valid only inside the `with` block that made it. `addresses` holds one (host, port) per
-    replica; `counters()` gives one entry per replica in the same order and may be called from
-    any thread.
+class Answering(Protocol):
+    """What the load engine can send to.
+
+    `client_namespace` is the path of the network namespace that the engine is to enter, None for
+    its own; `client_cpus` the CPUs that it is to run on, empty for any.
     """
 
     @property
@@ -31,15 +37,39 @@ class Deployment(Protocol):
     def model_name(self) -> str: ...
 
     @property
-    def host_cpus(self) -> int: ...
+    def client_namespace(self) -> str | None: ...
+
+    @property
+    def client_cpus(self) -> tuple[int, ...]: ...
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on this machine, so that this machine's counters are about it."""
+        ...
 
     def counters(self) -> tuple[ContainerCounters, ...]: ...
 
-    def impair(self, loss_percent: float) -> AbstractContextManager[Impairment]:
-        """Drop `loss_percent` of the packets of each direction until the block ends.
+    def cpu_times(self) -> tuple[tuple[int, int], ...]:
+        """(Timestamp, CPU time since its start) in ns of each replica; cheaper than `counters`."""
+        ...
 
-        Zero adds no rule. Raises TrialFailed when the rule cannot be set or its removal cannot
-        be confirmed.
+
+class Deployment(Answering, Protocol):
+    """Replicas that are ready and answered their golden request correctly.
+
+    Valid only inside the `with` block that made it. `addresses` holds one (host, port) per
+    replica; `counters()` gives one entry per replica in the same order and may be called from
+    any thread.
+    """
+
+    @property
+    def host_cpus(self) -> int: ...
+
+    def impair(self, network: NetworkSpec) -> AbstractContextManager[Impairment]:
+        """Make every replica's link as bad as `network` says until the block ends.
+
+        A clean network adds no rule. Raises TrialFailed when a rule cannot be set or its removal
+        cannot be confirmed, SetupError when this host cannot do what is asked.
         """
         ...
 
@@ -65,6 +95,13 @@ class Deployer(Protocol):
 
     def environment(self) -> Mapping[str, Any]:
         """What all trials of this run share: host, engine, image, model. JSON-able."""
+        ...
+
+    def null_server(self) -> AbstractContextManager[Answering | None]:
+        """A server that only answers, on the path that requests to a deployment take.
+
+        None where there is no such path (a simulated host).
+        """
         ...
 
     def deploy(self, spec: DeploymentSpec, label: str) -> AbstractContextManager[Deployment]:

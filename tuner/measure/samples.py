@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ class Outcome(IntEnum):
     TIMEOUT = 2
     RESET = 3
     WRONG_ANSWER = 4
+    NOT_SENT = 5
+    """Due in an open loop, and still waiting for a connection when the burst ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +28,13 @@ class RequestSamples:
     """Requests of one burst as parallel arrays of shape (n,), in order of completion.
 
     Times are nanoseconds of the monotonic clock; `start_ns` is when the request should have been
-    sent. `status` is the HTTP status (0 where none came), `outcome` an `Outcome`, `replica` and
-    `connection` count from 0, `request` is the index of the input that was sent.
+    sent and `delay_ns` how much later it was. `status` is the HTTP status (0 where none came),
+    `outcome` an `Outcome`, `replica` and `connection` count from 0, `request` is the index of the
+    input that was sent. For a request that was not sent, `replica` and `connection` are -1.
     """
 
     start_ns: npt.NDArray[np.int64]
+    delay_ns: npt.NDArray[np.int64]
     duration_ns: npt.NDArray[np.int64]
     status: npt.NDArray[np.int16]
     outcome: npt.NDArray[np.int8]
@@ -52,6 +58,7 @@ class ContainerCounters:
 
     `time_ns` is the counter's own timestamp on any one clock (only differences are used), taken
     as near to the reading as the source allows. `source` names it (`cgroup v1`, `docker api`).
+    What the source does not have is None.
     """
 
     time_ns: int
@@ -64,6 +71,71 @@ class ContainerCounters:
     oom_kills: int
     major_faults: int
     source: str
+    wait_ns: int | None = None
+    """Time that its threads were ready to run and waited for a CPU (schedstat)."""
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    segments_sent: int | None = None
+    """TCP segments, retransmitted ones included."""
+    retransmitted: int | None = None
+    """TCP segments sent again."""
+    cpu_pressure_ns: int | None = None
+    """Time in which some task of it waited for a CPU; see the kernel's accounting/psi.rst."""
+    memory_pressure_ns: int | None = None
+    io_pressure_ns: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CpuReadings:
+    """CPU time of every replica, read at the window's start and at the end of each batch.
+
+    Arrays of shape (batches + 1, replicas): each reading's own timestamp and the CPU time since
+    the container's start.
+    """
+
+    time_ns: npt.NDArray[np.int64]
+    cpu_ns: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class HostCounters:
+    """The machine of the load engine at `time_ns`, all CPUs together.
+
+    `busy_ns` is the time that CPUs spent on anything but idling, interrupts included; `steal_ns`
+    what a hypervisor withheld; `own_ns` the CPU time of `tune` itself, without its load engine.
+    `energy_uj` maps a RAPL domain to (counter in microjoule, value at which it starts again from
+    0); it is empty where there is none.
+    """
+
+    time_ns: int
+    busy_ns: int
+    steal_ns: int
+    own_ns: int
+    energy_uj: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClientCounters:
+    """The load engine at `time_ns`: CPU time, time it waited for a CPU, TCP segments sent again.
+
+    What cannot be read is None. Segments are those of its network namespace.
+    """
+
+    time_ns: int
+    cpu_ns: int
+    wait_ns: int | None = None
+    retransmitted: int | None = None
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Packets that one direction of one replica's link saw, and dropped of these."""
+
+    replica: int
+    direction: Literal["in", "out"]
+    asked_percent: float
+    packets: int
+    dropped: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +144,9 @@ class Burst:
 
     A request belongs to the window when it completes inside [`window_start_ns`,
     `window_end_ns`), on the clock of `samples`. Counters are one per replica, read at the
-    window's two ends.
+    window's two ends; `host_start` and `host_end` are None where the containers run on another
+    machine than the load engine. `rate_rps` is that of an open loop. `client` says where the
+    load engine ran (its CPUs, priority, network namespace).
     """
 
     samples: RequestSamples
@@ -80,8 +154,16 @@ class Burst:
     window_end_ns: int
     counters_start: tuple[ContainerCounters, ...]
     counters_end: tuple[ContainerCounters, ...]
-    client_cpu_ns: int
-    """CPU time of the load generator within the window."""
+    cpu: CpuReadings
+    client_start: ClientCounters
+    client_end: ClientCounters
+    host_start: HostCounters | None
+    host_end: HostCounters | None
     concurrency: int
     stop_reason: str
     """Why the window ended, in words."""
+    saved_seconds: float = 0.0
+    """How much earlier than the cap that was."""
+    rate_rps: float | None = None
+    lossy: bool = False
+    client: Mapping[str, Any] = field(default_factory=dict)

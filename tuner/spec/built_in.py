@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tuner.spec.host import Host
@@ -20,15 +20,28 @@ class BuiltIn:
     meaning: str
     at_least: float
     below: float = math.inf
+    required: bool = False
 
+
+_NUMBER: tuple[ParameterType, ...] = ("float", "int")
 
 BUILT_INS: Mapping[str, BuiltIn] = {
-    "concurrency": BuiltIn(("int",), "connections", "connections of the closed loop", 1),
+    "concurrency": BuiltIn(
+        ("int",), "connections", "connections, each with one request in flight", 1, required=True
+    ),
     # 0.01 cores and 6 MiB are the least that a Docker Engine accepts.
-    "cpu": BuiltIn(("float", "int"), "cores", "CPU limit of each replica", 0.01),
-    "memory": BuiltIn(("int",), "MiB", "memory limit of each replica, without swap", 6),
-    "replicas": BuiltIn(("int",), "", "containers that share the load", 1),
-    "loss": BuiltIn(("float", "int"), "%", "share of packets lost in each direction", 0, below=100),
+    "cpu": BuiltIn(("float", "int"), "cores", "CPU limit of each replica", 0.01, required=True),
+    "memory": BuiltIn(
+        ("int",), "MiB", "memory limit of each replica, without swap", 6, required=True
+    ),
+    "replicas": BuiltIn(("int",), "", "containers that share the load", 1, required=True),
+    "loss": BuiltIn(_NUMBER, "%", "share of packets lost in each direction", 0, below=100),
+    "loss_in": BuiltIn(_NUMBER, "%", "the same towards the replica only", 0, below=100),
+    "loss_out": BuiltIn(_NUMBER, "%", "the same from the replica only", 0, below=100),
+    "delay": BuiltIn(_NUMBER, "ms", "added to each packet, in each direction (netem)", 0),
+    "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of that delay (netem)", 0),
+    "bandwidth": BuiltIn(_NUMBER, "Mbit/s", "of each replica's link, each way (netem)", 0.01),
+    "rate": BuiltIn(_NUMBER, "requests/s", "of an open loop (`load.arrivals`)", 0.1),
 }
 assert tuple(BUILT_INS) == BUILT_IN
 
@@ -54,6 +67,24 @@ def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
         mend = "`high: host.cpus` leaves larger ones out"
         text = f"expected at most the {host.cpus} cores of the host, found {high:g}; {mend}"
         yield Problem((high_key,), text)
+
+
+def missing(names: Collection[str]) -> Iterator[Problem]:
+    """Problems of a search space that has these parameters and no others."""
+    for name, rule in BUILT_INS.items():
+        if rule.required and name not in names:
+            yield Problem((), f"the built-in parameter {name!r} is missing; {_PINS}")
+    directions = {"loss_in", "loss_out"}
+    if "loss" not in names and not directions.issubset(names):
+        text = "the built-in parameter 'loss' is missing (or loss_in and loss_out both)"
+        yield Problem((), f"{text}; {_PINS}")
+    if "loss" in names and directions.issubset(names):
+        yield Problem(("loss",), "has no effect, since loss_in and loss_out are both there")
+    if "jitter" in names and "delay" not in names:
+        yield Problem(("jitter",), "needs the parameter 'delay', around which it varies")
+
+
+_PINS = "`choices` of one value pins it"
 
 
 def _ends(parameter: Parameter) -> tuple[float, float]:

@@ -26,7 +26,15 @@ from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.places import NAME_EXPECTED, NAME_PATTERN
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
-from tuner.spec.study import LoadSpec, ModelSpec, PageCache, SamplerName, ServingSpec
+from tuner.spec.study import (
+    Arrivals,
+    LoadSpec,
+    ModelSpec,
+    PageCache,
+    Placement,
+    SamplerName,
+    ServingSpec,
+)
 
 
 class Document(BaseModel):
@@ -182,7 +190,7 @@ class ServingDocument(Document):
 
 
 class LoadDocument(Document):
-    """How a burst is sent; its concurrency is a parameter."""
+    """How a burst is sent; its concurrency (and the rate of an open loop) is a parameter."""
 
     min_seconds: Positive = LoadSpec.min_seconds
     """The measured window lasts at least this long."""
@@ -196,14 +204,23 @@ class LoadDocument(Document):
     precision: Annotated[float, Field(gt=0, lt=1)] = LoadSpec.precision
     """The window ends when the 95 % interval of ART is this share of ART to either side."""
 
+    min_slow: Annotated[int, Field(ge=0)] = LoadSpec.min_slow
+    """Where packets are lost: so many responses that a retransmission timeout delayed, as well."""
+
     batch_seconds: Positive = LoadSpec.batch_seconds
-    """Length of the batches whose means give that interval."""
+    """Length of the batches whose means give that interval; a multiple of 0.1 is best."""
 
     warmup_max_seconds: Positive = LoadSpec.warmup_max_seconds
     """The warm-up before the window lasts at most this long."""
 
     timeout_seconds: Positive = LoadSpec.timeout_seconds
     """A request without an answer after this long is an error."""
+
+    arrivals: Arrivals = LoadSpec.arrivals
+    """`closed`: each connection sends when its answer is there; else requests are due at `rate`."""
+
+    placement: Placement = LoadSpec.placement
+    """`apart`: the load engine has the last CPU and the replicas the others; `auto`: from 4 on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:

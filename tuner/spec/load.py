@@ -57,7 +57,11 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     if isinstance(document.search_space, str):
         space = load_search_space(document.search_space, host, root)
     assert space is not None
-    if problems := [*_set_twice(document, space), *_repeated(document)]:
+    if problems := [
+        *_set_twice(document, space),
+        *_repeated(document),
+        *_rate(document, space),
+    ]:
         file.refuse(problems)
     return StudySpec(
         name=name,
@@ -222,6 +226,20 @@ def _set_twice(document: StudyDocument, space: SearchSpace) -> list[Problem]:
         )
         if target is not None and target in fixed
     ]
+
+
+def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """An open loop needs the parameter `rate`, and only an open loop takes it."""
+    there = any(parameter.name == "rate" for parameter in space)
+    is_open = document.load.arrivals != "closed"
+    if there == is_open:
+        return []
+    text = (
+        "an open loop needs the built-in parameter 'rate' in the search space"
+        if is_open
+        else "expected constant or poisson, as the search space has the parameter 'rate'"
+    )
+    return [Problem(("load", "arrivals"), text)]
 
 
 def _texts(values: Mapping[str, Scalar]) -> dict[str, str]:

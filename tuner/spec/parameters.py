@@ -34,11 +34,7 @@ def search_space(
     None stands for a parameter whose shape is wrong: it counts as present and is left out.
     """
     parameters: list[Parameter] = []
-    problems = [
-        Problem((), f"the built-in parameter {name!r} is missing; `choices` of one value pins it")
-        for name in BUILT_IN
-        if name not in documents
-    ]
+    problems = list(built_in.missing(documents))
     for name, document in documents.items():
         if document is None:
             continue

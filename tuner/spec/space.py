@@ -12,7 +12,19 @@ Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
 Role = Literal["decision", "scenario"]
 
-BUILT_IN = ("concurrency", "cpu", "memory", "replicas", "loss")
+BUILT_IN = (
+    "concurrency",
+    "cpu",
+    "memory",
+    "replicas",
+    "loss",
+    "loss_in",
+    "loss_out",
+    "delay",
+    "jitter",
+    "bandwidth",
+    "rate",
+)
 """Parameters whose meaning `tune` knows; any other one names the flag or variable it sets."""
 
 

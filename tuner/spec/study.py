@@ -16,6 +16,8 @@ from tuner.spec.space import SearchSpace
 Operator = Literal["<=", ">="]
 SamplerName = Literal["tpe", "gp", "nsga2", "random", "qmc", "grid"]
 PageCache = Literal["shared", "private"]
+Arrivals = Literal["closed", "constant", "poisson"]
+Placement = Literal["auto", "apart", "shared"]
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,23 @@ class ServingSpec:
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """How a burst is sent; concurrency comes from the configuration.
+    """How a burst is sent; concurrency (and the rate of an open loop) is the configuration's.
 
     The window ends when the 95 % confidence interval of ART is within `precision` (a share of
-    ART) after at least `min_seconds` and `min_requests`, or at `max_seconds`.
+    ART) after at least `min_seconds` and `min_requests`, or at `max_seconds`. Where packets are
+    lost it also waits for `min_slow` responses that a retransmission timeout delayed.
     """
 
     min_seconds: float = 2.0
     max_seconds: float = 8.0
     min_requests: int = 500
     precision: float = 0.05
-    batch_seconds: float = 0.25
+    min_slow: int = 50
+    batch_seconds: float = 0.3
     warmup_max_seconds: float = 3.0
     timeout_seconds: float = 10.0
+    arrivals: Arrivals = "closed"
+    placement: Placement = "auto"
 
 
 @dataclass(frozen=True)
@@ -139,9 +145,59 @@ class DeploymentSpec:
 
 
 @dataclass(frozen=True)
+class NetworkSpec:
+    """What is done to the packets of each replica's link.
+
+    Losses are percent of packets, `in` those towards the replica. `delay_ms` and `jitter_ms`
+    (standard deviation) are added in each direction; `bandwidth_mbit` limits each direction in
+    Mbit/s, None does not.
+    """
+
+    loss_in: float = 0.0
+    loss_out: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    bandwidth_mbit: float | None = None
+
+    @property
+    def lossy(self) -> bool:
+        return self.loss_in > 0 or self.loss_out > 0
+
+    @property
+    def shaped(self) -> bool:
+        """Whether it needs more than dropping packets: delay or a limited bandwidth."""
+        return self.delay_ms > 0 or self.bandwidth_mbit is not None
+
+    @property
+    def clean(self) -> bool:
+        return not self.lossy and not self.shaped
+
+
+@dataclass(frozen=True)
 class LoadProfile:
-    """What one trial sends: a closed loop of `concurrency` connections, shaped by `spec`."""
+    """What one trial sends, shaped by `spec`.
+
+    Without `rate_rps` a closed loop of `concurrency` connections, each with one request in
+    flight. With it an open loop: requests are due at that rate, whatever the server does, and at
+    most `concurrency` are in flight; one that finds no free connection waits, and its response time
+    counts from when it was due. `lossy` says that packets will be lost.
+    """
 
     concurrency: int
     spec: LoadSpec
     seed: int
+    rate_rps: float | None = None
+    lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of an exploring burst: the level goes from `start` to `end` within `seconds`.
+
+    The level is the number of connections of a closed loop, or the requests per second of an open
+    one. A step has `start` = `end`; a ramp is a row of stages.
+    """
+
+    seconds: float
+    start: float
+    end: float

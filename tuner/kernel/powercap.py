@@ -1,0 +1,50 @@
+"""Energy of the machine's processors and memory by RAPL.
+
+See the kernel's Documentation/power/powercap/powercap.rst. A zone is a directory
+`intel-rapl:<package>` (the name also serves other makers' processors), a part of it
+`intel-rapl:<package>:<part>`. Packages and their DRAM are read; cores and uncore are inside the
+package, and `psys` holds everything, so adding those would count twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+_COUNTED = ("package", "dram")
+
+
+def energy(sys: Path) -> dict[str, tuple[int, int]]:
+    """Domain to (microjoules so far, the value after which the counter starts again from 0).
+
+    Empty where there is no RAPL or it may not be read (most kernels let only root).
+    """
+    found = {}
+    for zone in sorted((sys / "class/powercap").glob("intel-rapl:*")):
+        try:
+            name = (zone / "name").read_text().strip()
+            if not name.startswith(_COUNTED):
+                continue
+            reading = int((zone / "energy_uj").read_text())
+            found[f"{zone.name} {name}"] = reading, int((zone / "max_energy_range_uj").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def joules(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> float | None:
+    """Energy between two readings, all domains together; None without a domain in both.
+
+    A counter that ended below where it began has passed its range once: readings must be nearer
+    together than that takes (about a minute for a large server's package).
+    """
+    domains = before.keys() & after.keys()
+    if not domains:
+        return None
+    total = 0
+    for domain in domains:
+        (start, wrap), (end, _) = before[domain], after[domain]
+        total += end - start if end >= start else end - start + wrap + 1
+    return total / 1e6
