@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,11 @@ def test_any_other_text_is_refused_as_input(text: str) -> None:
 def test_bad_constraint(text: str) -> None:
     with pytest.raises(InputError):
         constraints.parse(text)
+
+
+def test_metric_that_is_like_no_other_is_told_them_all() -> None:
+    with pytest.raises(InputError, match=re.escape(", ".join(METRICS))):
+        constraints.parse("joy <= 1")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def with_cpu(study: StudySpec, **changes: object) -> StudySpec:
 def test_stays_when_only_the_run_changes(study: StudySpec) -> None:
     for other in (
         replace(study, budget=Budget(trials=1)),
-        replace(study, sampler="random", seed=7),
+        replace(study, sampler="random", seed=7, baseline_every=0),
         replace(study, description="other", path=Path("/elsewhere")),
         replace(study, model=replace(study.model, directory=Path("/elsewhere"), tolerance=0.1)),
         with_cpu(study, role="scenario", description="other"),
@@ -45,6 +45,8 @@ def test_changes_with_what_is_measured(study: StudySpec) -> None:
         replace(study, serving=replace(study.serving, image="tensorflow/serving:2.19.1")),
         replace(study, serving=replace(study.serving, flags={"a": "1"})),
         replace(study, load=replace(study.load, max_seconds=9.0)),
+        replace(study, load=replace(study.load, arrivals="poisson")),
+        replace(study, load=replace(study.load, placement="apart")),
         replace(study, objectives=(Objective("p95_ms", "minimize"), *study.objectives[1:])),
         replace(study, constraints=(Constraint("p95_ms", "<=", 80),)),
         replace(study, model=replace(study.model, name="other")),

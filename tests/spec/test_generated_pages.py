@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tuner.spec import reference
+from tuner.spec.built_in import BUILT_INS
 from tuner.spec.documents import ParameterDocument, StudyDocument
 from tuner.spec.metrics import METRICS
 from tuner.spec.schema import DOCUMENTS, schema
@@ -32,4 +33,4 @@ def test_reference_page_has_every_key_with_its_meaning() -> None:
             assert f"| `{key}` |" in page
             assert field.description
             assert field.description in page
-    assert all(f"| `{name}` |" in page for name in METRICS)
+    assert all(f"| `{name}` |" in page for name in (*METRICS, *BUILT_INS))

@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import tuner
 from tuner.errors import InputError, SetupError
+from tuner.spec import yaml
+from tuner.spec.documents import LoadDocument, ServingDocument, StudyDocument
 from tuner.spec.host import Host
 from tuner.spec.load import (
     builder_of,
@@ -17,7 +20,7 @@ from tuner.spec.load import (
     load_study,
     results_directory,
 )
-from tuner.spec.study import Budget, Objective
+from tuner.spec.study import Budget, LoadSpec, Objective
 
 SMALL = Host(cpus=2, memory_mib=8192)
 LARGE = Host(cpus=64, memory_mib=262_144)
@@ -137,3 +140,20 @@ def test_specification_values_import_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_load_as_written(tmp_path: Path) -> None:
+    write(tmp_path / "studies/s/study.yaml", STUDY)
+    assert load_study("s", SMALL, tmp_path).load == LoadSpec(), "all keys have their defaults"
+    every_key = CHECKOUT / "tests/cases/good/every_key.yaml"
+    written = load_study(str(every_key), SMALL, tmp_path).load
+    same = [f.name for f in fields(LoadSpec) if getattr(written, f.name) == f.default]
+    assert same == [], "the case says that no key is at its default"
+    assert (written.arrivals, written.placement, written.min_slow) == ("constant", "shared", 0)
+
+
+def test_the_case_with_every_key_has_every_key() -> None:
+    written = yaml.read(CHECKOUT / "tests/cases/good/every_key.yaml").data
+    assert written.keys() == StudyDocument.model_fields.keys()
+    assert written["load"].keys() == LoadDocument.model_fields.keys()
+    assert written["serving"].keys() == ServingDocument.model_fields.keys()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tuner.errors import InputError
+from tuner.spec.built_in import BUILT_INS
+from tuner.spec.documents import LoadDocument
 from tuner.spec.host import Host
-from tuner.spec.load import load_study
+from tuner.spec.load import load_search_space, load_study
 from tuner.spec.scaffold import scaffold
-from tuner.spec.space import BUILT_IN
 
 HOST = Host(cpus=2, memory_mib=8192)
 
@@ -26,9 +28,27 @@ def test_scaffolded_study_loads_at_once(tmp_path: Path) -> None:
 
 def test_scaffold_teaches(tmp_path: Path) -> None:
     study, space = (path.read_text() for path in scaffold("digits", tmp_path))
-    assert all(f"  {name}:\n    description:" in space for name in BUILT_IN)
+    needed = [name for name, rule in BUILT_INS.items() if rule.required]
+    assert all(f"  {name}:\n    description:" in space for name in [*needed, "loss"])
+    assert all(f"  {key}: " in study for key in LoadDocument.model_fields)
     assert study.count("#") > 20
     assert "yaml-language-server" not in study + space, "there is no schema beside a user's study"
+
+
+@pytest.mark.parametrize("direction", ["loss_in", "loss_out"])
+def test_what_a_scaffold_has_in_comments_loads_without_the_signs(
+    direction: str, tmp_path: Path
+) -> None:
+    study, space = scaffold("digits", tmp_path)
+    text = re.sub(r"(?m)^  # (?= *\w+:( |$))", "  ", space.read_text())
+    text = re.sub(rf"(?m)^  {direction}: .*\n", "", text)
+    space.write_text(text)
+    names = {parameter.name for parameter in load_search_space("digits", HOST, tmp_path)}
+    assert names == {*BUILT_INS, "intra_op_threads"} - {direction}
+    with pytest.raises(InputError, match=r"load\.arrivals: expected constant or poisson"):
+        load_study("digits", HOST, tmp_path)
+    study.write_text(study.read_text().replace("arrivals: closed ", "arrivals: poisson"))
+    assert load_study("digits", HOST, tmp_path).load.arrivals == "poisson"
 
 
 def test_scaffold_serves_the_model_asked_for(tmp_path: Path) -> None:

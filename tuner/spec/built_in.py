@@ -1,4 +1,4 @@
-"""What the five built-in parameters mean, and the values that this meaning allows."""
+"""What the built-in parameters mean, and the values that this meaning allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from tuner.spec.space import BUILT_IN, Parameter, ParameterType
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What a built-in parameter may be. `below` is an exclusive upper limit."""
+    """What a built-in parameter may be.
+
+    `below` is an exclusive upper limit. A space without a `required` one is refused; which losses
+    it needs is said by `missing`.
+    """
 
     types: tuple[ParameterType, ...]
     unit: str
@@ -30,14 +34,18 @@ BUILT_INS: Mapping[str, BuiltIn] = {
         ("int",), "connections", "connections, each with one request in flight", 1, required=True
     ),
     # 0.01 cores and 6 MiB are the least that a Docker Engine accepts.
-    "cpu": BuiltIn(("float", "int"), "cores", "CPU limit of each replica", 0.01, required=True),
+    "cpu": BuiltIn(_NUMBER, "cores", "CPU limit of each replica", 0.01, required=True),
     "memory": BuiltIn(
         ("int",), "MiB", "memory limit of each replica, without swap", 6, required=True
     ),
     "replicas": BuiltIn(("int",), "", "containers that share the load", 1, required=True),
     "loss": BuiltIn(_NUMBER, "%", "share of packets lost in each direction", 0, below=100),
-    "loss_in": BuiltIn(_NUMBER, "%", "the same towards the replica only", 0, below=100),
-    "loss_out": BuiltIn(_NUMBER, "%", "the same from the replica only", 0, below=100),
+    "loss_in": BuiltIn(
+        _NUMBER, "%", "share lost towards the replica, instead of `loss`", 0, below=100
+    ),
+    "loss_out": BuiltIn(
+        _NUMBER, "%", "share lost from the replica, instead of `loss`", 0, below=100
+    ),
     "delay": BuiltIn(_NUMBER, "ms", "added to each packet, in each direction (netem)", 0),
     "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of that delay (netem)", 0),
     "bandwidth": BuiltIn(_NUMBER, "Mbit/s", "of each replica's link, each way (netem)", 0.01),
@@ -70,7 +78,7 @@ def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
 
 
 def missing(names: Collection[str]) -> Iterator[Problem]:
-    """Problems of a search space that has these parameters and no others."""
+    """Problems of a search space that has parameters of these names and no others."""
     for name, rule in BUILT_INS.items():
         if rule.required and name not in names:
             yield Problem((), f"the built-in parameter {name!r} is missing; {_PINS}")

@@ -34,6 +34,7 @@ from tuner.spec.study import (
     Placement,
     SamplerName,
     ServingSpec,
+    StudySpec,
 )
 
 
@@ -151,7 +152,7 @@ class SearchSpaceDocument(Document):
     """What the space is for."""
 
     parameters: dict[str, ParameterDocument]
-    """The parameters by name. All built-in ones must be there."""
+    """The parameters by name; some of the built-in ones must be there."""
 
 
 class ModelDocument(Document):
@@ -220,7 +221,7 @@ class LoadDocument(Document):
     """`closed`: each connection sends when its answer is there; else requests are due at `rate`."""
 
     placement: Placement = LoadSpec.placement
-    """`apart`: the load engine has the last CPU and the replicas the others; `auto`: from 4 on."""
+    """`apart`: the load engine has the last CPU, replicas the others; `auto`: so from 4 CPUs on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
@@ -308,6 +309,9 @@ class StudyDocument(Document):
 
     budget: BudgetDocument
     """When the study ends."""
+
+    baseline_every: Annotated[int, Field(ge=0)] = StudySpec.baseline_every
+    """After so many trials the baseline is measured again, to see a drift of the host; 0: never."""
 
     sampler: SamplerName = "tpe"
     """What proposes configurations."""

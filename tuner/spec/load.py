@@ -85,6 +85,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         ),
         sampler=document.sampler,
         seed=document.seed,
+        baseline_every=document.baseline_every,
     )
 
 

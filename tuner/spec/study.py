@@ -131,6 +131,8 @@ class StudySpec:
     budget: Budget
     sampler: SamplerName
     seed: int
+    baseline_every: int = 10
+    """The baseline is measured again after so many trials; 0 never."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ class NetworkSpec:
     """What is done to the packets of each replica's link.
 
     Losses are percent of packets, `in` those towards the replica. `delay_ms` and `jitter_ms`
-    (standard deviation) are added in each direction; `bandwidth_mbit` limits each direction in
-    Mbit/s, None does not.
+    (standard deviation; without effect where the delay is 0) are added in each direction;
+    `bandwidth_mbit` limits each direction in Mbit/s, None does not.
     """
 
     loss_in: float = 0.0
