@@ -35,16 +35,16 @@ def energy(sys: Path) -> dict[str, tuple[int, int]]:
 def joules(
     before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
 ) -> float | None:
-    """Energy between two readings, all domains together; None without a domain in both.
+    """Energy between two readings, all domains together; None without RAPL.
 
+    None too where a domain is in one reading only: the rest alone would look like a thrifty host.
     A counter that ended below where it began has passed its range once: readings must be nearer
     together than that takes (about a minute for a large server's package).
     """
-    domains = before.keys() & after.keys()
-    if not domains:
+    if not before or before.keys() != after.keys():
         return None
     total = 0
-    for domain in domains:
+    for domain in before:
         (start, wrap), (end, _) = before[domain], after[domain]
         total += end - start if end >= start else end - start + wrap + 1
     return total / 1e6

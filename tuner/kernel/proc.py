@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.kernel.powercap import energy
-from tuner.measure.samples import HostCounters
 
 PROC = Path("/proc")
 SYS = Path("/sys")
 
 
 @dataclass(frozen=True)
+class HostCounters:
+    """A machine at `time_ns` (monotonic clock), all its CPUs together.
+
+    `busy_ns` is the time that they ran processes, interrupts left out (kernels differ in whom they
+    charge for these); `steal_ns` what a hypervisor withheld; `own_ns` the CPU time of this process.
+    `energy_uj` maps a RAPL domain to (counter in microjoule, value after which it starts again from
+    0); it is empty where there is none.
+    """
+
+    time_ns: int
+    cpus: int
+    busy_ns: int
+    steal_ns: int
+    own_ns: int
+    energy_uj: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Link:
-    """Bytes that the interfaces of a network namespace, `lo` left out, received and sent."""
+    """Bytes that the interfaces of a network namespace received and sent.
+
+    `lo` is left out, and so is `ifb`, which passes on what another interface has counted already.
+    """
 
     received_bytes: int
     sent_bytes: int
@@ -45,10 +66,12 @@ def wait_ns(pids: Iterable[int], proc: Path = PROC) -> int | None:
             continue
         for thread in threads:
             try:
-                total += int((thread / "schedstat").read_text().split()[1])
-            except (OSError, IndexError):
+                _, waited, turns = map(int, (thread / "schedstat").read_text().split())
+            except OSError:
                 continue
-            found = True
+            # A thread that never had a CPU, or a kernel before 5.14 with its accounting off.
+            if turns:
+                total, found = total + waited, True
     return total if found else None
 
 
@@ -61,7 +84,7 @@ def link(pid: int, proc: Path = PROC) -> Link | None:
     received = sent = 0
     for line in lines:
         name, _, columns = line.partition(":")
-        if name.strip() != "lo":
+        if not re.fullmatch(r"lo|ifb\d+", name.strip()):
             numbers = columns.split()
             received += int(numbers[0])
             sent += int(numbers[8])
@@ -96,18 +119,19 @@ def pressure_ns(file: Path) -> int | None:
 
 
 def host_counters(proc: Path = PROC, sys: Path = SYS) -> HostCounters | None:
-    """This machine now; None where there is no proc(5)."""
+    """The machine now; None where there is no proc(5)."""
     try:
-        first = (proc / "stat").read_text().partition("\n")[0]
+        lines = (proc / "stat").read_text().splitlines()
     except OSError:
         return None
     now = time.perf_counter_ns()
     # user nice system idle iowait irq softirq steal; guest time is in user and nice already.
-    user, nice, system, _, _, irq, softirq, steal = (int(n) for n in first.split()[1:9])
+    user, nice, system, *_, steal = (int(n) for n in lines[0].split()[1:9])
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     return HostCounters(
         time_ns=now,
-        busy_ns=(user + nice + system + irq + softirq) * tick_ns,
+        cpus=sum(re.match(r"cpu\d", line) is not None for line in lines),
+        busy_ns=(user + nice + system) * tick_ns,
         steal_ns=steal * tick_ns,
         own_ns=time.process_time_ns(),
         energy_uj=energy(sys),
