@@ -6,13 +6,14 @@ import pytest
 
 from tuner.errors import InputError
 from tuner.load.parquet import read_samples, write_samples
-from tuner.measure.samples import Burst, RequestSamples
+from tuner.measure.samples import Burst, ClientCounters, CpuReadings, RequestSamples
 
 
 def burst(n: int = 5) -> Burst:
     return Burst(
         samples=RequestSamples(
             start_ns=np.arange(n, dtype=np.int64) * 10**12,
+            delay_ns=np.arange(n, dtype=np.int64) * 3,
             duration_ns=np.arange(n, dtype=np.int64) + 2**40,
             status=np.full(n, 200, np.int16),
             outcome=np.zeros(n, np.int8),
@@ -24,7 +25,11 @@ def burst(n: int = 5) -> Burst:
         window_end_ns=2**60,
         counters_start=(),
         counters_end=(),
-        client_cpu_ns=1,
+        cpu=CpuReadings(np.zeros((1, 0), np.int64), np.zeros((1, 0), np.int64)),
+        client_start=ClientCounters(0, 0),
+        client_end=ClientCounters(1, 1),
+        host_start=None,
+        host_end=None,
         concurrency=5,
         stop_reason="",
     )
@@ -42,6 +47,19 @@ def test_what_is_written_is_read(tmp_path: Path, n: int) -> None:
         assert (after == before).all()
     assert (read.window_start_ns, read.window_end_ns, read.concurrency) == (10, 2**60, 5)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_samples_of_format_1_have_no_delay(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_samples(path, burst())
+    table = pq.read_table(path)
+    metadata = table.schema.metadata | {b"tune.format": b"1"}
+    pq.write_table(table.drop_columns("delay_ns").replace_schema_metadata(metadata), path)
+    read = read_samples(path)
+    assert read.samples.delay_ns.dtype == np.int64
+    assert read.samples.delay_ns.tolist() == [0] * 5
+    assert (read.samples.start_ns == burst().samples.start_ns).all()
+    assert read.concurrency == 5
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

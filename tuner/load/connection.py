@@ -1,17 +1,20 @@
-"""One connection of a closed loop: it always has one request in flight."""
+"""One connection of a load: at most one request in flight, opened again when it is lost.
+
+What is said on it is its protocol's (`rest`), when it sends is its loop's (`loops`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import cast
 
-import httptools
-
+from tuner.load.arrivals import Ramp
 from tuner.load.recorder import Recorder
-from tuner.load.wire import HTTP_ERROR, OK, RESET, TIMEOUT
+from tuner.load.wire import OK, RESET, TIMEOUT
 
 CHECK_EVERY = 100
 """The body of each connection's first response and of every so many later ones is kept."""
@@ -20,46 +23,118 @@ RETRY_SECONDS = 0.05
 """Pause before a connection that was refused is tried again."""
 
 
-class Loop:
-    """What all connections of one burst share."""
+class Exchange(asyncio.Protocol, ABC):
+    """One TCP connection of a `Connection`, in the terms of one protocol.
 
-    def __init__(
-        self, wire: list[bytes], inputs: Iterator[int], timeout: float, recorder: Recorder
-    ) -> None:
-        self.wire = wire
-        """Whole HTTP requests, one per input."""
+    It writes requests as bytes, and reads answers: `answered` or `fail` of its connection, once
+    for each request, and the pieces of the answer's body into `body` where that is a list.
+    """
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @abstractmethod
+    def encode(self, request: int) -> bytes:
+        """What to send for the input of that number."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop sets TCP_NODELAY on every TCP connection.
+        self.connection.opened(self, cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        self.connection.lost()
+
+
+class Loop(ABC):
+    """What the connections of one burst share, and who sends when."""
+
+    def __init__(self, inputs: Iterator[int], timeout: float, recorder: Recorder) -> None:
         self.inputs = inputs
         """Which input to send next, for ever."""
         self.timeout = timeout
+        """Seconds in which a connection must be open, and a request that was sent be answered."""
         self.recorder = recorder
+        self.connections: Sequence[Connection] = ()
         self.sending = False
         self.tasks: set[asyncio.Task[None]] = set()
 
+    def begin(self, connections: Sequence[Connection]) -> None:
+        """From now on the connections stay open; nothing is sent before `follow`."""
+        self.connections = connections
+        self.sending = True
+        for connection in connections:
+            if connection.transport is None:
+                connection.reopen()
+            else:
+                self.ready(connection)
 
-class Connection(asyncio.Protocol):
+    @abstractmethod
+    def follow(self, stages: Sequence[Ramp], now: int) -> None:
+        """Go through the stages from `now` (ns) on, then stay at the last level."""
+
+    @abstractmethod
+    def ready(self, connection: Connection, since: int = 0) -> None:
+        """The connection is open and idle; opened again, if it was lost at `since` (ns)."""
+
+    @abstractmethod
+    def lost(self, connection: Connection) -> None:
+        """The connection is not ready any more."""
+
+    @abstractmethod
+    def refused(self, connection: Connection, since: int, outcome: int) -> bool:
+        """The connection, lost at `since`, could not be opened again.
+
+        The request that needed it is noted as failed; whether there was one.
+        """
+
+    def end(self) -> None:
+        """Send no more; requests in flight stay so."""
+        self.sending = False
+
+    def punctuality(self) -> tuple[int, int]:
+        """Requests that were due so far, and those of them that were sent late or wait still."""
+        return 0, 0
+
+
+class Connection:
     """A slot of the concurrency, and the TCP connection that it has just now."""
 
     __slots__ = (
-        "address", "body", "descriptor", "loop", "number", "parser", "request", "sent", "start",
-        "transport",
+        "address", "body", "delay", "descriptor", "encode", "exchange", "loop", "number",
+        "opening", "request", "sent", "start", "transport",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, number: int, address: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        exchange: Callable[[Connection], Exchange],
+        number: int,
+        address: tuple[str, int],
+    ) -> None:
         self.loop = loop
+        self.exchange = exchange
         self.number = number
         self.address = address
         self.transport: asyncio.Transport | None = None
+        """None unless it can be written to."""
+        self.opening = False
+        """Whether it is being opened again."""
         self.start = 0
         """When the request in flight should have been sent (ns); 0 with none in flight."""
+        self.delay = 0
+        """How much later it was (ns)."""
         self.request = 0
         self.sent = 0
         self.body: list[bytes] | None = None
+        """Where to put the answer's body, if it is kept."""
 
     async def open(self) -> None:
         """Connect. Raises OSError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.loop.timeout):
-            await loop.create_connection(lambda: self, *self.address)
+            await loop.create_connection(lambda: self.exchange(self), *self.address)
 
     def send(self, due: int = 0) -> None:
         """Send the next request, due at `due` (ns), now if that is 0."""
@@ -68,8 +143,10 @@ class Connection(asyncio.Protocol):
         kept = self.sent % CHECK_EVERY == 0 and loop.recorder.keep_bytes > 0
         self.body = [] if kept else None
         self.sent += 1
-        self.start = due or perf_counter_ns()
-        self._write(loop.wire[request])
+        now = perf_counter_ns()
+        self.start = start = due or now
+        self.delay = now - start
+        self._write(self.encode(request))
 
     def _write(self, data: bytes) -> None:
         """Write now, not when the event loop comes round: with one connection that is 10 us."""
@@ -84,91 +161,87 @@ class Connection(asyncio.Protocol):
         if sent < len(data):
             transport.write(data[sent:])
 
-    def begin(self) -> None:
-        """Start the closed loop on this connection."""
-        if self.transport is None:
-            self._reopen(perf_counter_ns())
-        else:
-            self.send()
-
-    def fail(self, outcome: int) -> None:
-        """Give the request in flight up, and with it the TCP connection."""
-        self._note(perf_counter_ns(), 0, outcome)
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _note(self, now: int, status: int, outcome: int) -> None:
-        start, self.start = self.start, 0
-        self.loop.recorder.add(start, now - start, status, outcome, self.number, self.request)
-
-    # asyncio's callbacks
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop sets TCP_NODELAY on every TCP connection.
-        self.transport = cast(asyncio.Transport, transport)
-        self.descriptor: int = transport.get_extra_info("socket").fileno()
-        self.parser = httptools.HttpResponseParser(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserCallbackError:
-            raise
-        except httptools.HttpParserError:
-            if self.start:
-                self.fail(HTTP_ERROR)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
-        self.transport = None
-        if self.start:
-            self._note(perf_counter_ns(), 0, RESET)
-        if self.loop.sending:
-            self._reopen(perf_counter_ns())
-
-    # httptools' callbacks
-
-    def on_body(self, body: bytes) -> None:
-        if self.body is not None:
-            self.body.append(body)
-
-    def on_message_complete(self) -> None:
+    def answered(self, status: int, outcome: int, *, last: bool) -> None:
+        """The answer is there, whole; `last` if the server takes no other request."""
         now = perf_counter_ns()
         start = self.start
         if not start:  # nothing was asked: the answer came after its request was given up
             return
         self.start = 0
         loop = self.loop
-        status = self.parser.get_status_code()
-        outcome = OK if status == 200 else HTTP_ERROR
-        loop.recorder.add(start, now - start, status, outcome, self.number, self.request)
+        recorder = loop.recorder
+        duration = now - start
+        recorder.add(start, self.delay, duration, status, outcome, self.number, self.request)
         if self.body is not None and outcome == OK:
-            loop.recorder.keep(b"".join(self.body))
-        if not self.parser.should_keep_alive():
-            assert self.transport is not None
-            self.transport.close()
+            recorder.keep(b"".join(self.body))
+        if last:
+            self._leave()
         elif loop.sending:
-            self.send()
+            loop.ready(self)
 
-    def _reopen(self, due: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._connect_and_send(due))
+    def fail(self, outcome: int) -> None:
+        """Give the request in flight up, if there is one, and with it the TCP connection."""
+        if self.start:
+            self._note(outcome)
+            if self.transport is not None:
+                self.transport.abort()
+                self.transport = None
+
+    def note_unsent(self, due: int, outcome: int) -> None:
+        """A request that was due at `due` failed for want of this connection."""
+        waited = perf_counter_ns() - due
+        request = next(self.loop.inputs)
+        self.loop.recorder.add(due, waited, waited, 0, outcome, self.number, request)
+
+    def expired(self, now: int) -> bool:
+        """Whether the request in flight waits for its answer for longer than the timeout."""
+        return self.start > 0 and now - self.start - self.delay > self.loop.timeout * 1e9
+
+    def opened(self, exchange: Exchange, transport: asyncio.Transport) -> None:
+        """There is a TCP connection."""
+        self.encode = exchange.encode
+        self.descriptor: int = transport.get_extra_info("socket").fileno()
+        self.transport = transport
+
+    def lost(self) -> None:
+        """There is none any more."""
+        self.transport = None
+        if self.start:
+            self._note(RESET)
+        if self.loop.sending:
+            self.loop.lost(self)
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Begin to connect, until it succeeds or the burst ends."""
+        if self.opening:  # what was lost had not been there yet
+            return
+        self.opening = True
+        task = asyncio.get_running_loop().create_task(self._connect(perf_counter_ns()))
         self.loop.tasks.add(task)
         task.add_done_callback(self.loop.tasks.discard)
 
-    async def _connect_and_send(self, due: int) -> None:
-        """Connect until it succeeds, then send what was due at `due`.
-
-        Each attempt that fails is a request that failed: its connection could not be had.
-        """
-        while self.loop.sending:
+    async def _connect(self, since: int) -> None:
+        while self.loop.sending and self.transport is None:
             try:
                 await self.open()
             except OSError as error:
                 outcome = TIMEOUT if isinstance(error, TimeoutError) else RESET
-                self.request, self.start = next(self.loop.inputs), due
-                due = perf_counter_ns()
-                self._note(due, 0, outcome)
+                if self.loop.refused(self, since, outcome):
+                    since = perf_counter_ns()
+            if self.transport is None:
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                if self.transport is not None and self.loop.sending:
-                    self.send(due)
-                return
+        self.opening = False
+        if self.loop.sending:
+            self.loop.ready(self, since)
+
+    def _leave(self) -> None:
+        assert self.transport is not None
+        self.transport.close()
+        self.transport = None
+
+    def _note(self, outcome: int) -> None:
+        start, self.start = self.start, 0
+        duration = perf_counter_ns() - start
+        recorder = self.loop.recorder
+        recorder.add(start, self.delay, duration, 0, outcome, self.number, self.request)

@@ -1,9 +1,9 @@
 """The process that sends a burst: `python -m tuner.load.engine FD PARENT`, started by `sender`.
 
-It opens all connections, waits for the command to run, keeps one request in flight on each, and
-streams every completed request to its parent once a tick, until it is told to stop. It decides
-nothing: warm-up, window and verdicts are the parent's, on the same clock (`perf_counter_ns` is
-CLOCK_MONOTONIC, one for all processes of the machine).
+It opens all connections, waits for the stages to follow, sends, and streams every completed
+request to its parent once a tick, until it is told to stop. It decides nothing: warm-up, window
+and verdicts are the parent's, on the same clock (`perf_counter_ns` is CLOCK_MONOTONIC, one for all
+processes of the machine).
 """
 
 from __future__ import annotations
@@ -12,22 +12,30 @@ import asyncio
 import ctypes
 import gc
 import itertools
+import json
 import os
 import random
-import resource
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import uvloop
 
+from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
-from tuner.load.connection import Connection, Loop
+from tuner.load.arrivals import Ramp
+from tuner.load.connection import Connection, Exchange, Loop
+from tuner.load.loops import loop_of
+from tuner.load.placement import place
 from tuner.load.recorder import Recorder
+from tuner.load.rest import rest
+
+PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] = {"rest": rest}
+"""By name: what makes the exchanges of a burst."""
 
 CONNECTING_AT_ONCE = 64
 """More would overflow a server's accept queue, and each lost SYN costs a second."""
@@ -42,19 +50,26 @@ class Control(asyncio.Protocol):
     """The engine's end of the socket pair."""
 
     def __init__(self) -> None:
+        self.stages: list[Ramp] = []
+        """To be followed from the next tick on."""
         self.run = asyncio.Event()
         self.stop = asyncio.Event()
         self.flushed = asyncio.Event()
         self.closing = False
+        self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if wire.RUN in data:
-            self.run.set()
-        if wire.STOP in data:
-            self.stop.set()
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            command = json.loads(line)
+            if command["command"] == "stop":
+                self.stop.set()
+            else:
+                self.stages = [Ramp(*stage) for stage in command["stages"]]
+                self.run.set()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         if not self.closing:
@@ -64,6 +79,11 @@ class Control(asyncio.Protocol):
     def tell(self, header: dict[str, Any], payload: bytes = b"") -> None:
         self._transport.write(wire.encode(header, payload))
 
+    def take_stages(self) -> list[Ramp]:
+        """What is to be followed from now on; empty if nothing new is."""
+        stages, self.stages = self.stages, []
+        return stages
+
     async def close(self) -> None:
         """Wait until everything told has left."""
         self.closing = True
@@ -72,57 +92,46 @@ class Control(asyncio.Protocol):
 
 
 async def burst(setup: wire.Setup, sock: socket.socket) -> None:
-    """Connect, run, stop: the whole life of the engine."""
+    """Connect, send, stop: the whole life of the engine."""
     running = asyncio.get_running_loop()
     running.set_exception_handler(_crash)
     _, control = await running.create_connection(Control, sock=sock)
-    recorder = Recorder()
-    loop = Loop(_requests(setup), _inputs(setup), setup.timeout_seconds, recorder)
-    connections = [
-        Connection(loop, number, address)
-        for number, address in zip(
-            range(setup.concurrency), itertools.cycle(setup.addresses), strict=False
-        )
-    ]
     try:
+        client = place(setup)
+        recorder = Recorder()
+        loop = loop_of(setup, _inputs(setup), recorder)
+        exchange = PROTOCOLS[setup.protocol](setup)
+        connections = [
+            Connection(loop, exchange, number, address)
+            for number, address in zip(
+                range(setup.concurrency), itertools.cycle(setup.addresses), strict=False
+            )
+        ]
         await _open(connections)
-    except OSError as error:
-        control.tell({"event": "failed", "message": str(error) or type(error).__name__})
+    except TuneError as error:
+        control.tell({"event": "failed", "message": error.message, "mend": error.mend})
         await control.close()
         return
-    control.tell({"event": "connected"})
+    control.tell({"event": "connected", "client": client})
     await control.run.wait()
 
     gc.collect()
     gc.freeze()
     gc.disable()
-    loop.sending = True
-    for connection in connections:
-        connection.begin()
+    loop.begin(connections)
+    loop.follow(control.take_stages(), time.perf_counter_ns())
     helpers = [
-        running.create_task(_tick(setup.tick_seconds, control, recorder)),
+        running.create_task(_tick(setup.tick_seconds, control, loop)),
         running.create_task(_expire(setup.timeout_seconds, connections)),
     ]
     await control.stop.wait()
 
-    loop.sending = False
+    loop.end()
     await _drain(connections)
     for task in (*helpers, *loop.tasks):
         task.cancel()
-    _report(control, recorder, "ended")
+    _report(control, loop, "ended")
     await control.close()
-
-
-def _requests(setup: wire.Setup) -> list[bytes]:
-    """Whole HTTP requests. The replicas are one service, so all are asked by one host name."""
-    return [
-        (
-            f"POST {setup.path} HTTP/1.1\r\nHost: {setup.host}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        ).encode()
-        + body
-        for body in setup.bodies
-    ]
 
 
 def _inputs(setup: wire.Setup) -> Iterator[int]:
@@ -132,7 +141,7 @@ def _inputs(setup: wire.Setup) -> Iterator[int]:
 
 
 async def _open(connections: list[Connection]) -> None:
-    """Open all. Raises OSError, naming the address, for one that cannot be opened."""
+    """Open all. Raises TrialFailed, naming the address, for one that cannot be opened."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def one(connection: Connection) -> None:
@@ -142,7 +151,7 @@ async def _open(connections: list[Connection]) -> None:
             except OSError as error:
                 host, port = connection.address
                 why = str(error) or "no answer in time"
-                raise OSError(f"cannot connect to {host}:{port}: {why}") from error
+                raise TrialFailed(f"cannot connect to {host}:{port}: {why}") from error
 
     tasks = [asyncio.ensure_future(one(connection)) for connection in connections]
     try:
@@ -152,29 +161,35 @@ async def _open(connections: list[Connection]) -> None:
             task.cancel()
 
 
-async def _tick(seconds: float, control: Control, recorder: Recorder) -> None:
-    """Report at even intervals, however long a report takes."""
+async def _tick(seconds: float, control: Control, loop: Loop) -> None:
+    """Report at even intervals, however long a report takes; then follow what was asked for."""
     due = time.monotonic()
     while True:
         due += seconds
         await asyncio.sleep(due - time.monotonic())
-        _report(control, recorder, "tick")
+        stages = control.take_stages()
+        now = _report(control, loop, "tick", began=bool(stages))
+        if stages:
+            loop.follow(stages, now)
 
 
-def _report(control: Control, recorder: Recorder, event: str) -> None:
-    # All that completed before this moment, and nothing after it, is in the report.
+def _report(control: Control, loop: Loop, event: str, *, began: bool = False) -> int:
+    """Tell what completed before the moment that is returned (ns), and nothing after it."""
     now, cpu = time.perf_counter_ns(), time.process_time_ns()
-    n, kept, payload = recorder.take()
-    control.tell({"event": event, "now": now, "cpu": cpu, "n": n, "kept": kept}, payload)
+    due, late = loop.punctuality()
+    n, kept, payload = loop.recorder.take()
+    header = {"event": event, "now": now, "cpu": cpu, "n": n, "kept": kept}
+    control.tell(header | {"due": due, "late": late, "began": began}, payload)
+    return now
 
 
 async def _expire(oldest: float, connections: list[Connection]) -> None:
-    """Give up requests older than `oldest` seconds, noticed at most a twentieth of it late."""
+    """Give up requests that wait for longer than `oldest` seconds, at most a twentieth late."""
     while True:
         await asyncio.sleep(min(oldest / 20, 0.25))
-        since = time.perf_counter_ns() - int(oldest * 1e9)
+        now = time.perf_counter_ns()
         for connection in connections:
-            if 0 < connection.start < since:
+            if connection.expired(now):
                 connection.fail(wire.TIMEOUT)
 
 
@@ -184,8 +199,7 @@ async def _drain(connections: list[Connection]) -> None:
     while any(c.start for c in connections) and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.002)
     for connection in connections:
-        if connection.start:
-            connection.fail(wire.RESET)
+        connection.fail(wire.RESET)
 
 
 def _crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -212,9 +226,6 @@ def main() -> None:
     _die_with(parent)
     sock = socket.socket(fileno=descriptor)
     setup = wire.Setup.decode(*wire.receive(sock))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < setup.files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (setup.files, hard))
     uvloop.run(burst(setup, sock))
 
 

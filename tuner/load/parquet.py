@@ -14,8 +14,11 @@ import pyarrow.parquet as pq
 from tuner.errors import InputError
 from tuner.measure.samples import Burst, RequestSamples
 
-# History of the format: 1 (first).
-FORMAT = 1
+# History of the format:
+# 1  first; closed loops only
+# 2  `delay_ns`; requests that were not sent have replica and connection -1
+FORMAT = 2
+_READ = ("1", "2")
 
 _FORMAT, _START, _END, _CONCURRENCY = (
     b"tune.format",
@@ -64,7 +67,7 @@ def write_samples(path: Path, burst: Burst) -> None:
 
 
 def read_samples(path: Path) -> Recording:
-    """The inverse of `write_samples`.
+    """The inverse of `write_samples`; a file of format 1 has no delays, so they are 0.
 
     Raises InputError when there is no such file, or it is not of a format that this version reads.
     """
@@ -74,8 +77,10 @@ def read_samples(path: Path) -> Recording:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     metadata = table.schema.metadata or {}
     found = metadata.get(_FORMAT, b"none").decode()
-    if found != str(FORMAT):
-        raise InputError(f"{path}: samples of format {found}, expected {FORMAT}")
+    if found not in _READ:
+        raise InputError(f"{path}: samples of format {found}, expected {' or '.join(_READ)}")
+    if found == "1":
+        table = table.append_column("delay_ns", pa.array(np.zeros(len(table), np.int64)))
     columns = (table[name].to_numpy() for name in RequestSamples.__dataclass_fields__)
     return Recording(
         RequestSamples(*(np.ascontiguousarray(column) for column in columns)),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from tuner.errors import TrialFailed
+from tuner.errors import SetupError, TrialFailed
 from tuner.load import wire
 
 SILENCE_SECONDS = 30.0
@@ -21,9 +21,10 @@ TAIL_BYTES = 2000
 
 
 class Engine:
-    """The parent's end of the socket pair."""
+    """The parent's end of the socket pair; `pid` is the engine's process."""
 
-    def __init__(self, sock: socket.socket, stderr: IO[bytes]) -> None:
+    def __init__(self, pid: int, sock: socket.socket, stderr: IO[bytes]) -> None:
+        self.pid = pid
         self._sock = sock
         self._stderr = stderr
 
@@ -38,7 +39,7 @@ class Engine:
         """The next frame, which must be one of `events`.
 
         It may take `SILENCE_SECONDS` and `patience` more. Raises TrialFailed when the engine says
-        that it failed, is gone, or is silent.
+        that it failed, is gone, or is silent; SetupError when it failed and says how to mend it.
         """
         self._sock.settimeout(SILENCE_SECONDS + patience)
         try:
@@ -47,6 +48,8 @@ class Engine:
             raise self._died() from error
         except TimeoutError as error:
             raise TrialFailed("the load generator does not answer any more") from error
+        if mend := header.get("mend"):
+            raise SetupError(header["message"], mend)
         if header["event"] not in events:
             raise TrialFailed(f"load generator: {header.get('message', header['event'])}")
         return header, payload
@@ -83,7 +86,7 @@ def engine() -> Iterator[Engine]:
         )
         theirs.close()  # so that the engine's end is seen here as the end of the stream
         try:
-            yield Engine(mine, stderr)
+            yield Engine(child.pid, mine, stderr)
         finally:
             child.kill()
             child.wait()

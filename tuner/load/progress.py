@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from tuner.load.ticks import Tick, batches_of, joined
+from tuner.load.ticks import Tick, joined
 from tuner.measure.samples import Outcome
-from tuner.measure.statistics import art, percentile, relative_half_width
+from tuner.measure.statistics import Batches, art, percentile, relative_half_width
+from tuner.spec.study import LoadSpec
 
 Phase = Literal["warm-up", "window"]
 
@@ -29,7 +31,7 @@ class Progress:
     phase: Phase
     seconds: float
     seconds_left: float
-    """At most, by the limits of the load."""
+    """Of the phase: of a window an estimate, of a warm-up the most that its limit lets it take."""
     requests: int
     errors: int
     art_ms: float | None
@@ -42,26 +44,35 @@ class Progress:
     """CPU time of the load generator over wall time in the phase: 1 is a whole core."""
     waiting_for: str
     """What keeps the phase from ending, in words."""
+    late_share: float | None = None
+    """Of an open loop's requests that were due in the phase, the share that was sent more than
+    1 ms late or waits still; None for a closed loop, and before any was due."""
 
 
 def progress(
-    phase: Phase, start: Tick | None, ticks: Sequence[Tick], limit: float, waiting_for: str
+    phase: Phase,
+    start: Tick | None,
+    ticks: Sequence[Tick],
+    batches: Batches,
+    left: float,
+    waiting_for: str,
 ) -> Progress:
     """The progress after `ticks` (not empty), the phase having begun with the tick `start`.
 
-    Without `start` it began about one tick before the first. `limit` is its longest duration in
-    seconds.
+    Without `start` it began about one tick before the first. `batches` are those of the rule that
+    ends the phase, so that the precision is what it sees; `left` is in seconds.
     """
     first, last = start or ticks[0], ticks[-1]
     seconds = max((last.now_ns - first.now_ns) / 1e9, 1e-9)
     requests = sum(len(t.samples) for t in ticks)
     successful = sum(t.successful for t in ticks)
-    mean = art(batches_of(ticks))
+    mean = art(batches)
     width = relative_half_width(mean)
+    due, late = (last.due, last.late) if start is None else _since(start, last)
     return Progress(
         phase=phase,
         seconds=seconds,
-        seconds_left=max(0.0, limit - seconds),
+        seconds_left=max(0.0, left),
         requests=requests,
         errors=requests - successful,
         art_ms=mean.value if mean else None,
@@ -70,7 +81,41 @@ def progress(
         rate_rps=successful / seconds,
         client_cpu=(last.cpu_ns - first.cpu_ns) / 1e9 / seconds,
         waiting_for=waiting_for,
+        late_share=min(1.0, max(0.0, late / due)) if due else None,
     )
+
+
+def window_left(batches: Batches, seconds: float, spec: LoadSpec, slow: int | None) -> float:
+    """How many seconds more a window that has lasted for `seconds` (> 0) is expected to take.
+
+    The width of an interval shrinks with the square root of time, counts grow in proportion to it.
+    A window ends with a batch, and this one has not ended yet, so it takes one more at least.
+    """
+    requests = float(batches.count.sum())
+    total = max(
+        spec.min_seconds,
+        _until(requests, spec.min_requests, seconds),
+        0.0 if slow is None else _until(slow, spec.min_slow, seconds),
+    )
+    width = relative_half_width(art(batches))
+    if np.isfinite(width):
+        total = max(total, _until(spec.precision, width, seconds**0.5) ** 2)
+    batch = spec.batch_seconds
+    more = (min(total, spec.max_seconds) - seconds) / batch
+    # To the thousandth of a batch, which no rounding of a sum of batches reaches.
+    return batch * max(1, math.ceil(round(more, 3)))
+
+
+def _until(so_far: float, needed: float, seconds: float) -> float:
+    """When what grows evenly will be as much as is needed, being `so_far` after `seconds`."""
+    if not needed:
+        return 0.0
+    return seconds * needed / so_far if so_far else math.inf
+
+
+def _since(start: Tick, last: Tick) -> tuple[int, int]:
+    # What waited at the start was not due in the phase, and is late in both of its ticks.
+    return last.due - start.due, last.late - start.late
 
 
 def _p99_ms(ticks: Sequence[Tick]) -> float | None:

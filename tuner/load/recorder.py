@@ -22,15 +22,23 @@ class Recorder:
         """How many more bytes of bodies may be kept."""
 
     def add(
-        self, start: int, duration: int, status: int, outcome: int, connection: int, request: int
+        self,
+        start: int,
+        delay: int,
+        duration: int,
+        status: int,
+        outcome: int,
+        connection: int,
+        request: int,
     ) -> None:
-        a, b, c, d, e, f = self._append
+        a, b, c, d, e, f, g = self._append
         a(start)
-        b(duration)
-        c(status)
-        d(outcome)
-        e(connection)
-        f(request)
+        b(delay)
+        c(duration)
+        d(status)
+        e(outcome)
+        f(connection)
+        g(request)
 
     def keep(self, body: bytes) -> None:
         """Keep the body of the request that was added last."""

@@ -14,35 +14,60 @@ from tuner.load import wire
 from tuner.measure.samples import Outcome, RequestSamples
 from tuner.measure.statistics import Batches
 
+RETRANSMISSION_NS = 180_000_000
+"""What a lost packet adds to a response time at the least: Linux' least retransmission timeout
+(TCP_RTO_MIN, 200 ms), less a tenth."""
+
+MEDIAN_SAMPLES = 16384
+"""The median of a window so far is that of about so many of its requests, evenly chosen."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tick:
     """Requests that completed since the tick before, up to `now_ns`.
 
     `cpu_ns` is the CPU time of the engine since it started; `kept` holds (position among
-    `samples`, response body) of some of them.
+    `samples`, response body) of some of them. `due` and `late` count the requests of an open loop
+    since its start: those that were due, and those of them that were sent late or wait still.
+    `began` says that the stages that were asked for last began at this tick.
     """
 
     now_ns: int
     cpu_ns: int
     samples: RequestSamples
-    kept: tuple[tuple[int, bytes], ...]
+    kept: tuple[tuple[int, bytes], ...] = ()
+    due: int = 0
+    late: int = 0
+    began: bool = False
 
     # Asked for again at every later tick, so worked out once.
 
     @cached_property
-    def successful(self) -> int:
-        return int(np.count_nonzero(self.samples.outcome == Outcome.OK))
+    def successful_ns(self) -> npt.NDArray[np.int64]:
+        """Response times of the successful requests."""
+        samples = self.samples
+        durations: npt.NDArray[np.int64] = samples.duration_ns[samples.outcome == Outcome.OK]
+        return durations
+
+    @cached_property
+    def long_ns(self) -> npt.NDArray[np.int64]:
+        """Those of them that a lost packet may have delayed."""
+        return self.successful_ns[self.successful_ns >= RETRANSMISSION_NS]
 
     @cached_property
     def total_ms(self) -> float:
         """Response times of the successful requests, added up."""
-        return float(self.samples.duration_ns[self.samples.outcome == Outcome.OK].sum() / 1e6)
+        return float(self.successful_ns.sum() / 1e6)
 
     @cached_property
     def per_replica(self) -> npt.NDArray[np.int64]:
         """Requests by replica up to the last one seen, however they ended."""
-        return np.bincount(self.samples.replica).astype(np.int64)
+        replica = self.samples.replica
+        return np.bincount(replica[replica >= 0]).astype(np.int64)
+
+    @property
+    def successful(self) -> int:
+        return len(self.successful_ns)
 
     @property
     def errors(self) -> int:
@@ -61,12 +86,16 @@ def decode(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
         name: np.frombuffer(piece, dtype)
         for (name, dtype), piece in zip(columns.items(), pieces, strict=False)
     }
-    replica = (arrays["connection"] % replicas).astype(np.int16)
+    connection = arrays["connection"]
+    replica = np.where(connection < 0, -1, connection % replicas).astype(np.int16)
     return Tick(
-        header["now"],
-        header["cpu"],
-        RequestSamples(**arrays, replica=replica),
-        tuple(zip(positions, pieces[len(columns) :], strict=True)),
+        now_ns=header["now"],
+        cpu_ns=header["cpu"],
+        samples=RequestSamples(**arrays, replica=replica),
+        kept=tuple(zip(positions, pieces[len(columns) :], strict=True)),
+        due=header["due"],
+        late=header["late"],
+        began=header["began"],
     )
 
 
@@ -84,6 +113,16 @@ def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
     for tick in ticks:
         counts[: len(tick.per_replica)] += tick.per_replica
     return int(counts.min())
+
+
+def slow(ticks: Sequence[Tick]) -> int:
+    """Successful requests that took longer than the median by a retransmission timeout."""
+    long_ns = np.concatenate([t.long_ns for t in ticks])
+    if not len(long_ns):
+        return 0
+    step = 1 + sum(t.successful for t in ticks) // MEDIAN_SAMPLES
+    median = np.median(np.concatenate([t.successful_ns[::step] for t in ticks]))
+    return int(np.count_nonzero(long_ns >= median + RETRANSMISSION_NS))
 
 
 def joined(ticks: Sequence[Tick]) -> RequestSamples:

@@ -1,9 +1,9 @@
 """What the load generator and its engine say to one another over their socket pair.
 
-A frame is two lengths, a JSON header and a binary payload. The engine is sent one frame, its
-`Setup`; after that one byte per command. It sends frames only: `connected`, then one `tick` per
-tick until the last, `ended`; or `failed`. Nothing here imports NumPy, so that the engine starts
-quickly.
+The engine is sent one frame, its `Setup`; after that commands, one line of JSON each: `follow`
+stages, at last `STOP`. A frame is two lengths, a JSON header and a binary payload. The engine sends
+frames only: `connected`, then one `tick` per tick until the last, `ended`; or `failed`. Nothing
+here imports NumPy, so that the engine starts quickly.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-RUN, STOP = b"r", b"s"
+STOP = b'{"command": "stop"}\n'
 
 # The codes of `tuner.measure.samples.Outcome` that the engine itself gives.
-OK, HTTP_ERROR, TIMEOUT, RESET = 0, 1, 2, 3
+OK, HTTP_ERROR, TIMEOUT, RESET, NOT_SENT = 0, 1, 2, 3, 5
 
 COLUMNS = {
     "start_ns": "q",
+    "delay_ns": "q",
     "duration_ns": "q",
     "status": "h",
     "outcome": "b",
@@ -34,14 +36,21 @@ _LENGTHS = struct.Struct("!II")
 
 @dataclass(frozen=True)
 class Setup:
-    """What the engine sends, and where to: connection i goes to address i modulo their number.
+    """What the engine sends, where to and where from.
 
-    `files` is how many open files it needs, `bodies` one request body per input.
+    Connection i goes to address i modulo their number. `protocol` and `arrivals` are names of the
+    engine's tables, `arrivals` may also be `closed`. `files` is how many open files it needs,
+    `namespace` the path of the network namespace that it enters, `cpus` those that it runs on,
+    empty for any; `bodies` holds one request body per input.
     """
 
     addresses: tuple[tuple[str, int], ...]
     concurrency: int
+    protocol: str
+    arrivals: str
     files: int
+    namespace: str | None
+    cpus: tuple[int, ...]
     host: str
     path: str
     seed: int
@@ -57,7 +66,17 @@ class Setup:
     def decode(cls, header: dict[str, Any], payload: bytes) -> Setup:
         addresses = tuple((host, port) for host, port in header["addresses"])
         bodies = tuple(split(payload, header["bodies"]))
-        return cls(**header | {"addresses": addresses, "bodies": bodies})
+        cpus = tuple(header["cpus"])
+        return cls(**header | {"addresses": addresses, "cpus": cpus, "bodies": bodies})
+
+
+def follow(stages: Iterable[tuple[float, float, float]]) -> bytes:
+    """The command to go through stages (seconds, level at the start, at the end), then stay.
+
+    The first such command starts the load at once. A later one takes effect at the next tick,
+    which says `began`.
+    """
+    return json.dumps({"command": "follow", "stages": list(stages)}).encode() + b"\n"
 
 
 def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:

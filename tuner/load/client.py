@@ -1,0 +1,240 @@
+"""Open connections: one burst over them, measured in one window or in one for each stage."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.load import wire
+from tuner.load.process import Engine
+from tuner.load.progress import Progress, progress, window_left
+from tuner.load.readings import CpuTimes, Reading, Target, read, readings
+from tuner.load.stages import Span, check, describe, spans
+from tuner.load.ticks import Tick, batches_of, decode, fewest_completed, joined, kept_answers, slow
+from tuner.measure import stopping
+from tuner.measure.samples import Burst, Outcome, RequestSamples
+from tuner.spec.study import LoadProfile, Stage
+
+TICKS_PER_BATCH = 2
+"""Warm-up is judged every tick, the window every batch."""
+
+Check = Callable[[int, bytes], bool]
+"""Whether a response body is a right answer to the request of that number."""
+
+Observe = Callable[[Progress], None]
+
+
+def tick_seconds(profile: LoadProfile) -> float:
+    return profile.spec.batch_seconds / TICKS_PER_BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """From the tick `start` to the last one of `ticks`, and what was read meanwhile."""
+
+    start: Tick
+    ticks: Sequence[Tick]
+    cpu: Sequence[CpuTimes]
+    before: Reading
+    after: Reading
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        return _seconds(self.start.now_ns, self.ticks[-1].now_ns)
+
+
+class Client:
+    """Open connections, idle; `run` or `explore` sends over them, once."""
+
+    def __init__(
+        self,
+        started: Engine,
+        target: Target,
+        profile: LoadProfile,
+        check: Check | None,
+        where: Mapping[str, Any],
+    ) -> None:
+        self._engine = started
+        self._target = target
+        self._profile = profile
+        self._check = check
+        self._where = where
+        self._replicas = len(target.addresses)
+
+    def run(self, observe: Observe | None = None) -> Burst:
+        """Warm up, then measure until the stop rule is met.
+
+        `observe` is called about once a batch, in this thread. Raises TrialFailed when the engine
+        dies or hangs; what `observe` and the target's readings raise passes through.
+        """
+        observe = observe or (lambda _: None)
+        profile = self._profile
+        warm = self._warm_up(_level(profile), observe)
+        window = self._window(warm[-1], observe)
+        samples = self._samples([*warm, *window.ticks, *self._stop()])
+        saved = max(0.0, profile.spec.max_seconds - window.seconds)
+        return self._burst(samples, window, profile.concurrency, profile.rate_rps, saved)
+
+    def explore(self, stages: Sequence[Stage], observe: Observe | None = None) -> tuple[Burst, ...]:
+        """Warm up at the first level (unless it is 0), go through the stages; a burst for each.
+
+        The level of a closed loop is the number of active connections, at most the profile's
+        concurrency; of an open loop the rate, in place of the profile's. The window of a step
+        leaves its first part out, that of a ramp is all of it (`tuner.load.stages`). The bursts
+        have the same samples and differ in their windows; `concurrency` and `rate_rps` are the
+        means over the stage. Raises InputError for stages that cannot be gone through, and as
+        `run`.
+        """
+        observe = observe or (lambda _: None)
+        check(stages, self._profile)
+        where = spans(stages, tick_seconds(self._profile), TICKS_PER_BATCH)
+        ticks = self._warm_up(stages[0].start, observe)
+        self._engine.send(wire.follow((s.seconds, s.start, s.end) for s in stages))
+        while not ticks[-1].began:
+            ticks.append(self._tick())
+        windows = self._stages(ticks, stages, where, observe)
+        samples = self._samples([*ticks, *self._stop()])
+        return tuple(
+            self._burst(samples, window, *self._mean_level(stage), saved=0.0)
+            for window, stage in zip(windows, stages, strict=True)
+        )
+
+    def _warm_up(self, level: float, observe: Observe) -> list[Tick]:
+        spec = self._profile.spec
+        self._engine.send(wire.follow([(math.inf, level, level)]))
+        began = time.perf_counter_ns()
+        is_closed = self._profile.rate_rps is None
+        connections = math.floor(level + 0.5) if is_closed else self._profile.concurrency
+        used = min(self._replicas, connections)
+        ticks: list[Tick] = []
+        while True:
+            ticks.append(self._tick())
+            if not level or not used:  # nothing is sent
+                return ticks
+            seconds = _seconds(began, ticks[-1].now_ns)
+            fewest = fewest_completed(ticks, used)
+            batches = batches_of(ticks)
+            decision = stopping.warm_up(batches, fewest, seconds, spec)
+            if decision.done:
+                return ticks
+            if len(ticks) % TICKS_PER_BATCH == 0:
+                left = spec.warmup_max_seconds - seconds
+                observe(progress("warm-up", None, ticks, batches, left, decision.reason))
+
+    def _window(self, start: Tick, observe: Observe) -> Window:
+        spec = self._profile.spec
+        cpu = [self._target.cpu_times()]
+        before = self._read(start)
+        ticks: list[Tick] = []
+        while True:
+            ticks += [self._tick() for _ in range(TICKS_PER_BATCH)]
+            cpu.append(self._target.cpu_times())
+            seconds = _seconds(start.now_ns, ticks[-1].now_ns)
+            errors = sum(t.errors for t in ticks)
+            batches = batches_of(ticks).paired()
+            delayed = slow(ticks) if self._profile.lossy else None
+            decision = stopping.window(batches, errors, seconds, spec, delayed)
+            if decision.done:
+                return Window(start, ticks, cpu, before, self._read(ticks[-1]), decision.reason)
+            left = window_left(batches, seconds, spec, delayed)
+            observe(progress("window", start, ticks, batches, left, decision.reason))
+
+    def _stages(
+        self, ticks: list[Tick], stages: Sequence[Stage], where: Sequence[Span], observe: Observe
+    ) -> list[Window]:
+        """Extends `ticks`, the last of which is the one at which the stages began."""
+        zero = len(ticks) - 1
+        found: list[Window] = []
+        for number, (stage, (first, last)) in enumerate(zip(stages, where, strict=True), 1):
+            what = describe(stage, self._profile)
+            while len(ticks) - 1 - zero < first:
+                ticks.append(self._tick())
+            start = ticks[-1]
+            cpu = [self._target.cpu_times()]
+            # The end of a stage may be the start of the next one's window.
+            again = bool(found) and found[-1].ticks[-1] is start
+            before = found[-1].after if again else self._read(start)
+            for done in range(1, last - first + 1):
+                ticks.append(self._tick())
+                if done % TICKS_PER_BATCH == 0:
+                    cpu.append(self._target.cpu_times())
+                    window = ticks[-done:]
+                    batches = batches_of(window).paired()
+                    left = (last - first - done) * tick_seconds(self._profile)
+                    doing = f"stage {number} of {len(stages)}: {what}"
+                    observe(progress("window", start, window, batches, left, doing))
+            after = self._read(ticks[-1])
+            reason = f"a stage of fixed length: {what}"
+            found.append(Window(start, ticks[first - last :], cpu, before, after, reason))
+        return found
+
+    def _tick(self) -> Tick:
+        return decode(*self._engine.receive("tick"), self._replicas)
+
+    def _read(self, tick: Tick) -> Reading:
+        return read(self._target, self._engine.pid, tick)
+
+    def _stop(self) -> list[Tick]:
+        """Send no more; what completed after the last tick."""
+        self._engine.send(wire.STOP)
+        ticks: list[Tick] = []
+        while True:
+            header, payload = self._engine.receive("tick", "ended")
+            ticks.append(decode(header, payload, self._replicas))
+            if header["event"] == "ended":
+                return ticks
+
+    def _samples(self, ticks: list[Tick]) -> RequestSamples:
+        samples = joined(ticks)
+        if self._check is not None:
+            for position, body in kept_answers(ticks):
+                if not self._check(int(samples.request[position]), body):
+                    samples.outcome[position] = Outcome.WRONG_ANSWER
+        return samples
+
+    def _mean_level(self, stage: Stage) -> tuple[int, float | None]:
+        """Concurrency and rate of a stage."""
+        mean = (stage.start + stage.end) / 2
+        if self._profile.rate_rps is None:
+            return round(mean), None
+        return self._profile.concurrency, mean
+
+    def _burst(
+        self,
+        samples: RequestSamples,
+        window: Window,
+        concurrency: int,
+        rate_rps: float | None,
+        saved: float,
+    ) -> Burst:
+        return Burst(
+            samples=samples,
+            window_start_ns=window.start.now_ns,
+            window_end_ns=window.ticks[-1].now_ns,
+            counters_start=window.before.containers,
+            counters_end=window.after.containers,
+            cpu=readings(window.cpu),
+            client_start=window.before.client,
+            client_end=window.after.client,
+            host_start=window.before.host,
+            host_end=window.after.host,
+            concurrency=concurrency,
+            stop_reason=window.reason,
+            saved_seconds=saved,
+            rate_rps=rate_rps,
+            lossy=self._profile.lossy,
+            client=self._where,
+        )
+
+
+def _level(profile: LoadProfile) -> float:
+    return profile.concurrency if profile.rate_rps is None else profile.rate_rps
+
+
+def _seconds(start_ns: int, end_ns: int) -> float:
+    """To the hundredth: a tick that is some microseconds early is not one short of a limit."""
+    return round((end_ns - start_ns) / 1e9, 2)

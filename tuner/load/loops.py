@@ -1,0 +1,141 @@
+"""When connections send: at once when their answer is there, or by a schedule."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from time import perf_counter_ns
+
+from tuner.load import arrivals
+from tuner.load.alarm import NEVER, Alarm
+from tuner.load.arrivals import Ramp
+from tuner.load.connection import Connection, Loop
+from tuner.load.recorder import Recorder
+from tuner.load.wire import NOT_SENT, Setup
+
+LATE_NS = 1_000_000
+"""A request of an open loop that was sent later than this was not sent on time."""
+
+
+class ClosedLoop(Loop):
+    """Each active connection sends its next request when it has its answer.
+
+    The level is the number of active connections, the first ones; one above it rests.
+    """
+
+    def __init__(self, inputs: Iterator[int], timeout: float, recorder: Recorder) -> None:
+        super().__init__(inputs, timeout, recorder)
+        self._alarm = Alarm(self._change)
+        self._active = 0
+        self._changes: Iterator[tuple[int, int]] = iter(())
+        self._next = NEVER, 0
+
+    def follow(self, stages: Sequence[Ramp], now: int) -> None:
+        self._changes = ((now + round(1e9 * s), level) for s, level in arrivals.active(stages))
+        self._next = next(self._changes)
+        self._change()
+
+    def ready(self, connection: Connection, since: int = 0) -> None:
+        if connection.number < self._active:
+            connection.send(since)
+
+    def lost(self, connection: Connection) -> None:
+        pass  # who is active does not depend on it
+
+    def refused(self, connection: Connection, since: int, outcome: int) -> bool:
+        if connection.number >= self._active:
+            return False
+        connection.note_unsent(since, outcome)
+        return True
+
+    def end(self) -> None:
+        super().end()
+        self._alarm.close()
+
+    def _change(self) -> None:
+        while self._next[0] <= perf_counter_ns():
+            before, self._active = self._active, self._next[1]
+            for connection in self.connections[before : self._active]:
+                if connection.transport is not None and not connection.start:
+                    connection.send()
+            self._next = next(self._changes, (NEVER, 0))
+        self._alarm.set(self._next[0])
+
+
+class OpenLoop(Loop):
+    """Requests are due by a schedule, whatever the server does; the level is their rate.
+
+    One takes the connection that has been free for longest, which shares them evenly among the
+    replicas. With none free it waits, first come, first served.
+    """
+
+    def __init__(
+        self, inputs: Iterator[int], timeout: float, recorder: Recorder, gaps: Iterator[float]
+    ) -> None:
+        super().__init__(inputs, timeout, recorder)
+        self._gaps = gaps
+        self._alarm = Alarm(self._arrive)
+        self._schedule: Iterator[int] = iter(())
+        self._next = NEVER
+        self._free: OrderedDict[Connection, None] = OrderedDict()
+        self._waiting: deque[int] = deque()  # only while no connection is free
+        self._due = 0
+        self._late = 0
+
+    def follow(self, stages: Sequence[Ramp], now: int) -> None:
+        self._schedule = (now + round(1e9 * s) for s in arrivals.due(self._gaps, stages))
+        self._next = next(self._schedule, NEVER)
+        self._alarm.set(self._next)
+
+    def ready(self, connection: Connection, since: int = 0) -> None:  # noqa: ARG002 -- each request has a due time of its own
+        if self._waiting:
+            self._send(connection, self._waiting.popleft())
+        else:
+            self._free[connection] = None
+
+    def lost(self, connection: Connection) -> None:
+        self._free.pop(connection, None)
+
+    def refused(self, connection: Connection, since: int, outcome: int) -> bool:  # noqa: ARG002
+        """The request that has waited for longest fails, as it can have no connection."""
+        if not self._waiting:
+            return False
+        connection.note_unsent(self._waiting.popleft(), outcome)
+        self._late += 1
+        return True
+
+    def end(self) -> None:
+        self._arrive()  # what is due by now
+        super().end()
+        self._alarm.close()
+        now = perf_counter_ns()
+        for start in self._waiting:
+            self.recorder.add(start, now - start, now - start, 0, NOT_SENT, -1, -1)
+        self._late += len(self._waiting)
+        self._waiting.clear()
+
+    def punctuality(self) -> tuple[int, int]:
+        return self._due, self._late + len(self._waiting)
+
+    def _arrive(self) -> None:
+        now = perf_counter_ns()
+        while self._next <= now:
+            self._due += 1
+            if self._free:
+                self._send(self._free.popitem(last=False)[0], self._next)
+            else:
+                self._waiting.append(self._next)
+            self._next = next(self._schedule, NEVER)
+        self._alarm.set(self._next)
+
+    def _send(self, connection: Connection, due: int) -> None:
+        connection.send(due)
+        self._late += connection.delay > LATE_NS
+
+
+def loop_of(setup: Setup, inputs: Iterator[int], recorder: Recorder) -> Loop:
+    """The loop that the setup asks for."""
+    if setup.arrivals == "closed":
+        return ClosedLoop(inputs, setup.timeout_seconds, recorder)
+    gaps = arrivals.GAPS[setup.arrivals](setup.seed)
+    return OpenLoop(inputs, setup.timeout_seconds, recorder, gaps)

@@ -1,0 +1,91 @@
+"""Where the engine runs: its network namespace, its CPUs, its priority, its open files.
+
+All of it is that of the calling thread (and of the threads that it starts later) or of the whole
+process, so it is done before there are others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import SetupError, TrialFailed
+from tuner.load.wire import Setup
+
+NICE = -10
+"""The priority that is asked for: what waits for a CPU does not send on time."""
+
+AUTOGROUP = Path("/proc/self/autogroup")
+
+_CLONE_NEWNET = 0x40000000
+
+
+def place(setup: Setup) -> dict[str, Any]:
+    """Place this process as asked. Returns where it is, JSON-able.
+
+    `cpus` and `nice` are those that it has in the end, `namespace` is `own` or `host`, `refused`
+    says in words what was asked for and not granted (it is absent where all was). Raises
+    TrialFailed when the namespace cannot be entered, SetupError when so many files may not be open.
+    """
+    _allow_files(setup.files, setup.concurrency)
+    if setup.namespace is not None:
+        _enter(setup.namespace)
+    refused = [*_pin(setup.cpus), *_prefer()]
+    return {
+        "cpus": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [],
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "namespace": "host" if setup.namespace is None else "own",
+    } | ({"refused": refused} if refused else {})
+
+
+def _allow_files(needed: int, concurrency: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    enough = hard == resource.RLIM_INFINITY or hard >= needed
+    try:
+        # A privileged process may raise the hard limit too.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard if enough else needed))
+    except (ValueError, OSError) as error:
+        raise SetupError(
+            f"concurrency {concurrency} needs {needed} open files, the limit is {hard}",
+            f"Raise the hard limit (`ulimit -Hn {needed}` as root), or lower the concurrency.",
+        ) from error
+
+
+def _enter(namespace: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        with open(namespace, "rb") as file:  # noqa: PTH123 -- its descriptor is what is wanted
+            entered = libc.setns(file.fileno(), _CLONE_NEWNET) == 0
+        why = os.strerror(ctypes.get_errno())
+    except (OSError, AttributeError) as error:  # a system without namespaces has no `setns`
+        entered, why = False, str(error)
+    if not entered:
+        raise TrialFailed(f"cannot enter the network namespace {namespace}: {why}")
+
+
+def _pin(cpus: tuple[int, ...]) -> list[str]:
+    if not cpus:
+        return []
+    try:
+        os.sched_setaffinity(0, cpus)
+    except (OSError, AttributeError) as error:
+        return [f"CPUs {', '.join(map(str, cpus))}: {error}"]
+    return []
+
+
+def _prefer() -> list[str]:
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        # Where the kernel schedules sessions as groups (sched(7), "The autogroup feature") a nice
+        # value counts only among those of a session, and the engine is alone in its own.
+        if AUTOGROUP.exists():
+            AUTOGROUP.write_text(str(NICE))
+    except OSError as error:
+        return [f"nice {NICE}: {error.strerror}"]
+    return []

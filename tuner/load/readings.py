@@ -1,0 +1,66 @@
+"""What a burst is sent to, and everything that is read of it at the ends of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tuner.kernel import proc
+from tuner.load.ticks import Tick
+from tuner.measure.samples import ClientCounters, ContainerCounters, CpuReadings
+
+CpuTimes = tuple[tuple[int, int], ...]
+
+
+class Target(Protocol):
+    """What a burst is sent to; a deployment is one, see `tuner.deploy.protocol.Answering`."""
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]: ...
+
+    @property
+    def model_name(self) -> str: ...
+
+    @property
+    def client_namespace(self) -> str | None: ...
+
+    @property
+    def client_cpus(self) -> tuple[int, ...]: ...
+
+    @property
+    def local(self) -> bool: ...
+
+    def counters(self) -> tuple[ContainerCounters, ...]: ...
+
+    def cpu_times(self) -> CpuTimes: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All counters at one end of a window, each with its own time."""
+
+    containers: tuple[ContainerCounters, ...]
+    client: ClientCounters
+    host: proc.HostCounters | None
+
+
+def read(target: Target, pid: int, tick: Tick) -> Reading:
+    """The counters now, the load going on; those of the engine `pid` are its own of `tick`."""
+    containers = target.counters()
+    tcp = proc.tcp(pid)
+    client = ClientCounters(
+        time_ns=tick.now_ns,
+        cpu_ns=tick.cpu_ns,
+        wait_ns=proc.wait_ns([pid]),
+        retransmitted=tcp.retransmitted if tcp else None,
+    )
+    return Reading(containers, client, proc.host_counters() if target.local else None)
+
+
+def readings(rows: Sequence[CpuTimes]) -> CpuReadings:
+    """One row of (timestamp, CPU time) pairs for each moment, as arrays."""
+    array = np.array(rows, np.int64).reshape(len(rows), len(rows[0]), 2)
+    return CpuReadings(time_ns=array[:, :, 0], cpu_ns=array[:, :, 1])
