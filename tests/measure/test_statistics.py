@@ -7,32 +7,22 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from tuner.measure.samples import Outcome, RequestSamples
+from tests.measure.bursts import samples
+from tuner.measure.samples import Outcome
 from tuner.measure.statistics import (
+    MOST_BATCHES,
     Batches,
+    around,
     art,
     batches,
     fewest_samples,
+    mean,
     percentile,
     rate,
+    ratio,
     relative_half_width,
     share,
 )
-
-SECOND = 10**9
-
-
-def samples(end_ns: list[int], duration_ns: list[int], outcome: list[int]) -> RequestSamples:
-    n = len(end_ns)
-    return RequestSamples(
-        start_ns=np.array(end_ns, np.int64) - np.array(duration_ns, np.int64),
-        duration_ns=np.array(duration_ns, np.int64),
-        status=np.full(n, 200, np.int16),
-        outcome=np.array(outcome, np.int8),
-        replica=np.zeros(n, np.int16),
-        connection=np.zeros(n, np.int32),
-        request=np.zeros(n, np.int32),
-    )
 
 
 def test_a_request_is_in_the_batch_in_which_it_completes() -> None:
@@ -80,19 +70,94 @@ def test_one_batch_has_no_interval() -> None:
     assert relative_half_width(found) == math.inf
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 1000), st.floats(0.01, 1e4)), min_size=1, max_size=200).map(
-        lambda some: Batches(
-            np.array([n for n, _ in some], float), np.array([n * mean for n, mean in some], float)
-        )
+def test_a_ratio_of_two_sums_by_hand() -> None:
+    """R = 15 / 6; residuals 0.5, -1, 0.5; so its error is sqrt((1.5 / 2) / 3) / 2 = 0.25."""
+    found = ratio(np.array([3.0, 4.0, 8.0]), np.array([1.0, 2.0, 3.0]))
+    assert found is not None
+    assert found.value == 2.5
+    assert found.high == pytest.approx(2.5 + 4.302653 * 0.25)
+    assert found.low == pytest.approx(2.5 - 4.302653 * 0.25)
+
+
+def test_a_steady_ratio_is_known_exactly() -> None:
+    over = np.array([1.0, 5.0, 2.0])
+    found = ratio(3 * over, over)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((3, 3, 3))
+    assert ratio(over, np.zeros(3)) is None
+
+
+batch_lists = st.lists(
+    st.tuples(st.integers(0, 1000), st.floats(0.01, 1e4)), min_size=1, max_size=200
+).map(
+    lambda some: Batches(
+        np.array([n for n, _ in some], float), np.array([n * mean for n, mean in some], float)
     )
 )
-def test_the_interval_holds_the_mean_and_merging_keeps_requests(some: Batches) -> None:
-    merged = some.merged()
-    assert len(merged) < 40
-    assert some.count.sum() - merged.count.sum() <= some.count[: len(some) // 2].sum()
-    if (found := art(some)) is not None and found.low is not None and found.high is not None:
-        assert 0 <= found.low <= found.value <= found.high
+
+
+@given(batch_lists)
+def test_the_interval_holds_the_mean_of_all_requests(some: Batches) -> None:
+    found = art(some)
+    assert (found is None) == (not some.count.sum())
+    if found is not None:
+        assert found.value == pytest.approx(some.total_ms.sum() / some.count.sum())
+        assert (found.low is None) == (len(some) == 1)
+        if found.low is not None and found.high is not None:
+            assert 0 <= found.low <= found.value <= found.high
+
+
+@given(batch_lists)
+def test_paired_batches_hold_the_same_requests_but_an_odd_first_one(some: Batches) -> None:
+    paired, odd = some.paired(), len(some) % 2
+    assert len(paired) == len(some) // 2
+    assert paired.count.sum() == some.count[odd:].sum()
+    assert paired.total_ms.sum() == pytest.approx(some.total_ms[odd:].sum())
+
+
+def test_many_short_batches_are_joined() -> None:
+    """Batches that swing in pairs: alone they look unsteady, two by two they are alike."""
+    swinging = np.array([1.0, 3.0] * (MOST_BATCHES // 2))
+    joined = ratio(swinging, np.ones(MOST_BATCHES))
+    assert joined is not None
+    assert (joined.value, joined.low, joined.high) == (2, 2, 2)
+    alone = ratio(swinging[:-2], np.ones(MOST_BATCHES - 2))
+    assert alone is not None
+    assert alone.low is not None
+    assert alone.low < 1.9
+
+
+@pytest.mark.parametrize("batches_of_a_window", [8, 27, 80])
+def test_a_ratios_interval_holds_the_truth_about_as_often_as_it_says(
+    batches_of_a_window: int,
+) -> None:
+    """A closed loop's batches: the slower they are, the fewer requests they hold."""
+    rng = np.random.default_rng(7)
+    repeats, hits = 500, 0
+    for _ in range(repeats):
+        slowness = rng.gamma(16, 1 / 16, batches_of_a_window)
+        count = rng.poisson(100 / slowness)
+        total = rng.gamma(count, 5 * slowness)  # the sum of so many exponential times
+        found = ratio(total, count.astype(float))
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        # Expected total over expected count, by E[1 / slowness] = 16 / 15.
+        hits += found.low <= 5 * 15 / 16 <= found.high
+    assert 0.925 <= hits / repeats <= 0.975
+
+
+@given(st.floats(0.1, 100), batch_lists)
+def test_a_whole_windows_value_takes_the_width_of_its_batches(value: float, some: Batches) -> None:
+    of_batches = art(some)
+    found = around(value, of_batches)
+    assert found.value == value
+    if of_batches is None or of_batches.high is None:
+        assert found.high is None
+    else:
+        assert found.high == pytest.approx(value + of_batches.high - of_batches.value)
+        assert found.low is not None
+        assert 0 <= found.low <= value
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.5])
@@ -123,6 +188,15 @@ def test_rate_has_the_interval_of_its_counts() -> None:
     assert found.high is not None
     half = student.ppf(0.975, 3) * counts.std(ddof=1) / 2 / 0.5
     assert found.high - 200 == pytest.approx(half)
+
+
+def test_the_mean_of_independent_values_has_the_textbook_interval() -> None:
+    values = [4.0, 5.0, 6.0, 9.0]
+    found = mean(values)
+    half = student.ppf(0.975, 3) * np.std(values, ddof=1) / 2
+    assert found.value == 6
+    assert (found.low, found.high) == pytest.approx((6 - half, 6 + half))
+    assert mean([3.0]).low is None
 
 
 def test_fewest_samples_are_those_of_the_benchmark_rule() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,21 +60,21 @@ def test_warm_up_is_capped() -> None:
 
 def test_the_window_ends_when_the_mean_is_known() -> None:
     steady = batches([2.0, 2.01] * 4)
-    assert not window(steady, 0, 1.75, SPEC).done
-    end = window(steady, 0, 2.0, SPEC)
+    assert not window(steady, 0, 1.75, SPEC, None).done
+    end = window(steady, 0, 2.0, SPEC, None)
     assert end.done
     assert not end.reason.startswith(CAPPED)
 
 
 def test_the_window_waits_for_requests_and_precision() -> None:
-    few = window(batches([2.0, 2.01] * 4, count=10), 0, 2.0, SPEC)
+    few = window(batches([2.0, 2.01] * 4, count=10), 0, 2.0, SPEC, None)
     assert (few.done, few.reason) == (False, "420 more requests")
-    wide = window(batches([1.0, 9.0] * 4), 0, 2.0, SPEC)
+    wide = window(batches([1.0, 9.0] * 4), 0, 2.0, SPEC, None)
     assert not wide.done
 
 
 def test_the_window_is_capped() -> None:
-    end = window(batches([1.0, 9.0] * 16, count=3), 0, 8.0, SPEC)
+    end = window(batches([1.0, 9.0] * 16, count=3), 0, 8.0, SPEC, None)
     assert end.done
     assert end.reason.startswith(CAPPED)
     assert "96 of 500 requests" in end.reason
@@ -80,25 +82,49 @@ def test_the_window_is_capped() -> None:
 
 def test_nothing_but_errors_ends_the_window() -> None:
     nothing = Batches(np.zeros(8), np.zeros(8))
-    assert window(nothing, 7, 2.0, SPEC).done
-    assert not window(nothing, 0, 2.0, SPEC).done
-    assert window(nothing, 0, 8.0, SPEC).done
+    assert window(nothing, 7, 2.0, SPEC, None).done
+    assert not window(nothing, 0, 2.0, SPEC, None).done
+    assert window(nothing, 0, 8.0, SPEC, None).done
+
+
+def test_under_loss_the_window_waits_for_responses_that_it_delayed() -> None:
+    """The few responses that wait for a retransmission decide a mean: some must have been seen."""
+    precise = batches([2.0, 2.01] * 8)
+    waiting = window(precise, 0, 4.0, SPEC, slow=10)
+    assert (waiting.done, waiting.reason) == (
+        False,
+        "40 more responses delayed by lost packets",
+    )
+    assert window(precise, 0, 4.0, SPEC, slow=SPEC.min_slow).done
+    assert window(precise, 0, 4.0, SPEC, slow=None).done, "no packet is lost"
+    capped = window(precise, 0, 8.0, SPEC, slow=10)
+    assert capped.done
+    assert capped.reason.startswith(CAPPED)
+    assert "10 of 50 delayed by lost packets" in capped.reason
+    assert window(Batches(np.zeros(8), np.zeros(8)), 7, 2.0, SPEC, slow=0).done
+
+
+def test_a_study_may_ask_for_no_slow_response() -> None:
+    indifferent = replace(SPEC, min_slow=0)
+    assert window(batches([2.0, 2.01] * 8), 0, 4.0, indifferent, slow=0).done
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 500), st.floats(0.1, 100)), min_size=1, max_size=40),
     st.integers(0, 100),
     st.floats(0, 10),
+    st.none() | st.integers(0, 100),
 )
 def test_a_window_that_may_end_fulfils_the_rule(
-    some: list[tuple[int, float]], errors: int, seconds: float
+    some: list[tuple[int, float]], errors: int, seconds: float, slow: int | None
 ) -> None:
     counts = np.array([n for n, _ in some], float)
     seen = Batches(counts, counts * np.array([mean for _, mean in some]))
-    decision = window(seen, errors, seconds, SPEC)
+    decision = window(seen, errors, seconds, SPEC, slow)
     assert decision.reason
     precise = relative_half_width(art(seen)) <= SPEC.precision
-    enough = counts.sum() >= SPEC.min_requests and precise
+    affected = slow is None or slow >= SPEC.min_slow
+    enough = counts.sum() >= SPEC.min_requests and precise and affected
     failed = not counts.sum() and errors > 0
     long = seconds >= SPEC.min_seconds
     assert decision.done == (seconds >= SPEC.max_seconds or (long and (enough or failed)))
@@ -107,5 +133,5 @@ def test_a_window_that_may_end_fulfils_the_rule(
 
 
 def test_reasons_are_words() -> None:
-    reason = window(batches([2.0, 2.2] * 4), 0, 2.0, SPEC).reason
+    reason = window(batches([2.0, 2.2] * 4), 0, 2.0, SPEC, None).reason
     assert "ART known to ±" in reason

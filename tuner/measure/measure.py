@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tuner.measure import resources
+from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.measure.samples import Burst, ContainerCounters, Outcome
+from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
 from tuner.measure.score import PERCENTILES
-from tuner.measure.statistics import NANOSECONDS, art, batches, percentile, rate, share
-from tuner.measure.validity import findings
+from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, rate, share
+from tuner.measure.validity import Evidence, findings
+
+LATE_NS = 1_000_000
+"""A request of an open loop that is sent later than this was not sent on time."""
 
 
-def measure(burst: Burst, host_cpus: int, batch_seconds: float) -> Measurement:
+def measure(
+    burst: Burst,
+    host_cpus: int,
+    batch_seconds: float,
+    drops: Sequence[Drops] = (),
+    calibration: Calibration | None = None,
+) -> Measurement:
     """All metrics of `tuner.spec.metrics` that `burst` shows, with intervals where it can.
 
     A request counts if it completes inside the window. Response times are those of successful
-    requests; the others are counted by outcome. ART and throughput have intervals by batch means
-    over spans of `batch_seconds`. The counters have their own clock: CPU time is divided by
-    the time between their two readings. `host_cpus` is the number of CPUs of the containers'
-    host. Whatever could not be measured is absent, never zero.
+    requests; the others are counted by outcome. Means have intervals by batch means over spans
+    of `batch_seconds`. The counters have their own clock: what they say is divided by the time
+    between their two readings. `host_cpus` is the number of CPUs of the containers' host, `drops`
+    what an impaired network dropped. Whatever could not be measured is absent, never zero.
     """
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
@@ -28,32 +39,22 @@ def measure(burst: Burst, host_cpus: int, batch_seconds: float) -> Measurement:
     window = samples.select(~before & (end < burst.window_end_ns))
     good = window.outcome == Outcome.OK
     seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
-
-    metrics: dict[str, Estimate] = {}
-    if len(window):
-        metrics["error_rate"] = share(int(np.count_nonzero(~good)), len(window))
-    if good.any():
-        span = round(batch_seconds * NANOSECONDS)
-        spans = batches(samples, burst.window_start_ns, burst.window_end_ns, span)
-        duration_ms = np.sort(window.duration_ns[good]) / 1e6
-        metrics["art_ms"] = _around(float(duration_ms.mean()), art(spans))
-        for name, p in PERCENTILES.items():
-            if (estimate := percentile(duration_ms, p)) is not None:
-                metrics[name] = estimate
-        throughput = int(np.count_nonzero(good)) / seconds
-        metrics["throughput_rps"] = rate(spans, batch_seconds, throughput)
-    pairs = tuple(zip(burst.counters_start, burst.counters_end, strict=True))
-    metrics |= {name: Estimate(value) for name, value in _resources(pairs, host_cpus).items()}
-    if "throughput_rps" in metrics and "cpu_cores" in metrics:
-        per_request = 1000 * metrics["cpu_cores"].value / metrics["throughput_rps"].value
-        metrics["cpu_ms_per_request"] = Estimate(per_request)
-
+    metrics = {
+        **_requests(burst, window, batch_seconds),
+        **resources.of_replicas(burst, host_cpus),
+        **resources.of_client(burst),
+        **resources.of_host(burst, calibration),
+    }
+    if "power_w" in metrics and "throughput_rps" in metrics:
+        each = metrics["power_w"].value / metrics["throughput_rps"].value
+        metrics["energy_j_per_request"] = Estimate(each)
     return Measurement(
         metrics=metrics,
-        findings=findings(burst, window, metrics),
+        findings=findings(Evidence(burst, window, metrics, tuple(drops), calibration)),
         requests=len(window),
         warmup_requests=int(np.count_nonzero(before)),
         window_seconds=seconds,
+        saved_seconds=burst.saved_seconds,
         stop_reason=burst.stop_reason,
         errors={
             outcome.name: count
@@ -61,46 +62,55 @@ def measure(burst: Burst, host_cpus: int, batch_seconds: float) -> Measurement:
             if outcome is not Outcome.OK
             and (count := int(np.count_nonzero(window.outcome == outcome)))
         },
+        replicas=tuple(_replicas(burst, window.select(good), seconds)),
+        client=burst.client,
+        source=burst.counters_end[0].source if burst.counters_end else "",
     )
 
 
-def _around(value: float, of_batches: Estimate | None) -> Estimate:
-    """The mean of the whole window with the interval of its whole batches.
+def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dict[str, Estimate]:
+    """What the requests themselves say."""
+    metrics: dict[str, Estimate] = {}
+    good = window.outcome == Outcome.OK
+    seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
+    if len(window):
+        metrics["error_rate"] = share(int(np.count_nonzero(~good)), len(window))
+    if burst.rate_rps is not None and (late := _late(burst)) is not None:
+        metrics["late_percent"] = late
+    if not good.any():
+        return metrics
+    span_ns = round(batch_seconds * NANOSECONDS)
+    spans = batches(burst.samples, burst.window_start_ns, burst.window_end_ns, span_ns)
+    duration_ms = np.sort(window.duration_ns[good]) / 1e6
+    metrics["art_ms"] = around(float(duration_ms.mean()), art(spans))
+    for name, p in PERCENTILES.items():
+        if (estimate := percentile(duration_ms, p)) is not None:
+            metrics[name] = estimate
+    throughput = int(np.count_nonzero(good)) / seconds
+    metrics["throughput_rps"] = rate(spans, batch_seconds, throughput)
+    if (cores := resources.cores(burst)) is not None:
+        each = resources.per_request(burst.cpu, spans, batch_seconds)
+        metrics["cpu_ms_per_request"] = around(1000 * cores.value / throughput, each)
+    return metrics
 
-    The two differ only where a last batch is not whole; the interval then moves along.
-    """
-    if of_batches is None or of_batches.low is None or of_batches.high is None:
-        return Estimate(value)
-    half = of_batches.high - of_batches.value
-    return Estimate(value, max(0.0, value - half), value + half)
+
+def _late(burst: Burst) -> Estimate | None:
+    """Percent of the requests due in the window that were not sent on time."""
+    samples = burst.samples
+    due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
+    if not due.any():
+        return None
+    late = due & ((samples.delay_ns > LATE_NS) | (samples.outcome == Outcome.NOT_SENT))
+    found = share(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
+    return resources.scaled(found, 100)
 
 
-def _resources(
-    pairs: Sequence[tuple[ContainerCounters, ContainerCounters]], host_cpus: int
-) -> dict[str, float]:
-    """Metrics of the containers' counters, summed over replicas."""
-    if not pairs or any(after.time_ns <= before.time_ns for before, after in pairs):
-        return {}
-
-    def per_ns(name: str) -> float:
-        return float(
-            sum(
-                (getattr(after, name) - getattr(before, name)) / (after.time_ns - before.time_ns)
-                for before, after in pairs
-            )
-        )
-
-    cores = per_ns("cpu_ns")
-    found = {
-        "cpu_percent": 100 * cores / host_cpus,
-        "cpu_cores": cores,
-        "memory_peak_mib": sum(after.memory_peak_bytes for _, after in pairs) / 2**20,
-        "major_faults_per_s": per_ns("major_faults") * NANOSECONDS,
-    }
-    # Without a CPU quota there are no periods, so there is no share of them.
-    if periods := sum(after.periods - before.periods for before, after in pairs):
-        throttled = sum(
-            after.throttled_periods - before.throttled_periods for before, after in pairs
-        )
-        found["throttled_percent"] = 100 * throttled / periods
-    return found
+def _replicas(burst: Burst, good: RequestSamples, seconds: float) -> Iterator[Mapping[str, float]]:
+    """The metrics of each replica by itself: of its successful requests and its counters."""
+    pairs = zip(burst.counters_start, burst.counters_end, strict=True)
+    for index, pair in enumerate(pairs):
+        mine = good.replica == index
+        metrics = {"throughput_rps": int(np.count_nonzero(mine)) / seconds}
+        if mine.any():
+            metrics["art_ms"] = float(good.duration_ns[mine].mean() / 1e6)
+        yield metrics | resources.of_counters((pair,))

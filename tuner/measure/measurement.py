@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Verdict = Literal["VALID", "WARN", "INVALID"]
 
@@ -40,6 +40,14 @@ class Measurement:
     stop_reason: str
     errors: Mapping[str, int]
     """Requests in the window that did not succeed, counted by outcome."""
+    saved_seconds: float = 0.0
+    """How much earlier than the cap the window ended."""
+    replicas: tuple[Mapping[str, float], ...] = ()
+    """The metrics of each replica by itself, as far as it has them."""
+    client: Mapping[str, Any] = field(default_factory=dict)
+    """Where the load engine ran: CPUs, priority, network namespace."""
+    source: str = ""
+    """Where the containers' counters come from."""
 
     @property
     def verdict(self) -> Verdict:

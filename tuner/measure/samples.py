@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tuner.kernel.proc import HostCounters
+
 
 class Outcome(IntEnum):
     """How one request ended. Everything but OK counts as an error; none is dropped."""
@@ -95,23 +97,6 @@ class CpuReadings:
 
     time_ns: npt.NDArray[np.int64]
     cpu_ns: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class HostCounters:
-    """The machine of the load engine at `time_ns`, all CPUs together.
-
-    `busy_ns` is the time that CPUs spent on anything but idling, interrupts included; `steal_ns`
-    what a hypervisor withheld; `own_ns` the CPU time of `tune` itself, without its load engine.
-    `energy_uj` maps a RAPL domain to (counter in microjoule, value at which it starts again from
-    0); it is empty where there is none.
-    """
-
-    time_ns: int
-    busy_ns: int
-    steal_ns: int
-    own_ns: int
-    energy_uj: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ alike again (Schmeiser 1982, "Batch size effects in the analysis of simulation o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +23,19 @@ from tuner.measure.samples import Outcome, RequestSamples
 CONFIDENCE = 0.95
 MOST_BATCHES = 40
 NANOSECONDS = 1e9
-_Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
+
+
+@lru_cache
+def student(degrees: float, confidence: float = CONFIDENCE) -> float:
+    """Half the width of a two-sided interval of Student's t with so many degrees of freedom.
+
+    Infinitely many give the normal distribution's.
+    """
+    return float(stdtrit(degrees, 1 - (1 - confidence) / 2))
+
+
+Z = student(math.inf)
+"""The normal distribution's 97.5 % quantile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +62,6 @@ class Batches:
         count, total = (a[odd:].reshape(-1, 2).sum(axis=1) for a in (self.count, self.total_ms))
         return Batches(count, total)
 
-    def merged(self) -> Batches:
-        """The same with spans doubled until there are fewer than `MOST_BATCHES`."""
-        return self if len(self) < MOST_BATCHES else self.paired().merged()
-
 
 def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> Batches:
     """Successful requests of [start_ns, end_ns) by completion, in whole spans from `start_ns`.
@@ -70,24 +79,45 @@ def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -
     )
 
 
-def art(of: Batches) -> Estimate | None:
-    """Mean response time in ms with Student's t interval over batches; None without a request.
+def ratio(total: npt.NDArray[np.float64], over: npt.NDArray[np.float64]) -> Estimate | None:
+    """The sum of `total` over the sum of `over`, shape (k,) each, one value a batch of time.
 
-    Spans of equal time hold unequal numbers of requests, so this is a ratio of two means, with
-    the variance of the classical ratio estimator (Cochran 1977, "Sampling Techniques", 6.4).
+    Student's t interval with the variance of the classical ratio estimator (Cochran 1977,
+    "Sampling Techniques", 6.4); neighbouring batches are joined until fewer than `MOST_BATCHES`
+    are left. None where `over` sums to 0.
     """
-    requests = of.count.sum()
-    if not requests:
+    if not over.sum():
         return None
-    mean = float(of.total_ms.sum() / requests)
-    some = of.merged()
-    k = len(some)
+    value = float(total.sum() / over.sum())
+    while len(over) >= MOST_BATCHES:
+        odd = len(over) % 2
+        total, over = (a[odd:].reshape(-1, 2).sum(axis=1) for a in (total, over))
+    k = len(over)
     if k < 2:
-        return Estimate(mean)
-    residual = some.total_ms - mean * some.count
-    error = math.sqrt(float(residual @ residual) / (k * (k - 1))) / float(some.count.mean())
-    half = _student(k - 1) * error
-    return Estimate(mean, max(0.0, mean - half), mean + half)
+        return Estimate(value)
+    residual = total - value * over
+    error = math.sqrt(float(residual @ residual) / (k * (k - 1))) / float(over.mean())
+    half = student(k - 1) * error
+    return Estimate(value, max(0.0, value - half), value + half)
+
+
+def art(of: Batches) -> Estimate | None:
+    """Mean response time in ms with its interval over batches; None without a request.
+
+    Spans of equal time hold unequal numbers of requests, so this is a ratio of two means.
+    """
+    return ratio(of.total_ms, of.count)
+
+
+def around(value: float, of_batches: Estimate | None) -> Estimate:
+    """The value of a whole window with the interval of its whole batches.
+
+    The two differ only where a last batch is not whole; the interval then moves along.
+    """
+    if of_batches is None or of_batches.low is None or of_batches.high is None:
+        return Estimate(value)
+    half = of_batches.high - of_batches.value
+    return Estimate(value, max(0.0, value - half), value + half)
 
 
 def relative_half_width(estimate: Estimate | None) -> float:
@@ -97,15 +127,19 @@ def relative_half_width(estimate: Estimate | None) -> float:
     return (estimate.high - estimate.value) / estimate.value
 
 
-def rate(of: Batches, span_seconds: float, value: float) -> Estimate:
-    """`value` requests/s with Student's t interval from the counts of the batches."""
-    some = of.merged()
-    k = len(some)
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean of independent values with Student's t interval; none of a single value."""
+    found = np.asarray(values, np.float64)
+    value, k = float(found.mean()), len(found)
     if k < 2:
         return Estimate(value)
-    span = span_seconds * (len(of) // k)
-    half = _student(k - 1) * float(some.count.std(ddof=1)) / math.sqrt(k) / span
-    return Estimate(value, max(0.0, value - half), value + half)
+    half = student(k - 1) * float(found.std(ddof=1)) / math.sqrt(k)
+    return Estimate(value, value - half, value + half)
+
+
+def rate(of: Batches, span_seconds: float, value: float) -> Estimate:
+    """`value` requests/s with Student's t interval from the counts of the batches."""
+    return around(value, ratio(of.count, np.full(len(of), span_seconds)))
 
 
 @lru_cache
@@ -147,12 +181,7 @@ def percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
 def share(some: int, of: int) -> Estimate:
     """`some` out of `of` (> 0) with Wilson's score interval (Wilson 1927)."""
     p = some / of
-    shrink = 1 + _Z**2 / of
-    centre = (p + _Z**2 / (2 * of)) / shrink
-    half = _Z * math.sqrt(p * (1 - p) / of + _Z**2 / (4 * of**2)) / shrink
+    shrink = 1 + Z**2 / of
+    centre = (p + Z**2 / (2 * of)) / shrink
+    half = Z * math.sqrt(p * (1 - p) / of + Z**2 / (4 * of**2)) / shrink
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
-
-
-@lru_cache
-def _student(degrees: int) -> float:
-    return float(stdtrit(degrees, 1 - (1 - CONFIDENCE) / 2))

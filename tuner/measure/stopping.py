@@ -61,30 +61,38 @@ def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> De
     return Decision(False, "response time to settle")
 
 
-def window(batches: Batches, errors: int, seconds: float, spec: LoadSpec) -> Decision:
+def window(
+    batches: Batches, errors: int, seconds: float, spec: LoadSpec, slow: int | None
+) -> Decision:
     """Whether the measured window may end after `seconds`.
 
-    `batches` are the whole batches of the window, `errors` its requests that did not succeed.
-    The window ends when the 95 % interval of ART is within `precision` after `min_seconds` and
-    `min_requests`, at `max_seconds`, or after `min_seconds` in which every request failed.
+    `batches` are the whole batches of the window, `errors` its requests that did not succeed,
+    `slow` those responses that a retransmission timeout delayed, None where no packet is lost.
+    The window ends when the 95 % interval of ART is within `precision` after `min_seconds`,
+    `min_requests` and `min_slow`, at `max_seconds`, or after `min_seconds` in which every request
+    failed.
     """
     requests = int(batches.count.sum())
     width = relative_half_width(art(batches))
     known = f"ART known to ± {width:.1%}, asked ± {spec.precision:.1%}"
+    few = max(0, spec.min_requests - requests)
+    few_slow = 0 if slow is None else max(0, spec.min_slow - slow)
+    reason = ""
     if seconds < spec.min_seconds:
         return Decision(False, f"the shortest window ({spec.min_seconds:g} s)")
     if not requests and errors:
-        return Decision(True, f"all {errors} requests of {seconds:.1f} s failed")
-    if requests >= spec.min_requests and width <= spec.precision:
-        return Decision(True, f"{known}, after {seconds:.1f} s and {requests} requests")
-    if seconds >= spec.max_seconds:
-        what = known if np.isfinite(width) else "ART has no interval"
-        few = f", {requests} of {spec.min_requests} requests"
-        return Decision(
-            True,
-            f"{CAPPED} of {spec.max_seconds:g} s: {what}"
-            + (few if requests < spec.min_requests else ""),
-        )
-    if requests < spec.min_requests:
-        return Decision(False, f"{spec.min_requests - requests} more requests")
+        reason = f"all {errors} requests of {seconds:.1f} s failed"
+    elif not few and not few_slow and width <= spec.precision:
+        reason = f"{known}, after {seconds:.1f} s and {requests} requests"
+    elif seconds >= spec.max_seconds:
+        what = [known if np.isfinite(width) else "ART has no interval"]
+        what += [f"{requests} of {spec.min_requests} requests"] * (few > 0)
+        what += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
+        reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(what)}"
+    if reason:
+        return Decision(True, reason)
+    if few:
+        return Decision(False, f"{few} more requests")
+    if few_slow:
+        return Decision(False, f"{few_slow} more responses delayed by lost packets")
     return Decision(False, known)

@@ -3,36 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import bdtr, bdtrc
 
+from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
-from tuner.measure.samples import Burst, Outcome, RequestSamples
+from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
 from tuner.measure.stopping import CAPPED
 
 LITTLE = (0.97, 1.03)
 """Throughput times response time over concurrency, in a closed loop."""
 FEWEST_BUSY = 0.90
-CLIENT_CPU_WARN, CLIENT_CPU_INVALID = 0.50, 0.80
-"""Of one core: the load generator is one thread."""
 FEWEST_REQUESTS = 50
 MAJOR_FAULTS_PER_S = 5.0
+MOST_OF_CAPACITY = 0.5
+CHANCE = 1e-5
+"""Drop counters that are less likely than this under the asked loss are not of that loss."""
+LATE_PERCENT = 1.0
+KEPT_RATE = 0.95
+"""Share of an open loop's rate below which its backlog grows."""
 
 
-def findings(
-    burst: Burst, window: RequestSamples, metrics: Mapping[str, Estimate]
-) -> tuple[Finding, ...]:
-    """All findings about `burst`; `window` holds the requests that completed in its window."""
-    return (
-        *_requests(burst, window),
-        *_errors(window),
-        *_little(burst, window),
-        *_client(burst),
-        *_major_faults(metrics),
-    )
+@dataclass(frozen=True)
+class Share:
+    """A metric above which a measurement is doubted (`warn`) or refused (`invalid`), in percent."""
+
+    warn: float
+    invalid: float
+    what: str
+    remedy: str
 
 
-def _requests(burst: Burst, window: RequestSamples) -> Iterator[Finding]:
+SHARES: Mapping[str, Share] = {
+    "client_cpu_percent": Share(
+        50,
+        80,
+        "the load engine used {:.0f} % of its core",
+        "Response times hold the client's own: use a larger host, or a lower concurrency.",
+    ),
+    "client_wait_percent": Share(
+        2,
+        20,
+        "the load engine waited for a CPU {:.1f} % of the time",
+        "Replicas and client want more CPU than there is: ask for less, or use a larger host.",
+    ),
+    "foreign_percent": Share(
+        5,
+        25,
+        "{:.0f} % of the host's CPU time went to others",
+        "Stop what else runs on the host (`top` shows it), then measure again.",
+    ),
+    "steal_percent": Share(
+        2,
+        10,
+        "the hypervisor gave {:.1f} % of the host's CPU time to others",
+        "Measure again later, or on a host with CPUs of its own.",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the checks look at; `window` holds the requests that completed in the window."""
+
+    burst: Burst
+    window: RequestSamples
+    metrics: Mapping[str, Estimate]
+    drops: tuple[Drops, ...] = ()
+    calibration: Calibration | None = None
+
+
+def findings(of: Evidence) -> tuple[Finding, ...]:
+    """All findings, in the order of the checks."""
+    loop = _little if of.burst.rate_rps is None else _open_loop
+    checks = (_requests, _errors, loop, _shares, _capacity, _loss, _major_faults)
+    return tuple(finding for check in checks for finding in check(of))
+
+
+def _requests(of: Evidence) -> Iterator[Finding]:
+    burst, window = of.burst, of.window
     good = int(np.count_nonzero(window.outcome == Outcome.OK))
     longer = "Raise load.max_seconds."
     if not good:
@@ -43,12 +94,12 @@ def _requests(burst: Burst, window: RequestSamples) -> Iterator[Finding]:
         remedy = "Raise load.max_seconds, or load.precision if this is precise enough."
         yield Finding("WARN", f"the window ended early: {burst.stop_reason}", remedy)
     silent = burst.concurrency - len(np.unique(window.connection))
-    if good and silent > 0:
+    if good and silent > 0 and burst.rate_rps is None:
         what = f"{silent} of {burst.concurrency} connections completed no request in the window"
         yield Finding("WARN", what, longer)
 
 
-def _errors(window: RequestSamples) -> Iterator[Finding]:
+def _errors(of: Evidence) -> Iterator[Finding]:
     remedies = {
         Outcome.HTTP_ERROR: "Look at the status codes and at the containers' logs.",
         Outcome.TIMEOUT: "Raise load.timeout_seconds, or lower the concurrency or the loss.",
@@ -56,18 +107,19 @@ def _errors(window: RequestSamples) -> Iterator[Finding]:
         Outcome.WRONG_ANSWER: "Check the model version, its golden answers and its tolerance.",
     }
     for outcome, remedy in remedies.items():
-        if count := int(np.count_nonzero(window.outcome == outcome)):
+        if count := int(np.count_nonzero(of.window.outcome == outcome)):
             verdict: Verdict = "INVALID" if outcome is Outcome.WRONG_ANSWER else "WARN"
             name = outcome.name.lower().replace("_", " ")
-            yield Finding(verdict, f"{count} of {len(window)} requests: {name}", remedy)
+            yield Finding(verdict, f"{count} of {len(of.window)} requests: {name}", remedy)
 
 
-def _little(burst: Burst, window: RequestSamples) -> Iterator[Finding]:
+def _little(of: Evidence) -> Iterator[Finding]:
     """Little's law: in a closed loop, requests in flight = rate x response time = concurrency.
 
     Requests that reach over an edge of the window disturb the product when the window is short;
     the time that requests of the whole burst spend inside it tells that from an idle client.
     """
+    burst, window = of.burst, of.window
     capacity = float(burst.window_end_ns - burst.window_start_ns) * burst.concurrency
     product = float(window.duration_ns.sum()) / capacity
     if not len(window) or LITTLE[0] <= product <= LITTLE[1]:
@@ -87,16 +139,57 @@ def _little(burst: Burst, window: RequestSamples) -> Iterator[Finding]:
         yield Finding(verdict, f"{law}, connections were busy {busy:.0%} of the time", remedy)
 
 
-def _client(burst: Burst) -> Iterator[Finding]:
-    busy = burst.client_cpu_ns / (burst.window_end_ns - burst.window_start_ns)
-    if busy > CLIENT_CPU_WARN:
-        verdict: Verdict = "INVALID" if busy > CLIENT_CPU_INVALID else "WARN"
-        remedy = "Response times hold the client's own: use a larger host, or a lower concurrency."
-        yield Finding(verdict, f"the load generator used {busy:.0%} of its core", remedy)
+def _open_loop(of: Evidence) -> Iterator[Finding]:
+    """Whether an open loop's requests were sent when they were due, and answered as they came."""
+    asked = of.burst.rate_rps
+    assert asked is not None
+    late = of.metrics.get("late_percent")
+    if late is not None and late.value > LATE_PERCENT:
+        what = f"{late.value:.1f} % of the requests were sent late: no connection was free"
+        yield Finding("WARN", what, "Raise the concurrency, or lower the rate.")
+    answered = of.metrics.get("throughput_rps")
+    if answered is not None and answered.value < KEPT_RATE * asked:
+        what = f"{answered.value:.0f} of {asked:g} requests/s were answered: the backlog grows"
+        remedy = "ART depends on the window's length here: lower the rate, or deploy more."
+        yield Finding("WARN", what, remedy)
 
 
-def _major_faults(metrics: Mapping[str, Estimate]) -> Iterator[Finding]:
-    faults = metrics.get("major_faults_per_s")
+def _shares(of: Evidence) -> Iterator[Finding]:
+    for name, share in SHARES.items():
+        found = of.metrics.get(name)
+        if found is not None and found.value > share.warn:
+            verdict: Verdict = "INVALID" if found.value > share.invalid else "WARN"
+            yield Finding(verdict, share.what.format(found.value), share.remedy)
+
+
+def _capacity(of: Evidence) -> Iterator[Finding]:
+    """What comes near the most that the load engine can do says more about it than the server."""
+    rate = of.metrics.get("throughput_rps")
+    if rate is None or of.calibration is None:
+        return
+    share = rate.value / of.calibration.capacity_rps.value
+    if share > MOST_OF_CAPACITY:
+        what = f"{share:.0%} of the load engine's capacity was used"
+        remedy = "Use a larger host, or a model and configuration that answer more slowly."
+        yield Finding("INVALID", what, remedy)
+
+
+def _loss(of: Evidence) -> Iterator[Finding]:
+    """The rules' own counters against the asked probability, by the binomial distribution."""
+    for drop in of.drops:
+        where = f"replica {drop.replica} {drop.direction}: {drop.dropped} of {drop.packets} packets"
+        p = drop.asked_percent / 100
+        tails = bdtr(drop.dropped, drop.packets, p), bdtrc(drop.dropped - 1, drop.packets, p)
+        if drop.dropped > drop.packets or min(tails) < CHANCE / 2:
+            what = f"{where} lost, asked {drop.asked_percent:g} %"
+            yield Finding("INVALID", what, "See the trial's network facts: method and counters.")
+        elif not drop.packets and (of.window.replica == drop.replica).any():
+            what = f"{where} seen: the rule does not see the traffic"
+            yield Finding("INVALID", what, "See the trial's network facts: method and counters.")
+
+
+def _major_faults(of: Evidence) -> Iterator[Finding]:
+    faults = of.metrics.get("major_faults_per_s")
     if faults is not None and faults.value > MAJOR_FAULTS_PER_S:
         remedy = "Raise the memory of the replicas, or free memory on the host."
         what = f"{faults.value:.0f} major page faults per second: replicas wait for the disk"

@@ -1,0 +1,164 @@
+"""What the counters of replicas, load engine and host say about a window: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.kernel.powercap import joules
+from tuner.measure.calibration import Calibration
+from tuner.measure.measurement import Estimate
+from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
+from tuner.measure.statistics import NANOSECONDS, Batches, ratio
+
+Floats = npt.NDArray[np.float64]
+
+Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
+"""The counters of each replica at the window's start and end."""
+
+
+def cores(burst: Burst) -> Estimate | None:
+    """CPU time of all replicas over wall time, in cores, with its interval over batches.
+
+    Each replica's CPU time is divided by the time between its own two readings. Without usable
+    readings of the batches it is that of the window's two ends, without an interval; without
+    counters None.
+    """
+    if (steps := _steps(burst.cpu)) is not None:
+        used, wall = steps
+        return ratio(used * wall, wall)
+    whole = of_counters(_pairs(burst)).get("cpu_cores")
+    return None if whole is None else Estimate(whole)
+
+
+def per_request(cpu: CpuReadings, spans: Batches, batch_seconds: float) -> Estimate | None:
+    """CPU time in ms for each successful request; None without readings for each batch."""
+    steps = _steps(cpu)
+    if steps is None or len(steps[0]) != len(spans):
+        return None
+    return ratio(1000 * batch_seconds * steps[0], spans.count)
+
+
+def _steps(cpu: CpuReadings) -> tuple[Floats, Floats] | None:
+    """Cores in use by all replicas and wall time in ns of each batch; None where a clock stood."""
+    wall = np.diff(cpu.time_ns, axis=0).astype(np.float64)
+    if not wall.size or (wall <= 0).any():
+        return None
+    return (np.diff(cpu.cpu_ns, axis=0) / wall).sum(axis=1), wall.mean(axis=1)
+
+
+def of_replicas(burst: Burst, host_cpus: int) -> dict[str, Estimate]:
+    """Metrics of all replicas together; `host_cpus` are those of their host."""
+    used = cores(burst)
+    if used is None:
+        return {}
+    return {
+        **{name: Estimate(value) for name, value in of_counters(_pairs(burst)).items()},
+        "cpu_cores": used,
+        "cpu_percent": scaled(used, 100 / host_cpus),
+    }
+
+
+def _pairs(burst: Burst) -> Pairs:
+    return tuple(zip(burst.counters_start, burst.counters_end, strict=True))
+
+
+def of_counters(pairs: Pairs) -> dict[str, float]:
+    """Metrics of some replicas' counters; one that a source does not have is absent.
+
+    So are all of them without replicas, or where a clock stood still.
+    """
+    if not pairs or any(after.time_ns <= before.time_ns for before, after in pairs):
+        return {}
+    seconds = [(after.time_ns - before.time_ns) / NANOSECONDS for before, after in pairs]
+    used = [
+        (after.cpu_ns - before.cpu_ns, after.time_ns - before.time_ns) for before, after in pairs
+    ]
+    metrics: dict[str, float] = {
+        "cpu_cores": sum(cpu / wall for cpu, wall in used),
+        "memory_peak_mib": sum(after.memory_peak_bytes for _, after in pairs) / 2**20,
+    }
+    rates = {
+        "major_faults_per_s": ("major_faults", 1.0),
+        "memory_limit_hits_per_s": ("memory_limit_hits", 1.0),
+        "received_mib_per_s": ("received_bytes", 2**20),
+        "sent_mib_per_s": ("sent_bytes", 2**20),
+    }
+    for metric, (counter, unit) in rates.items():
+        if (grown := _grown(pairs, counter)) is not None:
+            metrics[metric] = sum(g / s for g, s in zip(grown, seconds, strict=True)) / unit
+    shares = {
+        "replica_wait_percent": "wait_ns",
+        "cpu_pressure_percent": "cpu_pressure_ns",
+        "memory_pressure_percent": "memory_pressure_ns",
+        "io_pressure_percent": "io_pressure_ns",
+    }
+    for metric, counter in shares.items():
+        if (grown := _grown(pairs, counter)) is not None:
+            each = [g / s / NANOSECONDS for g, s in zip(grown, seconds, strict=True)]
+            metrics[metric] = 100 * sum(each) / len(each)
+    # Without a CPU quota there are no periods, without segments no share of them.
+    for metric, part, whole in (
+        ("throttled_percent", "throttled_periods", "periods"),
+        ("retransmitted_percent", "retransmitted", "segments_sent"),
+    ):
+        some, of = _grown(pairs, part), _grown(pairs, whole)
+        if some is not None and of is not None and sum(of) > 0:
+            metrics[metric] = 100 * sum(some) / sum(of)
+    return metrics
+
+
+def _grown(pairs: Pairs, counter: str) -> list[float] | None:
+    """How much a counter grew in each replica; None where one of them does not have it."""
+    found = []
+    for before, after in pairs:
+        first, last = getattr(before, counter), getattr(after, counter)
+        if first is None or last is None:
+            return None
+        # What a thread had waited is gone with the thread, so a sum over threads may shrink.
+        found.append(max(0.0, float(last - first)))
+    return found
+
+
+def of_client(burst: Burst) -> dict[str, Estimate]:
+    """The load engine: how busy it was, and how long it waited for a CPU, in percent."""
+    before, after = burst.client_start, burst.client_end
+    wall = after.time_ns - before.time_ns
+    found = {"client_cpu_percent": Estimate(100 * (after.cpu_ns - before.cpu_ns) / wall)}
+    if before.wait_ns is not None and after.wait_ns is not None:
+        waited = max(0, after.wait_ns - before.wait_ns)
+        found["client_wait_percent"] = Estimate(100 * waited / wall)
+    return found
+
+
+def of_host(burst: Burst, calibration: Calibration | None) -> dict[str, Estimate]:
+    """The host of both replicas and load engine; nothing where they are on different ones.
+
+    Foreign is what its CPUs did that is not of the replicas, the load engine or `tune` itself.
+    Power is that of the whole host less what it draws when idle.
+    """
+    before, after = burst.host_start, burst.host_end
+    if before is None or after is None:
+        return {}
+    wall = after.time_ns - before.time_ns
+    whole = wall * after.cpus
+    found = {"steal_percent": Estimate(100 * (after.steal_ns - before.steal_ns) / whole)}
+    if (used := cores(burst)) is not None:
+        client = burst.client_end.cpu_ns - burst.client_start.cpu_ns
+        known = wall * used.value + client + after.own_ns - before.own_ns
+        foreign = max(0.0, after.busy_ns - before.busy_ns - known)
+        found["foreign_percent"] = Estimate(100 * foreign / whole)
+    energy = joules(before.energy_uj, after.energy_uj)
+    if energy is not None and calibration is not None and calibration.idle_power_w is not None:
+        found["power_w"] = Estimate(
+            max(0.0, energy * NANOSECONDS / wall - calibration.idle_power_w)
+        )
+    return found
+
+
+def scaled(estimate: Estimate, by: float) -> Estimate:
+    """The estimate in another unit: `by` (> 0) of it for each one of the old."""
+    low, high = (None if v is None else by * v for v in (estimate.low, estimate.high))
+    return Estimate(by * estimate.value, low, high)
