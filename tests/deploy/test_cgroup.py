@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tuner.deploy.cgroup import CgroupV1, CgroupV2, Limits, from_statistics, parse_proc_cgroup
+from tuner.deploy.cgroup import Around, CgroupV1, CgroupV2, Limits, parse_proc_cgroup
+from tuner.deploy.engine_statistics import from_statistics
 
 V1 = """\
 13:cpuset:/docker/4f0d
@@ -22,6 +23,28 @@ def tree(root: Path, **files: str) -> Path:
     for name, text in files.items():
         (root / name.replace("_dot_", ".")).write_text(text)
     return root
+
+
+def around(root: Path) -> Around:
+    """Two processes of two threads each, in one network namespace; pressure of CPU and memory."""
+    for pid in (40, 41):
+        for thread in (pid, pid + 100):
+            tree(root / f"proc/{pid}/task/{thread}", schedstat=f"1 {thread} 3\n")
+        tree(
+            root / f"proc/{pid}/net",
+            dev="Inter-|   Receive |  Transmit\n face |bytes packets|bytes packets\n"
+            "    lo: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n"
+            "  eth0: 5000 9 0 0 0 0 0 0 7000 9 0 0 0 0 0 0\n",
+            snmp="Tcp: RtoAlgorithm OutSegs RetransSegs\nTcp: 1 90 10\n",
+        )
+    tree(root / "processes", cgroup_dot_procs="40\n41\n")
+    tree(
+        root / "pressure",
+        cpu_dot_pressure="some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
+        memory_dot_pressure="some avg10=0.00 avg60=0.00 avg300=0.00 total=8\n",
+    )
+    processes = root / "processes" / "cgroup.procs"
+    return Around(processes, 40, root / "pressure", root / "proc")
 
 
 def v1(root: Path, memory_limit: int = 268435456) -> CgroupV1:
@@ -42,6 +65,7 @@ def v1(root: Path, memory_limit: int = 268435456) -> CgroupV1:
             memory_dot_limit_in_bytes=f"{memory_limit}\n",
             memory_dot_memsw_dot_limit_in_bytes=f"{memory_limit}\n",
         ),
+        around(root),
     )
 
 
@@ -58,7 +82,8 @@ def v2(root: Path) -> CgroupV2:
             memory_dot_current="60000000\n",
             memory_dot_max="268435456\n",
             memory_dot_swap_dot_max="0\n",
-        )
+        ),
+        around(root),
     )
 
 
@@ -99,7 +124,29 @@ def test_before_linux_5_19_the_peak_of_version_2_is_what_is_used_now(tmp_path: P
 
 def test_counters_of_a_container_that_has_ended_are_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        CgroupV2(tmp_path / "gone").counters()
+        CgroupV2(tmp_path / "gone", around(tmp_path)).counters()
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_what_the_kernel_knows_of_the_processes(
+    make: Callable[[Path], CgroupV1 | CgroupV2], tmp_path: Path
+) -> None:
+    group = make(tmp_path)
+    found = group.counters()
+    assert found.wait_ns == 40 + 140 + 41 + 141
+    assert (found.received_bytes, found.sent_bytes) == (5000, 7000)
+    assert (found.segments_sent, found.retransmitted) == (100, 10)
+    assert (found.cpu_pressure_ns, found.memory_pressure_ns) == (7000, 8000)
+    assert found.io_pressure_ns is None
+    time_ns, cpu_ns = group.cpu_time()
+    assert cpu_ns == found.cpu_ns
+    assert time_ns >= found.time_ns
+
+
+def test_what_the_kernel_does_not_know_is_none(tmp_path: Path) -> None:
+    known = around(tmp_path)
+    bare = Around(known.processes, 1, None, tmp_path / "no-proc")
+    assert set(bare.counters().values()) == {None}
 
 
 @pytest.mark.parametrize("make", [v1, v2])
@@ -134,11 +181,17 @@ def test_counters_from_the_engines_statistics() -> None:
             "throttling_data": {"periods": 18, "throttled_periods": 15, "throttled_time": 719},
         },
         "memory_stats": {"usage": 60000000, "stats": {"pgmajfault": 12}},
+        "networks": {
+            "eth0": {"rx_bytes": 5000, "tx_bytes": 7000},
+            "eth1": {"rx_bytes": 1, "tx_bytes": 2},
+        },
     }
     first = from_statistics(reply)
     assert first.cpu_ns == 834492581
     assert (first.periods, first.throttled_periods, first.throttled_ns) == (18, 15, 719)
     assert (first.memory_peak_bytes, first.major_faults) == (60000000, 12)
+    assert (first.received_bytes, first.sent_bytes) == (5001, 7002)
+    assert first.wait_ns is first.segments_sent is first.cpu_pressure_ns is None
     assert first.source == "engine statistics"
     later = from_statistics(reply | {"read": "2024-05-06T07:08:10.623456Z"})
     assert (later.time_ns - first.time_ns) / 1e9 == pytest.approx(1.5, abs=1e-5)

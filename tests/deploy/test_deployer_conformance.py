@@ -6,14 +6,16 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import requests
 
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.simulated import SimulatedDeployer
 from tuner.errors import Infeasible
 from tuner.spec.host import Host
-from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
+from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,10 @@ def test_a_deployment_has_an_address_and_counters_for_each_replica(subject: Subj
             assert before.cpu_ns > 0
             assert before.memory_peak_bytes > 0
             assert before.source == after.source
-            changes = [
-                getattr(after, field.name) - getattr(before, field.name)
-                for field in dataclasses.fields(after)
-                if field.name != "source"
-            ]
-            assert min(changes) >= 0
+            for field in dataclasses.fields(after):
+                if field.name != "source":
+                    pair = getattr(before, field.name), getattr(after, field.name)
+                    assert pair == (None, None) or pair[0] <= pair[1]
         deployment.verify()
         assert json.loads(json.dumps(deployment.facts()))["backend"] == subject.deployer.name
 
@@ -63,17 +63,62 @@ def test_the_environment_can_be_recorded(subject: Subject) -> None:
     assert environment["host"]["cpus"] > 0
 
 
-def test_loss_is_on_inside_its_block_only_and_zero_adds_no_rule(subject: Subject) -> None:
-    with subject.deployer.deploy(subject.spec, "0") as deployment:
-        with deployment.impair(5) as on:
+def test_cpu_times_are_those_of_the_counters(subject: Subject) -> None:
+    spec = dataclasses.replace(subject.spec, replicas=2)
+    with subject.deployer.deploy(spec, "0") as deployment:
+        before, light, after = (
+            deployment.counters(),
+            deployment.cpu_times(),
+            deployment.counters(),
+        )
+        for first, (time_ns, cpu_ns), last in zip(before, light, after, strict=True):
+            assert first.time_ns <= time_ns <= last.time_ns
+            assert first.cpu_ns <= cpu_ns <= last.cpu_ns
+
+
+def test_loss_is_on_inside_its_block_only_and_a_clean_network_adds_no_rule(
+    subject: Subject,
+) -> None:
+    spec = dataclasses.replace(subject.spec, replicas=2)
+    with subject.deployer.deploy(spec, "0") as deployment:
+        with deployment.impair(NetworkSpec(loss_in=5, loss_out=2)) as on:
             facts = json.loads(json.dumps(on.facts()))
-            assert facts["loss_percent"] == 5
+            assert facts["asked"]["loss_in"] == 5
             assert facts["method"]
+            drops = on.drops()
+            assert all(found.dropped <= found.packets for found in drops)
+        with deployment.impair(NetworkSpec(loss_out=2)) as outward:
+            assert {found.direction for found in outward.drops()} <= {"out"}
         for _ in range(2):
-            with deployment.impair(0) as off:
-                assert off.facts()["loss_percent"] == 0
+            with deployment.impair(NetworkSpec()) as off:
+                assert off.drops() == ()
                 assert off.facts()["rules"] == []
         deployment.verify()
+
+
+def test_a_deployment_says_where_the_load_engine_is_to_run(subject: Subject) -> None:
+    with subject.deployer.deploy(subject.spec, "0") as deployment:
+        assert deployment.client_namespace is None or Path(deployment.client_namespace).exists()
+        assert set(deployment.client_cpus) <= set(range(deployment.host_cpus))
+        assert isinstance(deployment.local, bool)
+
+
+def test_a_null_server_answers_where_there_is_a_path_to_one(subject: Subject) -> None:
+    before = subject.existing()
+    with subject.deployer.null_server() as server:
+        if server is not None:
+            ((host, port),) = server.addresses
+            reply = requests.post(f"http://{host}:{port}/any", data=b"x" * 100_000, timeout=10)
+            assert reply.status_code == 200
+            first, second = server.counters(), server.cpu_times()
+            assert len(first) == len(second) == 1
+            assert first[0].cpu_ns <= second[0][1]
+            with subject.deployer.deploy(subject.spec, "0") as deployment:
+                assert server.model_name == deployment.model_name
+                assert server.client_namespace == deployment.client_namespace
+                assert server.client_cpus == deployment.client_cpus
+                assert server.local == deployment.local
+    assert subject.existing() == before
 
 
 def test_memory_that_holds_no_replica_is_infeasible(subject: Subject) -> None:
@@ -97,7 +142,7 @@ def test_nothing_is_left_when_the_block_raises(
     with (
         pytest.raises(error),
         subject.deployer.deploy(subject.spec, "0") as deployment,
-        deployment.impair(5),
+        deployment.impair(NetworkSpec(loss_in=5, loss_out=5)),
     ):
         raise error
     assert subject.existing() == before

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +9,11 @@ import pytest
 from docker import DockerClient
 from docker.errors import NotFound
 
-from tuner.deploy import cgroup, impairment
+from tuner.deploy import cgroup
 from tuner.deploy.docker import DockerDeployer
-from tuner.deploy.ownership import LABEL
 from tuner.deploy.replica import Replica
 from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
-from tuner.load.sender import LoadGenerator
-from tuner.serving.image import base_tag
-from tuner.spec.study import DeploymentSpec, LoadProfile, LoadSpec, ModelSpec, ServingSpec
+from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
 pytestmark = pytest.mark.docker
 
@@ -154,136 +147,6 @@ def test_a_limit_that_was_not_applied_is_an_error(
         replica.check_limits(spec)
 
 
-def profile(concurrency: int) -> LoadProfile:
-    load = LoadSpec(min_seconds=2, max_seconds=2, min_requests=1, warmup_max_seconds=0.5)
-    return LoadProfile(concurrency, load, seed=1)
-
-
-def test_loss_drops_its_share_of_real_requests_in_both_directions(
-    docker_deployer: DockerDeployer, spec: DeploymentSpec
-) -> None:
-    spec = dataclasses.replace(spec, replicas=2)
-    with (
-        docker_deployer.deploy(spec, "0") as deployment,
-        LoadGenerator().connect(deployment, profile(32), [b'{"instances": [1.0]}']) as client,
-        deployment.impair(5) as loss,
-    ):
-        burst = client.run()
-        facts = loss.facts()
-        assert len(burst.samples) > 100
-    assert facts["loss_percent"] == 5
-    assert facts["method"].endswith("-m statistic")
-    assert [(rule["replica"], rule["direction"]) for rule in facts["rules"]] == [
-        (0, "in"),
-        (0, "out"),
-        (1, "in"),
-        (1, "out"),
-    ]
-    for rule in facts["rules"]:
-        packets, dropped = rule["packets"], rule["dropped"]
-        assert packets > 200
-        # Five standard deviations of a binomial: one false alarm in some 400,000 runs.
-        assert abs(dropped - 0.05 * packets) < 5 * math.sqrt(packets * 0.05 * 0.95)
-
-
-def test_rules_and_helpers_are_there_only_while_loss_is_on(
-    docker_deployer: DockerDeployer, spec: DeploymentSpec, engine: DockerClient, owned: Owned
-) -> None:
-    with docker_deployer.deploy(spec, "0") as deployment:
-        before = owned()
-        with deployment.impair(0):
-            assert owned() == before
-        with pytest.raises(RuntimeError, match="burst"), deployment.impair(5) as loss:  # noqa: PT012
-            assert len(owned() - before) == 1
-            assert len(loss.facts()["rules"]) == 2
-            raise RuntimeError("burst")
-        assert owned() == before
-        network = f"container:{deployment.replicas[0].container.id}"
-        witness = impairment.start_helper(engine, network, base_tag(), deployment.labels)
-        for tool in impairment.TOOLS:
-            code, listing = witness.exec_run([tool, "-nvxL"])
-            assert isinstance(listing, bytes)
-            assert code != 0 or not impairment.has_rules(listing.decode(), deployment.plan.port)
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from tuner.deploy.docker import DockerDeployer
-from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
-model = ModelSpec("half_plus_two", "", Path(sys.argv[1]), Path(sys.argv[1]) / "built")
-with DockerDeployer(model, ServingSpec(), "killed") as deployer:
-    with deployer.deploy(DeploymentSpec(model, ServingSpec(), 2, 1.0, 256), "0") as deployment:
-        with deployment.impair(1):
-            print(deployer._labels["tune.owner"], flush=True)
-            input()
-"""
-
-
-def start_and_end(model: ModelSpec, number: signal.Signals) -> str:
-    """Deploy in a process of its own and end that with a signal; its owner's label."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(model.directory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            label = process.stdout.readline().strip()
-        finally:
-            process.send_signal(number)
-    assert label
-    return label
-
-
-def labelled(engine: DockerClient, label: str) -> list[str]:
-    chosen = f"{LABEL}={label}"
-    containers = engine.containers.list(all=True, filters={"label": chosen}, ignore_removed=True)
-    networks = engine.networks.list(filters={"label": chosen})
-    return sorted([str(found.name) for found in containers] + [str(n.name) for n in networks])
-
-
-def test_the_next_run_sweeps_what_a_killed_one_left_and_not_what_a_live_one_has(
-    docker_deployer: DockerDeployer,
-    half_plus_two: ModelSpec,
-    engine: DockerClient,
-    owned: Owned,
-) -> None:
-    assert docker_deployer.environment()
-    label = start_and_end(half_plus_two, signal.SIGKILL)
-    left, ours = labelled(engine, label), owned()
-    assert len(left) == 6  # two replicas, two helpers, a network and the keeper
-    assert ours
-    with DockerDeployer(half_plus_two, ServingSpec(), "next") as following:
-        assert set(left) <= set(following.swept)
-        assert labelled(engine, label) == []
-        assert ours < owned()
-    assert ours == owned()
-
-
-def test_an_interrupt_leaves_nothing(
-    serving_image: str, half_plus_two: ModelSpec, engine: DockerClient
-) -> None:
-    assert serving_image
-    label = start_and_end(half_plus_two, signal.SIGINT)
-    assert labelled(engine, label) == []
-
-
-def test_an_interrupt_while_replicas_come_up_leaves_nothing(
-    docker_deployer: DockerDeployer, spec: DeploymentSpec, owned: Owned
-) -> None:
-    before = owned()
-    timer = threading.Timer(0.7, signal.raise_signal, [signal.SIGINT])
-    spec = dataclasses.replace(spec, replicas=4, cpu=0.1)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt), docker_deployer.deploy(spec, "0"):  # noqa: PT012
-        timer.join()
-        pytest.fail("it was deployed before the interrupt")
-    assert owned() == before
-
-
 def test_a_private_page_cache_is_charged_to_the_replica(
     serving_image: str, half_plus_two: ModelSpec
 ) -> None:
@@ -306,6 +169,9 @@ def test_a_removed_network_is_no_error(
         container = deployment.replicas[0].container
         (name,) = container.attrs["NetworkSettings"]["Networks"]
         container.remove(force=True)
-        engine.networks.get(name).remove()
+        network = engine.networks.get(name)
+        for endpoint in network.attrs["Containers"]:
+            network.disconnect(endpoint, force=True)
+        network.remove()
     with pytest.raises(NotFound):
         engine.networks.get(name)

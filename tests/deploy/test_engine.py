@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.deploy.engine import connect
+from tuner.deploy.engine import connect, other_machine
 from tuner.errors import SetupError
 
 
@@ -35,8 +35,38 @@ def test_a_socket_where_nobody_listens_is_closed_again(
     gc.collect()  # an open socket would warn here, and a warning is an error
 
 
-@pytest.mark.parametrize("host", ["tcp://build.example:2375", "ssh://someone@build.example"])
-def test_an_engine_on_another_machine_is_refused(
-    monkeypatch: pytest.MonkeyPatch, host: str
+@pytest.mark.parametrize(
+    ("host", "machine"),
+    [
+        (None, None),
+        ("unix:///run/user/1000/docker.sock", None),
+        ("tcp://127.0.0.1:2375", None),
+        ("tcp://[::1]:2375", None),
+        ("tcp://localhost:2375", None),
+        ("npipe:////./pipe/docker_engine", None),
+        ("tcp://build.example:2376", "build.example"),
+        ("tcp://[2001:db8::7]:2376", "2001:db8::7"),
+        ("https://192.0.2.7:2376", "192.0.2.7"),
+        ("ssh://someone@build.example", "build.example"),
+        ("ssh://build.example:2222", "build.example"),
+    ],
+)
+def test_which_machine_the_engine_is_on(
+    monkeypatch: pytest.MonkeyPatch, host: str | None, machine: str | None
 ) -> None:
-    assert "another machine" in fails(monkeypatch, host).message
+    if host is None:
+        monkeypatch.delenv("DOCKER_HOST", raising=False)
+    else:
+        monkeypatch.setenv("DOCKER_HOST", host)
+    assert other_machine() == machine
+
+
+def test_an_engine_elsewhere_that_does_not_answer_is_a_setup_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.2", 0))
+        for kind in ("tcp", "ssh"):
+            host = f"{kind}://127.0.0.2:{unused.getsockname()[1]}"
+            assert f"no Docker Engine answers at {host}" in fails(monkeypatch, host).message
+    gc.collect()

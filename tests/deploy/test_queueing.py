@@ -93,7 +93,9 @@ def test_loss_raises_the_response_time(
 ) -> None:
     low, high = sorted((one, other))
     rates = cores_in_use(concurrency, 2, 1.0, 4) / service
-    less, more = (solve(rates, 0.001 + mean_retransmission_seconds(x)) for x in (low, high))
+    less, more = (
+        solve(rates, 0.001 + mean_retransmission_seconds(exchange_loss(x, x))) for x in (low, high)
+    )
     assert more.response_seconds >= less.response_seconds * (1 - 1e-9)
 
 
@@ -102,11 +104,18 @@ def test_retransmission_delays_double() -> None:
     assert mean_retransmission_seconds(0) == 0
 
 
-@given(losses)
-def test_the_mean_is_that_of_the_distribution(loss: float) -> None:
-    lost = exchange_loss(loss)
+@given(losses, losses)
+def test_an_exchange_arrives_when_both_its_packets_do(inward: float, outward: float) -> None:
+    arrives = (1 - inward / 100) * (1 - outward / 100)
+    assert exchange_loss(inward, outward) == pytest.approx(1 - arrives)
+    assert exchange_loss(inward, 0) == pytest.approx(inward / 100)
+
+
+@given(losses, losses)
+def test_the_mean_is_that_of_the_distribution(inward: float, outward: float) -> None:
+    lost = exchange_loss(inward, outward)
     k = np.arange(MAX_RETRANSMISSIONS + 1)
     probability = lost**k * np.where(k < MAX_RETRANSMISSIONS, 1 - lost, 1)
     assert probability.sum() == pytest.approx(1)
     mean = float(probability @ retransmission_seconds(k))
-    assert math.isclose(mean_retransmission_seconds(loss), mean, rel_tol=1e-9, abs_tol=1e-12)
+    assert math.isclose(mean_retransmission_seconds(lost), mean, rel_tol=1e-9, abs_tol=1e-12)

@@ -1,82 +1,34 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.deploy.simulations import (
+    HOST,
+    art_ms,
+    at,
+    counted,
+    cpu_percent,
+    deployment_spec,
+    seconds,
+    sent,
+)
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
 from tuner.deploy.simulated_host import SimulatedHost, Workload
 from tuner.errors import Infeasible
 from tuner.measure.measure import measure
-from tuner.measure.samples import Burst, Outcome, RequestSamples
-from tuner.spec.host import Host
-from tuner.spec.space import Configuration, Value
-from tuner.spec.study import DeploymentSpec, LoadProfile, LoadSpec, ModelSpec, ServingSpec
-
-HOST = Host(cpus=4, memory_mib=8192)
-MODEL = ModelSpec("mnist", "", Path("models/mnist"), Path("models/mnist/built"))
-
-
-def at(**changes: Value) -> Configuration:
-    values: dict[str, Value] = {
-        "concurrency": 8,
-        "cpu": 1.0,
-        "memory": 512,
-        "replicas": 2,
-        "loss": 0.0,
-    }
-    return Configuration.of({**values, **changes})
-
-
-def deployment_spec(configuration: Configuration) -> DeploymentSpec:
-    return DeploymentSpec(
-        MODEL,
-        ServingSpec(flags={"tensorflow_intra_op_parallelism": "2"}),
-        int(configuration["replicas"]),
-        float(configuration["cpu"]),
-        int(configuration["memory"]),
-    )
-
-
-def sent(
-    configuration: Configuration,
-    deployer: SimulatedDeployer | None = None,
-    load: LoadSpec | None = None,
-) -> Burst:
-    profile = LoadProfile(int(configuration["concurrency"]), load or LoadSpec(), seed=0)
-    deployer = deployer or SimulatedDeployer(HOST, seed=1)
-    with (
-        deployer as running,
-        running.deploy(deployment_spec(configuration), "trial 0") as deployment,
-        SimulatedSender().connect(deployment, profile, [b"x"], path="/v1") as client,
-        deployment.impair(float(configuration["loss"])),
-    ):
-        burst = client.run()
-        deployment.verify()
-    return burst
-
-
-def counted(burst: Burst) -> RequestSamples:
-    end = burst.samples.start_ns + burst.samples.duration_ns
-    return burst.samples.select((end >= burst.window_start_ns) & (end < burst.window_end_ns))
-
-
-def seconds(burst: Burst) -> float:
-    return (burst.window_end_ns - burst.window_start_ns) / 1e9
-
-
-def art_ms(burst: Burst) -> float:
-    return float(counted(burst).duration_ns.mean()) / 1e6
-
-
-def cpu_percent(burst: Burst) -> float:
-    pairs = zip(burst.counters_start, burst.counters_end, strict=True)
-    return 100 * sum(b.cpu_ns - a.cpu_ns for a, b in pairs) / 1e9 / seconds(burst) / HOST.cpus
+from tuner.measure.samples import Outcome
+from tuner.spec.space import Configuration
+from tuner.spec.study import (
+    LoadProfile,
+    LoadSpec,
+    NetworkSpec,
+)
 
 
 def test_it_has_the_interface_of_a_deployer() -> None:
@@ -91,10 +43,14 @@ def test_everything_says_simulated() -> None:
     deployer = SimulatedDeployer(HOST, seed=1)
     assert deployer.name == "simulated"
     assert deployer.environment()["backend"] == "simulated"
-    with deployer.deploy(deployment_spec(at()), "t") as deployment, deployment.impair(0) as none:
+    with (
+        deployer.deploy(deployment_spec(at()), "t") as deployment,
+        deployment.impair(NetworkSpec()) as none,
+    ):
         assert deployment.facts()["backend"] == "simulated"
         assert deployment.facts()["ignored_flags"] == {"tensorflow_intra_op_parallelism": "2"}
-        assert none.facts() == {"loss_percent": 0, "method": "simulated", "rules": []}
+        assert none.facts()["method"] == "simulated"
+        assert none.facts()["rules"] == []
         assert {c.source for c in deployment.counters()} == {"simulated"}
         json.dumps([deployer.environment(), deployment.facts(), none.facts()])
     assert sent(at()).stop_reason.startswith("simulated: ")
@@ -171,8 +127,8 @@ def test_the_window_follows_the_stop_rule() -> None:
     exact = LoadSpec(min_seconds=2.0, max_seconds=6.0, precision=0.0001)
     assert seconds(sent(at(), load=exact)) == 6
     assert "time limit" in sent(at(), load=exact).stop_reason
-    rough = LoadSpec(min_seconds=1.0, max_seconds=6.0, precision=0.5, min_requests=100)
-    assert seconds(sent(at(), load=rough)) == 1
+    rough = LoadSpec(min_seconds=0.9, max_seconds=6.0, precision=0.5, min_requests=100)
+    assert seconds(sent(at(), load=rough)) == 0.9
     many = LoadSpec(min_seconds=1.0, max_seconds=6.0, precision=0.5, min_requests=5000)
     assert seconds(sent(at(), load=many)) > 2
     assert len(counted(sent(at(), load=many))) >= 5000
@@ -198,15 +154,19 @@ def test_loss_shows_in_the_rules_and_in_the_response_times() -> None:
         deployer.deploy(deployment_spec(at()), "t") as deployment,
         SimulatedSender().connect(deployment, profile, [b""]) as client,
     ):
-        with deployment.impair(5.0) as impairment:
+        with deployment.impair(NetworkSpec(loss_in=5, loss_out=2)) as impairment:
             lossy = client.run()
         clean = client.run()
-        rules = impairment.facts()["rules"]
-    assert {(r["replica"], r["direction"]) for r in rules} == {
-        (replica, direction) for replica in (0, 1) for direction in ("in", "out")
-    }
-    packets, dropped = (sum(r[key] for r in rules) for key in ("packets", "dropped"))
-    assert dropped / packets == pytest.approx(0.05, abs=0.01)
+        found = impairment.drops()
+    assert [(d.replica, d.direction, d.asked_percent) for d in found] == [
+        (replica, *way) for replica in (0, 1) for way in (("in", 5), ("out", 2))
+    ]
+    for direction, share in (("in", 0.05), ("out", 0.02)):
+        packets, dropped = (
+            sum(getattr(d, name) for d in found if d.direction == direction)
+            for name in ("packets", "dropped")
+        )
+        assert dropped / packets == pytest.approx(share, abs=0.01)
     assert lossy.samples.duration_ns.max() > 200e6
     assert clean.samples.duration_ns.max() < 200e6
     assert art_ms(lossy) > art_ms(clean) + 10

@@ -1,7 +1,6 @@
-"""A container's own counters and limits, from its control group's files or from the engine.
+"""A container's own counters and limits, from its control group's files.
 
-The files are read where the engine runs on this machine: they are exact at the moment of the
-reading and cost some 0.1 ms. The engine's statistics call is the fallback (Docker Desktop).
+They are read where the engine runs on this machine: they are exact at the moment of the reading.
 Kernel documentation: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
 """
 
@@ -9,15 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from docker.models.containers import Container
 
+from tuner.kernel.proc import PROC, link, pressure_ns, tcp, wait_ns
 from tuner.measure.samples import ContainerCounters
 
 _ROOT = Path("/sys/fs/cgroup")
+V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _UNLIMITED = 2**60
 """cgroup v1 writes "no limit" as the largest multiple of a page; anything near it means none."""
 
@@ -32,19 +31,53 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What the kernel says of a container's processes beside its control group's own files.
+
+    `processes` is the file that names them; `pid` is one of them, for the network namespace;
+    `pressure` the directory with the pressure files, None where there is none.
+    """
+
+    processes: Path
+    pid: int
+    pressure: Path | None
+    proc: Path = PROC
+
+    def counters(self) -> dict[str, int | None]:
+        """The fields of ContainerCounters that come from here; None where the kernel has none."""
+        found: dict[str, int | None] = {
+            "wait_ns": wait_ns(map(int, self.processes.read_text().split()), self.proc)
+        }
+        if counted := link(self.pid, self.proc):
+            found |= vars(counted)
+        if sent := tcp(self.pid, self.proc):
+            found |= vars(sent)
+        if self.pressure is not None:
+            for name in ("cpu", "memory", "io"):
+                found[f"{name}_pressure_ns"] = pressure_ns(self.pressure / f"{name}.pressure")
+        return found
+
+
+@dataclass(frozen=True)
 class CgroupV1:
     """The directories of one container's controllers."""
 
     cpu: Path
     cpuacct: Path
     memory: Path
+    around: Around
+
+    name = "cgroup v1"
+
+    def cpu_time(self) -> tuple[int, int]:
+        """(Timestamp, CPU time since its start), both in ns."""
+        cpu_ns = int((self.cpuacct / "cpuacct.usage").read_text())
+        return time.monotonic_ns(), cpu_ns
 
     def counters(self) -> ContainerCounters:
-        cpu_ns = int((self.cpuacct / "cpuacct.usage").read_text())
-        now = time.monotonic_ns()
+        now, cpu_ns = self.cpu_time()
         throttling = _table(self.cpu / "cpu.stat")
         memory = _table(self.memory / "memory.stat")
-        oom = _table(self.memory / "memory.oom_control")
         return ContainerCounters(
             time_ns=now,
             cpu_ns=cpu_ns,
@@ -53,10 +86,14 @@ class CgroupV1:
             throttled_ns=throttling.get("throttled_time", 0),
             memory_peak_bytes=int((self.memory / "memory.max_usage_in_bytes").read_text()),
             memory_limit_hits=int((self.memory / "memory.failcnt").read_text()),
-            oom_kills=oom.get("oom_kill", 0),
+            oom_kills=self.oom_kills(),
             major_faults=memory.get("total_pgmajfault", memory.get("pgmajfault", 0)),
-            source="cgroup v1",
+            source=self.name,
+            **self.around.counters(),
         )
+
+    def oom_kills(self) -> int:
+        return _table(self.memory / "memory.oom_control").get("oom_kill", 0)
 
     def limits(self) -> Limits:
         quota = int((self.cpu / "cpu.cfs_quota_us").read_text())
@@ -77,12 +114,19 @@ class CgroupV2:
     """The one directory of a container in the unified hierarchy."""
 
     path: Path
+    around: Around
+
+    name = "cgroup v2"
+
+    def cpu_time(self) -> tuple[int, int]:
+        """(Timestamp, CPU time since its start), both in ns."""
+        cpu_ns = _table(self.path / "cpu.stat")["usage_usec"] * 1000
+        return time.monotonic_ns(), cpu_ns
 
     def counters(self) -> ContainerCounters:
         cpu = _table(self.path / "cpu.stat")
         now = time.monotonic_ns()
         memory = _table(self.path / "memory.stat")
-        events = _table(self.path / "memory.events")
         peak = self.path / "memory.peak"  # since Linux 5.19
         current = self.path / "memory.current"
         return ContainerCounters(
@@ -92,11 +136,15 @@ class CgroupV2:
             throttled_periods=cpu.get("nr_throttled", 0),
             throttled_ns=cpu.get("throttled_usec", 0) * 1000,
             memory_peak_bytes=int((peak if peak.exists() else current).read_text()),
-            memory_limit_hits=events.get("max", 0),
-            oom_kills=events.get("oom_kill", 0),
+            memory_limit_hits=_table(self.path / "memory.events").get("max", 0),
+            oom_kills=self.oom_kills(),
             major_faults=memory.get("pgmajfault", 0),
-            source="cgroup v2",
+            source=self.name,
+            **self.around.counters(),
         )
+
+    def oom_kills(self) -> int:
+        return _table(self.path / "memory.events").get("oom_kill", 0)
 
     def limits(self) -> Limits:
         quota, period = (self.path / "cpu.max").read_text().split()
@@ -108,48 +156,30 @@ class CgroupV2:
         )
 
 
-@dataclass(frozen=True)
-class EngineStatistics:
-    """The engine's statistics call, and the limits that it says it set."""
+def files_of(container: Container, root: Path = _ROOT) -> CgroupV1 | CgroupV2 | None:
+    """The files of a running container; None where this machine does not have them.
 
-    container: Container
-
-    def counters(self) -> ContainerCounters:
-        reply = self.container.stats(stream=False, one_shot=True)
-        assert isinstance(reply, dict)
-        return from_statistics(reply)
-
-    def limits(self) -> Limits:
-        self.container.reload()
-        host = self.container.attrs["HostConfig"]
-        memory = host["Memory"] or None
-        both = host["MemorySwap"]
-        swap = both - memory if memory is not None and both > 0 else None
-        return Limits(host["NanoCpus"] / 1e9 or None, memory, swap)
-
-
-Source = CgroupV1 | CgroupV2 | EngineStatistics
-
-
-def counter_source(container: Container, root: Path = _ROOT) -> Source:
-    """The best source for a running container.
-
-    The files are used when the process that the engine names belongs, on this machine, to a
-    control group that carries the container's id.
+    They are used when the process that the engine names belongs, on this machine, to a control
+    group that carries the container's id.
     """
     pid = container.attrs["State"]["Pid"]
     try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines() if pid else []
+        lines = (PROC / str(pid) / "cgroup").read_text().splitlines() if pid else []
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         lines = []
     groups = parse_proc_cgroup(lines)
     if not any(str(container.id) in path for path in groups.values()):
-        return EngineStatistics(container)
+        return None
     if "memory" in groups:
-        v1 = CgroupV1(*(_controller(root, groups, name) for name in ("cpu", "cpuacct", "memory")))
-        return v1 if v1.memory.exists() else EngineStatistics(container)
-    v2 = CgroupV2(root / groups[""].lstrip("/"))
-    return v2 if (v2.path / "memory.max").exists() else EngineStatistics(container)
+        cpu, cpuacct, memory = (_directory(root / name, groups[name]) for name in V1_CONTROLLERS)
+        # On a hybrid host the unified hierarchy has no controllers, but it has the pressure files.
+        unified = _directory(root / "unified", groups.get("", "/"))
+        pressure = unified if (unified / "cpu.pressure").exists() else None
+        around = Around(memory / "cgroup.procs", pid, pressure)
+        return CgroupV1(cpu, cpuacct, memory, around) if memory.exists() else None
+    path = _directory(root, groups[""])
+    v2 = CgroupV2(path, Around(path / "cgroup.procs", pid, path))
+    return v2 if (path / "memory.max").exists() else None
 
 
 def parse_proc_cgroup(lines: list[str]) -> dict[str, str]:
@@ -165,29 +195,8 @@ def parse_proc_cgroup(lines: list[str]) -> dict[str, str]:
     return groups
 
 
-def from_statistics(reply: dict[str, Any]) -> ContainerCounters:
-    """The engine's `GET /containers/<id>/stats` reply as counters."""
-    cpu = reply["cpu_stats"]
-    throttling = cpu.get("throttling_data", {})
-    memory = reply.get("memory_stats", {})
-    details = memory.get("stats", {})
-    read = datetime.fromisoformat(reply["read"])
-    return ContainerCounters(
-        time_ns=int(read.timestamp() * 1e9),
-        cpu_ns=cpu["cpu_usage"]["total_usage"],
-        periods=throttling.get("periods", 0),
-        throttled_periods=throttling.get("throttled_periods", 0),
-        throttled_ns=throttling.get("throttled_time", 0),
-        memory_peak_bytes=memory.get("max_usage", memory.get("usage", 0)),
-        memory_limit_hits=memory.get("failcnt", 0),
-        oom_kills=0,  # not in the reply; the container's state says whether it was killed
-        major_faults=details.get("total_pgmajfault", details.get("pgmajfault", 0)),
-        source="engine statistics",
-    )
-
-
-def _controller(root: Path, groups: dict[str, str], name: str) -> Path:
-    return root / name / groups[name].lstrip("/")
+def _directory(hierarchy: Path, group: str) -> Path:
+    return hierarchy / group.lstrip("/")
 
 
 def _table(path: Path) -> dict[str, int]:

@@ -7,35 +7,40 @@ the block ends; what a killed process left is swept when the next run starts.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
-from docker import DockerClient
 from docker.errors import APIError
-from docker.models.networks import Network
 
-from tuner.deploy import cgroup, engine, impairment
-from tuner.deploy.keeper import Keeper, keeper
-from tuner.deploy.ownership import LABEL, Owner, remove_container, remove_network, sweep
+from tuner.deploy import engine
+from tuner.deploy.bridge import create_bridge, first_bridge
+from tuner.deploy.client import ClientNamespace, client_namespace
+from tuner.deploy.deployment import DockerDeployment
+from tuner.deploy.impairment import Links
+from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
+from tuner.deploy.model_volume import model_volume
+from tuner.deploy.network_tools import NetworkTools, probe_tools
+from tuner.deploy.null_container import NullServer, null_container
+from tuner.deploy.ownership import LABEL, WORKERS, Owner, sweep, undo
+from tuner.deploy.placement import place
+from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.deploy.together import together
 from tuner.errors import SetupError, TrialFailed
 from tuner.measure.golden import load_golden
-from tuner.measure.samples import ContainerCounters
 from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
 from tuner.serving.model import model_checksum, require_built
-from tuner.serving.plan import ContainerPlan, container_plan
-from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
+from tuner.serving.plan import container_plan
+from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
 RUN_LABEL = "tune.run"
 STUDY_LABEL = "tune.study"
@@ -43,24 +48,31 @@ TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
 _MIB = 2**20
-_WORKERS = 32
 _EVICTION_FAULTS = 50
 """Major faults of one replica's start that say that its files were no longer in the page cache."""
 
 
 class DockerDeployer:
-    """Deploys one study's model on the Docker Engine of this machine.
+    """Deploys one study's model on the Docker Engine that `DOCKER_HOST` names.
 
-    Entering checks that engine, image and model are there (SetupError), sweeps dead runs and
-    starts the keeper; leaving removes all that is left.
+    Entering checks that engine, image and model are there (SetupError), sweeps dead runs, finds
+    out what can be done to the network and starts what all trials share: the keeper, the load
+    engine's network namespace, the model's volume on an engine elsewhere. Leaving removes all.
     """
 
     name = "docker"
 
-    def __init__(self, model: ModelSpec, serving: ServingSpec, study: str) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        serving: ServingSpec,
+        study: str,
+        placement: Placement = "auto",
+    ) -> None:
         self._model = model
         self._serving = serving
         self._study = study
+        self._placement = placement
 
     def __enter__(self) -> Self:
         with ExitStack() as world:
@@ -71,26 +83,61 @@ class DockerDeployer:
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
             self._info = self._client.info()
             self.swept = sweep(self._client)
-            world.enter_context(_undo(self._client, RUN_LABEL, run))
+            world.enter_context(undo(self._client, RUN_LABEL, run))
             if self._serving.image == "tune":
                 self._image = find_image(self._client)
             else:
-                self._image = present_image(self._client, self._serving.image)
-            plan = container_plan(self._serving, self._model.name, self._image)
-            mounts = self._mounts(plan)
-            self._keeper: Keeper | None = None
-            if self._serving.page_cache == "shared":
-                self._keeper = world.enter_context(
-                    keeper(
-                        self._client, self._image, mounts, plan.model_mount, plan.user, self._labels
-                    )
-                )
-            self._loss_tool: impairment.Tool | None = None
-            if exists(self._client, base_tag()):
-                self._loss_tool = impairment.probe_tool(self._client, base_tag(), self._labels)
-            self._reachable: bool | None = None
+                self._image = engine.present_image(self._client, self._serving.image)
+            self._enter_network(world, f"tune-{self._study}-{run}")
+            self._enter_page_cache(world)
             self._world = world.pop_all()
         return self
+
+    def _enter_network(self, world: ExitStack, name: str) -> None:
+        """How containers are reached, from where, and what can be done to the network between."""
+        remote = engine.other_machine()
+        network, direct = first_bridge(self._client, name, self._labels, remote is None)
+        self._network = network
+        self._reach = Reach(not direct, remote or "127.0.0.1", remote is not None)
+        self._placed = place(self._placement, self._info["NCPU"], direct)
+        self._tools = NetworkTools()
+        client: ClientNamespace | str = "the base image is not there"
+        if exists(self._client, base_tag()):
+            self._tools = probe_tools(self._client, base_tag(), self._labels)
+            client = "the engine's bridge is not on this machine"
+            if direct:
+                client = world.enter_context(
+                    client_namespace(self._client, base_tag(), network, self._labels)
+                )
+        self._space = client if isinstance(client, ClientNamespace) else None
+        self._client_facts = "own network namespace" if self._space else f"host: {client}"
+
+    def _enter_page_cache(self, world: ExitStack) -> None:
+        """The model's files where containers can mount them, and who owns their pages."""
+        source = str(self._model.versions.resolve())
+        if self._reach.remote:
+            source = world.enter_context(
+                model_volume(self._client, self._image, Path(source), self._labels)
+            )
+        plan = container_plan(self._serving, self._model.name, self._image)
+        self._mounts = {source: {"bind": plan.model_mount, "mode": "ro"}}
+        self._keeper: Keeper | None = None
+        if self._serving.page_cache == "shared":
+            self._keeper = world.enter_context(
+                keeper(
+                    self._client,
+                    self._image,
+                    self._mounts,
+                    plan.model_mount,
+                    plan.user,
+                    self._labels,
+                )
+            )
+        elif self._reach.remote:
+            raise SetupError(
+                "the page cache of another machine cannot be dropped from here",
+                "set `serving.page_cache: shared` in the study, or run `tune` on that machine",
+            )
 
     def __exit__(self, *exc: object) -> None:
         self._world.close()
@@ -100,7 +147,7 @@ class DockerDeployer:
         return {
             "backend": self.name,
             "host": {
-                "name": platform.node(),
+                "name": info["Name"] if self._reach.remote else platform.node(),
                 "cpus": info["NCPU"],
                 "memory_mib": info["MemTotal"] // _MIB,
                 "kernel": info["KernelVersion"],
@@ -112,8 +159,37 @@ class DockerDeployer:
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
             "page_cache": self._serving.page_cache,
-            "loss_method": self._loss_tool and f"{self._loss_tool} -m statistic",
+            "network_tools": asdict(self._tools),
+            "client": self._client_facts,
+            "cpus": self._placed.facts(),
         }
+
+    @contextmanager
+    def null_server(self) -> Iterator[NullServer | None]:
+        """See `Deployer.null_server`. tune's own image has uvloop, so it is taken where it is."""
+        image = self._image if self._serving.image == "tune" else base_tag()
+        if not exists(self._client, image):
+            yield None
+            return
+        with (
+            _refusals(),
+            null_container(
+                self._client,
+                image,
+                self._network,
+                self._reach,
+                self._placed,
+                self._labels,
+                self._model.name,
+                self._space.path if self._space else None,
+                self._local,
+            ) as server,
+        ):
+            yield server
+
+    @property
+    def _local(self) -> bool:
+        return not self._reach.published
 
     @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[DockerDeployment]:
@@ -130,35 +206,58 @@ class DockerDeployer:
         # Leaving the executor waits for creations under way, so none comes after the clean-up.
         with (
             _refusals(),
-            _undo(self._client, DEPLOYMENT_LABEL, identity),
-            ThreadPoolExecutor(_WORKERS, "replica") as executor,
+            undo(self._client, DEPLOYMENT_LABEL, identity),
+            ThreadPoolExecutor(WORKERS, "replica") as executor,
+            ExitStack() as world,
         ):
             name = f"tune-{self._study}-{_name_part(label)}-{identity}"
             # In a thread: an interrupt here must not come between the engine and its answer.
-            network = executor.submit(self._network, name, labels).result()
+            network = executor.submit(
+                create_bridge, self._client, name, labels, self._local
+            ).result()
             given_up = Event()
             make = ReplicaMaker(
                 self._client,
                 plan,
-                self._mounts(plan),
+                self._mounts,
                 spec,
                 network,
                 labels,
-                not self._reachable,
+                self._reach,
+                self._placed.cpuset,
                 given_up,
             )
+            # Meanwhile: it is needed when there is something to send to.
+            space = self._space
+            joined = world.enter_context(space.joined(network, executor)) if space else None
             replicas = together(executor, make, range(spec.replicas), given_up.set)
             together(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
-            self._mend_page_cache(replicas)
-            deployment = DockerDeployment(
+            self._mend_page_cache(executor, replicas)
+            addresses = [replica.address[0] for replica in replicas]
+            end = None
+            if space is not None and joined is not None:
+                joined.result()
+                end = space.end(addresses[0])
+            links = Links(
                 self._client,
-                plan,
-                spec,
-                tuple(replicas),
+                [replica.container for replica in replicas],
+                addresses,
+                plan.port,
+                end,
+                self._tools,
+                base_tag(),
                 labels,
                 executor,
-                self._loss_tool,
+            )
+            deployment = DockerDeployment(
+                spec,
+                tuple(replicas),
+                executor,
+                self._space,
+                self._placed,
                 self._info["NCPU"],
+                self._local,
+                links,
             )
             try:
                 yield deployment
@@ -167,80 +266,17 @@ class DockerDeployer:
                 deployment.verify()
                 raise
 
-    def _mend_page_cache(self, replicas: Sequence[Replica]) -> None:
+    def _mend_page_cache(self, executor: Executor, replicas: Sequence[Replica]) -> None:
         """Read evicted files again, on the keeper's account."""
-        if self._keeper is not None and any(
-            replica.counters().major_faults > _EVICTION_FAULTS for replica in replicas
-        ):
-            self._keeper.read()
-
-    def _mounts(self, plan: ContainerPlan) -> dict[str, dict[str, str]]:
-        source = str(self._model.versions.resolve())
-        return {source: {"bind": plan.model_mount, "mode": "ro"}}
-
-    def _network(self, name: str, labels: Mapping[str, str]) -> Network:
-        """A bridge of the deployment's own, without a way out where addresses answer directly."""
-
-        def create(internal: bool) -> Network:
-            return self._client.networks.create(
-                name, driver="bridge", internal=internal, labels=dict(labels)
-            )
-
-        network = create(internal=self._reachable is not False)
-        if self._reachable is None:
-            self._reachable = engine.bridge_is_reachable(network)
-            if not self._reachable:
-                network.remove()
-                network = create(internal=False)
-        return network
+        if self._keeper is not None:
+            counters = together(executor, Replica.counters, replicas)
+            if any(found.major_faults > _EVICTION_FAULTS for found in counters):
+                self._keeper.read()
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
         replica.check_limits(spec)
         replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
         replica.check_answers(self._model, self._golden)
-
-
-def present_image(client: DockerClient, reference: str) -> str:
-    """The official or a user's own image, pulled when it is not there. Raises SetupError."""
-    if client.images.list(name=reference):
-        return reference
-    try:
-        client.images.pull(reference)
-    except APIError as error:
-        raise SetupError(
-            f"image {reference} is not there and cannot be pulled: {error.explanation}",
-            "load it into the engine (`docker load`), or set `serving.image: tune` in the study",
-        ) from error
-    return reference
-
-
-def drop_page_cache() -> None:
-    """Make the next reader pay for every page. Raises SetupError where the host does not allow it.
-
-    See `drop_caches` in the kernel's Documentation/admin-guide/sysctl/vm.rst.
-    """
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("1")
-    except OSError as error:
-        raise SetupError(
-            f"the page cache cannot be dropped: {error}",
-            "run as root, or set `serving.page_cache: shared` in the study",
-        ) from error
-
-
-@contextmanager
-def _undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
-    """Remove every container and network with this label, however the block ends."""
-    try:
-        yield
-    finally:
-        chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
-        with ExitStack() as at_last, ThreadPoolExecutor(_WORKERS, "remove") as executor:
-            for network in client.networks.list(filters=chosen):
-                at_last.callback(remove_network, network)
-            containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-            together(executor, remove_container, containers)
 
 
 @contextmanager
@@ -256,57 +292,3 @@ def _refusals() -> Iterator[None]:
 def _name_part(label: str) -> str:
     """`label` with only those characters that the engine takes in a name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", label)
-
-
-@dataclass(frozen=True)
-class DockerDeployment:
-    """Replicas that are ready; see `Deployment`."""
-
-    client: DockerClient
-    plan: ContainerPlan
-    spec: DeploymentSpec
-    replicas: tuple[Replica, ...]
-    labels: Mapping[str, str]
-    executor: Executor
-    loss_tool: impairment.Tool | None
-    host_cpus: int
-
-    @property
-    def model_name(self) -> str:
-        return self.spec.model.name
-
-    @property
-    def addresses(self) -> Sequence[tuple[str, int]]:
-        return [replica.address for replica in self.replicas]
-
-    def counters(self) -> tuple[ContainerCounters, ...]:
-        return tuple(replica.counters() for replica in self.replicas)
-
-    def impair(self, loss_percent: float) -> AbstractContextManager[impairment.Loss]:
-        return impairment.impaired(
-            self.client,
-            [replica.container for replica in self.replicas],
-            base_tag(),
-            self.loss_tool,
-            self.plan.port,
-            loss_percent,
-            self.labels,
-            self.executor,
-        )
-
-    def verify(self) -> None:
-        together(self.executor, Replica.check_alive, self.replicas)
-
-    def facts(self) -> Mapping[str, Any]:
-        return {
-            "backend": "docker",
-            "containers": [str(replica.container.name) for replica in self.replicas],
-            "addresses": [f"{host}:{port}" for host, port in self.addresses],
-            "limits": [_limit_facts(replica.source.limits()) for replica in self.replicas],
-            "counters": self.replicas[0].counters().source,
-        }
-
-
-def _limit_facts(limits: cgroup.Limits) -> dict[str, float | None]:
-    memory = limits.memory_bytes
-    return {"cpu": limits.cpu, "memory_mib": memory and memory / _MIB}

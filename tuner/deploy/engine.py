@@ -1,17 +1,18 @@
-"""The connection to the Docker Engine."""
+"""The connection to the Docker Engine, on this machine or another."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import docker
 from docker import DockerClient
-from docker.errors import DockerException
-from docker.models.networks import Network
+from docker.errors import APIError, DockerException
 
+from tuner.deploy.ssh import host_name, tunnel
 from tuner.errors import SetupError
 
 _POOL = 64
@@ -20,40 +21,70 @@ _POOL = 64
 
 _SOCKET = "/var/run/docker.sock"
 _PATIENCE = 10.0
-_LOCAL = ("tcp://localhost:", "tcp://127.0.0.1:", "tcp://[::1]:", "npipe://")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
 def connect() -> Iterator[DockerClient]:
     """A client for the engine that `DOCKER_HOST` or the default socket names.
 
-    Raises SetupError when none answers, or when it runs on another machine: models are mounted
-    from this machine's disk.
+    Raises SetupError when none answers.
     """
-    address = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
-    try:
-        if address.startswith("unix://"):
-            _connect(address.removeprefix("unix://"))
-        elif not address.startswith(_LOCAL):
+    address = _address()
+    with ExitStack() as world:
+        try:
+            if address.startswith("ssh://"):
+                socket_path = world.enter_context(tunnel(address))
+                client = DockerClient(f"unix://{socket_path}", max_pool_size=_POOL)
+            else:
+                if address.startswith("unix://"):
+                    _connect(address.removeprefix("unix://"))
+                client = docker.from_env(max_pool_size=_POOL)
+        except (DockerException, OSError) as error:
             raise SetupError(
-                f"the Docker Engine at {address} is on another machine",
-                "run `tune` on the machine of the engine: models are mounted from its disk",
-            )
-        client = docker.from_env(max_pool_size=_POOL)
-    except (DockerException, OSError) as error:
-        raise SetupError(
-            f"no Docker Engine answers at {address}: {_first_line(error)}",
-            "start it (`systemctl start docker`), or run `scripts/setup` in a checkout;"
-            " `tune run --backend simulated` needs no engine",
-        ) from error
+                f"no Docker Engine answers at {address}: {_first_line(error)}",
+                "start it (`systemctl start docker`), or run `scripts/setup` in a checkout;"
+                " `tune run --backend simulated` needs no engine",
+            ) from error
+        world.callback(client.close)
+        try:
+            yield client
+        except DockerException as error:
+            raise SetupError(
+                f"the Docker Engine failed: {_first_line(error)}", "see its log, then run again"
+            ) from error
+
+
+def other_machine() -> str | None:
+    """The name or address of the engine's machine; None where it is this one.
+
+    The name is as `DOCKER_HOST` has it, or what ssh's configuration makes of it.
+    """
+    parts = urlsplit(_address())
+    if parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname is None:
+        return None
+    host = parts.hostname
+    if parts.scheme == "ssh":
+        host = host_name(host)
+    return None if host in _THIS_MACHINE else host
+
+
+def present_image(client: DockerClient, reference: str) -> str:
+    """The official or a user's own image, pulled when it is not there. Raises SetupError."""
+    if client.images.list(name=reference):
+        return reference
     try:
-        yield client
-    except DockerException as error:
+        client.images.pull(reference)
+    except APIError as error:
         raise SetupError(
-            f"the Docker Engine failed: {_first_line(error)}", "see its log, then run again"
+            f"image {reference} is not there and cannot be pulled: {error.explanation}",
+            "load it into the engine (`docker load`), or set `serving.image: tune` in the study",
         ) from error
-    finally:
-        client.close()
+    return reference
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
 
 
 def _connect(path: str) -> None:
@@ -65,23 +96,3 @@ def _connect(path: str) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def bridge_is_reachable(network: Network) -> bool:
-    """Whether this machine owns the network's gateway, so that containers' addresses answer here.
-
-    False where the engine runs in a virtual machine of its own, as on a desktop.
-    """
-    network.reload()
-    for pool in network.attrs["IPAM"]["Config"] or ():
-        gateway = pool.get("Gateway", "").partition("/")[0]
-        if not gateway:
-            continue
-        family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((gateway, 0))
-            except OSError:
-                continue
-            return True
-    return False

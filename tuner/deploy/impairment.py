@@ -1,204 +1,177 @@
-"""Packet loss on a replica's link, set inside the replica's network namespace.
+"""A bad network between the load engine and the replicas, set inside their network namespaces.
 
-A short-lived helper container shares the namespace and alone has NET_ADMIN, so neither the
-replica nor the host needs any right. Packets are dropped by netfilter's `statistic` match:
-requests at the replica's INPUT (the receiver's side), responses at the replica's OUTPUT, each
-with the asked probability, only on the serving port. See iptables-extensions(8).
+Each direction is impaired at its receiver where that can be had: requests in the replica's
+namespace, responses in the client's. Only there are packets what a link carries; at the sender
+TCP hands down whole requests, and is told when one of them is dropped. Without a namespace of the
+client's own, responses are impaired where they leave the replica. While the network is bad,
+segmentation offloads are off on both ends, as far as they are in the tuner's hands.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tuner.deploy import offloads
+from tuner.deploy.helper import run, run_all, start_helper
+from tuner.deploy.network_tools import NetworkTools
 from tuner.deploy.ownership import remove_container
+from tuner.deploy.rules import CLIENT, REPLICA_DEVICE, Placed, plan
 from tuner.deploy.together import together
 from tuner.errors import TrialFailed
-
-Tool = Literal["iptables", "iptables-legacy"]
-TOOLS: tuple[Tool, ...] = ("iptables", "iptables-legacy")
-"""In the order tried: what the distribution made the default, then the older interface."""
-
-_CHAINS = {"in": ("INPUT", "--dport"), "out": ("OUTPUT", "--sport")}
-
-
-def rules(port: int, loss_percent: float) -> list[list[str]]:
-    """The rules of both directions, without the tool and without `-A` or `-D`.
-
-    Each direction first counts what it sees (a rule without a target), then drops its share.
-    """
-    found = []
-    for chain, port_flag in _CHAINS.values():
-        match = [chain, "-p", "tcp", port_flag, str(port)]
-        drop = ["-m", "statistic", "--mode", "random", "--probability", f"{loss_percent / 100:.6f}"]
-        found += [match, [*match, *drop, "-j", "DROP"]]
-    return found
+from tuner.measure.samples import Drops
+from tuner.spec.study import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Drops:
-    """Packets that one direction's rules saw and dropped."""
+class Client:
+    """The client's end: a container that has its namespace, and the interface to the replicas."""
 
-    direction: str
-    packets: int
-    dropped: int
-
-
-def parse_drops(listing: str, port: int) -> list[Drops]:
-    """Counters from what `iptables -nvxL` prints; empty when no rule for `port` is there."""
-    found = []
-    for direction, (chain, port_flag) in _CHAINS.items():
-        block = re.search(rf"^Chain {chain} .*?(?=^Chain|\Z)", listing, re.MULTILINE | re.DOTALL)
-        side = f"{port_flag[2]}pt"
-        seen = dropped = None
-        for line in (block.group(0) if block else "").splitlines():
-            if not re.search(rf"\b{side}:{port}\b", line):
-                continue
-            count = int(line.split()[0])
-            if "DROP" in line:
-                dropped = count
-            else:
-                seen = count
-        if seen is not None and dropped is not None:
-            found.append(Drops(direction, seen, dropped))
-    return found
-
-
-def has_rules(listing: str, port: int) -> bool:
-    """Whether `listing` shows any rule for `port`, whole or not."""
-    return re.search(rf"\b[ds]pt:{port}\b", listing) is not None
+    container: Container
+    device: str
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Loss that is on; `facts()` reads the rules' counters."""
+class Links:
+    """The replicas' links of one deployment, and what is needed to change them."""
 
-    loss_percent: float
-    tool: Tool | None
-    helpers: Sequence[Container]
+    docker: DockerClient
+    replicas: Sequence[Container]
+    addresses: Sequence[str]
     port: int
+    client: Client | None
+    tools: NetworkTools
+    image: str
+    labels: Mapping[str, str]
+    executor: Executor
+
+
+@dataclass
+class _End:
+    """One network namespace while it is impaired."""
+
+    name: str
+    container: Container
+    device: str
+    placed: Sequence[Placed]
+    offloads: dict[str, Mapping[str, bool]] = field(default_factory=dict)
+
+    def set(self) -> None:
+        rules = [command for placed in self.placed for command in placed.rule.add()]
+        show = offloads.show(self.device)
+        before, _, during, *_ = run(
+            self.container, [show, offloads.switch(self.device, offloads.OFF), show, *rules]
+        )
+        self.offloads["before"] = offloads.parse(before)
+        self.offloads["during"] = offloads.parse(during)
+
+    def undo(self) -> None:
+        """Take everything back. Raises TrialFailed where that cannot be confirmed."""
+        commands = [command for placed in self.placed for command in placed.rule.remove()]
+        before = self.offloads.get("before")
+        if before is not None:
+            commands.append(offloads.switch(self.device, before))
+        listings = self._listings()
+        last = [*listings, offloads.show(self.device)]
+        *texts, now = run_all(self.container, [*commands, *last])[-len(last) :]
+        found = dict(zip(listings, texts, strict=True))
+        for placed in self.placed:
+            if placed.rule.present(text := found[placed.rule.listing]):
+                raise TrialFailed(f"rules of {self.name} could not be removed:\n{text}")
+        if before is not None and offloads.parse(now) != before:
+            raise TrialFailed(f"offloads of {self.name} could not be set back:\n{now}")
+
+    def drops(self) -> list[Drops]:
+        listings = self._listings()
+        if not listings:
+            return []
+        found = dict(zip(listings, run(self.container, listings), strict=True))
+        drops = []
+        for placed in self.placed:
+            counted = placed.rule.counted(text := found[placed.rule.listing])
+            if counted is None:
+                raise TrialFailed(f"rules of {self.name} are there no more:\n{text}")
+            drops.append(Drops(placed.replica, placed.direction, placed.asked_percent, *counted))
+        return drops
+
+    def _listings(self) -> list[tuple[str, ...]]:
+        return list(dict.fromkeys(placed.rule.listing for placed in self.placed))
+
+
+@dataclass(frozen=True)
+class BadNetwork:
+    """See `Impairment`; without ends it is a clean network."""
+
+    network: NetworkSpec
+    ends: Sequence[_End]
+    executor: Executor
+
+    def drops(self) -> tuple[Drops, ...]:
+        return tuple(found for found in self._counted() if found.asked_percent)
 
     def facts(self) -> Mapping[str, Any]:
-        """Method, asked percentage and, per replica and direction, packets seen and dropped."""
-        if self.tool is None:
-            return {"loss_percent": 0.0, "method": None, "rules": []}
+        where: dict[str, str] = {}
+        methods: dict[str, str] = {}
+        for end in self.ends:
+            for placed in end.placed:
+                where[placed.direction] = placed.where
+                methods[placed.direction] = placed.rule.method
+        offload_facts: dict[str, Any] = {end.name: end.offloads for end in self.ends}
+        if self.ends and "client" not in offload_facts:
+            offload_facts["client"] = "left as they are: it has no network namespace of its own"
         return {
-            "loss_percent": self.loss_percent,
-            "method": f"{self.tool} -m statistic",
-            "where": {"in": "INPUT of the replica", "out": "OUTPUT of the replica"},
-            "rules": [
-                {
-                    "replica": index,
-                    "direction": drop.direction,
-                    "packets": drop.packets,
-                    "dropped": drop.dropped,
-                }
-                for index, helper in enumerate(self.helpers)
-                for drop in parse_drops(_run(helper, self.tool, [["-nvxL"]]), self.port)
-            ],
+            "asked": dataclasses.asdict(self.network),
+            "method": " and ".join(dict.fromkeys(methods.values())) or None,
+            "where": where,
+            "offloads": offload_facts,
+            "rules": [dataclasses.asdict(found) for found in self._counted()],
         }
+
+    def _counted(self) -> list[Drops]:
+        found = together(self.executor, _End.drops, self.ends)
+        return sorted((d for drops in found for d in drops), key=lambda d: (d.replica, d.direction))
 
 
 @contextmanager
-def impaired(
-    client: DockerClient,
-    replicas: Sequence[Container],
-    helper_image: str,
-    tool: Tool | None,
-    port: int,
-    loss_percent: float,
-    labels: Mapping[str, str],
-    executor: Executor,
-) -> Iterator[Loss]:
-    """Drop `loss_percent` of the packets of each direction of every replica inside the block.
+def impaired(links: Links, network: NetworkSpec) -> Iterator[BadNetwork]:
+    """Impair the links inside the block; see `Deployment.impair`.
 
-    Zero creates nothing. `tool` is what `probe_tool` found. At the end the rules are removed and
-    their absence is confirmed. Raises TrialFailed when a rule cannot be set or is still there
-    afterwards.
+    A clean network starts nothing. At the end the rules are removed, offloads are set back, and
+    both are confirmed.
     """
-    if loss_percent == 0:
-        yield Loss(0.0, None, (), port)
+    if network.clean:
+        yield BadNetwork(network, (), links.executor)
         return
-    if tool is None:
-        raise TrialFailed("packet loss cannot be set on this engine: see `tune check`")
-    helpers: dict[int, Container] = {}
+    device = links.client.device if links.client else None
+    rules = plan(network, links.tools, links.addresses, links.port, device)
+    ends: dict[int, _End] = {}
 
-    def impair(index: int) -> None:
-        network = f"container:{replicas[index].id}"
-        helper = helpers[index] = start_helper(client, network, helper_image, labels)
-        _run(helper, tool, [["-A", *rule] for rule in rules(port, loss_percent)])
+    def begin(index: int) -> None:
+        mine = [placed for placed in rules if placed.end == index]
+        if index == CLIENT:
+            assert links.client is not None
+            end = _End("client", links.client.container, links.client.device, mine)
+        else:
+            shared = f"container:{links.replicas[index].id}"
+            helper = start_helper(links.docker, shared, links.image, links.labels)
+            end = _End(f"replica {index}", helper, REPLICA_DEVICE, mine)
+        ends[index] = end
+        end.set()
 
-    def relieve(helper: Container) -> None:
-        # The filter table of this namespace is the tuner's alone: nobody else has NET_ADMIN there.
-        listing = _run(helper, tool, [["-F", "INPUT"], ["-F", "OUTPUT"], ["-nvxL"]])
-        if has_rules(listing, port):
-            raise TrialFailed(f"packet loss could not be removed:\n{listing}")
-
+    indices = [*range(len(links.replicas)), *([CLIENT] if links.client else [])]
     try:
-        together(executor, impair, range(len(replicas)))
-        yield Loss(loss_percent, tool, [helpers[i] for i in range(len(replicas))], port)
+        together(links.executor, begin, indices)
+        yield BadNetwork(network, [ends[index] for index in indices], links.executor)
     finally:
+        helpers = [end.container for index, end in ends.items() if index != CLIENT]
         try:
-            together(executor, relieve, helpers.values())
+            together(links.executor, _End.undo, list(ends.values()))
         finally:
-            together(executor, remove_container, helpers.values())
-
-
-def start_helper(
-    client: DockerClient, network: str, image: str, labels: Mapping[str, str]
-) -> Container:
-    """A container that waits in the given network namespace, root there with NET_ADMIN alone."""
-    helper = client.containers.create(
-        image,
-        ["sleep", "infinity"],
-        network_mode=network,
-        cap_drop=["ALL"],
-        cap_add=["NET_ADMIN", "NET_RAW"],
-        security_opt=["no-new-privileges"],
-        user="0",
-        labels=dict(labels),
-        stop_signal="SIGKILL",
-        tmpfs={"/run": "size=1m"},
-        read_only=True,
-    )
-    try:
-        helper.start()
-    except BaseException:
-        remove_container(helper)
-        raise
-    return helper
-
-
-def probe_tool(client: DockerClient, image: str, labels: Mapping[str, str]) -> Tool | None:
-    """The first tool that can set the rules on this kernel, tried in an empty namespace."""
-    helper = start_helper(client, "none", image, labels)
-    try:
-        for tool in TOOLS:
-            try:
-                _run(helper, tool, [["-A", *rule] for rule in rules(1, 1.0)])
-            except TrialFailed:
-                continue
-            return tool
-        return None
-    finally:
-        remove_container(helper)
-
-
-def _run(helper: Container, tool: Tool, arguments: list[list[str]]) -> str:
-    """Run the tool once per argument list, in one go, stopping at the first failure."""
-    # -w: another process of the namespace may hold the table's lock for a moment.
-    script = " && ".join(shlex.join([tool, "-w", *words]) for words in arguments)
-    code, output = helper.exec_run(["sh", "-c", script])
-    assert isinstance(output, bytes)
-    text = str(output.decode(errors="replace"))
-    if code != 0:
-        raise TrialFailed(f"`{script}` failed in a network namespace: {text.strip()}")
-    return text
+            together(links.executor, remove_container, helpers)

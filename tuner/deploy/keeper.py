@@ -7,9 +7,11 @@ memory limit and reads everything first, so that each replica pays for its own m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from docker import DockerClient
 from docker.models.containers import Container
@@ -72,3 +74,18 @@ def keeper(
         yield found
     finally:
         remove_container(container)
+
+
+def drop_page_cache() -> None:
+    """Make the next reader pay for every page. Raises SetupError where the host does not allow it.
+
+    See `drop_caches` in the kernel's Documentation/admin-guide/sysctl/vm.rst.
+    """
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("1")
+    except OSError as error:
+        raise SetupError(
+            f"the page cache cannot be dropped: {error}",
+            "run as root, or set `serving.page_cache: shared` in the study",
+        ) from error

@@ -1,4 +1,4 @@
-"""Who made a container or network, so that the leftovers of a dead run can be told from a live one.
+"""Who made a container, network or volume: a dead run's leftovers are told from a live one's.
 
 Everything that `tune` creates on an engine carries `LABEL` with the identity of the process that
 made it. A process is identified by host name, boot, process id and start time, because a process
@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import CONFLICT, FORBIDDEN
 from pathlib import Path
@@ -18,8 +21,12 @@ from docker import DockerClient
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
+from docker.models.volumes import Volume
+
+from tuner.deploy.together import together
 
 LABEL = "tune.owner"
+WORKERS = 32
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def _exists(pid: int) -> bool:
 
 
 def sweep(client: DockerClient) -> list[str]:
-    """Remove containers and networks whose owner is dead; returns their names.
+    """Remove containers, networks and volumes whose owner is dead; returns their names.
 
     Those of live runs, of other hosts and of other tools stay.
     """
@@ -100,7 +107,27 @@ def sweep(client: DockerClient) -> list[str]:
         if _is_dead((network.attrs.get("Labels") or {}).get(LABEL, "")):
             remove_network(network)
             removed.append(str(network.name))
+    for volume in client.volumes.list(filters={"label": LABEL}):
+        if _is_dead((volume.attrs.get("Labels") or {}).get(LABEL, "")):
+            remove_volume(volume)
+            removed.append(str(volume.name))
     return removed
+
+
+@contextmanager
+def undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
+    """Remove every container, network and volume with this label, however the block ends."""
+    try:
+        yield
+    finally:
+        chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
+        with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
+            for volume in client.volumes.list(filters=chosen):
+                at_last.callback(remove_volume, volume)
+            for network in client.networks.list(filters=chosen):
+                at_last.callback(remove_network, network)
+            containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+            together(executor, remove_container, containers)
 
 
 def remove_container(container: Container) -> None:
@@ -132,6 +159,35 @@ def remove_network(network: Network) -> None:
             time.sleep(patience)
         else:
             return
+
+
+def leave_network(network: Network, container: Container) -> None:
+    """Disconnect; it is no error when the container is not on the network, or one is gone."""
+    try:
+        network.disconnect(container, force=True)
+    except NotFound:
+        return
+    except APIError:
+        # The engine says in words only that it was not connected.
+        if any(container.id in found.attrs["Containers"] for found in _reloaded(network)):
+            raise
+
+
+def _reloaded(network: Network) -> list[Network]:
+    """The network as it is now; nothing when it is gone."""
+    try:
+        network.reload()
+    except NotFound:
+        return []
+    return [network]
+
+
+def remove_volume(volume: Volume) -> None:
+    """Remove; a volume that is gone is no error."""
+    try:
+        volume.remove(force=True)
+    except NotFound:
+        return
 
 
 def _is_dead(label: str) -> bool:

@@ -74,9 +74,9 @@ def cores_in_use(concurrency: int, replicas: int, cpu: float, host_cpus: float) 
     return capped
 
 
-def exchange_loss(loss_percent: float) -> float:
-    """Probability that a request or its response is lost, one packet each way."""
-    return 1.0 - (1.0 - loss_percent / 100) ** 2
+def exchange_loss(loss_in: float, loss_out: float) -> float:
+    """Probability that a request or its response is lost, one packet each way; from percents."""
+    return 1.0 - (1.0 - loss_in / 100) * (1.0 - loss_out / 100)
 
 
 def retransmission_seconds(retransmissions: npt.ArrayLike) -> Floats:
@@ -85,8 +85,10 @@ def retransmission_seconds(retransmissions: npt.ArrayLike) -> Floats:
     return RETRANSMISSION_SECONDS * backoffs
 
 
-def mean_retransmission_seconds(loss_percent: float) -> float:
-    """Mean delay per request: each of at most five retransmissions is lost like the first."""
-    lost = exchange_loss(loss_percent)
+def mean_retransmission_seconds(lost: float) -> float:
+    """Mean delay per request, exchanges being lost with that probability.
+
+    Each of at most five retransmissions is lost like the first.
+    """
     steps = np.diff(retransmission_seconds(np.arange(MAX_RETRANSMISSIONS + 1)))
     return float(np.sum(steps * lost ** np.arange(1, MAX_RETRANSMISSIONS + 1)))

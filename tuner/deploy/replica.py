@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
 from docker import DockerClient
@@ -16,7 +16,9 @@ from docker.errors import APIError
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from tuner.deploy import cgroup
+from tuner.deploy.cgroup import Limits
+from tuner.deploy.engine_statistics import Source
+from tuner.deploy.reach import Reach
 from tuner.deploy.together import GivenUp
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.golden import Golden
@@ -45,7 +47,7 @@ class Replica:
     index: int
     container: Container
     address: tuple[str, int]
-    source: cgroup.Source
+    source: Source
     given_up: Event
 
     @property
@@ -55,7 +57,7 @@ class Replica:
     def check_limits(self, spec: DeploymentSpec) -> None:
         """Compare what the kernel enforces with what was asked; TuneError on a difference."""
         found = self._read(self.source.limits)
-        asked = cgroup.Limits(spec.cpu, spec.memory_mib * _MIB, 0)
+        asked = Limits(spec.cpu, spec.memory_mib * _MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = found.cpu is not None and abs(found.cpu - spec.cpu) < 1e-3
         if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
@@ -113,12 +115,16 @@ class Replica:
     def counters(self) -> ContainerCounters:
         return self._read(self.source.counters)
 
+    def cpu_time(self) -> tuple[int, int]:
+        """(Timestamp, CPU time since its start), both in ns."""
+        return self._read(self.source.cpu_time)
+
     def check_alive(self) -> None:
         """Raise Infeasible when the container has stopped or had a process killed for memory."""
         self.container.reload()
         state = self.container.attrs["State"]
         if state["Running"]:
-            if self.counters().oom_kills:
+            if self._read(self.source.oom_kills):
                 raise self._out_of_memory("had a process killed")
             return
         # 137 = 128 + SIGKILL: nobody but the kernel's OOM killer sends it while a trial runs.
@@ -173,7 +179,8 @@ class ReplicaMaker:
     spec: DeploymentSpec
     network: Network
     labels: Mapping[str, str]
-    publish: bool
+    reach: Reach
+    cpuset: str | None
     given_up: Event
 
     def __call__(self, index: int) -> Replica:
@@ -192,12 +199,10 @@ class ReplicaMaker:
                 ) from error
             raise
         container.reload()
-        source = cgroup.counter_source(container)
-        return Replica(index, container, self._address(container), source, self.given_up)
+        address = self.reach.address(container, self.network, self.plan.port)
+        return Replica(index, container, address, self.reach.source(container), self.given_up)
 
     def _create(self, index: int) -> Container:
-        # None: a port that the engine chooses, which the stubs do not know.
-        published: Any = {f"{self.plan.port}/tcp": ("127.0.0.1", None)}
         return self.client.containers.create(
             self.plan.image,
             name=f"{self.network.name}-{index}",
@@ -206,6 +211,7 @@ class ReplicaMaker:
             environment=dict(self.plan.environment),
             user=self.plan.user,
             nano_cpus=round(self.spec.cpu * 1e9),
+            cpuset_cpus=self.cpuset,
             mem_limit=self.spec.memory_mib * _MIB,
             memswap_limit=self.spec.memory_mib * _MIB,
             pids_limit=PIDS_LIMIT,
@@ -215,15 +221,6 @@ class ReplicaMaker:
             security_opt=["no-new-privileges"],
             volumes=self.mounts,
             network=self.network.name,
-            ports=published if self.publish else None,
+            ports=self.reach.ports(self.plan.port),
             labels=dict(self.labels),
         )
-
-    def _address(self, container: Container) -> tuple[str, int]:
-        settings = container.attrs["NetworkSettings"]
-        if not self.publish:
-            return settings["Networks"][self.network.name]["IPAddress"], self.plan.port
-        # Neither is there when the container has ended already; then nothing answers.
-        for published in settings["Ports"].get(f"{self.plan.port}/tcp") or ():
-            return published["HostIp"], int(published["HostPort"])
-        return "127.0.0.1", 0

@@ -22,11 +22,11 @@ import numpy as np
 from tuner.deploy.protocol import Deployment
 from tuner.deploy.simulated_burst import simulate
 from tuner.deploy.simulated_host import SimulatedHost, Workload
-from tuner.errors import Infeasible
-from tuner.measure.samples import Burst, ContainerCounters
+from tuner.errors import Infeasible, SetupError
+from tuner.measure.samples import Burst, ContainerCounters, Drops
 from tuner.spec.host import Host
 from tuner.spec.space import Value
-from tuner.spec.study import DeploymentSpec, LoadProfile
+from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, Stage
 
 NOISE = 0.05
 CPU_NOISE = 0.02
@@ -38,17 +38,21 @@ _STARTUP_CPU_NS = 800_000_000
 
 @dataclass(frozen=True)
 class SimulatedImpairment:
-    """Packet loss of a simulated deployment."""
+    """A bad network of a simulated deployment; `counted` holds each burst's drops."""
 
-    loss_percent: float
-    rules: Sequence[Mapping[str, Any]]
+    network: NetworkSpec
+    counted: Sequence[Drops]
+
+    def drops(self) -> tuple[Drops, ...]:
+        return tuple(self.counted)
 
     def facts(self) -> Mapping[str, Any]:
-        """As the real one's: asked percentage, and per replica and direction the packets."""
         return {
-            "loss_percent": self.loss_percent,
+            "asked": dataclasses.asdict(self.network),
             "method": "simulated",
-            "rules": [dict(rule) for rule in self.rules],
+            "where": {},
+            "offloads": {},
+            "rules": [dataclasses.asdict(drops) for drops in self.counted],
         }
 
 
@@ -62,8 +66,8 @@ class SimulatedDeployment:
         self._host = host
         self._seed = seed
         self._repeats = repeats
-        self._impairment = SimulatedImpairment(0.0, ())
-        self._rules: list[Mapping[str, Any]] = []
+        self._network = NetworkSpec()
+        self._drops: list[Drops] = []
         self._killed = ""
         first = ContainerCounters(
             time_ns=0,
@@ -91,17 +95,36 @@ class SimulatedDeployment:
     def host_cpus(self) -> int:
         return self._host.host.cpus
 
+    @property
+    def client_namespace(self) -> str | None:
+        return None
+
+    @property
+    def client_cpus(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def local(self) -> bool:
+        return False
+
     def counters(self) -> tuple[ContainerCounters, ...]:
         return self._counters
 
+    def cpu_times(self) -> tuple[tuple[int, int], ...]:
+        return tuple((c.time_ns, c.cpu_ns) for c in self._counters)
+
     @contextmanager
-    def impair(self, loss_percent: float) -> Iterator[SimulatedImpairment]:
-        self._rules = []
-        self._impairment = SimulatedImpairment(loss_percent, self._rules)
+    def impair(self, network: NetworkSpec) -> Iterator[SimulatedImpairment]:
+        if network.bandwidth_mbit is not None:
+            raise SetupError(
+                "the simulated backend knows no bandwidth",
+                "leave `bandwidth` out of the search space, or use --backend docker",
+            )
+        self._network, self._drops = network, []
         try:
-            yield self._impairment
+            yield SimulatedImpairment(network, self._drops)
         finally:
-            self._impairment = SimulatedImpairment(0.0, ())
+            self._network = NetworkSpec()
 
     def verify(self) -> None:
         if self._killed:
@@ -128,13 +151,13 @@ class SimulatedDeployment:
             "cpu": self._spec.cpu,
             "memory": self._spec.memory_mib,
             "replicas": self._spec.replicas,
-            "loss": self._impairment.loss_percent,
         }
-        key = repr(sorted(configuration.items()))
+        key = repr((configuration, self._network, profile.rate_rps))
         digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
         rng = np.random.default_rng([self._seed, digest, self._repeats[key]])
         self._repeats[key] += 1
-        course = self._host.course(configuration, slowdown=math.exp(rng.normal(0.0, NOISE)))
+        slowdown = math.exp(rng.normal(0.0, NOISE))
+        course = self._host.course(configuration, self._network, profile.rate_rps, slowdown)
         cores = min(course.cores * math.exp(rng.normal(0.0, CPU_NOISE)), float(self.host_cpus))
         course = dataclasses.replace(course, cores=cores)
         needed = self._host.working_set_mib(profile.concurrency, self._spec.replicas)
@@ -145,7 +168,7 @@ class SimulatedDeployment:
             dataclasses.replace(end, memory_peak_bytes=peak, oom_kills=0 if survives else 1)
             for end in sent.burst.counters_end
         )
-        self._rules += sent.drops
+        self._drops += sent.drops
         if not survives:
             self._killed = (
                 f"a simulated replica with {self._spec.memory_mib} MiB was killed: "
@@ -181,6 +204,11 @@ class SimulatedDeployer:
         }
 
     @contextmanager
+    def null_server(self) -> Iterator[None]:
+        """None: there is no path that requests take."""
+        yield None
+
+    @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[SimulatedDeployment]:
         """As the protocol says; Infeasible where not even the model fits into the memory."""
         base = self.host.workload.base_mib
@@ -202,6 +230,28 @@ class SimulatedClient:
 
     def run(self, observe: Callable[[Any], None] | None = None) -> Burst:  # noqa: ARG002 -- a burst in no time has no progress to tell
         return self.target.send(self.profile)
+
+    def explore(
+        self,
+        stages: Sequence[Stage],
+        observe: Callable[[Any], None] | None = None,  # noqa: ARG002 -- see run
+    ) -> Sequence[Burst]:
+        """A burst for each stage, at the middle of its levels: a simulated ramp is a step."""
+        return [
+            dataclasses.replace(
+                self.target.send(_at(self.profile, stage)),
+                stop_reason=f"simulated: a stage of {stage.seconds:g} s",
+            )
+            for stage in stages
+        ]
+
+
+def _at(profile: LoadProfile, stage: Stage) -> LoadProfile:
+    spec = dataclasses.replace(profile.spec, min_seconds=stage.seconds, max_seconds=stage.seconds)
+    level = (stage.start + stage.end) / 2
+    if profile.rate_rps is None:
+        return dataclasses.replace(profile, spec=spec, concurrency=max(1, round(level)))
+    return dataclasses.replace(profile, spec=spec, rate_rps=level)
 
 
 class SimulatedSender:

@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tuner.deploy import queueing
-from tuner.measure.samples import Burst, ContainerCounters, Outcome, RequestSamples
+from tuner.deploy.simulated_requests import COLD_FACTOR, Course, closed_loop, open_loop, samples_of
+from tuner.measure.samples import (
+    Burst,
+    ClientCounters,
+    ContainerCounters,
+    CpuReadings,
+    Drops,
+    Outcome,
+    RequestSamples,
+)
 from tuner.measure.statistics import Batches, batches
 from tuner.measure.stopping import FEWEST_WARMUP_REQUESTS, warm_up, window
 from tuner.spec.study import LoadProfile, LoadSpec
 
-Floats = npt.NDArray[np.float64]
-
-SPREAD = 0.35
-"""Standard deviation of the logarithm of the time inside a replica."""
-
-COLD_FACTOR = 6.0
-COLD_REQUESTS = 2
 CLIENT_CPU_NS = 5_000
+SLOW_NS = 0.9e9 * queueing.RETRANSMISSION_SECONDS
+"""Above the median: a response that a retransmission delayed, as a real burst counts them."""
 PERIOD_NS = 100_000_000
 """Length of a period of the CPU quota (CFS)."""
-
-
-@dataclass(frozen=True)
-class Course:
-    """Means of one burst: times per request, CPU time, share of time with a quota exhausted.
-
-    `response_seconds` = `inside_seconds` (in the replica) + `network_seconds` + retransmissions.
-    `cores` are those of all replicas together.
-    """
-
-    response_seconds: float
-    inside_seconds: float
-    network_seconds: float
-    loss_percent: float
-    cores: float
-    throttled: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class Sent:
     """A burst, and what loss did to its packets per replica and direction."""
 
     burst: Burst
-    drops: Sequence[Mapping[str, Any]]
+    drops: Sequence[Drops]
 
 
 def simulate(
@@ -60,82 +47,75 @@ def simulate(
     survives: bool,
     rng: np.random.Generator,
 ) -> Sent:
-    """One closed-loop burst after the counters `before`, one per replica.
+    """One burst after the counters `before`, one per replica.
 
-    Every connection sends its next request when the last one is answered; connection i belongs to
-    replica i modulo replicas. Times inside are log-normal around their mean, each replica's first
-    two requests much slower. Warm-up and window end by the rules of a real burst, at virtual
-    times. Without `survives` all connections are reset soon after the start.
+    Connection i belongs to replica i modulo replicas. Times inside are log-normal around their
+    mean, each replica's first two requests much slower. Warm-up and window end by the rules of a
+    real burst, at virtual times. Without `survives` all connections are reset soon after the
+    start.
     """
     spec, replicas, began = profile.spec, len(before), before[0].time_ns
     # As long as warm-up and window can last, the cold requests included.
     longest = spec.warmup_max_seconds + 4 * COLD_FACTOR * course.response_seconds
     horizon = longest + spec.max_seconds + 2 * spec.batch_seconds
-    duration, losses = _durations(course, profile, replicas, horizon, rng)
-    timed_out = duration == spec.timeout_seconds
-    duration_ns = np.rint(1e9 * duration).astype(np.int64)
-    end_ns = began + np.cumsum(duration_ns, axis=1)
-    order = np.argsort(end_ns, axis=None, kind="stable")
-    connection = order // end_ns.shape[1]
-    end_ns, duration_ns, losses = (a.ravel()[order] for a in (end_ns, duration_ns, losses))
-    outcome = np.where(timed_out.ravel()[order], Outcome.TIMEOUT, Outcome.OK).astype(np.int8)
-    samples = RequestSamples(
-        start_ns=end_ns - duration_ns,
-        duration_ns=duration_ns,
-        status=np.where(outcome == Outcome.OK, 200, 0).astype(np.int16),
-        outcome=outcome,
-        replica=(connection % replicas).astype(np.int16),
-        connection=connection.astype(np.int32),
-        request=np.arange(len(order), dtype=np.int32),
-    )
+    loop = closed_loop if profile.rate_rps is None else open_loop
+    requests = loop(course, profile, replicas, horizon, rng)
+    samples, losses = samples_of(requests, began, replicas, spec)
     if survives:
         start_ns = _warm(samples, began, longest, replicas, spec)
-        stop_ns, reason = _stop(samples, start_ns, spec)
+        stop_ns, reason = _stop(samples, start_ns, profile)
     else:
         # A replica dies once requests hold all its memory: within the first cycles.
         start_ns, stop_ns = began, began + round(2e9 * course.response_seconds)
         reason = "connections reset"
-    sent = samples.start_ns < stop_ns  # what is in flight at the end is answered still
-    samples, losses = samples.select(sent), losses[sent]
+    due = samples.start_ns < stop_ns  # what is in flight at the end is answered still
+    samples, losses = _unsent(samples.select(due), losses[due], stop_ns)
     if not survives:
         samples = _reset(samples, stop_ns)
     counted = np.count_nonzero(samples.start_ns + samples.duration_ns >= start_ns)
+    span = round(spec.batch_seconds * 1e9)
+    times = np.arange(start_ns, stop_ns + 1, span) if survives else np.array([start_ns, stop_ns])
+    readings = [[_advanced(c, int(t), course, replicas) for c in before] for t in times]
     burst = Burst(
         samples=samples,
         window_start_ns=start_ns,
         window_end_ns=stop_ns,
-        counters_start=tuple(_advanced(c, start_ns, course, replicas) for c in before),
-        counters_end=tuple(_advanced(c, stop_ns, course, replicas) for c in before),
-        client_cpu_ns=CLIENT_CPU_NS * int(counted),
+        counters_start=tuple(readings[0]),
+        counters_end=tuple(readings[-1]),
+        cpu=CpuReadings(
+            np.array([[c.time_ns for c in row] for row in readings], dtype=np.int64),
+            np.array([[c.cpu_ns for c in row] for row in readings], dtype=np.int64),
+        ),
+        client_start=ClientCounters(time_ns=start_ns, cpu_ns=0),
+        client_end=ClientCounters(time_ns=stop_ns, cpu_ns=CLIENT_CPU_NS * int(counted)),
+        host_start=None,
+        host_end=None,
         concurrency=profile.concurrency,
         stop_reason=f"simulated: {reason}",
+        saved_seconds=max(0.0, round(spec.max_seconds - (stop_ns - start_ns) / 1e9, 6)),
+        rate_rps=profile.rate_rps,
+        lossy=profile.lossy,
+        client={"backend": "simulated"},
     )
     return Sent(burst, _drops(course, samples, losses, replicas, rng))
 
 
-def _durations(
-    course: Course,
-    profile: LoadProfile,
-    replicas: int,
-    horizon: float,
-    rng: np.random.Generator,
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Seconds and losses of every connection's requests until each has filled the horizon.
-
-    Shapes (concurrency, requests). What would take longer takes the timeout exactly.
-    """
-    arrived = 1 - queueing.exchange_loss(course.loss_percent)
-    requests = math.ceil(1.2 * horizon / course.response_seconds) + 20
-    while True:
-        shape = (profile.concurrency, requests)
-        losses = np.minimum(rng.geometric(arrived, shape) - 1, queueing.MAX_RETRANSMISSIONS)
-        inside = course.inside_seconds * np.exp(rng.normal(-(SPREAD**2) / 2, SPREAD, shape))
-        inside[:replicas, :COLD_REQUESTS] *= COLD_FACTOR
-        duration = course.network_seconds + inside + queueing.retransmission_seconds(losses)
-        duration = np.minimum(duration, profile.spec.timeout_seconds)
-        if duration.sum(axis=1).min() > horizon:
-            return duration, losses
-        requests *= 2
+def _unsent(
+    samples: RequestSamples, losses: npt.NDArray[np.int64], stop_ns: int
+) -> tuple[RequestSamples, npt.NDArray[np.int64]]:
+    """Those that still wait for a connection at `stop_ns` are not sent."""
+    waits = samples.start_ns + samples.delay_ns >= stop_ns
+    waited = stop_ns - samples.start_ns
+    return dataclasses.replace(
+        samples,
+        delay_ns=np.where(waits, waited, samples.delay_ns),
+        duration_ns=np.where(waits, waited, samples.duration_ns),
+        status=np.where(waits, 0, samples.status).astype(np.int16),
+        outcome=np.where(waits, Outcome.NOT_SENT, samples.outcome).astype(np.int8),
+        replica=np.where(waits, -1, samples.replica).astype(np.int16),
+        connection=np.where(waits, -1, samples.connection).astype(np.int32),
+        request=np.where(waits, -1, samples.request).astype(np.int32),
+    ), np.where(waits, 0, losses)
 
 
 def _warm(
@@ -158,8 +138,9 @@ def _warm(
     return began + ticks * tick
 
 
-def _stop(samples: RequestSamples, start_ns: int, spec: LoadSpec) -> tuple[int, str]:
+def _stop(samples: RequestSamples, start_ns: int, profile: LoadProfile) -> tuple[int, str]:
     """When the window that starts at `start_ns` ends, and why."""
+    spec = profile.spec
     span = round(spec.batch_seconds * 1e9)
     most = math.ceil(spec.max_seconds / spec.batch_seconds)
     seen = batches(samples, start_ns, start_ns + most * span, span)
@@ -170,7 +151,11 @@ def _stop(samples: RequestSamples, start_ns: int, spec: LoadSpec) -> tuple[int, 
         n += 1
         now = start_ns + n * span
         errors = int(np.count_nonzero(failed_ns < now))
-        decision = window(_first(seen, n), errors, n * span / 1e9, spec)
+        slow = None
+        if profile.lossy:
+            inside = samples.duration_ns[(end_ns >= start_ns) & (end_ns < now)]
+            slow = int(np.count_nonzero(inside > np.median(inside) + SLOW_NS)) if len(inside) else 0
+        decision = window(_first(seen, n), errors, n * span / 1e9, spec, slow)
         if decision.done:
             return now, decision.reason
 
@@ -216,24 +201,19 @@ def _drops(
     retransmissions: npt.NDArray[np.int64],
     replicas: int,
     rng: np.random.Generator,
-) -> list[dict[str, Any]]:
+) -> list[Drops]:
     """Packets seen and dropped: of each lost exchange either the request or the response."""
-    if course.loss_percent == 0:
+    if course.exchange_loss == 0:
         return []
-    loss = course.loss_percent / 100
-    requests_share = loss / queueing.exchange_loss(course.loss_percent)
+    requests_share = course.loss_in / 100 / course.exchange_loss
     found = []
     for replica in range(replicas):
         mine = samples.replica == replica
         lost = int(retransmissions[mine].sum())
         sent = int(np.count_nonzero(mine)) + lost
-        dropped_in = int(rng.binomial(lost, requests_share))
-        found += [
-            _drop(replica, "in", sent, dropped_in),
-            _drop(replica, "out", sent - dropped_in, lost - dropped_in),
-        ]
+        inward = int(rng.binomial(lost, requests_share))
+        if course.loss_in:
+            found.append(Drops(replica, "in", course.loss_in, sent, inward))
+        if course.loss_out:
+            found.append(Drops(replica, "out", course.loss_out, sent - inward, lost - inward))
     return found
-
-
-def _drop(replica: int, direction: str, packets: int, dropped: int) -> dict[str, Any]:
-    return {"replica": replica, "direction": direction, "packets": packets, "dropped": dropped}

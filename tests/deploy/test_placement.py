@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.deploy.placement import FEWEST_APART, Placed, place
+from tuner.errors import SetupError
+
+
+@given(st.integers(2, 256))
+def test_apart_gives_every_cpu_to_one_of_both(cpus: int) -> None:
+    placed = place("apart", cpus, local=True)
+    assert placed.client == (cpus - 1,)
+    assert (*placed.replicas, *placed.client) == tuple(range(cpus))
+    assert placed.cpuset == ",".join(str(n) for n in range(cpus - 1))
+    assert placed.placement == "apart"
+
+
+@given(st.integers(1, 256))
+def test_shared_leaves_both_anywhere(cpus: int) -> None:
+    placed = place("shared", cpus, local=True)
+    assert placed == Placed("shared")
+    assert placed.cpuset is None
+
+
+@given(st.integers(1, 256))
+def test_auto_is_apart_where_a_cpu_can_be_spared(cpus: int) -> None:
+    apart = cpus >= FEWEST_APART
+    assert place("auto", cpus, local=True) == place("apart" if apart else "shared", cpus, True)
+
+
+def test_one_cpu_cannot_be_shared_out() -> None:
+    with pytest.raises(SetupError, match="has one"):
+        place("apart", 1, local=True)
+
+
+def test_another_machine_has_no_client_to_keep_apart() -> None:
+    assert place("apart", 1, local=False) == Placed("other machine")

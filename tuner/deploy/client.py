@@ -1,0 +1,109 @@
+"""The network namespace of the load engine: a container that does nothing but have one.
+
+From it requests take the path of every other client on the bridge, and what arrives there can be
+dropped, which in the host's own namespace must not be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from docker import DockerClient
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from tuner.deploy import impairment
+from tuner.deploy.helper import start_helper
+from tuner.deploy.ownership import leave_network, remove_container
+from tuner.kernel.proc import PROC
+
+_CLONE_NEWNET = 0x40000000
+
+
+@dataclass(frozen=True)
+class ClientNamespace:
+    """A running container whose namespace this process may enter."""
+
+    container: Container
+    pid: int
+
+    @property
+    def path(self) -> str:
+        """What setns(2) is given."""
+        return f"{PROC}/{self.pid}/ns/net"
+
+    @contextmanager
+    def joined(self, network: Network, executor: Executor) -> Iterator[Future[None]]:
+        """On `network` inside the block, once the future that it gives is done."""
+        connected = executor.submit(network.connect, self.container)
+        try:
+            yield connected
+        finally:
+            if connected.exception() is None:
+                leave_network(network, self.container)
+
+    def end(self, address: str) -> impairment.Client:
+        """Its end of the link to `address`, on a network that it has joined."""
+        routes = (PROC / str(self.pid) / "net/route").read_text()
+        return impairment.Client(self.container, interface_to(address, routes))
+
+
+@contextmanager
+def client_namespace(
+    client: DockerClient, image: str, network: Network, labels: Mapping[str, str]
+) -> Iterator[ClientNamespace | str]:
+    """A namespace on `network`, or the reason why this process cannot have one."""
+    container = start_helper(client, str(network.name), image, labels)
+    try:
+        container.reload()
+        pid = int(container.attrs["State"]["Pid"])
+        # In a thread, because it moves the thread that calls it.
+        with ThreadPoolExecutor(1, "setns") as executor:
+            reason = executor.submit(_enter, f"{PROC}/{pid}/ns/net").result()
+        yield reason or ClientNamespace(container, pid)
+    finally:
+        remove_container(container)
+
+
+def _enter(path: str) -> str | None:
+    """Why this thread cannot enter the namespace; None when it has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        with Path(path).open() as file:
+            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+                reason = os.strerror(ctypes.get_errno())
+                return f"{path} cannot be entered: {reason} (it needs CAP_SYS_ADMIN)"
+    except (OSError, AttributeError) as error:
+        return f"{path} cannot be entered: {error}"
+    return None
+
+
+def interface_to(address: str, routes: str) -> str:
+    """The interface that leads to `address`, from `/proc/<pid>/net/route`; see proc(5).
+
+    Raises LookupError when there is none. Of several routes the narrowest counts.
+    """
+    wanted = int(IPv4Address(address))
+    found: list[tuple[int, str]] = []
+    for line in routes.splitlines()[1:]:
+        columns = line.split()
+        destination, mask = (_number(columns[n]) for n in (1, 7))
+        if wanted & mask == destination:
+            found.append((mask, columns[0]))
+    if not found:
+        raise LookupError(f"no route to {address}")
+    return max(found)[1]
+
+
+def _number(text: str) -> int:
+    """An address as that file has it: network order, printed as the machine's own integer."""
+    return socket.ntohl(int(text, 16)) if sys.byteorder == "little" else int(text, 16)

@@ -1,0 +1,85 @@
+"""Replicas of one configuration that are ready to be sent to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tuner.deploy.cgroup import Limits
+from tuner.deploy.client import ClientNamespace
+from tuner.deploy.impairment import BadNetwork, Links, impaired
+from tuner.deploy.placement import Placed
+from tuner.deploy.replica import Replica
+from tuner.deploy.together import together
+from tuner.measure.samples import ContainerCounters
+from tuner.spec.study import DeploymentSpec, NetworkSpec
+
+T = TypeVar("T")
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class DockerDeployment:
+    """Containers; see `Deployment`."""
+
+    spec: DeploymentSpec
+    replicas: tuple[Replica, ...]
+    executor: Executor
+    client: ClientNamespace | None
+    placed: Placed
+    host_cpus: int
+    local: bool
+    links: Links
+
+    @property
+    def model_name(self) -> str:
+        return self.spec.model.name
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        return [replica.address for replica in self.replicas]
+
+    @property
+    def client_namespace(self) -> str | None:
+        return self.client.path if self.client else None
+
+    @property
+    def client_cpus(self) -> tuple[int, ...]:
+        return self.placed.client
+
+    def counters(self) -> tuple[ContainerCounters, ...]:
+        return tuple(self._each(Replica.counters))
+
+    def cpu_times(self) -> tuple[tuple[int, int], ...]:
+        return tuple(self._each(Replica.cpu_time))
+
+    def impair(self, network: NetworkSpec) -> AbstractContextManager[BadNetwork]:
+        return impaired(self.links, network)
+
+    def verify(self) -> None:
+        together(self.executor, Replica.check_alive, self.replicas)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "backend": "docker",
+            "containers": [str(replica.container.name) for replica in self.replicas],
+            "addresses": [f"{host}:{port}" for host, port in self.addresses],
+            "limits": [_limit_facts(limits) for limits in self._each(lambda r: r.source.limits())],
+            "counters": self.replicas[0].source.name,
+            "cpus": self.placed.facts(),
+        }
+
+    def _each(self, read: Callable[[Replica], T]) -> list[T]:
+        """Files are read one after the other; an engine elsewhere is asked for all at once."""
+        if self.local:
+            return [read(replica) for replica in self.replicas]
+        return together(self.executor, read, self.replicas)
+
+
+def _limit_facts(limits: Limits) -> dict[str, float | None]:
+    memory = limits.memory_bytes
+    return {"cpu": limits.cpu, "memory_mib": memory and memory / _MIB}

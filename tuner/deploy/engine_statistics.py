@@ -1,0 +1,94 @@
+"""A container's counters from the engine's statistics call, for an engine that is not here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from docker.models.containers import Container
+
+from tuner.deploy.cgroup import CgroupV1, CgroupV2, Limits, files_of
+from tuner.measure.samples import ContainerCounters
+
+
+@dataclass
+class EngineStatistics:
+    """The statistics call, and the limits that the engine says it set.
+
+    The engine counts once a second, and the call waits for that. The timestamp is the engine's. Of
+    a container that has ended it raises OSError, as files do. It knows neither the time that
+    threads waited for a CPU, nor TCP, nor pressure.
+    """
+
+    container: Container
+
+    _last: ContainerCounters | None = field(default=None, repr=False)
+
+    name: ClassVar[str] = "engine statistics"
+
+    def cpu_time(self) -> tuple[int, int]:
+        """(Timestamp, CPU time since its start) in ns of the last reading that `counters` took.
+
+        It is to be quick, and another reading would wait.
+        """
+        last = self._last or self.counters()
+        return last.time_ns, last.cpu_ns
+
+    def counters(self) -> ContainerCounters:
+        self._last = from_statistics(self._reply())
+        return self._last
+
+    def oom_kills(self) -> int:
+        """Not in the reply; the container's state says whether it was killed."""
+        return 0
+
+    def limits(self) -> Limits:
+        self.container.reload()
+        host = self.container.attrs["HostConfig"]
+        memory = host["Memory"] or None
+        both = host["MemorySwap"]
+        swap = both - memory if memory is not None and both > 0 else None
+        return Limits(host["NanoCpus"] / 1e9 or None, memory, swap)
+
+    def _reply(self) -> dict[str, Any]:
+        reply = self.container.stats(stream=False, one_shot=True)
+        assert isinstance(reply, dict)
+        if reply["read"].startswith("0001-"):
+            raise ProcessLookupError("the container has ended, so it has no statistics")
+        return reply
+
+
+Source = CgroupV1 | CgroupV2 | EngineStatistics
+
+
+def counter_source(container: Container) -> Source:
+    """The best source for a running container."""
+    return files_of(container) or EngineStatistics(container)
+
+
+def from_statistics(reply: dict[str, Any]) -> ContainerCounters:
+    """The engine's `GET /containers/<id>/stats` reply as counters."""
+    cpu = reply["cpu_stats"]
+    throttling = cpu.get("throttling_data", {})
+    memory = reply.get("memory_stats", {})
+    details = memory.get("stats", {})
+    links = reply.get("networks")
+    return ContainerCounters(
+        time_ns=_time_ns(reply),
+        cpu_ns=cpu["cpu_usage"]["total_usage"],
+        periods=throttling.get("periods", 0),
+        throttled_periods=throttling.get("throttled_periods", 0),
+        throttled_ns=throttling.get("throttled_time", 0),
+        memory_peak_bytes=memory.get("max_usage", memory.get("usage", 0)),
+        memory_limit_hits=memory.get("failcnt", 0),
+        oom_kills=0,  # see EngineStatistics.oom_kills
+        major_faults=details.get("total_pgmajfault", details.get("pgmajfault", 0)),
+        source=EngineStatistics.name,
+        received_bytes=links and sum(link["rx_bytes"] for link in links.values()),
+        sent_bytes=links and sum(link["tx_bytes"] for link in links.values()),
+    )
+
+
+def _time_ns(reply: dict[str, Any]) -> int:
+    return int(datetime.fromisoformat(reply["read"]).timestamp() * 1e9)

@@ -1,0 +1,54 @@
+"""A model's files on an engine that cannot mount this machine's disk."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from docker import DockerClient
+
+from tuner.deploy.ownership import remove_container, remove_volume
+from tuner.serving.base import SCRATCH
+
+
+@contextmanager
+def model_volume(
+    client: DockerClient, image: str, versions: Path, labels: Mapping[str, str]
+) -> Iterator[str]:
+    """The name of a volume with what is in `versions`, readable by all; removed at the end.
+
+    `image` is one that the engine has: a container of it, which is never started, is how the files
+    get there.
+    """
+    volume = client.volumes.create(labels=dict(labels))
+    try:
+        carrier = client.containers.create(
+            image,
+            entrypoint=["true"],
+            command=[],
+            volumes={str(volume.name): {"bind": "/model", "mode": "rw"}},
+            network_mode="none",
+            labels=dict(labels),
+        )
+        try:
+            with tempfile.TemporaryFile(dir=SCRATCH) as packed:
+                with tarfile.open(fileobj=packed, mode="w") as archive:
+                    archive.add(versions, arcname=".", filter=_readable)
+                packed.seek(0)
+                carrier.put_archive("/model", packed)
+        finally:
+            remove_container(carrier)
+        yield str(volume.name)
+    finally:
+        remove_volume(volume)
+
+
+def _readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """As root's, for everyone to read: replicas run as nobody."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o755 if entry.isdir() else 0o644
+    return entry

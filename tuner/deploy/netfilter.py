@@ -1,0 +1,85 @@
+"""Packet loss by netfilter's `statistic` match: commands and what they print. Pure.
+
+See iptables-extensions(8). Each direction first counts the packets of the serving port (a rule
+without a target), then drops its share.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Tool = Literal["iptables", "iptables-legacy"]
+TOOLS: tuple[Tool, ...] = ("iptables", "iptables-legacy")
+"""In the order tried: what the distribution made the default, then the older interface."""
+
+
+@dataclass(frozen=True)
+class Dropping:
+    """The rules of one direction of one replica's link, in one chain of a network namespace.
+
+    `port_flag` is `--dport` for requests and `--sport` for responses. `source` is the replica's
+    address where the chain sees the packets of several.
+    """
+
+    tool: Tool
+    chain: Literal["INPUT", "OUTPUT"]
+    port_flag: Literal["--dport", "--sport"]
+    port: int
+    loss_percent: float
+    source: str | None = None
+
+    @property
+    def method(self) -> str:
+        return f"{self.tool} -m statistic"
+
+    @property
+    def listing(self) -> tuple[str, ...]:
+        """The command whose output `counted` and `present` read."""
+        return self.tool, "-w", "-v", "-S"
+
+    def add(self) -> list[list[str]]:
+        # -w: another process of the namespace may hold the table's lock for a moment.
+        match = [self.tool, "-w", "-A", self.chain]
+        match += ["-s", self.source] if self.source else []
+        match += ["-p", "tcp", self.port_flag, str(self.port)]
+        share = f"{self.loss_percent / 100:.6f}"
+        statistic = ["-m", "statistic", "--mode", "random", "--probability", share]
+        return [match, [*match, *statistic, "-j", "DROP"]]
+
+    def remove(self) -> list[list[str]]:
+        """The whole chain: nobody but the tuner has NET_ADMIN in the namespace."""
+        return [[self.tool, "-w", "-F", self.chain]]
+
+    def counted(self, text: str) -> tuple[int, int] | None:
+        """(Packets seen, packets dropped); None where the rules are not both there."""
+        seen = dropped = None
+        for options in self._mine(text):
+            packets = int(options["-c"])
+            if options.get("-j") == "DROP":
+                dropped = packets
+            else:
+                seen = packets
+        return None if seen is None or dropped is None else (seen, dropped)
+
+    def present(self, text: str) -> bool:
+        """Whether any rule of it is there, whole or not."""
+        return bool(self._mine(text))
+
+    def _mine(self, text: str) -> list[Mapping[str, str]]:
+        source = f"{self.source}/32" if self.source else None
+        return [
+            options
+            for options in map(_options, text.splitlines())
+            if options.get("-A") == self.chain
+            and options.get(self.port_flag) == str(self.port)
+            and options.get("-s") == source
+        ]
+
+
+def _options(line: str) -> Mapping[str, str]:
+    """What follows each option of a rule as `-S` prints it; of `-c`, the packets."""
+    words = shlex.split(line)
+    return {word: words[n + 1] for n, word in enumerate(words[:-1]) if word.startswith("-")}

@@ -1,0 +1,103 @@
+"""The container of the null server (see `Deployer.null_server`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from docker import DockerClient
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from tuner.deploy import null_server
+from tuner.deploy.engine_statistics import Source
+from tuner.deploy.ownership import remove_container
+from tuner.deploy.placement import Placed
+from tuner.deploy.reach import Reach
+from tuner.errors import SetupError
+from tuner.measure.samples import ContainerCounters
+from tuner.serving.plan import PIDS_LIMIT, PORT
+
+_PATIENCE = 10.0
+_USER = "65534:65534"
+
+
+@dataclass(frozen=True)
+class NullServer:
+    """A null server that answers; see `Answering`."""
+
+    address: tuple[str, int]
+    source: Source
+    model_name: str
+    client_namespace: str | None
+    client_cpus: tuple[int, ...]
+    local: bool
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        return [self.address]
+
+    def counters(self) -> tuple[ContainerCounters, ...]:
+        return (self.source.counters(),)
+
+    def cpu_times(self) -> tuple[tuple[int, int], ...]:
+        return (self.source.cpu_time(),)
+
+
+@contextmanager
+def null_container(
+    client: DockerClient,
+    image: str,
+    network: Network,
+    reach: Reach,
+    placed: Placed,
+    labels: Mapping[str, str],
+    model_name: str,
+    client_namespace: str | None,
+    local: bool,
+) -> Iterator[NullServer]:
+    """A null server in a container of `image`, which has Python, without a CPU limit."""
+    container = client.containers.create(
+        image,
+        entrypoint=["python3", "-c"],
+        command=[Path(null_server.__file__).read_text(), str(PORT)],
+        user=_USER,
+        cpuset_cpus=placed.cpuset,
+        pids_limit=PIDS_LIMIT,
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        network=network.name,
+        ports=reach.ports(PORT),
+        labels=dict(labels),
+    )
+    try:
+        container.start()
+        container.reload()
+        host, port = reach.address(container, network, PORT)
+        _wait(container, f"http://{host}:{port}/")
+        source = reach.source(container)
+        yield NullServer((host, port), source, model_name, client_namespace, placed.client, local)
+    finally:
+        remove_container(container)
+
+
+def _wait(container: Container, url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            requests.post(url, data=b"{}", timeout=1.0).raise_for_status()
+        except requests.RequestException as error:
+            if time.monotonic() >= deadline:
+                log = container.logs(tail=5).decode(errors="replace")
+                raise SetupError(
+                    f"the null server did not answer within {_PATIENCE:g} s: {error}\n{log}",
+                    "look for a firewall between this machine and its containers",
+                ) from error
+            time.sleep(0.02)
+        else:
+            return

@@ -1,0 +1,36 @@
+"""Segmentation offloads of an interface: commands and what they print. Pure.
+
+With them one "packet" between containers is a whole request of up to 64 KiB, and losing it is
+not what losing a packet is. See ethtool(8) and the kernel's
+Documentation/networking/segmentation-offloads.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FEATURES = {
+    "tso": "tcp-segmentation-offload",
+    "gso": "generic-segmentation-offload",
+    "gro": "generic-receive-offload",
+}
+OFF: Mapping[str, bool] = dict.fromkeys(FEATURES, False)
+
+
+def show(device: str) -> list[str]:
+    """The command whose output `parse` reads."""
+    return ["ethtool", "-k", device]
+
+
+def switch(device: str, states: Mapping[str, bool]) -> list[str]:
+    words = ["ethtool", "-K", device]
+    for name, on in states.items():
+        words += [name, "on" if on else "off"]
+    return words
+
+
+def parse(text: str) -> dict[str, bool]:
+    """Whether each of FEATURES is on; without those that the interface does not name."""
+    lines = (line.partition(":") for line in text.splitlines())
+    states = {name.strip(): value.split()[:1] == ["on"] for name, _, value in lines}
+    return {name: states[full] for name, full in FEATURES.items() if full in states}
