@@ -9,7 +9,9 @@ from typing import Literal
 from tuner.deploy.docker import DockerDeployer
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
+from tuner.load.calibrate import calibrate
 from tuner.load.sender import LoadGenerator
+from tuner.measure.calibration import Calibration
 from tuner.measure.golden import load_golden
 from tuner.serving.model import require_built
 from tuner.spec.host import Host
@@ -21,11 +23,16 @@ BackendName = Literal["docker", "simulated"]
 
 @dataclass(frozen=True)
 class Backend:
-    """A deployer and what sends bursts to its deployments."""
+    """A deployer and what sends bursts to its deployments.
+
+    `calibrate` measures the load engine on the path that the deployer's requests take, once the
+    deployer was entered; None where there is no such path.
+    """
 
     name: BackendName
     deployer: Deployer
     connect: Connect
+    calibrate: Callable[[Deployer], Calibration | None]
 
 
 def docker_backend(study: StudySpec) -> Backend:
@@ -37,15 +44,21 @@ def docker_backend(study: StudySpec) -> Backend:
     golden = load_golden(study.model.golden)
     tolerance = study.model.tolerance
     generator = LoadGenerator()
+
+    def calibrated(deployer: Deployer) -> Calibration | None:
+        with deployer.null_server() as target:
+            return None if target is None else calibrate(generator, target, golden.bodies)
+
     return Backend(
         "docker",
-        DockerDeployer(study.model, study.serving, study.name),
+        DockerDeployer(study.model, study.serving, study.name, study.load.placement),
         lambda target, profile: generator.connect(
             target,
             profile,
             golden.bodies,
             check=lambda index, body: golden.answered(index, body, tolerance),
         ),
+        calibrated,
     )
 
 
@@ -56,6 +69,7 @@ def simulated_backend(study: StudySpec) -> Backend:
         "simulated",
         SimulatedDeployer(Host.this(), study.seed),
         lambda target, profile: sender.connect(target, profile, ()),
+        lambda _: None,
     )
 
 

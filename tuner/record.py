@@ -8,23 +8,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
+from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import Estimate, Finding, Measurement
+from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.spec.space import Configuration, SearchSpace
-from tuner.spec.study import Constraint, Objective
+from tuner.spec.study import Constraint, LoadSpec, Objective
 
-# History of the format: 1 (first).
-FORMAT = 1
+# History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
+# the measurement what replicas, load engine and host say by themselves. Format 1 is still read.
+FORMAT = 2
+READABLE = (1, 2)
 
 ATTRIBUTE = "record"
 
-Outcome = Literal["measured", "infeasible"]
+Outcome = Literal["measured", "infeasible", "invalid"]
 
 
 @dataclass(frozen=True)
 class TrialRecord:
     """One configuration, deployed and measured, or found unable to serve.
+
+    `outcome` is `invalid` for a trial that was told as failed because it could not be trusted,
+    twice. `attempts` says how often it was measured, `discarded` why the first time did not count.
 
     `values` are the objectives in the study's order, in the metrics' units. For an infeasible
     trial they are `imputed`: finite stand-ins that tell a sampler "bad", never measurements.
@@ -48,6 +56,8 @@ class TrialRecord:
     samples: str | None = None
     backend: str = "docker"
     imputed: bool = False
+    attempts: int = 1
+    discarded: tuple[Finding, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -70,22 +80,37 @@ class TrialRecord:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrialRecord:
         """The inverse of `to_json`. Raises ValueError for a format that it cannot read."""
-        if document["format"] != FORMAT:
+        if document["format"] not in READABLE:
             raise ValueError(f"trial record of format {document['format']}, expected {FORMAT}")
         values = {k: v for k, v in document.items() if k != "format"}
         values["configuration"] = Configuration.of(document["configuration"])
         values["values"] = tuple(document["values"])
+        values["discarded"] = tuple(Finding(**f) for f in document.get("discarded", ()))
         if document["measurement"] is not None:
             values["measurement"] = _measurement(document["measurement"])
         return cls(**values)
 
 
 @dataclass(frozen=True)
+class FailedTrial:
+    """A trial that says nothing about its configuration, and why.
+
+    `record` is what was measured where that was done and could not be trusted.
+    """
+
+    number: int
+    configuration: Configuration
+    reason: str
+    record: TrialRecord | None = None
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study's finished trials, in order, and what is needed to read them.
 
-    `environment` is that of the last run (host, engine, image, model checksum, versions).
-    `serving` is the canonical serving section: image, flags, env.
+    `environment` is that of the last run (host, engine, image, model checksum, versions,
+    calibration of the load engine). `serving` is the canonical serving section: image, flags, env.
+    `precision` is what ART was asked to be known to, as a share of it.
     """
 
     name: str
@@ -96,6 +121,8 @@ class StudyRecord:
     serving: Mapping[str, Any]
     environment: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    failed: tuple[FailedTrial, ...] = ()
+    precision: float = LoadSpec.precision
 
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)
@@ -106,9 +133,49 @@ class StudyRecord:
         defaults = self.search_space.baseline()
         return next((t for t in self.trials if t.measurement and t.configuration == defaults), None)
 
+    @cached_property
+    def repeatability(self) -> Mapping[str, Repeatability]:
+        """How far bursts of one configuration differ, by objective; empty before enough repeats."""
+        groups: dict[Configuration, list[TrialRecord]] = {}
+        for trial in self.trials:
+            if trial.measurement is not None:
+                groups.setdefault(trial.configuration, []).append(trial)
+        found = {}
+        for objective in self.objectives:
+            name = objective.metric
+            some = repeatability([e for t in g if (e := t.metric(name))] for g in groups.values())
+            if some is not None:
+                found[name] = some
+        return found
+
+    def estimate(self, trial: TrialRecord, metric: str) -> Estimate | None:
+        """What is stated of a trial: its interval also holds what differs between bursts.
+
+        That part is known for objectives only, once enough configurations were measured again.
+        """
+        found = trial.metric(metric)
+        return None if found is None else widened(found, self.repeatability.get(metric))
+
+    @cached_property
+    def drifts(self) -> tuple[Drift, ...]:
+        """When the host was not what it was for most of the study, by the baseline's repeats."""
+        defaults = self.search_space.baseline()
+        names = [o.metric for o in self.objectives]
+        baselines = [
+            Baseline(t.number, {n: t.measurement.metrics[n] for n in names})
+            for t in self.trials
+            if t.measurement is not None and t.configuration == defaults
+        ]
+        return drifts(baselines, self.precision)
+
+    def drift(self, trial: TrialRecord) -> Drift | None:
+        """The drift that puts this trial in doubt, if any does."""
+        return next((d for d in self.drifts if trial.number in d), None)
+
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:
     values = dict(document)
     values["metrics"] = {name: Estimate(**e) for name, e in document["metrics"].items()}
     values["findings"] = tuple(Finding(**f) for f in document["findings"])
+    values["replicas"] = tuple(document.get("replicas", ()))
     return Measurement(**values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,12 +11,13 @@ from typing import Any, Protocol
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
 from tuner.load.sender import Progress
+from tuner.measure.calibration import Calibration
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Measurement
 from tuner.measure.samples import Burst, Outcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
-from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, StudySpec
+from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, Stage, StudySpec
 
 Observe = Callable[[str | Progress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
@@ -25,7 +26,15 @@ Observe = Callable[[str | Progress], None]
 class Client(Protocol):
     """Connections to a deployment, open and idle."""
 
-    def run(self, observe: Callable[[Progress], None] | None = None) -> Burst: ...
+    def run(self, observe: Callable[[Progress], None] | None = None) -> Burst:
+        """One burst that ends by the stop rule."""
+        ...
+
+    def explore(
+        self, stages: Sequence[Stage], observe: Callable[[Progress], None] | None = None
+    ) -> Sequence[Burst]:
+        """One burst through stages of fixed length; what each of them says by itself."""
+        ...
 
 
 Connect = Callable[[Deployment, LoadProfile], AbstractContextManager[Client]]
@@ -44,6 +53,11 @@ class TrialResult:
     deployment: Mapping[str, Any] = field(default_factory=dict)
     impairment: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def invalid(self) -> bool:
+        """Whether what was measured cannot be trusted."""
+        return self.measurement is not None and self.measurement.verdict == "INVALID"
+
 
 def run_trial(
     study: StudySpec,
@@ -51,12 +65,14 @@ def run_trial(
     deployer: Deployer,
     connect: Connect,
     label: str,
+    calibration: Calibration | None = None,
     observe: Observe = lambda _: None,
 ) -> TrialResult:
     """Deploy `configuration`, impair its network, send a burst and measure it.
 
-    An infeasible configuration is a result. Raises TrialFailed when the trial broke for another
-    reason. Whatever happens, nothing of the deployment is left.
+    `calibration` is that of this run's load engine. An infeasible configuration is a result.
+    Raises TrialFailed when the trial broke for another reason. Whatever happens, nothing of the
+    deployment is left.
     """
     phases = _Phases(observe)
     try:
@@ -75,11 +91,12 @@ def run_trial(
             burst = client.run(observe)
             deployment.verify()
             facts = deployment.facts(), impairment.facts()
+            drops = impairment.drops()
             phases.begin("tear down")
     except Infeasible as reason:
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
-    measurement = measure(burst, deployment.host_cpus, study.load.batch_seconds)
+    measurement = measure(burst, deployment.host_cpus, study.load.batch_seconds, drops, calibration)
     if wrong := measurement.errors.get(Outcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"

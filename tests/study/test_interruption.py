@@ -8,49 +8,24 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
-from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.backend import BACKENDS, BackendName
+from tests.study.small import configurations, opened, run, specification, url_of
 from tuner.deploy.ownership import Owner
 from tuner.search.distributions import distributions
 from tuner.serving.image import build_image
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
-from tuner.spec.study import StudySpec
-from tuner.study.loop import (
-    OWNER,
-    REASON,
-    Event,
-    Finished,
-    Started,
-    goal,
-    requeue_dead,
-    run_study,
-)
-from tuner.study.storage import default_url, finished_trials, open_storage, records, start_or_resume
-
-STUDY = """\
-model: mnist
-search_space:
-  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
-  cpu: {role: decision, type: float, choices: [0.25, 0.5, 1], default: 1}
-  memory: {role: decision, type: int, choices: [8, 64, 256], default: 256}
-  replicas: {role: decision, type: int, low: 1, high: 2, default: 1}
-  loss: {role: scenario, type: float, choices: [0], default: 0}
-load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
-objectives: [art_ms, cpu_percent]
-budget: {trials: 8}
-sampler: tpe
-seed: 3
-"""
+from tuner.study.loop import Event, Finished, Started
+from tuner.study.queue import OWNER, requeue_dead
+from tuner.study.storage import REASON, default_url, finished_trials, records
 
 KILLED_WHILE_IT_RUNS = """
 import os, signal
@@ -73,42 +48,9 @@ run_study(spec, study, BACKENDS["simulated"](spec), results, Goal(8, None), obse
 """
 
 
-@pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def specification(text: str = STUDY, name: str = "small") -> StudySpec:
-    path = Path(f"studies/{name}/study.yaml")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return load_study(name, Host.this())
-
-
-def url_of(spec: StudySpec, database: str) -> str:
-    return f"sqlite:///{results_directory(spec) / database}.db"
-
-
-def opened(spec: StudySpec, database: str, backend: BackendName = "simulated") -> Study:
-    return start_or_resume(spec, open_storage(url_of(spec, database), create=True), backend)
-
-
-def run(
-    spec: StudySpec, database: str = "study", observe: Callable[[Event], None] = lambda _: None
-) -> Study:
-    study = opened(spec, database)
-    backend = BACKENDS["simulated"](spec)
-    run_study(spec, study, backend, results_directory(spec), goal(spec, study, None, 0), observe)
-    return study
-
-
-def configurations(study: Study) -> set[Configuration]:
-    return {t.configuration for t in records(study)}
-
-
 @pytest.mark.parametrize("phase", ["start", "burst", "end"])
 def test_an_interrupted_trial_is_told_and_measured_by_the_next_run(phase: str) -> None:
-    spec = specification(STUDY.replace("[8, 64, 256]", "[64, 256]"))  # 8 MiB gets no burst
+    spec = specification(("[8, 64, 256]", "[64, 256]"))  # 8 MiB gets no burst
     asked: list[Started] = []
 
     def interrupt(event: Event) -> None:
@@ -121,7 +63,7 @@ def test_an_interrupted_trial_is_told_and_measured_by_the_next_run(phase: str) -
 
     with pytest.raises(KeyboardInterrupt):
         run(spec, observe=interrupt)
-    study = opened(spec, "study")
+    study = opened(spec)
     states = [t.state for t in study.get_trials()]
     assert TrialState.RUNNING not in states
     told = study.get_trials()[asked[3].number]
@@ -146,8 +88,10 @@ def test_an_interrupted_study_proposes_what_another_one_does(interrupted: int) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(spec, "interrupted", interrupt)
-    assert configurations(run(spec, "interrupted")) == configurations(run(spec, "whole"))
+        run(spec, database="interrupted", observe=interrupt)
+    assert configurations(run(spec, database="interrupted")) == configurations(
+        run(spec, database="whole")
+    )
 
 
 def test_what_a_killed_run_left_is_cleared_and_its_budget_completed() -> None:
@@ -157,17 +101,17 @@ def test_what_a_killed_run_left_is_cleared_and_its_budget_completed() -> None:
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     left = opened(spec, "killed").get_trials(states=(TrialState.RUNNING,))
     assert [t.number for t in left] == [2]
-    study = run(spec, "killed")
+    study = run(spec, database="killed")
     assert study.get_trials()[2].state is TrialState.FAIL
     assert study.get_trials(states=(TrialState.RUNNING,)) == []
     assert len(records(study)) == 8
     assert Configuration.of(left[0].params) in configurations(study)
-    assert configurations(study) == configurations(run(spec, "whole"))
+    assert configurations(study) == configurations(run(spec, database="whole"))
 
 
 def test_a_trial_of_a_live_process_or_of_another_host_is_left_alone() -> None:
     spec = specification()
-    study = opened(spec, "study")
+    study = opened(spec)
     for owner in (str(Owner.this()), "elsewhere.invalid/boot/1/1"):
         study.ask(distributions(spec.search_space)).set_user_attr(OWNER, owner)
     assert requeue_dead(study) == []
@@ -176,14 +120,14 @@ def test_a_trial_of_a_live_process_or_of_another_host_is_left_alone() -> None:
 
 def test_a_trial_without_an_owner_is_given_two_seconds() -> None:
     spec = specification()
-    study = opened(spec, "study")
+    study = opened(spec)
     trial = study.ask(distributions(spec.search_space))
     assert requeue_dead(study) == []
-    path = url_of(spec, "study").removeprefix("sqlite:///")
+    path = url_of(spec).removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
         database.execute("UPDATE trials SET datetime_start = datetime('now', '-1 day')")
     database.close()
-    study = opened(spec, "study")
+    study = opened(spec)
     assert requeue_dead(study) == [trial.number]
     states = [t.state for t in study.get_trials()]
     assert states == [TrialState.FAIL, TrialState.WAITING]
@@ -199,7 +143,7 @@ model: half_plus_two
 search_space:
   concurrency: {role: scenario, type: int, choices: [1], default: 1}
   cpu: {role: decision, type: float, choices: [1], default: 1}
-  memory: {role: decision, type: int, choices: MEMORY, default: 192}
+  memory: {role: decision, type: int, choices: [24, 192], default: 192}
   replicas: {role: decision, type: int, choices: [1, 2], default: 1}
   loss: {role: scenario, type: float, choices: [0], default: 0}
 load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50, warmup_max_seconds: 0.5}
@@ -273,7 +217,10 @@ def test_a_real_study_survives_an_interrupt_and_a_kill(
             for x in (0.0, 1.0, 2.5, -4.0)
         )
     )
-    spec = specification(REAL.replace("MEMORY", "[24, 192]"), NAME)
+    path = Path(f"studies/{NAME}/study.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text(REAL)
+    spec = load_study(NAME, Host.this())
     url = default_url(results_directory(spec), "docker")
     log = tmp_path / "log"
 

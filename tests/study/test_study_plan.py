@@ -25,11 +25,6 @@ budget: {BUDGET}
 """
 
 
-@pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def specification(cpu: str = "choices: [0.5, 1]", budget: str = "trials: 9") -> StudySpec:
     Path("small.yaml").write_text(STUDY.replace("CPU", cpu).replace("BUDGET", budget))
     return load_study("small.yaml", Host.this())

@@ -35,6 +35,10 @@ FAILURES_ALLOWED = 2
 """A configuration whose trial failed this often (the world's fault each time) is left alone."""
 
 
+UNTRUSTED = "untrusted"
+"""Attribute of a failed trial that was measured, twice, and could not be trusted: no more tries."""
+
+
 class SpaceExhausted(TuneError):  # noqa: N818 -- the end of a search, not a mistake
     """Every configuration of the search space is in the study already."""
 
@@ -68,7 +72,8 @@ class StudySampler(BaseSampler):
     - It never proposes a configuration that a complete, pruned, running or waiting trial has.
       Asked again in vain, the nearest one not yet in the study is taken; where all are,
       SpaceExhausted is raised (its trial is told FAIL). Repeats are for whoever enqueues them.
-    - A failed trial says nothing about its configuration, which may be proposed again once.
+    - A failed trial says nothing about its configuration, which may be proposed again once, unless
+      the trial was measured and could not be trusted (`UNTRUSTED`).
     - It keeps no state: it is built anew for each proposal, seeded by the study's seed and the
       number of earlier trials that did not fail. So a study that was killed, whether or not
       within a trial, and is resumed proposes what it would have proposed. (`qmc` goes on with
@@ -209,7 +214,7 @@ def _taken(space: SearchSpace, trials: Sequence[FrozenTrial]) -> set[Configurati
         if not names <= params.keys():
             continue
         known = configuration(space, cast("dict[str, Any]", params))
-        if trial.state == TrialState.FAIL:
+        if trial.state == TrialState.FAIL and UNTRUSTED not in trial.user_attrs:
             failures[known] += 1
         else:
             taken.add(known)

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.deploy.docker import present_image
-from tuner.deploy.engine import connect
-from tuner.deploy.impairment import probe_tool
+from tuner.deploy.engine import connect, present_image
+from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
+from tuner.deploy.rules import plan
 from tuner.errors import TuneError
 from tuner.serving.image import base_tag, find_image
 from tuner.serving.model import model_checksum, require_built
 from tuner.spec.host import Host
-from tuner.spec.study import StudySpec
+from tuner.spec.study import NetworkSpec, StudySpec
 from tuner.study.storage import open_storage
 
 _MIN_DISK_MIB = 1024
@@ -53,10 +53,13 @@ def checks(study: StudySpec, results: Path, url: str) -> Iterator[Check]:
                 return present_image(engine_client, study.serving.image)
 
             yield _check("image", image)
-            yield _check("loss", lambda: _loss(probe_tool(engine_client, base_tag(), _labels())))
+            yield _check(
+                "network",
+                lambda: _network(probe_tools(engine_client, base_tag(), _labels()), study),
+            )
         else:
             yield Check("image", False, "not looked for: no engine", "see above")
-            yield Check("loss", False, "not tried: no engine", "see above")
+            yield Check("network", False, "not tried: no engine", "see above")
     yield _check("model", lambda: _model(study))
     yield _resources(study)
     yield _disk(results)
@@ -74,13 +77,21 @@ def _check(name: str, find: Callable[[], str]) -> Check:
         return Check(name, False, error.message, error.mend)
 
 
-def _loss(tool: str | None) -> str:
-    if tool is None:
-        raise TuneError(
-            "no rule that drops packets can be set on this kernel",
-            "load the kernel modules xt_statistic and nft_compat, or pin `loss` to choices: [0]",
-        )
-    return f"{tool} -m statistic, in the replica's network namespace"
+def _network(tools: NetworkTools, study: StudySpec) -> str:
+    """What was found, if it is enough for the worst network of the study."""
+
+    def highest(*names: str) -> float:
+        ends = [p.choices or (p.high,) for p in study.search_space if p.name in names]
+        return max((float(end) for of_one in ends for end in of_one if end is not None), default=0)
+
+    asked = NetworkSpec(
+        loss_in=highest("loss", "loss_in"),
+        loss_out=highest("loss", "loss_out"),
+        delay_ms=highest("delay"),
+        bandwidth_mbit=highest("bandwidth") or None,
+    )
+    plan(asked, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
+    return str(tools)
 
 
 def _model(study: StudySpec) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,8 @@ from optuna.trial import TrialState
 
 from tuner.backend import BACKENDS, BackendName
 from tuner.errors import InputError
-from tuner.record import ATTRIBUTE, StudyRecord, TrialRecord
+from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
+from tuner.search.distributions import configuration
 from tuner.spec.fingerprint import comparable, to_dict
 from tuner.spec.space import Parameter, SearchSpace
 from tuner.spec.study import Constraint, Objective, StudySpec
@@ -28,6 +29,8 @@ COMPARABLE = "comparable"
 BACKEND = "backend"
 ENVIRONMENT = "environment"
 SAMPLES = "samples"
+REASON = "reason"
+"""Attributes of a study or of its trials."""
 
 
 def default_url(results: Path, backend: BackendName) -> str:
@@ -208,21 +211,39 @@ def read_study(name: str, storage: BaseStorage) -> StudyRecord:
 def study_record(study: Study) -> StudyRecord:
     """What a study's attributes and complete trials say."""
     specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
+    space = SearchSpace(
+        tuple(
+            Parameter(**_parameter(name, keys))
+            for name, keys in specification["search_space"].items()
+        )
+    )
     return StudyRecord(
         name=study.study_name,
         model=specification["model"]["name"],
-        search_space=SearchSpace(
-            tuple(
-                Parameter(**_parameter(name, keys))
-                for name, keys in specification["search_space"].items()
-            )
-        ),
+        search_space=space,
         objectives=tuple(Objective(**o) for o in specification["objectives"]),
         constraints=tuple(Constraint(**c) for c in specification["constraints"]),
         serving=specification["serving"],
         environment=study.user_attrs.get(ENVIRONMENT, {}),
         trials=tuple(records(study)),
+        failed=tuple(_failed(study, space)),
+        precision=specification["load"]["precision"],
     )
+
+
+def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
+    """Failed trials by number, without those that failed before they had a configuration."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if not {p.name for p in space} <= params.keys():
+            continue
+        found = trial.user_attrs.get(ATTRIBUTE)
+        yield FailedTrial(
+            trial.number,
+            configuration(space, params),
+            trial.user_attrs.get(REASON, "its process was killed"),
+            None if found is None else TrialRecord.from_json(found),
+        )
 
 
 def records(study: Study) -> list[TrialRecord]:
