@@ -161,7 +161,7 @@ def test_json_and_yaml_say_the_same_in_plain_data() -> None:
     trials = pick(FULL, "all")
     document = json.loads(to_json(FULL, trials))
     assert yaml.safe_load(to_yaml(FULL, trials)) == document
-    assert document["format"] == 1
+    assert document["format"] == 2
     assert (document["study"], document["model"]) == ("small", "half_plus_two")
     assert document["backend"] == "docker"
     assert document["environment"]["host"] == {"cpus": 2}
@@ -193,6 +193,19 @@ def test_a_document_has_all_that_is_known_about_a_trial() -> None:
         ],
     }
     assert found["violations"] == {"p95_ms <= 80": -60.0}
+
+
+def test_an_objective_has_the_stated_interval_and_a_trial_the_drift_that_it_is_in() -> None:
+    repeats = [trial(n, art, 40.0) for n, art in enumerate((10.0, 10.0, 10.0, 20.0))]
+    other = trial(4, 10.0, 12.0, configuration={"replicas": 2})
+    repeated = study(*repeats, other)
+    document = json.loads(to_json(repeated, repeated.trials))
+    assert document["repeatability"]["art_ms"]["repeats"] == 3
+    found = document["trials"][4]
+    assert found["metrics"]["art_ms"]["low"] == pytest.approx(9.0), "that of its own burst"
+    assert found["objectives"]["art_ms"]["low"] < 9.0
+    assert found["drift"] == "art_ms of the baseline was +100% in trial 3"
+    assert document["trials"][0]["drift"] is None
 
 
 def test_deltas_are_percent_of_the_baseline() -> None:

@@ -102,6 +102,66 @@ def run(
 
 
 @app.command()
+def measure(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="More settings, as after --set."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter (cpu=1 replicas=2 concurrency=8 loss=1) or a key of `load`"
+            " (max_seconds=20). More may follow.",
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model to measure.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", "-s", help="Take model, serving, load and baseline from a study."),
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Begin with the configuration of this trial of the study.")
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option(min=1, help="Deploy and measure so many times, all anew.")
+    ] = 1,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Explore: levels of load in turn, such as 1,2,4,8 (connections; requests/s where"
+            " a rate is set).",
+        ),
+    ] = None,
+    ramp: Annotated[
+        str | None,
+        typer.Option(metavar="FROM:TO", help="Explore: a level that changes evenly, in ten parts."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Length of each step or part of a ramp.")
+    ] = 5,
+    backend: BackendOption = BackendChoice.docker,
+    storage: StorageOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure one configuration by hand: intervals, validity, and where the time went."""
+    from tuner.cli.measure import explore, stages
+    from tuner.cli.measure import measure as verb
+    from tuner.errors import InputError
+
+    exploring = steps is not None or ramp is not None
+    if exploring and (repeat > 1 or as_json):
+        raise InputError("--repeat and --json do not go with --steps or --ramp", "leave them out")
+    levels = stages(steps, ramp, seconds) if exploring else ()
+    spec = _by_hand(model, study, trial, [*(set_ or ()), *(settings or ())], backend, storage)
+    if exploring:
+        raise typer.Exit(explore(spec, backend.value, levels))
+    raise typer.Exit(verb(spec, backend.value, repeat, as_json=as_json))
+
+
+@app.command()
 def plan(
     study: StudyOption,
     storage: StorageOption = None,
@@ -144,6 +204,7 @@ def show(
 ) -> None:
     """Show a study's fronts and trials, or one trial in full."""
     from tuner.cli import tables
+    from tuner.cli.trial_page import show_failed, show_trial
     from tuner.errors import InputError
 
     record = _record(study, storage, backend)
@@ -151,12 +212,16 @@ def show(
         tables.show_study(record)
         return
     found = record.trial(trial)
+    failed = next((f for f in record.failed if f.number == trial), None)
+    if failed is not None:
+        show_failed(record, failed)
+        return
     if found is None:
         numbers = f"0 to {record.trials[-1].number}" if record.trials else "there are none"
         raise InputError(
             f"study {record.name!r} has no finished trial {trial}", f"trials: {numbers}"
         )
-    tables.show_trial(record, found)
+    show_trial(record, found)
 
 
 @app.command(name="list")
@@ -263,6 +328,37 @@ def _specification(study: str) -> StudySpec:
     from tuner.spec.load import load_study
 
     return load_study(study, Host.this())
+
+
+def _by_hand(
+    model: str | None,
+    study: str | None,
+    trial: int | None,
+    settings: list[str],
+    backend: BackendChoice,
+    storage: str | None,
+) -> StudySpec:
+    from tuner.errors import InputError
+    from tuner.spec.by_hand import by_model, by_study
+    from tuner.spec.host import Host
+
+    if (model is None) == (study is None):
+        raise InputError("expected --model or --study, one of them", "such as: --model mnist")
+    if model is not None:
+        if trial is not None:
+            raise InputError("--trial goes with --study only", "name the study of the trial")
+        return by_model(model, settings, Host.this())
+    assert study is not None
+    start = None
+    if trial is not None:
+        record = _record(study, storage, backend)
+        known = record.trial(trial)
+        if known is None:
+            raise InputError(
+                f"study {record.name!r} has no finished trial {trial}", "see tune show"
+            )
+        start = known.configuration
+    return by_study(study, settings, Host.this(), start)
 
 
 def _url(study: str, storage: str | None, backend: BackendChoice) -> str:

@@ -20,7 +20,17 @@ from tuner.load.sender import Progress
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
-from tuner.study.loop import Event, Failed, Finished, Goal, Started, goal, repeat, run_study
+from tuner.study.loop import (
+    Event,
+    Failed,
+    Finished,
+    Goal,
+    Repeating,
+    Started,
+    goal,
+    run_study,
+)
+from tuner.study.queue import repeat
 from tuner.study.storage import open_storage, samples_directory, start_or_resume, study_record
 from tuner.study.summary import delta_percent, summarise
 
@@ -54,6 +64,7 @@ def run(
     record = study_record(study)
     summary = summarise(record)
     tables.show_front(record, summary)
+    tables.show_doubts(record)
     tables.console.print(f"Trials:    {url}")
     tables.console.print(f"Requests:  {samples_directory(study, results)}")
     options = _options(url, backend_name, results)
@@ -93,7 +104,11 @@ class _Lines:
     def observe(self, event: Event) -> None:
         if isinstance(event, Failed):
             print(f"trial {event.number} failed: {event.reason}", flush=True)
-        if isinstance(event, Finished):
+        if isinstance(event, Repeating):
+            print(f"trial {event.number} is measured again: {event.reason}", flush=True)
+        if isinstance(event, Finished) and event.record.outcome == "invalid":
+            print(f"trial {event.record.number} failed, INVALID twice: {event.record.reason}")
+        elif isinstance(event, Finished):
             self._done += 1
             of = "" if self._until.trials is None else f"/{self._until.trials}"
             print(f"[{self._done}{of}] {describe(self._study, event.record)}", flush=True)
@@ -130,9 +145,15 @@ class _LiveView:
         elif isinstance(event, str):
             self._current = Text(f"{self._trial}  {event}")
         elif isinstance(event, Progress):
-            self._current = Text(f"{self._trial}  {_burst(event)}")
+            self._current = Text(f"{self._trial}  {tables.burst_line(event)}")
         elif isinstance(event, Failed):
             self._last.append(Text(f"trial {event.number} failed: {event.reason}", style="red"))
+        elif isinstance(event, Repeating):
+            text = f"trial {event.number} is measured again: {event.reason}"
+            self._last.append(Text(text, style="yellow"))
+        elif event.record.outcome == "invalid":
+            text = f"trial {event.record.number} failed, INVALID twice: {event.record.reason}"
+            self._last.append(Text(text, style="red"))
         else:
             trials = (*self._study.trials, event.record)
             self._study = StudyRecord(**{**vars(self._study), "trials": trials})
@@ -182,14 +203,3 @@ class _LiveView:
                     f" ({delta:+.0f} %)"
                 )
         return "Best against baseline: " + ", ".join(parts) if parts else ""
-
-
-def _burst(progress: Progress) -> str:
-    art = "" if progress.art_ms is None else f"ART {tables.number(progress.art_ms)} ms"
-    if progress.art_precision is not None:
-        art += f" ± {100 * progress.art_precision:.0f} %"
-    tail = "" if progress.p99_ms is None else f", p99 {tables.number(progress.p99_ms)}"
-    return (
-        f"{progress.phase}: {art}{tail}, {progress.rate_rps:.0f} req/s,"
-        f" client CPU {100 * progress.client_cpu:.0f} %, {progress.seconds_left:.0f} s left at most"
-    )

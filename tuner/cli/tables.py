@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.load.sender import Progress
+from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
@@ -24,6 +24,20 @@ console = Console(highlight=False)
 if not console.is_terminal:
     # A file or a pipe has no width of its own, and a table that is cut is of no use in a log.
     console.width = 180
+
+
+def burst_line(progress: Progress) -> str:
+    """What a burst has found so far, in one line."""
+    art = "" if progress.art_ms is None else f"ART {number(progress.art_ms)} ms"
+    if progress.art_precision is not None:
+        art += f" ± {100 * progress.art_precision:.0f} %"
+    tail = "" if progress.p99_ms is None else f", p99 {number(progress.p99_ms)}"
+    late = "" if progress.late_share is None else f", {100 * progress.late_share:.0f} % sent late"
+    most = " at most" if progress.phase == "warm-up" else ""
+    return (
+        f"{progress.phase}: {art}{tail}, {progress.rate_rps:.0f} req/s{late},"
+        f" client CPU {100 * progress.client_cpu:.0f} %, {progress.seconds_left:.0f} s left{most}"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -44,7 +58,9 @@ def estimate(found: Estimate | None) -> str:
         return "-"
     if found.low is None or found.high is None:
         return number(found.value)
-    return f"{number(found.value)} ± {number((found.high - found.low) / 2)}"
+    half = (found.high - found.low) / 2
+    known = half > 1e-3 * abs(found.value)
+    return f"{number(found.value)} ± {number(half)}" if known else number(found.value)
 
 
 def title(metric: str) -> str:
@@ -53,7 +69,7 @@ def title(metric: str) -> str:
 
 
 def show_plan(spec: StudySpec, plan: Plan) -> None:
-    table = _table("what", "value", title=f"Plan of study {spec.name}")
+    table = plain("what", "value", title=f"Plan of study {spec.name}")
     for parameter in spec.search_space:
         values = parameter.values()
         text = f"{parameter.low:g} to {parameter.high:g}" if values is None else _values(values)
@@ -98,7 +114,7 @@ def show_checks(checks: Iterable[Check]) -> bool:
 
 
 def show_list(studies: Sequence[tuple[str, Sequence[StudySummary]]]) -> None:
-    table = _table("study", "backend", "complete", "running")
+    table = plain("study", "backend", "complete", "running")
     for name, held in studies:
         if not held:
             table.add_row(name, "-", "0", "0")
@@ -113,11 +129,12 @@ def show_study(study: StudyRecord) -> None:
     show_front(study, summary)
     table = trial_table(study, study.trials, f"All {len(study.trials)} trials")
     console.print(table)
+    show_doubts(study)
 
 
 def show_front(study: StudyRecord, summary: Summary) -> None:
     """The overall front, every scenario's front, and the recommended trials."""
-    _warn_if_simulated(study)
+    warn_if_simulated(study)
     if not summary.front:
         console.print(f"No feasible trial among {len(study.trials)} of study {study.name}.")
         _infeasible(study)
@@ -133,6 +150,31 @@ def show_front(study: StudyRecord, summary: Summary) -> None:
     _infeasible(study)
     if summary.knee is not None:
         console.print(f"Recommended (knee of the overall front): {_sentence(study, summary.knee)}")
+
+
+def show_doubts(study: StudyRecord) -> None:
+    """What a reader of the tables must know: repeatability, drift of the host, failed trials."""
+    for metric, found in study.repeatability.items():
+        console.print(
+            f"{title(metric)} of one configuration differs by {100 * found.relative_sd:.1f} %"
+            f" between bursts ({found.degrees} repeats); intervals include it."
+        )
+    if not study.repeatability and study.trials:
+        console.print(
+            "Intervals hold what varies within a burst only: too few configurations were measured"
+            " again to know how far bursts differ."
+        )
+    for drift in study.drifts:
+        numbers = [t.number for t in study.trials if t.number in drift]
+        if numbers:
+            console.print(
+                f"Drift: {escape(drift.what)}. In doubt, marked ~: trials {numbers[0]} to"
+                f" {numbers[-1]}. Measure what matters again (--repeat)."
+            )
+    if study.failed:
+        listed = ", ".join(str(f.number) for f in study.failed[:12])
+        more = ", ..." if len(study.failed) > 12 else ""
+        console.print(f"Failed, and on no front: {len(study.failed)} ({listed}{more})")
 
 
 def _sentence(study: StudyRecord, trial: TrialRecord) -> str:
@@ -164,9 +206,9 @@ def trial_table(
     recommended: TrialRecord | None = None,
 ) -> Table:
     """A row per trial: configuration, objectives with intervals and change from the baseline (Δ),
-    p95 in ms, requests per second, verdict.
+    p95 in ms, requests per second, verdict (~: the host had drifted).
     """
-    table = _table("trial", *(p.name for p in study.search_space), title=heading)
+    table = plain("trial", *(p.name for p in study.search_space), title=heading)
     for objective in study.objectives:
         table.add_column(title(objective.metric), justify="right")
         table.add_column("Δ", justify="right")
@@ -183,10 +225,10 @@ def trial_table(
                 row += ["-", ""]
                 continue
             delta = delta_percent(study, trial, index)
-            row.append(estimate(trial.metric(objective.metric)))
+            row.append(estimate(study.estimate(trial, objective.metric)))
             row.append("" if delta is None else "base" if trial is baseline else f"{delta:+.0f} %")
         row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
-        row.append(verdict(trial))
+        row.append(verdict(trial) + (" ~" if study.drift(trial) else ""))
         table.add_row(*row, style="" if trial.feasible else "dim")
     return table
 
@@ -209,7 +251,7 @@ def verdict(trial: TrialRecord) -> str:
 def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> Table:
     """Per scenario: how much was measured, its front's trials, and the recommended one."""
     names = [p.name for p in study.search_space.with_role("scenario")]
-    table = _table(*names, title="Front of each scenario")
+    table = plain(*names, title="Front of each scenario")
     table.add_column("trials", justify="right")
     table.add_column("front: trial (" + ", ".join(title(o.metric) for o in study.objectives) + ")")
     table.add_column("recommended")
@@ -233,68 +275,13 @@ def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> 
     return table
 
 
-def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
-    """Everything that the record of one trial says."""
-    _warn_if_simulated(study)
-    console.print(f"Trial {trial.number} of study {study.name}, started {trial.started}")
-    configuration = _table("parameter", "value", "role")
-    for parameter in study.search_space:
-        value = _value(trial.configuration[parameter.name])
-        configuration.add_row(parameter.name, f"{value} {parameter.unit}".strip(), parameter.role)
-    console.print(configuration)
-    if trial.measurement is None:
-        _show_infeasible(trial)
-    else:
-        _show_measurement(trial, trial.measurement)
-    for text, violation in trial.violations.items():
-        if violation > 0 and not trial.imputed:
-            console.print(f"Constraint broken: {escape(text)} (by {number(violation)})")
-    phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in trial.phases.items())
-    console.print(f"Time: {phases}; together {trial.seconds:.2f} s")
-    rules: Sequence[dict[str, object]] = trial.impairment.get("rules", ())
-    if rules:
-        console.print(f"Packet loss: {trial.impairment['method']}")
-    for rule in rules:
-        console.print(
-            f"  replica {rule['replica']} {rule['direction']}: dropped {rule['dropped']}"
-            f" of {rule['packets']} packets"
-        )
-    if trial.samples:
-        console.print(f"Requests: {trial.samples} in the study's results directory")
-
-
-def _show_infeasible(trial: TrialRecord) -> None:
-    console.print(f"Infeasible, {trial.reason}: {escape(trial.detail)}")
-    if trial.log_tail:
-        console.print("Last lines of the container's log:")
-        console.print(Padding(escape(trial.log_tail.rstrip()), (0, 4)))
-
-
-def _show_measurement(trial: TrialRecord, measured: Measurement) -> None:
-    metrics = _table("metric", "value", "95 % interval", "unit")
-    for name, metric in METRICS.items():
-        found = trial.metric(name)
-        if found is None:
-            continue
-        bounded = found.low is not None and found.high is not None
-        interval = f"{number(found.low or 0)} to {number(found.high or 0)}" if bounded else ""
-        metrics.add_row(name, number(found.value), interval, metric.unit)
-    console.print(metrics)
-    console.print(
-        f"{measured.verdict}: {measured.requests} requests in"
-        f" {measured.window_seconds:.1f} s after {measured.warmup_requests} of warm-up;"
-        f" the window ended: {escape(measured.stop_reason)}"
-    )
-    for finding in measured.findings:
-        console.print(f"  {finding.verdict}: {escape(finding.what)}. {escape(finding.remedy)}")
-
-
-def _warn_if_simulated(study: StudyRecord) -> None:
+def warn_if_simulated(study: StudyRecord) -> None:
     if any(t.backend == "simulated" for t in study.trials):
         console.print(f"[bold yellow]{SIMULATED}[/]")
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def plain(*columns: str, title: str | None = None) -> Table:
+    """A table without lines, its columns never broken."""
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)

@@ -115,10 +115,11 @@ def _header(
     scenario = study.search_space.scenario_of(trial.configuration)
     how = "simulated" if trial.backend == "simulated" else "measured"
     listed = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    figures = ", ".join(_figure(study, trial, name) for name in ("art_ms", "cpu_percent"))
     lines = [
         f"Study {study.name}, model {study.model}, trial {trial.number}.",
         f"Configuration: {trial.configuration}",
-        f"{how.capitalize()}: {_figure(trial, 'art_ms')}, {_figure(trial, 'cpu_percent')}",
+        f"{how.capitalize()}: {figures}",
         f"Scenario in which that was {how}: {scenario or 'none'}",
         "Figures are for all replicas together; this file sets no network loss and no load.",
         "",
@@ -136,9 +137,9 @@ def _header(
     return lines
 
 
-def _figure(trial: TrialRecord, name: str) -> str:
+def _figure(study: StudyRecord, trial: TrialRecord, name: str) -> str:
     metric = METRICS[name]
-    estimate = trial.metric(name)
+    estimate = study.estimate(trial, name)
     if estimate is None:
         return f"{metric.label} not measured"
     text = f"{metric.label} {estimate.value:.4g} {metric.unit}"

@@ -17,8 +17,9 @@ from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
 from tuner.study.summary import delta_percent
 
-# History of the format: 1 (first).
-FORMAT = 1
+# History of the format: 1 (first); 2 adds to objectives the interval that is stated, to trials the
+# drift and the repeatability behind them, and the calibration to the environment.
+FORMAT = 2
 
 
 def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
@@ -59,6 +60,7 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
 
     What could not be measured is None, and so is a number that is not finite. An objective's
     `delta_percent` is its change against the baseline; None where that was not measured or is 0.
+    Its interval is the stated one (`StudyRecord.estimate`), that of a metric its burst's own.
     """
     baseline = study.baseline
     plain: dict[str, Any] = _plain(
@@ -70,6 +72,10 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
             "environment": study.environment,
             "serving": study.serving,
             "constraints": [str(c) for c in study.constraints],
+            "repeatability": {
+                name: {"relative_sd": r.relative_sd, "repeats": r.degrees}
+                for name, r in study.repeatability.items()
+            },
             "baseline": baseline
             and {
                 "trial": baseline.number,
@@ -111,6 +117,7 @@ def _trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
             ],
         },
         "violations": trial.violations,
+        "drift": (drift := study.drift(trial)) and drift.what,
     }
 
 
@@ -128,8 +135,11 @@ def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     found = {}
     for i, objective in enumerate(study.objectives):
+        stated = study.estimate(trial, objective.metric) or Estimate(math.nan)
         found[objective.metric] = {
             "value": _objective(trial, i),
+            "low": stated.low,
+            "high": stated.high,
             "unit": _unit(objective.metric),
             "direction": objective.direction,
             "delta_percent": delta_percent(study, trial, i),
