@@ -1,12 +1,16 @@
 .DEFAULT_GOAL := help
-.PHONY: help mnist test unit check setup lock
+.PHONY: help mnist deepspeech translation test unit check setup lock
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 mnist: setup ## set up what is missing, then run the mnist study (ARGS="--trials 10")
 	@.venv/bin/tune run --study mnist $(ARGS)
+
+deepspeech translation: ## the same for speech-to-text and for translation
+	@scripts/setup --model $@
+	@.venv/bin/tune run --study $@ $(ARGS)
 
 # The checks' failure is kept until the end, so that pytest's summary always comes last.
 test: ## set up what is missing, then all checks and all tests

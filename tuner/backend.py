@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 from tuner.deploy.docker import DockerDeployer
-from tuner.deploy.protocol import Deployer
+from tuner.deploy.protocol import Deployer, Deployment
 from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
 from tuner.load.calibrate import calibrate
+from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.calibration import Calibration
 from tuner.measure.golden import load_golden
 from tuner.serving.model import require_built
 from tuner.spec.host import Host
-from tuner.spec.study import StudySpec
-from tuner.trial import Connect
+from tuner.spec.study import LoadProfile, StudySpec
+from tuner.trial import Client, Connect
 
 BackendName = Literal["docker", "simulated"]
 
@@ -38,26 +40,30 @@ class Backend:
 def docker_backend(study: StudySpec) -> Backend:
     """Containers and the real load generator, which checks a sample of the answers.
 
-    Raises SetupError when the model is not built.
+    The load engine is calibrated in the first of the study's protocols. Raises SetupError when the
+    model is not built, InputError when its golden requests cannot be sent in one of them.
     """
     require_built(study.model)
     golden = load_golden(study.model.golden)
-    tolerance = study.model.tolerance
+    payloads = {name: PAYLOADS[name](study.model, golden) for name in study.protocols()}
     generator = LoadGenerator()
+    first = study.protocols()[0]
+
+    def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
+        payload = payloads[profile.protocol]
+        return generator.connect(target, profile, payload.bodies, check=payload.check)
 
     def calibrated(deployer: Deployer) -> Calibration | None:
+        bodies = payloads[first].bodies
         with deployer.null_server() as target:
-            return None if target is None else calibrate(generator, target, golden.bodies)
+            if target is None:
+                return None
+            return calibrate(generator, target, bodies, protocol=first)
 
     return Backend(
         "docker",
         DockerDeployer(study.model, study.serving, study.name, study.load.placement),
-        lambda target, profile: generator.connect(
-            target,
-            profile,
-            golden.bodies,
-            check=lambda index, body: golden.answered(index, body, tolerance),
-        ),
+        connect,
         calibrated,
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
@@ -17,7 +17,14 @@ from tuner.measure.measurement import Measurement
 from tuner.measure.samples import Burst, Outcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
-from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, Stage, StudySpec
+from tuner.spec.study import (
+    DeploymentSpec,
+    LoadProfile,
+    LoadProtocol,
+    NetworkSpec,
+    Stage,
+    StudySpec,
+)
 
 Observe = Callable[[str | Progress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
@@ -114,19 +121,15 @@ def run_trial(
 
 def deployment_spec(study: StudySpec, configuration: Configuration) -> DeploymentSpec:
     """What the decision parameters of `configuration` say about the replicas."""
-    flags, env = dict(study.serving.flags), dict(study.serving.env)
-    for parameter in study.search_space:
-        value = str(configuration[parameter.name])
-        if parameter.flag:
-            flags[parameter.flag] = value
-        if parameter.env:
-            env[parameter.env] = value
+    flags, env = study.search_space.settings(configuration)
+    serving = study.serving
     return DeploymentSpec(
         model=study.model,
-        serving=replace(study.serving, flags=flags, env=env),
+        serving=replace(serving, flags={**serving.flags, **flags}, env={**serving.env, **env}),
         replicas=int(configuration["replicas"]),
         cpu=float(configuration["cpu"]),
         memory_mib=int(configuration["memory"]),
+        protocol=_protocol(study, configuration),
     )
 
 
@@ -154,7 +157,12 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         study.seed,
         rate_rps=None if rate is None else float(rate),
         lossy=network_spec(configuration).lossy,
+        protocol=_protocol(study, configuration),
     )
+
+
+def _protocol(study: StudySpec, configuration: Configuration) -> LoadProtocol:
+    return cast(LoadProtocol, configuration.get("protocol", study.load.protocol))
 
 
 class _Phases:

@@ -142,7 +142,7 @@ def test_a_limit_that_was_not_applied_is_an_error(
     found: cgroup.Limits, spec: DeploymentSpec, engine: DockerClient
 ) -> None:
     container = engine.containers.prepare_model({"Id": "0"})
-    replica = Replica(0, container, ("", 0), Unlimited(found), threading.Event())  # type: ignore[arg-type]
+    replica = Replica(0, container, ("", 0), ("", 0), Unlimited(found), threading.Event())  # type: ignore[arg-type]
     with pytest.raises(TuneError, match="did not get its limits"):
         replica.check_limits(spec)
 

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.load.grpc_peer import send_grpc
+from tests.load.loopback import Place, count
 from tuner.deploy import null_server
+from tuner.load import http2
+from tuner.load.calibrate import calibrate
+from tuner.load.grpc import framed
+from tuner.load.sender import LoadGenerator
+from tuner.measure.samples import Outcome
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +76,43 @@ def test_the_length_is_read_whatever_its_case(name: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nHost: m\r\n" + name + b": 12"
     assert null_server.content_length(head) == 12
     assert null_server.content_length(b"GET / HTTP/1.1\r\nHost: m") == 0
+
+
+def read(connection: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        found += connection.recv(size - len(found))
+    return found
+
+
+def test_every_stream_of_http2_is_answered(address: tuple[str, int]) -> None:
+    head = http2.request_head([(":method", "POST"), (":path", "/any")])
+    end = http2.END_STREAM
+    with connected(address) as connection:
+        text = http2.PREFACE + http2.settings({http2.HEADER_TABLE_SIZE: 0})
+        for n in range(len(text)):
+            connection.sendall(text[n : n + 1])
+        acknowledged = http2.frame(http2.SETTINGS, http2.ACK, 0)
+        greeting = null_server.GREETING + acknowledged
+        assert read(connection, len(greeting)) == greeting
+        for stream in (1, 3):
+            call = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, head.first)
+            call += http2.frame(http2.DATA, 0, stream, b"x" * 10_000)
+            call += http2.frame(http2.DATA, end, stream, b"y")
+            connection.sendall(call)
+            wanted = null_server.grpc_answer(stream.to_bytes(4, "big"))
+            assert read(connection, len(wanted)) == wanted
+
+
+def test_a_load_in_grpc_is_answered(address: tuple[str, int]) -> None:
+    connected(address).close()
+    burst = send_grpc(Place([address]), messages=[b"x" * 200_000, b""])
+    assert len(burst.samples) == count(burst, Outcome.OK) > 20
+
+
+def test_the_load_engine_is_calibrated_in_grpc(address: tuple[str, int]) -> None:
+    connected(address).close()
+    bodies = [framed(b"x" * 100)]
+    found = calibrate(LoadGenerator(), Place([address]), bodies, 0.65, protocol="grpc")
+    assert 0 < found.floor_ms.value < 50
+    assert found.capacity_rps.value > 100

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -19,7 +20,7 @@ from tuner.export.documents import to_csv, to_json, to_yaml
 from tuner.export.pick import only, pick
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.record import StudyRecord, TrialRecord
-from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
+from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Constraint, Objective
 
 SPACE = SearchSpace(
@@ -335,3 +336,47 @@ def test_compose_refuses_ports_that_do_not_exist(tmp_path: Path, first_port: int
     chosen = trial(0, 3.0, 30.0, configuration={"replicas": 2})
     with pytest.raises(InputError, match="within 1 to 65535"):
         to_compose(study(chosen), chosen, tmp_path, first_port)
+
+
+CONDITIONAL = SearchSpace(
+    (
+        *SPACE,
+        Parameter(
+            "batching", "categorical", "decision", False, choices=(False, True), flag="batching"
+        ),
+        Parameter(
+            "size",
+            "int",
+            "decision",
+            4,
+            choices=(4, 16),
+            unit="examples",
+            flag="batch_size",
+            when=Condition("batching", "==", (True,)),
+        ),
+    )
+)
+
+
+def test_an_inactive_parameter_is_in_no_export() -> None:
+    off = trial(0, 10.0, 40.0, configuration={"batching": False})
+    on = trial(1, 5.0, 20.0, configuration={"batching": True, "size": 16})
+    found = replace(study(off, on), search_space=CONDITIONAL)
+    without, with_size = (
+        one["configuration"] for one in json.loads(to_json(found, found.trials))["trials"]
+    )
+    assert (without["decision"]["batching"], with_size["decision"]["size"]) == (False, 16)
+    assert "size" not in {**without["decision"], **without["units"]}
+    assert with_size["units"]["size"] == "examples"
+    rows = list(csv.DictReader(io.StringIO(to_csv(found, found.trials))))
+    assert [(row["param_batching"], row["param_size"]) for row in rows] == [
+        ("False", ""),
+        ("True", "16"),
+    ]
+    commands = [
+        yaml.safe_load(to_compose(found, one, Path("/versions")))["services"]["half_plus_two-0"]
+        for one in found.trials
+    ]
+    assert "--batching=false" in commands[0]["command"]
+    assert not any("batch_size" in word for word in commands[0]["command"])
+    assert {"--batching=true", "--batch_size=16"} <= set(commands[1]["command"])

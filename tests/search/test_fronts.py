@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tuner.search.fronts import fronts
 from tuner.spec.metrics import Direction
-from tuner.spec.space import Configuration, Parameter, SearchSpace
+from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 
 SPACE = SearchSpace(
     (
@@ -35,6 +35,23 @@ def test_each_scenario_has_its_own_front_in_the_order_of_the_space() -> None:
     ]
     assert [s.front for s in found.scenarios] == [(1, 2), (4,), (0,)]
     assert [s.trials for s in found.scenarios] == [(1, 2, 3), (4,), (0,)]
+
+
+def test_a_scenario_may_lack_a_parameter() -> None:
+    delay = Parameter("delay", "int", "scenario", 0, choices=(0, 20))
+    jitter = Parameter(
+        "jitter", "int", "scenario", 1, choices=(1, 5), when=Condition("delay", "!=", (0,))
+    )
+    space = SearchSpace((SPACE["cpu"], jitter, delay))
+    some = [{"delay": 20, "jitter": 5}, {"delay": 0}, {"delay": 20, "jitter": 1}, {"delay": 0}]
+    configurations = [space.effective({"cpu": 1.0, **one}) for one in some]
+    found = fronts(space, configurations, [[1, 1], [2, 2], [3, 3], [1, 2]], [True] * 4, BOTH)
+    assert [str(s.scenario) for s in found.scenarios] == [
+        "delay=0",
+        "jitter=1 delay=20",
+        "jitter=5 delay=20",
+    ]
+    assert [s.front for s in found.scenarios] == [(3,), (2,), (0,)]
 
 
 def test_the_infeasible_are_on_no_front() -> None:

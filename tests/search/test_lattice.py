@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
+import numpy as np
+from hypothesis import given, settings
+
+from tests import conditional
 from tuner.search.lattice import Lattice
 from tuner.spec.space import Parameter, SearchSpace, Value
 
@@ -45,6 +49,39 @@ def test_nearest_moves_the_fewest_steps() -> None:
     found = {str(lattice().configuration(lattice().nearest(index, free, rng))) for _ in range(50)}
     # A quarter of the range of replicas is less than half of cpu's, or another net.
     assert found == {"cpu=1 net=wifi replicas=2", "cpu=1 net=wifi replicas=4"}
+
+
+@settings(deadline=None)
+@given(conditional.spaces())
+def test_conditional_configurations_are_numbered_once_each(space: SearchSpace) -> None:
+    found = Lattice.of(space)
+    assert found is not None
+    grid = list(space.grid())
+    assert [found.configuration(i) for i in range(found.size)] == grid
+    assert [found.index(c) for c in grid] == list(range(len(grid)))
+    assert set(grid) == set(conditional.configurations(space))
+
+
+def test_a_value_of_an_inactive_parameter_is_outside() -> None:
+    found = Lattice.of(conditional.BATCHING)
+    assert found is not None
+    off: dict[str, Value] = {"cpu": 1.0, "batching": False, "net": "wifi"}
+    assert found.index(off) is not None
+    assert found.index({**off, "size": 16}) is None
+    assert found.index({**off, "batching": True}) is None
+
+
+def test_an_inactive_parameter_is_at_its_default_for_what_is_nearest() -> None:
+    found = Lattice.of(conditional.BATCHING)
+    assert found is not None
+    off: dict[str, Value] = {"cpu": 1.0, "batching": False, "net": "wifi"}
+    index = found.index(off)
+    assert index is not None
+    taken: list[Mapping[str, Value]] = [
+        c for c in conditional.BATCHING.grid() if c["cpu"] != 1.0 or c["net"] != "wifi"
+    ]
+    nearest = found.nearest(index, found.free([*taken, off]), np.random.default_rng(0))
+    assert found.configuration(nearest) == {**off, "batching": True, "size": 16, "padding": "none"}
 
 
 def test_continuous_and_huge_spaces_have_none() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import conditional
 from tuner.search.seeds import start_configurations, start_count
-from tuner.spec.space import Parameter, Role, SearchSpace, Value
+from tuner.spec.space import Condition, Parameter, Role, SearchSpace, Value
 
 FIVE = SearchSpace(
     (
@@ -66,6 +67,26 @@ def test_distinct_inside_the_space_baseline_first_and_deterministic(
                 assert p.low is not None
                 assert p.high is not None
                 assert p.low <= float(configuration[p.name]) <= p.high
+
+
+@settings(max_examples=60, deadline=None)
+@given(conditional.spaces(), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_conditions_hold_and_nothing_comes_twice(space: SearchSpace, count: int, seed: int) -> None:
+    found = start_configurations(space, count, seed)
+    assert found[0] == space.baseline()
+    assert len(found) == len(set(found)) == min(count, space.size() or count)
+    assert set(found) <= set(conditional.configurations(space))
+
+
+def test_a_continuum_behind_a_rare_value_is_found() -> None:
+    modes = tuple("abcdefghijklmnopqrst")
+    share = Parameter(
+        "share", "float", "decision", 0.5, low=0.0, high=1.0, when=Condition("mode", "==", ("t",))
+    )
+    mode = Parameter("mode", "categorical", "decision", "a", choices=modes)
+    found = start_configurations(SearchSpace((mode, share)), 40, 0)
+    assert len(set(found)) == 40
+    assert sum("share" in c for c in found) >= 40 - len(modes[:-1])
 
 
 def test_fourteen_of_five_parameters() -> None:

@@ -12,6 +12,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
+from tests import conditional
+from tuner.search.distributions import ask as ask_study
 from tuner.search.distributions import distributions, viewed
 from tuner.search.view import SamplerView
 from tuner.spec.space import Parameter, SearchSpace
@@ -79,6 +81,37 @@ def test_a_trial_is_seen_at_each_stage_of_its_life(storage: BaseStorage) -> None
     assert complete.constraints == {"memory": 3.0}
     assert view.directions == study.directions
     assert view.get_trials(states=(TrialState.RUNNING,)) == []
+
+
+def test_an_inactive_parameter_is_seen_at_its_default_and_stored_nowhere(
+    storage: BaseStorage,
+) -> None:
+    study = started(storage)
+    view = SamplerView(storage, conditional.BATCHING)
+    off = {"cpu": 2.0, "batching": False, "net": "cable"}
+    study.enqueue_trial(off)
+    study.enqueue_trial({**off, "batching": True, "size": 4})
+    asked = [ask_study(study, conditional.BATCHING)[1] for _ in range(2)]
+    first, second = study.get_trials()
+    assert [first.params, second.params] == asked == [off, {**off, "batching": True, "size": 4}]
+    seen, other = view.get_all_trials(study._study_id)
+    whole = {"cpu": 2, "batching": False, "size": 1, "padding": "none", "net": "cable"}
+    assert seen.params == whole
+    assert other.params == {**whole, "batching": True, "size": 0}
+    assert seen.distributions == {p.name: viewed(p) for p in conditional.BATCHING}
+
+
+def test_a_trial_that_is_half_asked_is_seen_as_far_as_it_is_known(storage: BaseStorage) -> None:
+    study = started(storage)
+    trial = study.ask()
+    view = SamplerView(storage, conditional.BATCHING)
+    trial.suggest_categorical("cpu", (0.5, 1.0, 2.0))
+    assert list(view.get_trial(trial._trial_id).params) == ["cpu"]
+    study.enqueue_trial({"batching": False})
+    trial = study.ask()
+    trial.suggest_categorical("batching", (False, True))
+    known = view.get_trial(trial._trial_id).params
+    assert known == {"batching": False, "size": 1, "padding": "none"}
 
 
 def test_a_deep_copy_is_the_callers_own(storage: BaseStorage) -> None:

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
+import grpc
 import pytest
 import requests
 from docker import DockerClient
@@ -13,6 +14,7 @@ from tuner.errors import SetupError
 from tuner.serving import image as image_module
 from tuner.serving.image import base_tag, build_image, find_image, image_tag
 from tuner.serving.plan import container_plan
+from tuner.serving.server.messages import message_class
 from tuner.serving.wheels import REQUIREMENTS, kept_members
 from tuner.spec.study import ServingSpec
 
@@ -96,7 +98,7 @@ def hardened(engine: DockerClient, image: str) -> Iterator[Container]:
         user=plan.user,
         tmpfs=dict(plan.tmpfs),
         volumes={str(HALF_PLUS_TWO): {"bind": plan.model_mount, "mode": "ro"}},
-        ports={f"{plan.port}/tcp": ("127.0.0.1", 0)},
+        ports={f"{port}/tcp": ("127.0.0.1", 0) for port in (plan.port, plan.grpc_port)},
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
@@ -129,6 +131,21 @@ def address_when_ready(container: Container) -> str:
     pytest.fail(f"never ready:\n{container.logs().decode()}")
 
 
+def predicted_by_grpc(container: Container, value: float) -> float:
+    request = message_class("PredictRequest")()
+    request.model_spec.name = "half_plus_two"
+    request.inputs["x"].dtype = 1
+    request.inputs["x"].float_val.append(value)
+    published = container.ports["8500/tcp"]
+    assert published
+    port = published[0]["HostPort"]
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        answer = call(request.SerializeToString(), timeout=30)
+    (found,) = message_class("PredictResponse").FromString(answer).outputs["y"].float_val
+    return float(found)
+
+
 @pytest.mark.docker
 def test_a_hardened_container_answers_and_leaves_on_sigterm(
     engine: DockerClient, built: str
@@ -137,6 +154,7 @@ def test_a_hardened_container_answers_and_leaves_on_sigterm(
         address = address_when_ready(container)
         answer = requests.post(f"{address}:predict", '{"instances": [1, 2, 5]}', timeout=5)
         assert answer.json() == {"predictions": [2.5, 3.0, 4.5]}
+        assert predicted_by_grpc(container, 2.0) == 3.0
         assert container.exec_run(["id", "-u"]).output == b"65534\n"
         container.kill("SIGTERM")
         assert container.wait(timeout=30)["StatusCode"] == 0
@@ -147,7 +165,9 @@ def test_the_cpu_limit_decides_the_threads(engine: DockerClient, built: str) -> 
     """One CPU: one thread within an operation, and two requests worked on."""
     with hardened(engine, built) as container:
         address_when_ready(container)
-        assert "threads 2, intra-op 1" in container.logs().decode()
+        log = container.logs().decode()
+        assert "REST on port 8501, threads 2," in log
+        assert "intra-op 1," in log
 
 
 @pytest.mark.docker

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.serving.server.model import highest_version, least_input, warm_signature
+from tuner.serving.server.model import least_input, numbered_versions, warm_signature
 from tuner.serving.server.signatures import Signature, TensorSpec, protobuf_module
 from tuner.serving.server.status import Code, StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
@@ -39,6 +39,13 @@ def test_numbers_go_in_and_come_out(model: SavedModel) -> None:
     outputs = model.run("serving_default", {"x": np.array([[1], [2], [5]])})
     assert outputs["y"].dtype == np.float32
     assert outputs["y"].tolist() == [[2.5], [3.0], [4.5]]
+
+
+def test_a_scalar_stays_one(model: SavedModel) -> None:
+    for value in range(100):
+        y = model.run("serving_default", {"x": np.array(value, np.float32)})["y"]
+        assert y.shape == ()
+        assert y == value / 2 + 2
 
 
 def test_strings_go_in(model: SavedModel) -> None:
@@ -82,17 +89,25 @@ def test_a_closed_model_says_so() -> None:
         model.run("serving_default", {"x": np.ones(1)})
 
 
-def test_the_highest_number_is_the_version(tmp_path: Path) -> None:
+def test_a_model_that_is_forgotten_is_freed() -> None:
+    model = SavedModel(HALF_PLUS_TWO / "00000123")
+    close = model.close
+    assert close.alive
+    del model
+    assert not close.alive
+
+
+def test_versions_are_directories_with_numbers(tmp_path: Path) -> None:
     for name in ("9", "010", "latest", "2"):
         (tmp_path / name).mkdir()
     (tmp_path / "99").touch()
-    assert highest_version(tmp_path) == (10, tmp_path / "010")
-
-
-@pytest.mark.parametrize("name", [".", "missing"])
-def test_no_version_is_an_error(tmp_path: Path, name: str) -> None:
+    assert numbered_versions(tmp_path) == {
+        9: tmp_path / "9",
+        10: tmp_path / "010",
+        2: tmp_path / "2",
+    }
     with pytest.raises(StatusError) as caught:
-        highest_version(tmp_path / name)
+        numbered_versions(tmp_path / "missing")
     assert caught.value.code is Code.NOT_FOUND
 
 

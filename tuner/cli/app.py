@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner import __version__
+from tuner.cli.models import models
 
 if TYPE_CHECKING:
     from tuner.record import StudyRecord
@@ -24,9 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help pages take 0.4 s to import
 )
 image = typer.Typer(help="The serving image.", no_args_is_help=True, rich_markup_mode=None)
-models = typer.Typer(
-    help="The models that studies serve.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(image, name="image")
 app.add_typer(models, name="models")
 
@@ -299,28 +297,6 @@ def build_image(
         raise InputError(f"--base {base!r} is unknown", "give auto, pull or bootstrap")
     with connect() as client:
         print(build(client, print, base))  # type: ignore[arg-type] # checked just above
-
-
-@models.command(
-    "build", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-)
-def build_model(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of a model with a builder.")],
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build it though it is there.")
-    ] = False,
-) -> None:
-    """Build a model's SavedModel and golden requests. Further options go to its builder."""
-    from tuner.serving.model import build_model as build
-    from tuner.serving.model import is_built
-    from tuner.spec.load import load_model
-
-    model = load_model(name)
-    if is_built(model) and not rebuild and not context.args:
-        print(f"model {name} is there: {model.built}")
-        return
-    build(model, context.args, print)
 
 
 def _specification(study: str) -> StudySpec:

@@ -73,7 +73,10 @@ def show_plan(spec: StudySpec, plan: Plan) -> None:
     for parameter in spec.search_space:
         values = parameter.values()
         text = f"{parameter.low:g} to {parameter.high:g}" if values is None else _values(values)
-        table.add_row(f"{parameter.name} ({parameter.role})", f"{text} {parameter.unit}".strip())
+        when = f", when {parameter.when}" if parameter.when else ""
+        table.add_row(
+            escape(f"{parameter.name} ({parameter.role}{when})"), f"{text} {parameter.unit}".strip()
+        )
     table.add_section()
     grid = "endless (a parameter is continuous)" if plan.grid is None else f"{plan.grid:,}"
     table.add_row("configurations in the full grid", grid)
@@ -219,7 +222,7 @@ def trial_table(
     for trial in trials:
         mark = " *" if recommended is not None and trial.number == recommended.number else ""
         row = [f"{trial.number}{mark}"]
-        row += [_value(trial.configuration[p.name]) for p in study.search_space]
+        row += [_value(trial.configuration.get(p.name)) for p in study.search_space]
         for index, objective in enumerate(study.objectives):
             if trial.measurement is None:
                 row += ["-", ""]
@@ -234,6 +237,9 @@ def trial_table(
 
 
 def _value(value: object) -> str:
+    """A parameter's value; a dash where it is inactive."""
+    if value is None:
+        return "-"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -264,10 +270,14 @@ def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> 
         choice = (
             ""
             if best is None
-            else " ".join(f"{name}={_value(best.configuration[name])}" for name in decisions)
+            else " ".join(
+                f"{name}={_value(best.configuration[name])}"
+                for name in decisions
+                if name in best.configuration
+            )
         )
         table.add_row(
-            *(_value(scenario.scenario[name]) for name in names),
+            *(_value(scenario.scenario.get(name)) for name in names),
             str(scenario.measured),
             front or "nothing feasible",
             choice,

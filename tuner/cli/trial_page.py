@@ -28,8 +28,8 @@ def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
     warn_if_simulated(study)
     console.print(f"Trial {trial.number} of study {study.name}, started {trial.started}")
     configuration = plain("parameter", "value", "role")
-    for parameter in study.search_space:
-        value = trial.configuration[parameter.name]
+    for name, value in trial.configuration.items():
+        parameter = study.search_space[name]
         text = f"{value:g}" if isinstance(value, float) else str(value)
         configuration.add_row(parameter.name, f"{text} {parameter.unit}".strip(), parameter.role)
     console.print(configuration)

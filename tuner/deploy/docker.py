@@ -58,6 +58,7 @@ class DockerDeployer:
     Entering checks that engine, image and model are there (SetupError), sweeps dead runs, finds
     out what can be done to the network and starts what all trials share: the keeper, the load
     engine's network namespace, the model's volume on an engine elsewhere. Leaving removes all.
+    `golden` says whether there are golden answers to check replicas by.
     """
 
     name = "docker"
@@ -68,7 +69,10 @@ class DockerDeployer:
         serving: ServingSpec,
         study: str,
         placement: Placement = "auto",
+        *,
+        golden: bool = True,
     ) -> None:
+        self._has_golden = golden
         self._model = model
         self._serving = serving
         self._study = study
@@ -77,7 +81,7 @@ class DockerDeployer:
     def __enter__(self) -> Self:
         with ExitStack() as world:
             require_built(self._model)
-            self._golden = load_golden(self._model.golden)
+            self._golden = load_golden(self._model.golden) if self._has_golden else None
             self._client = world.enter_context(engine.connect())
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
@@ -242,7 +246,7 @@ class DockerDeployer:
                 self._client,
                 [replica.container for replica in replicas],
                 addresses,
-                plan.port,
+                plan.port_of(spec.protocol),
                 end,
                 self._tools,
                 base_tag(),
@@ -276,7 +280,8 @@ class DockerDeployer:
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
         replica.check_limits(spec)
         replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
-        replica.check_answers(self._model, self._golden)
+        if self._golden is not None:
+            replica.check_answers(self._model, self._golden)
 
 
 @contextmanager

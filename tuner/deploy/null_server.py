@@ -1,8 +1,9 @@
-"""An HTTP/1.1 server that does nothing but answer: what the load engine is calibrated against.
+"""A server that does nothing but answer, REST or gRPC: what the load engine is calibrated against.
 
 It runs inside a container, as `python3 -c <this text> <port>`, so it knows the standard library
-only; where the image has uvloop it is five times as fast. It reads a request's head and as many
-bytes of body as `Content-Length` says, and answers every request alike.
+only; where the image has uvloop it is five times as fast. Of HTTP/1.1 it reads a request's head and
+as many bytes of body as `Content-Length` says, of HTTP/2 (RFC 9113) the ends of streams, and it
+answers every request alike. A connection speaks HTTP/2 when it begins with that protocol's preface.
 """
 
 from __future__ import annotations
@@ -19,18 +20,71 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 )
 BACKLOG = 4096
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+WIDEST = 2**31 - 1
+REPLENISH = 2**30
+
+
+def frame(kind: int, flags: int, stream: bytes, payload: bytes) -> bytes:
+    """`stream` is the number's four bytes."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream + payload
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A header field without indexing (RFC 7541, section 6.2.2), of less than 127 bytes each."""
+    return b"\x00" + bytes((len(name),)) + name + bytes((len(value),)) + value
+
+
+NO_STREAM = bytes(4)
+# Room for any request: SETTINGS_INITIAL_WINDOW_SIZE (4), and the same for the connection.
+GREETING = frame(SETTINGS, 0, NO_STREAM, b"\0\4" + WIDEST.to_bytes(4, "big")) + frame(
+    WINDOW_UPDATE, 0, NO_STREAM, (WIDEST - 65535).to_bytes(4, "big")
+)
+STATUS_200 = b"\x88"
+HEAD = STATUS_200 + literal(b"content-type", b"application/grpc")
+MESSAGE = bytes(5)  # not compressed, of length 0: a PredictResponse without outputs
+TRAILERS = literal(b"grpc-status", b"0")
+
+
+def grpc_answer(stream: bytes) -> bytes:
+    return (
+        frame(HEADERS, END_HEADERS, stream, HEAD)
+        + frame(DATA, 0, stream, MESSAGE)
+        + frame(HEADERS, END_HEADERS | END_STREAM, stream, TRAILERS)
+    )
+
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection; `held` are the bytes of a request that is not whole yet."""
+    """One connection that stays; `held` are the bytes of what is not whole yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is no subclass of asyncio's.
         self.transport = cast("asyncio.Transport", transport)
         self.held = bytearray()
         self.needed = 0
+        self.received = 0
+        self.begun = self.http2 = False
 
     def data_received(self, data: bytes) -> None:
         self.held += data
+        if not self.begun:
+            start = bytes(self.held[: len(PREFACE)])
+            self.http2 = PREFACE.startswith(start)
+            if self.http2 and start != PREFACE:
+                return
+            self.begun = True
+            if self.http2:
+                del self.held[: len(PREFACE)]
+                self.transport.write(GREETING)
+        if self.http2:
+            self.take_frames()
+        else:
+            self.take_requests()
+
+    def take_requests(self) -> None:
         while len(self.held) >= self.needed:
             if not self.needed:
                 end = self.held.find(b"\r\n\r\n")
@@ -41,6 +95,24 @@ class Connection(asyncio.Protocol):
             del self.held[: self.needed]
             self.needed = 0
             self.transport.write(ANSWER)
+
+    def take_frames(self) -> None:
+        while len(self.held) >= 9:
+            end = 9 + int.from_bytes(self.held[:3], "big")
+            if len(self.held) < end:
+                return
+            kind, flags, stream = self.held[3], self.held[4], bytes(self.held[5:9])
+            del self.held[:end]
+            if kind == SETTINGS and not flags & ACK:
+                self.transport.write(frame(SETTINGS, ACK, NO_STREAM, b""))
+            if kind == DATA:
+                self.received += end - 9
+                if self.received >= REPLENISH:
+                    more = self.received.to_bytes(4, "big")
+                    self.transport.write(frame(WINDOW_UPDATE, 0, NO_STREAM, more))
+                    self.received = 0
+            if kind in (DATA, HEADERS) and flags & END_STREAM:
+                self.transport.write(grpc_answer(stream))
 
 
 def content_length(head: bytes) -> int:

@@ -23,11 +23,11 @@ class Reach:
     host: str = "127.0.0.1"
     remote: bool = False
 
-    def ports(self, port: int) -> Any:  # noqa: ANN401 -- see below
+    def ports(self, *ports: int) -> Any:  # noqa: ANN401 -- see below
         """What `containers.create` takes as `ports`."""
         # None: a port that the engine chooses, which the stubs do not know.
         interface = "0.0.0.0" if self.remote else "127.0.0.1"  # noqa: S104 -- requests come from another machine
-        return {f"{port}/tcp": (interface, None)} if self.published else None
+        return {f"{port}/tcp": (interface, None) for port in ports} if self.published else None
 
     def address(self, container: Container, network: Network, port: int) -> tuple[str, int]:
         """Where `container`, reloaded after its start, answers."""

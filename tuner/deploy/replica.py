@@ -42,17 +42,21 @@ _TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
 
 @dataclass(frozen=True)
 class Replica:
-    """One running container and where it answers."""
+    """One running container and where it answers.
+
+    `rest` is its REST API, which is asked before it is used; `address` is where requests go.
+    """
 
     index: int
     container: Container
+    rest: tuple[str, int]
     address: tuple[str, int]
     source: Source
     given_up: Event
 
     @property
     def url(self) -> str:
-        return f"http://{self.address[0]}:{self.address[1]}"
+        return f"http://{self.rest[0]}:{self.rest[1]}"
 
     def check_limits(self, spec: DeploymentSpec) -> None:
         """Compare what the kernel enforces with what was asked; TuneError on a difference."""
@@ -199,8 +203,12 @@ class ReplicaMaker:
                 ) from error
             raise
         container.reload()
-        address = self.reach.address(container, self.network, self.plan.port)
-        return Replica(index, container, address, self.reach.source(container), self.given_up)
+        rest, address = (self.reach.address(container, self.network, p) for p in self._ports())
+        return Replica(index, container, rest, address, self.reach.source(container), self.given_up)
+
+    def _ports(self) -> tuple[int, int]:
+        """That of the REST API and that of the requests."""
+        return self.plan.port, self.plan.port_of(self.spec.protocol)
 
     def _create(self, index: int) -> Container:
         return self.client.containers.create(
@@ -221,6 +229,6 @@ class ReplicaMaker:
             security_opt=["no-new-privileges"],
             volumes=self.mounts,
             network=self.network.name,
-            ports=self.reach.ports(self.plan.port),
+            ports=self.reach.ports(*self._ports()),
             labels=dict(self.labels),
         )

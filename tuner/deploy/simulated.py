@@ -3,7 +3,7 @@
 `SimulatedDeployer` and `SimulatedSender` take the places of Docker and the load generator. Their
 response times, CPU usage and memory come from a queueing model (`tuner.deploy.simulated_host`)
 with seeded noise; time is virtual, nothing sleeps. Whatever they make says `simulated`. Server
-flags and environment variables have no effect on a simulated replica.
+flags, environment variables and the protocol have no effect on a simulated replica.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ class SimulatedDeployment:
             "memory_mib": self._spec.memory_mib,
             "ignored_flags": dict(self._spec.serving.flags),
             "ignored_env": dict(self._spec.serving.env),
+            "ignored_protocol": self._spec.protocol,
         }
 
     def send(self, profile: LoadProfile) -> Burst:

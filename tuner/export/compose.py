@@ -90,13 +90,8 @@ def _literal(text: str) -> str:
 def _serving(study: StudyRecord, trial: TrialRecord) -> ServingSpec:
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
-    for parameter in study.search_space:
-        value = str(trial.configuration[parameter.name])
-        if parameter.flag:
-            flags[parameter.flag] = value
-        if parameter.env:
-            env[parameter.env] = value
-    return ServingSpec(image=_asked_image(study), flags=flags, env=env)
+    set_flags, set_env = study.search_space.settings(trial.configuration)
+    return ServingSpec(image=_asked_image(study), flags=flags | set_flags, env=env | set_env)
 
 
 def _asked_image(study: StudyRecord) -> str:

@@ -37,7 +37,8 @@ def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """A table with a row per trial.
 
     Parameters are the columns `param_<name>`, so that none can hide another column; metrics are
-    `<name>`, `<name>_low` and `<name>_high` in the metric's unit, empty where not measured.
+    `<name>`, `<name>_low` and `<name>_high` in the metric's unit, empty where not measured. The
+    column of a parameter is empty where it is inactive.
     """
     names = [p.name for p in study.search_space]
     columns = [
@@ -51,7 +52,9 @@ def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
         *(f"violation {constraint}" for constraint in study.constraints),
     ]
     rows = [_row(trial, names) for trial in trials]
-    text: str = pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
+    # As objects: an empty cell does not turn the whole numbers of its column into fractions.
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    text: str = table.to_csv(index=False, lineterminator="\n")
     return text
 
 
@@ -123,12 +126,13 @@ def _trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     def part(role: Role) -> dict[str, Any]:
-        return {p.name: trial.configuration[p.name] for p in study.search_space.with_role(role)}
+        return {p.name: trial.configuration[p.name] for p in there if p.role == role}
 
+    there = [p for p in study.search_space if p.name in trial.configuration]
     return {
         "decision": part("decision"),
         "scenario": part("scenario"),
-        "units": {p.name: p.unit for p in study.search_space},
+        "units": {p.name: p.unit for p in there},
     }
 
 
@@ -169,7 +173,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
         "backend": trial.backend,
         "verdict": measurement.verdict if measurement else None,
     }
-    row |= {f"param_{name}": trial.configuration[name] for name in names}
+    row |= {f"param_{name}": trial.configuration.get(name) for name in names}
     for metric, estimate in (measurement.metrics if measurement else {}).items():
         row |= {
             metric: estimate.value,

@@ -14,7 +14,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Burst, Outcome
 from tuner.measure.statistics import art, batches, rate
-from tuner.spec.study import LoadProfile, LoadSpec, Stage
+from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
 FLOOR = 1
 CAPACITIES = (16, 64)
@@ -26,16 +26,20 @@ _SPEC = LoadSpec(batch_seconds=0.05, warmup_max_seconds=0.3, timeout_seconds=5.0
 
 
 def calibrate(
-    generator: LoadGenerator, target: Target, bodies: Sequence[bytes], stage_seconds: float = 1.0
+    generator: LoadGenerator,
+    target: Target,
+    bodies: Sequence[bytes],
+    stage_seconds: float = 1.0,
+    protocol: LoadProtocol = "rest",
 ) -> Calibration:
     """Send `bodies` to `target`, which does nothing but answer, in three stages of that length.
 
-    Before them the host's idle power is taken for one second, where it has RAPL. Raises
-    TrialFailed when a request fails, and as `LoadGenerator.connect`.
+    They are bodies of `protocol`. Before the stages the host's idle power is taken for one second,
+    where it has RAPL. Raises TrialFailed when a request fails, and as `LoadGenerator.connect`.
     """
     power = _idle_power(target)
     stages = [Stage(stage_seconds, level, level) for level in (FLOOR, *CAPACITIES)]
-    profile = LoadProfile(max(CAPACITIES), _SPEC, seed=0)
+    profile = LoadProfile(max(CAPACITIES), _SPEC, seed=0, protocol=protocol)
     with generator.connect(target, profile, bodies) as client:
         floor, *others = client.explore(stages)
     failed = np.count_nonzero(floor.samples.outcome != Outcome.OK)

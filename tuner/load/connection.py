@@ -1,6 +1,6 @@
 """One connection of a load: at most one request in flight, opened again when it is lost.
 
-What is said on it is its protocol's (`rest`), when it sends is its loop's (`loops`).
+What is said on it is its protocol's (`rest`, `grpc`), when it sends is its loop's (`loops`).
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class Exchange(asyncio.Protocol, ABC):
     @abstractmethod
     def encode(self, request: int) -> bytes:
         """What to send for the input of that number."""
+
+    async def ready(self) -> None:
+        """Wait, after `connection_made`, until requests may be written. Raises OSError."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop sets TCP_NODELAY on every TCP connection.
@@ -134,7 +137,8 @@ class Connection:
         """Connect. Raises OSError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.loop.timeout):
-            await loop.create_connection(lambda: self.exchange(self), *self.address)
+            _, exchange = await loop.create_connection(lambda: self.exchange(self), *self.address)
+            await exchange.ready()
 
     def send(self, due: int = 0) -> None:
         """Send the next request, due at `due` (ns), now if that is 0."""
@@ -192,6 +196,12 @@ class Connection:
         waited = perf_counter_ns() - due
         request = next(self.loop.inputs)
         self.loop.recorder.add(due, waited, waited, 0, outcome, self.number, request)
+
+    def leave(self) -> None:
+        """Open another TCP connection, with no request in flight: the server wants to end this."""
+        if self.transport is not None:
+            self.loop.lost(self)
+            self._leave()
 
     def expired(self, now: int) -> bool:
         """Whether the request in flight waits for its answer for longer than the timeout."""

@@ -29,12 +29,16 @@ from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
 from tuner.load.arrivals import Ramp
 from tuner.load.connection import Connection, Exchange, Loop
+from tuner.load.grpc import grpc
 from tuner.load.loops import loop_of
 from tuner.load.placement import place
 from tuner.load.recorder import Recorder
 from tuner.load.rest import rest
 
-PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] = {"rest": rest}
+PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] = {
+    "rest": rest,
+    "grpc": grpc,
+}
 """By name: what makes the exchanges of a burst."""
 
 CONNECTING_AT_ONCE = 64

@@ -16,12 +16,17 @@ from tuner.load.client import Check, Client, tick_seconds
 from tuner.load.process import engine
 from tuner.load.progress import Progress
 from tuner.load.readings import Target
-from tuner.spec.study import LoadProfile
+from tuner.spec.study import LoadProfile, LoadProtocol
 
 __all__ = ["Check", "Client", "LoadGenerator", "Progress", "Target"]
 
 SPARE_FILES = 64
 """File descriptors of the engine besides its connections."""
+
+_PATHS: dict[LoadProtocol, str] = {
+    "rest": "/v1/models/{}:predict",
+    "grpc": "/tensorflow.serving.PredictionService/Predict",
+}
 
 
 class LoadGenerator:
@@ -41,9 +46,10 @@ class LoadGenerator:
 
         Connection i goes to replica i modulo their number: with fewer connections than replicas
         some replicas stay idle. They are opened from the target's `client_namespace`, by an engine
-        that runs on its `client_cpus`. `requests` are the bodies, posted to `path` (the model's
-        `:predict`) in an order drawn with the profile's seed. `check` is given a sample of the
-        answers after the burst; the wrong ones become `Outcome.WRONG_ANSWER`.
+        that runs on its `client_cpus`. `requests` are the bodies in the profile's protocol (see
+        `payload`), sent to `path` (predict of the model) in an order drawn with the profile's seed.
+        `check` is given the bodies of a sample of the answers after the burst; the wrong ones
+        become `Outcome.WRONG_ANSWER`.
 
         The engine ends with the block, whatever happens; enter and leave it in one thread. Raises
         TrialFailed when a connection cannot be opened, the namespace not be entered, or the engine
@@ -53,13 +59,13 @@ class LoadGenerator:
         setup = wire.Setup(
             addresses=tuple(target.addresses),
             concurrency=profile.concurrency,
-            protocol="rest",
+            protocol=profile.protocol,
             arrivals=_arrivals(profile),
             files=profile.concurrency + SPARE_FILES,
             namespace=target.client_namespace,
             cpus=tuple(target.client_cpus),
             host=target.model_name,
-            path=path or f"/v1/models/{target.model_name}:predict",
+            path=path or _PATHS[profile.protocol].format(target.model_name),
             seed=profile.seed,
             tick_seconds=tick_seconds(profile),
             timeout_seconds=profile.spec.timeout_seconds,

@@ -41,7 +41,7 @@ class Setup:
     Connection i goes to address i modulo their number. `protocol` and `arrivals` are names of the
     engine's tables, `arrivals` may also be `closed`. `files` is how many open files it needs,
     `namespace` the path of the network namespace that it enters, `cpus` those that it runs on,
-    empty for any; `bodies` holds one request body per input.
+    empty for any; `bodies` holds one request body per input, of gRPC a message with its length.
     """
 
     addresses: tuple[tuple[str, int], ...]

@@ -30,7 +30,8 @@ class RequestSamples:
     """Requests of one burst as parallel arrays of shape (n,), in order of completion.
 
     Times are nanoseconds of the monotonic clock; `start_ns` is when the request should have been
-    sent and `delay_ns` how much later it was. `status` is the HTTP status (0 where none came),
+    sent and `delay_ns` how much later it was. `status` is the HTTP status (0 where none came; for
+    gRPC the one that its code stands for),
     `outcome` an `Outcome`, `replica` and `connection` count from 0, `request` is the index of the
     input that was sent. For a request that was not sent, `replica` and `connection` are -1.
     """

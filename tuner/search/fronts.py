@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,14 +59,19 @@ def fronts(
     groups: dict[Configuration, list[int]] = {}
     for i, configuration in enumerate(configurations):
         groups.setdefault(space.scenario_of(configuration), []).append(i)
-    ordered = sorted(groups, key=lambda scenario: tuple(_rank(p, scenario[p.name]) for p in roles))
+    ordered = sorted(
+        groups, key=lambda scenario: tuple(_rank(p, scenario.get(p.name)) for p in roles)
+    )
     return Fronts(
         overall,
         tuple(ScenarioFront(s, tuple(groups[s]), front_of(groups[s])) for s in ordered),
     )
 
 
-def _rank(parameter: Parameter, value: Value) -> float:
+def _rank(parameter: Parameter, value: Value | None) -> float:
+    """Where a value stands among those of its parameter; before all where there is none."""
+    if value is None:
+        return -math.inf
     if parameter.ordered:
         return float(value)
     assert parameter.choices is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -20,12 +19,14 @@ class Lattice:
     """A finite space of at most `ENUMERABLE` configurations."""
 
     def __init__(self, space: SearchSpace) -> None:
-        self._names = tuple(p.name for p in space)
-        self._axes = tuple(p.values() or () for p in space)
+        self._space = space
+        self._parameters = space.parents_first
+        self._axes = tuple(p.values() or () for p in self._parameters)
         self._position = tuple({v: i for i, v in enumerate(axis)} for axis in self._axes)
-        self._ordered = np.array([p.ordered for p in space])
-        self._shape = tuple(len(axis) for axis in self._axes)
-        self.size = math.prod(self._shape)
+        self._ordered = np.array([p.ordered for p in self._parameters])
+        self._rows = self._enumerated()
+        self._number = {row.tobytes(): i for i, row in enumerate(self._rows)}
+        self.size = len(self._rows)
 
     @classmethod
     def of(cls, space: SearchSpace) -> Lattice | None:
@@ -33,22 +34,41 @@ class Lattice:
         size = space.size()
         return cls(space) if size is not None and size <= ENUMERABLE else None
 
+    def _enumerated(self) -> Positions:
+        """A row per configuration: the position of each parameter's value, -1 where inactive."""
+        column = {p.name: i for i, p in enumerate(self._parameters)}
+        rows: Positions = np.full((1, len(self._parameters)), -1, dtype=np.intp)
+        for i, (parameter, axis) in enumerate(zip(self._parameters, self._axes, strict=True)):
+            active = np.ones(len(rows), dtype=np.bool_)
+            if (when := parameter.when) is not None:
+                parent = column[when.parameter]
+                # The last one is for position -1: nothing holds of an inactive parameter.
+                holds = np.array([*map(when.holds, self._axes[parent]), False])
+                active = holds[rows[:, parent]]
+            counts = np.where(active, len(axis), 1)
+            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+            rows = np.repeat(rows, counts, axis=0)
+            rows[:, i] = np.where(np.repeat(active, counts), within, -1)
+        return rows
+
     def index(self, configuration: Mapping[str, Value]) -> int | None:
         """The number of a configuration, or None where the space does not contain it."""
         try:
-            at = [
-                position[configuration[name]]
-                for name, position in zip(self._names, self._position, strict=True)
+            row = [
+                position[configuration[p.name]] if p.name in configuration else -1
+                for p, position in zip(self._parameters, self._position, strict=True)
             ]
         except KeyError:
             return None
-        return int(np.ravel_multi_index(at, self._shape))
+        return self._number.get(np.array(row, dtype=np.intp).tobytes())
 
     def configuration(self, index: int) -> Configuration:
-        at = np.unravel_index(index, self._shape)
-        return Configuration.of(
-            {name: axis[int(i)] for name, axis, i in zip(self._names, self._axes, at, strict=True)}
-        )
+        values = {
+            p.name: axis[int(i)]
+            for p, axis, i in zip(self._parameters, self._axes, self._rows[index], strict=True)
+            if i >= 0
+        }
+        return self._space.effective(values)
 
     def free(self, taken: Collection[Mapping[str, Value]]) -> Positions:
         """Numbers of all configurations that are not in `taken`, ascending."""
@@ -63,11 +83,18 @@ class Lattice:
         """The one of `free` nearest to `index`, ties broken by `rng`.
 
         Distance is the sum over parameters of the way from one end of the values to the other
-        (ordered), or 1 where the values differ (unordered).
+        (ordered), or 1 where the values differ (unordered). An inactive parameter counts as being
+        at its default, as samplers see it.
         """
-        spans = np.maximum(np.array(self._shape) - 1, 1)
-        here = np.stack(np.unravel_index(index, self._shape))
-        steps = np.abs(np.stack(np.unravel_index(free, self._shape), axis=1) - here)
+        spans = np.maximum([len(axis) - 1 for axis in self._axes], 1)
+        defaults = np.array(
+            [
+                0 if p.when is None else position.get(p.default, 0)
+                for p, position in zip(self._parameters, self._position, strict=True)
+            ]
+        )
+        rows = np.where(self._rows < 0, defaults, self._rows)
+        steps = np.abs(rows[free] - rows[index])
         distances = np.where(self._ordered, steps / spans, steps > 0).sum(axis=1)
         # Sums of fractions: equal distances may differ by rounding.
         return int(rng.choice(free[distances <= distances.min() + 1e-9]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib.util
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import optuna
@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import InputError, TuneError
 from tuner.search.distributions import (
-    configuration,
+    configuration_of,
     distributions,
     from_view,
     snapped,
@@ -69,6 +69,8 @@ class StudySampler(BaseSampler):
     """One of Optuna's samplers, made fit for this kind of study. Make it with `make_sampler`.
 
     - It sees logarithms and order (`SamplerView`), and every parameter from the first trial on.
+      Values that it proposes for inactive parameters are dropped, so what it proposes counts as
+      the same where only these differ.
     - It never proposes a configuration that a complete, pruned, running or waiting trial has.
       Asked again in vain, the nearest one not yet in the study is taken; where all are,
       SpaceExhausted is raised (its trial is told FAIL). Repeats are for whoever enqueues them.
@@ -118,7 +120,8 @@ class StudySampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        proposal = self._propose(study, trial)
+        # A trial that was enqueued with some values may make others active than the proposal does.
+        proposal = self._space.filled(self._propose(study, trial))
         return {name: proposal[name] for name in search_space}
 
     def sample_independent(
@@ -167,7 +170,7 @@ class StudySampler(BaseSampler):
         for name, distribution in several.items():
             if name not in found:
                 found[name] = inner.sample_independent(study, trial, name, distribution)
-        return Configuration.of(
+        return self._space.effective(
             {
                 p.name: snapped(p, from_view(p, found[p.name])) if p.name in found else p.default
                 for p in self._space
@@ -206,14 +209,12 @@ class StudySampler(BaseSampler):
 
 def _taken(space: SearchSpace, trials: Sequence[FrozenTrial]) -> set[Configuration]:
     """The configurations that must not be proposed again."""
-    names = {p.name for p in space}
     taken: set[Configuration] = set()
     failures: Counter[Configuration] = Counter()
     for trial in trials:
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        if not names <= params.keys():
+        known = configuration_of(space, trial)
+        if known is None:
             continue
-        known = configuration(space, cast("dict[str, Any]", params))
         if trial.state == TrialState.FAIL and UNTRUSTED not in trial.user_attrs:
             failures[known] += 1
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from tuner.search.lattice import Lattice
+from tuner.search.lattice import ENUMERABLE, Lattice
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 
 DEFAULT_COUNT = 14
@@ -30,8 +30,8 @@ def start_configurations(space: SearchSpace, count: int, seed: int) -> list[Conf
     First the baseline. Then, for up to six tenths of the rest, corners of the ordered decision
     parameters (each at its lowest or highest value, opposite corners in pairs), the other
     parameters spread evenly over their values: it is at the ends that limits bind. Then scrambled
-    Sobol points (Owen, 1998, as in `scipy.stats.qmc`) over all parameters. The same arguments give
-    the same list.
+    Sobol points (Owen, 1998, as in `scipy.stats.qmc`) over all parameters. Values of inactive
+    parameters are dropped. The same arguments give the same list.
     """
     rng = np.random.default_rng([seed, 0])
     found = dict.fromkeys([space.baseline()])
@@ -53,7 +53,7 @@ def _corners(space: SearchSpace, count: int, rng: np.random.Generator) -> list[C
     high = _corner_sides(len(sides), count, rng)
     spread = {p.name: _spread(p, len(high), rng) for p in space if p not in sides}
     return [
-        Configuration.of(
+        space.effective(
             {
                 p.name: spread[p.name][i]
                 if p.name in spread
@@ -88,9 +88,11 @@ def _sobol(space: SearchSpace, count: int, seed: int) -> Iterator[Configuration]
     engine = qmc.Sobol(len(parameters), scramble=True, rng=np.random.default_rng([seed, 1]))
     # Powers of two keep the sequence balanced; what is drawn twice makes room for later blocks.
     size = max(1, math.ceil(math.log2(count)))
-    for block in range(_SOBOL_BLOCKS):
+    # Where there is no rest to take from, there are new points without end.
+    endless = (space.size() or math.inf) > ENUMERABLE
+    for block in itertools.count() if endless else range(_SOBOL_BLOCKS):
         for point in engine.random(2**size if block == 0 else 2 ** (size + block - 1)):
-            yield Configuration.of(
+            yield space.effective(
                 {p.name: _at(p, float(u)) for p, u in zip(parameters, point, strict=True)}
             )
 

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.search.distributions import to_view, viewed
+from tuner.search.distributions import snapped, to_view, viewed
 from tuner.search.pareto import logarithms
 from tuner.spec.space import SearchSpace
 
@@ -28,9 +28,11 @@ class SamplerView(BaseStorage):
 
     Values become `log(value)` (metrics are never negative; see `pareto.logarithms` for zero),
     parameters of `space` become their `viewed` form, parameters that `space` does not know are left
-    out. Everything else passes through unchanged in both directions, so the attributes by which
-    samplers remember things (TPE's pending parameters, NSGA-II's generations, QMC's position) live
-    in the real storage. Samplers write nothing but attributes: parameters, values and whole trials
+    out. An inactive parameter has its default: every sampler finds every parameter in every trial,
+    and what differs between two are parameters that are active in one of them. Everything else
+    passes through unchanged in both directions, so the attributes by which samplers remember
+    things (TPE's pending parameters, NSGA-II's generations, QMC's position) live in the real
+    storage. Samplers write nothing but attributes: parameters, values and whole trials
     are read-only here (TypeError), which keeps the two coordinates from being mixed.
 
     Finished trials never change, so their translation is kept. Thread-safe as far as `storage` is.
@@ -38,15 +40,19 @@ class SamplerView(BaseStorage):
 
     def __init__(self, storage: BaseStorage, space: SearchSpace) -> None:
         self._storage = storage
+        self._space = space
         self._parameters = {parameter.name: parameter for parameter in space}
         self._distributions = {parameter.name: viewed(parameter) for parameter in space}
         self._finished: dict[tuple[int, int], FrozenTrial] = {}
 
     def translate(self, trial: FrozenTrial) -> FrozenTrial:
         """A copy of a real trial in a sampler's coordinates."""
-        known = [name for name in trial.params if name in self._parameters]
+        parameters = self._parameters
+        known = self._space.filled(
+            {n: snapped(parameters[n], v) for n, v in trial.params.items() if n in parameters}
+        )
         translated = copy.copy(trial)
-        translated.params = {n: to_view(self._parameters[n], trial.params[n]) for n in known}
+        translated.params = {n: to_view(parameters[n], value) for n, value in known.items()}
         translated.distributions = {name: self._distributions[name] for name in known}
         if trial.values is not None:
             translated.values = [float(value) for value in logarithms(trial.values)]

@@ -42,7 +42,7 @@ ENV PYTHONPATH=/opt/tfserver \\
     TF_CPP_MIN_LOG_LEVEL=2 \\
     OPENBLAS_NUM_THREADS=1
 USER 65534:65534
-EXPOSE 8501
+EXPOSE 8500 8501
 ENTRYPOINT ["python3", "-m", "tfserver"]
 """
 
@@ -104,7 +104,7 @@ def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
 
 
 def _server_files() -> list[Path]:
-    return sorted(_SERVER.glob("*.py"))
+    return sorted([*_SERVER.glob("*.py"), *_SERVER.glob("*.proto")])
 
 
 def _write_context(context: IO[bytes], parent: str, wheels: list[Path]) -> None:

@@ -30,33 +30,60 @@ def build_model(model: ModelSpec, arguments: Sequence[str], say: Callable[[str],
     refuses its arguments and SetupError when it is missing, lacks TensorFlow or fails.
     """
     builder = builder_of(model)
+    _run(f"building model {model.name!r}", builder, ["--output", str(model.built), *arguments], say)
+    require_built(model)
+
+
+def convert_model(
+    model: ModelSpec,
+    graph: Path,
+    output: Path,
+    arguments: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    """Run the model's `convert.py`, which translates a released `graph` into `output`.
+
+    As `build_model` otherwise. Raises InputError for a model that has no converter, a graph that is
+    not there and one that the converter refuses.
+    """
+    converter = model.directory / "convert.py"
+    if not converter.is_file():
+        raise InputError(
+            f"model {model.name!r} has no converter: {converter} is missing",
+            "a SavedModel is added as it is: `tune models add PATH --name NAME`",
+        )
+    if not graph.is_file():
+        raise InputError(f"{graph} is no file", "give the released graph that is to be converted")
+    arguments = [str(graph), "--output", str(output), *arguments]
+    _run(f"converting for model {model.name!r}", converter, arguments, say)
+
+
+def _run(what: str, script: Path, arguments: Sequence[str], say: Callable[[str], None]) -> None:
+    """Run a model's script, which needs TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         raise SetupError(
-            f"building model {model.name!r} needs TensorFlow, which is not installed",
+            f"{what} needs TensorFlow, which is not installed",
             "pip install 'tune-serving[models]'",
         )
-    exit_code, last_line = _relay(
-        [sys.executable, str(builder), "--output", str(model.built), *arguments], say
-    )
+    exit_code, last_line = _relay([sys.executable, str(script), *arguments], say)
     if exit_code != 0:
         error = InputError if exit_code == BAD_INPUT else SetupError
         raise error(
-            f"building model {model.name!r} failed with exit code {exit_code}: {last_line}",
-            f"the builder's own words are above; it is {builder}",
+            f"{what} failed with exit code {exit_code}: {last_line}",
+            f"the script's own words are above; it is {script}",
         )
-    require_built(model)
 
 
 def is_built(model: ModelSpec) -> bool:
     """Whether there is a version to serve and golden requests to check it with."""
-    return _highest_version(model) is not None and model.golden.is_file()
+    return highest_version(model) is not None and model.golden.is_file()
 
 
 def require_built(model: ModelSpec) -> None:
     """Raise SetupError, with the mend, unless `is_built(model)`."""
     if is_built(model):
         return
-    missing = model.golden if _highest_version(model) else model.versions / "1" / "saved_model.pb"
+    missing = model.golden if highest_version(model) else model.versions / "1" / "saved_model.pb"
     raise SetupError(
         f"model {model.name!r} is not built: {missing} is missing",
         f"tune models build {model.name}",
@@ -65,7 +92,7 @@ def require_built(model: ModelSpec) -> None:
 
 def model_checksum(model: ModelSpec) -> str:
     """Hexadecimal SHA-256 of the version that is served; raises SetupError when there is none."""
-    version = _highest_version(model)
+    version = highest_version(model)
     if version is None:
         require_built(model)
     assert version is not None
@@ -86,8 +113,8 @@ def directory_checksum(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _highest_version(model: ModelSpec) -> Path | None:
-    """The version that TensorFlow Serving would choose: the highest number."""
+def highest_version(model: ModelSpec) -> Path | None:
+    """The version that TensorFlow Serving would choose, the highest number; None without any."""
     found = [
         path.parent
         for path in model.versions.glob("*/saved_model.pb")

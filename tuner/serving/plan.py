@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuner.errors import InputError
-from tuner.spec.study import ServingSpec
+from tuner.spec.study import LoadProtocol, ServingSpec
 
 PORT = 8501
 """Port of TensorFlow Serving's REST API."""
+
+GRPC_PORT = 8500
+"""Port of its gRPC services."""
 
 PIDS_LIMIT = 1024
 """Processes and threads of one replica: more than a server needs, fewer than a fault makes."""
@@ -33,9 +36,14 @@ class ContainerPlan:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     port: int
+    grpc_port: int
     model_mount: str
     user: str
     tmpfs: Mapping[str, str]
+
+    def port_of(self, protocol: LoadProtocol) -> int:
+        """Where requests of `protocol` are answered."""
+        return self.grpc_port if protocol == "grpc" else self.port
 
 
 def container_plan(serving: ServingSpec, model_name: str, image: str) -> ContainerPlan:
@@ -64,6 +72,7 @@ def container_plan(serving: ServingSpec, model_name: str, image: str) -> Contain
         command=tuple(f"--{name}={value}" for name, value in serving.flags.items()),
         environment={**serving.env, "MODEL_NAME": model_name},
         port=PORT,
+        grpc_port=GRPC_PORT,
         model_mount=f"/models/{model_name}",
         user=_USER,
         # tune's server writes nothing; what another image writes is not known.

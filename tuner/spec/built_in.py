@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tuner.spec.host import Host
-from tuner.spec.problems import Problem, show
+from tuner.spec.problems import Problem, nearest, show
 from tuner.spec.space import BUILT_IN, Parameter, ParameterType
+from tuner.spec.study import LoadProtocol
 
 
 @dataclass(frozen=True)
 class BuiltIn:
     """What a built-in parameter may be.
 
-    `below` is an exclusive upper limit. A space without a `required` one is refused; which losses
-    it needs is said by `missing`.
+    Numbers: `at_least` so much and, exclusively, `below`. Names: some of `names`. A space without a
+    `required` one is refused; which losses it needs is said by `missing`.
     """
 
     types: tuple[ParameterType, ...]
     unit: str
     meaning: str
-    at_least: float
+    at_least: float = -math.inf
     below: float = math.inf
     required: bool = False
+    names: tuple[str, ...] = ()
 
 
 _NUMBER: tuple[ParameterType, ...] = ("float", "int")
@@ -50,6 +53,12 @@ BUILT_INS: Mapping[str, BuiltIn] = {
     "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of that delay (netem)", 0),
     "bandwidth": BuiltIn(_NUMBER, "Mbit/s", "of each replica's link, each way (netem)", 0.01),
     "rate": BuiltIn(_NUMBER, "requests/s", "of an open loop (`load.arrivals`)", 0.1),
+    "protocol": BuiltIn(
+        ("categorical",),
+        "",
+        "in what requests are sent, instead of `load.protocol`",
+        names=typing.get_args(LoadProtocol),
+    ),
 }
 assert tuple(BUILT_INS) == BUILT_IN
 
@@ -64,6 +73,9 @@ def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
         return
     if unit not in {"", rule.unit}:
         yield Problem(("unit",), f"expected {rule.unit!r}, found {show(unit)}")
+    if rule.names:
+        yield from _other_names(parameter, rule)
+        return
     low_key, high_key = ("choices",) * 2 if parameter.choices is not None else ("low", "high")
     low, high = _ends(parameter)
     name = parameter.name
@@ -75,6 +87,14 @@ def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
         mend = "`high: host.cpus` leaves larger ones out"
         text = f"expected at most the {host.cpus} cores of the host, found {high:g}; {mend}"
         yield Problem((high_key,), text)
+
+
+def _other_names(parameter: Parameter, rule: BuiltIn) -> Iterator[Problem]:
+    for index, choice in enumerate(parameter.choices or ()):
+        if choice not in rule.names:
+            expected = " or ".join(map(repr, rule.names))
+            hint = nearest(choice, rule.names)
+            yield Problem(("choices", index), f"expected {expected}, found {show(choice)}{hint}")
 
 
 def missing(names: Collection[str]) -> Iterator[Problem]:

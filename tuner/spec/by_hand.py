@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import yaml
 
 from tuner.errors import InputError
 from tuner.spec import parameters
+from tuner.spec.built_in import BUILT_INS
 from tuner.spec.documents import LoadDocument, ParameterDocument
 from tuner.spec.host import Host
 from tuner.spec.load import load_model, load_study
@@ -30,7 +31,6 @@ DEFAULTS: Mapping[str, Value] = {
 """What holds for a model that is measured outside a study, unless it is set."""
 
 _OBJECTIVES = ("art_ms", "cpu_percent")
-_WHOLE = ("concurrency", "memory", "replicas")
 _LOAD = tuple(field.name for field in fields(LoadSpec))
 
 
@@ -70,10 +70,11 @@ def by_study(
     """The same with a study's model, serving, load and parameters.
 
     It begins with `start`, by default the study's baseline. A value need not be one of those that
-    the study tries.
+    the study tries. A parameter that becomes active has its default, unless it is set too.
     """
     base = load_study(study, host, root)
-    return _set(base, dict(start or base.search_space.baseline()), settings, host)
+    defaults = {parameter.name: parameter.default for parameter in base.search_space}
+    return _set(base, {**defaults, **(start or {})}, settings, host)
 
 
 def configuration(spec: StudySpec) -> Configuration:
@@ -86,19 +87,23 @@ def _set(
 ) -> StudySpec:
     own = {p.name: p for p in base.search_space if p.name not in BUILT_IN}
     load: dict[str, Value] = {}
+    given: set[str] = set()
     problems: list[Problem] = []
     for setting in settings:
         name, sign, text = setting.partition("=")
         if not sign:
             problems.append(Problem((setting,), "expected name=value"))
-        elif name in _LOAD:
+        elif name in _LOAD and name not in values:  # a parameter wins over the key of that name
             load[name] = _value(text)
         elif name in BUILT_IN or name in own:
             values[name] = _value(text)
+            given.add(name)
         else:
             known = [*BUILT_IN, *own, *_LOAD]
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
             problems.append(Problem((name,), f"unknown{hint}"))
+    values, found = _active(base.search_space, values, given)
+    problems += found
     if {"loss_in", "loss_out"} <= values.keys():
         values.pop("loss", None)
     if "rate" in values:
@@ -108,7 +113,8 @@ def _set(
     pinned: list[Parameter] = []
     for name, value in values.items():
         if name in own:
-            pinned.append(replace(own[name], default=value, choices=(value,), low=None, high=None))
+            alone = replace(own[name], default=value, choices=(value,), low=None, high=None)
+            pinned.append(replace(alone, when=None))
         else:
             documents[name], found = _pinned(name, value)
             problems += [problem.below((name,)) for problem in found]
@@ -123,6 +129,19 @@ def _set(
     return replace(base, search_space=SearchSpace((*space, *pinned)), load=spec_load)
 
 
+def _active(
+    space: SearchSpace, values: Mapping[str, Value], given: Collection[str]
+) -> tuple[dict[str, Value], list[Problem]]:
+    """`values` without those of inactive parameters of `space`; none of these may be `given`."""
+    inactive = {p.name: p for p in space if p.name not in space.effective(values)}
+    problems = [
+        Problem((name,), f"has no effect, as {parameter.when} does not hold")
+        for name, parameter in inactive.items()
+        if name in given
+    ]
+    return {name: value for name, value in values.items() if name not in inactive}, problems
+
+
 def _value(text: str) -> Value:
     """The value as a YAML file would hold it: a number, true, false or text."""
     value = yaml.safe_load(text)
@@ -131,8 +150,12 @@ def _value(text: str) -> Value:
 
 def _pinned(name: str, value: Value) -> tuple[ParameterDocument | None, list[Problem]]:
     """A built-in parameter with this value only."""
-    kind = "int" if name in _WHOLE else "float"
-    data = {"type": kind, "role": "decision", "default": value, "choices": [value]}
+    data = {
+        "type": BUILT_INS[name].types[0],
+        "role": "decision",
+        "default": value,
+        "choices": [value],
+    }
     return validate(ParameterDocument, data)
 
 

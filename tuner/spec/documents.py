@@ -21,13 +21,14 @@ from pydantic import (
     model_validator,
 )
 
-from tuner.spec import constraints, durations
+from tuner.spec import conditions, constraints, durations
 from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.places import NAME_EXPECTED, NAME_PATTERN
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
 from tuner.spec.study import (
     Arrivals,
+    LoadProtocol,
     LoadSpec,
     ModelSpec,
     PageCache,
@@ -82,6 +83,13 @@ def _constraint(text: object) -> object:
     if not isinstance(text, str):
         raise UnexpectedError(constraints.EXPECTED, text)
     constraints.parse(text)
+    return text
+
+
+def _condition(text: object) -> object:
+    if not isinstance(text, str):
+        raise UnexpectedError(conditions.EXPECTED, text)
+    conditions.parse(text)
     return text
 
 
@@ -143,6 +151,9 @@ class ParameterDocument(Document):
 
     env: EnvName | None = None
     """The environment variable that a parameter of your own sets."""
+
+    when: Annotated[str, BeforeValidator(_condition)] | None = None
+    """The condition on another parameter, such as `batching == true`, under which it is there."""
 
 
 class SearchSpaceDocument(Document):
@@ -222,6 +233,9 @@ class LoadDocument(Document):
 
     placement: Placement = LoadSpec.placement
     """`apart`: the load engine has the last CPU, replicas the others; `auto`: so from 4 CPUs on."""
+
+    protocol: LoadProtocol = LoadSpec.protocol
+    """TensorFlow Serving's REST API (port 8501) or gRPC (port 8500); a parameter overrides it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:

@@ -20,7 +20,7 @@ from tuner.spec.host import Host
 from tuner.spec.metrics import METRICS
 from tuner.spec.parameters import search_space
 from tuner.spec.problems import KeyPath, Problem, nearest
-from tuner.spec.space import SearchSpace
+from tuner.spec.space import SearchSpace, as_text
 from tuner.spec.study import (
     Budget,
     Constraint,
@@ -245,7 +245,4 @@ def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:
 
 def _texts(values: Mapping[str, Scalar]) -> dict[str, str]:
     """Values as a command line or an environment holds them."""
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in values.items()
-    }
+    return {name: as_text(value) for name, value in values.items()}

@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from tuner.spec import bounds, built_in
+from tuner.spec import bounds, built_in, conditions, dependencies
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.documents import ParameterDocument
 from tuner.spec.host import Host
-from tuner.spec.problems import KeyPath, Problem, UnexpectedError, nearest, show
+from tuner.spec.problems import KeyPath, Problem, UnexpectedError, listed, nearest, show
 from tuner.spec.space import BUILT_IN, Parameter, SearchSpace, Value
 
 MOST_VALUES = 100_000
@@ -48,6 +48,7 @@ def search_space(
             first = setters.setdefault((kind, target), parameter.name)
             if target is not None and first != parameter.name:
                 problems.append(Problem((parameter.name, kind), f"{first!r} sets it already"))
+    problems += dependencies.problems(parameters, documents, host)
     return SearchSpace(tuple(parameters)), problems
 
 
@@ -210,6 +211,7 @@ def _parameter(
         description=document.description,
         flag=document.flag,
         env=document.env,
+        when=None if document.when is None else conditions.parse(document.when),
     )
 
 
@@ -226,18 +228,11 @@ def _default(parameter: Parameter, document: ParameterDocument) -> Iterator[Prob
         kinds = [(type(choice), choice) for choice in values]
         if (type(default), default) not in kinds:
             hint = nearest(default, map(str, values))
-            yield Problem(
-                key, f"expected one of the choices {_listed(values)}, found {found}{hint}"
-            )
+            yield Problem(key, f"expected one of the choices {listed(values)}, found {found}{hint}")
         if len(set(kinds)) < len(kinds):
             yield Problem(("choices",), "expected each choice once")
     elif default not in values:
-        text = f"expected one of the values {_listed(values)}, found {found}"
+        text = f"expected one of the values {listed(values)}, found {found}"
         if isinstance(document.high, str) and not isinstance(document.default, str):
             text += f"; 'min({document.default}, {document.high})' would adapt it to the host"
         yield Problem(key, text)
-
-
-def _listed(values: tuple[Value, ...]) -> str:
-    words = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return ", ".join([*words[:5], "...", words[-1]] if len(words) > 7 else words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tuner.errors import InputError
@@ -47,6 +47,16 @@ def show(value: object) -> str:
         return json.dumps(value)
     text = repr(value) if isinstance(value, str) else str(value).removesuffix(".0")
     return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def listed(values: Sequence[object]) -> str:
+    """Values in a row, those in the middle of a long one left out."""
+    words = [show(value) if isinstance(value, bool) else _word(value) for value in values]
+    return ", ".join([*words[:5], "...", words[-1]] if len(words) > 7 else words)
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def nearest(word: object, known: Iterable[str]) -> str:

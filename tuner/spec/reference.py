@@ -78,6 +78,8 @@ def table(name: str) -> str:
 
 
 def _limits(rule: BuiltIn) -> str:
+    if rule.names:
+        return ", ".join(f"`{name}`" for name in rule.names)
     return f"{rule.at_least:g} or more" + (f", below {rule.below:g}" * math.isfinite(rule.below))
 
 

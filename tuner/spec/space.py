@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
 Role = Literal["decision", "scenario"]
+Comparison = Literal["==", "!=", "in"]
 
 BUILT_IN = (
     "concurrency",
@@ -24,8 +25,34 @@ BUILT_IN = (
     "jitter",
     "bandwidth",
     "rate",
+    "protocol",
 )
 """Parameters whose meaning `tune` knows; any other one names the flag or variable it sets."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What another parameter must be, such as `batching == true` or `mode in [a, b]`.
+
+    `values` has one value, of `in` one or more.
+    """
+
+    parameter: str
+    comparison: Comparison
+    values: tuple[Value, ...]
+
+    def holds(self, value: Value) -> bool:
+        # True == 1 in Python; in a study file they are different values.
+        among = any(
+            value == known and isinstance(value, bool) == isinstance(known, bool)
+            for known in self.values
+        )
+        return among != (self.comparison == "!=")
+
+    def __str__(self) -> str:
+        words = ", ".join(as_text(value) for value in self.values)
+        right = f"[{words}]" if self.comparison == "in" else words
+        return f"{self.parameter} {self.comparison} {right}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +62,8 @@ class Parameter:
     Either `choices` is set (in the order given; numbers ascending) or `low` and `high` are, both
     included. `role` says who chooses the value in production: the user (`decision`) or the world
     (`scenario`). `flag` and `env` name the server flag (`--name`) or environment variable that
-    a parameter outside `BUILT_IN` sets; exactly one of them is set for such a parameter.
+    a parameter outside `BUILT_IN` sets; exactly one of them is set for such a parameter. `when` is
+    the condition under which it is active, None for always.
     """
 
     name: str
@@ -51,6 +79,7 @@ class Parameter:
     description: str = ""
     flag: str | None = None
     env: str | None = None
+    when: Condition | None = None
 
     @property
     def ordered(self) -> bool:
@@ -66,15 +95,20 @@ class Parameter:
         if self.type == "int":
             return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
         if self.step is None:
-            return None
+            return None if self.low < self.high else (self.low,)
         # The small allowance keeps a high bound that is a multiple of the step up to rounding.
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return tuple(round(self.low + i * self.step, 10) for i in range(count))
 
+    def active_in(self, values: Mapping[str, Value]) -> bool:
+        """Whether a configuration with these values of other parameters has this one too."""
+        when = self.when
+        return when is None or (when.parameter in values and when.holds(values[when.parameter]))
+
 
 @dataclass(frozen=True)
 class Configuration(Mapping[str, Value]):
-    """One value for every parameter, in the order of the search space. Hashable."""
+    """One value for every active parameter, in the order of the search space. Hashable."""
 
     items_: tuple[tuple[str, Value], ...]
 
@@ -110,9 +144,18 @@ def _short(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def as_text(value: Value) -> str:
+    """A value as a command line or an environment holds it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @dataclass(frozen=True)
 class SearchSpace:
-    """The parameters of one study; names are unique."""
+    """The parameters of one study; names are unique.
+
+    A parameter whose condition does not hold, or refers to an inactive parameter, is inactive: a
+    configuration has no value for it. Conditions refer to parameters of the space, in no circle.
+    """
 
     parameters: tuple[Parameter, ...]
 
@@ -125,33 +168,104 @@ class SearchSpace:
     def __iter__(self) -> Iterator[Parameter]:
         return iter(self.parameters)
 
+    @cached_property
+    def parents_first(self) -> tuple[Parameter, ...]:
+        """The parameters, each after the one that its condition refers to, else in order."""
+        placed: dict[str, Parameter] = {}
+
+        def place(parameter: Parameter) -> None:
+            if parameter.when is not None:
+                place(self[parameter.when.parameter])
+            placed.setdefault(parameter.name, parameter)
+
+        for parameter in self:
+            place(parameter)
+        return tuple(placed.values())
+
     def with_role(self, role: Role) -> tuple[Parameter, ...]:
         return tuple(p for p in self.parameters if p.role == role)
 
+    def effective(self, values: Mapping[str, Value]) -> Configuration:
+        """The configuration that `values` mean: those of inactive parameters are left out.
+
+        Raises KeyError where an active parameter has none.
+        """
+        active: dict[str, Value] = {}
+        for parameter in self.parents_first:
+            if parameter.active_in(active):
+                active[parameter.name] = values[parameter.name]
+        return self._in_order(active)
+
+    def filled(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """`values`, and the default of each parameter that is inactive in them.
+
+        A parameter of which `values` does not say yet whether it is active stays out.
+        """
+        found: dict[str, Value] = {}
+        for p in self.parents_first:
+            if p.name in values:
+                found[p.name] = values[p.name]
+            elif p.when is not None and p.when.parameter in found and not p.active_in(values):
+                found[p.name] = p.default
+        return found
+
     def baseline(self) -> Configuration:
         """The configuration of all defaults: trial 0."""
-        return Configuration.of({p.name: p.default for p in self.parameters})
+        return self.effective({p.name: p.default for p in self.parameters})
 
     def size(self) -> int | None:
         """Number of configurations, or None where a parameter is continuous."""
-        sizes = [p.values() for p in self.parameters]
-        return None if any(v is None for v in sizes) else math.prod(len(v or ()) for v in sizes)
+        # Of a parameter together with those that depend on it, as seen from the leaves.
+        counts: dict[str, float] = {}
+        for parameter in reversed(self.parents_first):
+            values, name = parameter.values(), parameter.name
+            below = [p for p in self if p.when is not None and p.when.parameter == name]
+            counts[name] = (
+                math.inf
+                if values is None
+                else sum(
+                    math.prod(counts[p.name] for p in below if p.when and p.when.holds(value))
+                    for value in values
+                )
+            )
+        total = math.prod(counts[p.name] for p in self if p.when is None)
+        return None if math.isinf(total) else int(total)
 
     def grid(self) -> Iterator[Configuration]:
-        """Every configuration, the last parameter varying fastest.
+        """Every configuration once, the last of `parents_first` varying fastest.
 
         Raises ValueError where a parameter is continuous.
         """
-        names = [p.name for p in self.parameters]
-        axes = []
-        for p in self.parameters:
-            values = p.values()
-            if values is None:
-                raise ValueError(f"parameter {p.name!r} is continuous; it has no grid")
-            axes.append(values)
-        for point in itertools.product(*axes):
-            yield Configuration.of(dict(zip(names, point, strict=True)))
+        if self.size() is None:
+            name = next(p.name for p in self if p.values() is None)
+            raise ValueError(f"parameter {name!r} is continuous; it has no grid")
+        yield from self._points(self.parents_first, {})
+
+    def _points(
+        self, left: tuple[Parameter, ...], chosen: Mapping[str, Value]
+    ) -> Iterator[Configuration]:
+        if not left:
+            yield self._in_order(chosen)
+        elif left[0].active_in(chosen):
+            for value in left[0].values() or ():
+                yield from self._points(left[1:], {**chosen, left[0].name: value})
+        else:
+            yield from self._points(left[1:], chosen)
+
+    def _in_order(self, values: Mapping[str, Value]) -> Configuration:
+        return Configuration.of({p.name: values[p.name] for p in self if p.name in values})
 
     def scenario_of(self, configuration: Mapping[str, Value]) -> Configuration:
         """The part of a configuration that the world chooses."""
-        return Configuration.of({p.name: configuration[p.name] for p in self.with_role("scenario")})
+        roles = self.with_role("scenario")
+        return Configuration.of(
+            {p.name: configuration[p.name] for p in roles if p.name in configuration}
+        )
+
+    def settings(self, configuration: Mapping[str, Value]) -> tuple[dict[str, str], dict[str, str]]:
+        """The server flags, and the environment variables, that a configuration sets."""
+        there = [(p, as_text(configuration[p.name])) for p in self if p.name in configuration]
+        return (
+            {p.flag: value for p, value in there if p.flag},
+            {p.env: value for p, value in there if p.env},
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from tuner.spec.metrics import Direction
 from tuner.spec.space import SearchSpace
@@ -18,6 +18,7 @@ SamplerName = Literal["tpe", "gp", "nsga2", "random", "qmc", "grid"]
 PageCache = Literal["shared", "private"]
 Arrivals = Literal["closed", "constant", "poisson"]
 Placement = Literal["auto", "apart", "shared"]
+LoadProtocol = Literal["rest", "grpc"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class LoadSpec:
     timeout_seconds: float = 10.0
     arrivals: Arrivals = "closed"
     placement: Placement = "auto"
+    protocol: LoadProtocol = "rest"
+    """In what requests are sent, unless the parameter `protocol` says it."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,29 @@ class StudySpec:
     baseline_every: int = 10
     """The baseline is measured again after so many trials; 0 never."""
 
+    def protocols(self) -> tuple[LoadProtocol, ...]:
+        """Those in which its trials send, the baseline's first."""
+        parameter = next((p for p in self.search_space if p.name == "protocol"), None)
+        if parameter is None:
+            return (self.load.protocol,)
+        # The load's own where the parameter is absent.
+        names = (parameter.default, *(parameter.choices or ()), self.load.protocol)
+        return tuple(cast(LoadProtocol, name) for name in dict.fromkeys(names))
+
 
 @dataclass(frozen=True)
 class DeploymentSpec:
-    """What one trial deploys: `replicas` containers with `cpu` cores and `memory_mib` MiB each."""
+    """What one trial deploys: `replicas` containers with `cpu` cores and `memory_mib` MiB each.
+
+    `protocol` is the one that they will be asked in.
+    """
 
     model: ModelSpec
     serving: ServingSpec
     replicas: int
     cpu: float
     memory_mib: int
+    protocol: LoadProtocol = "rest"
 
 
 @dataclass(frozen=True)
@@ -190,6 +206,7 @@ class LoadProfile:
     seed: int
     rate_rps: float | None = None
     lossy: bool = False
+    protocol: LoadProtocol = "rest"
 
 
 @dataclass(frozen=True)

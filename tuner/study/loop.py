@@ -14,7 +14,7 @@ from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.load.sender import Progress
 from tuner.record import TrialRecord
-from tuner.search.distributions import configuration, distributions
+from tuner.search.distributions import ask
 from tuner.search.samplers import SpaceExhausted, StudySampler, make_sampler
 from tuner.search.seeds import start_count
 from tuner.spec.space import Configuration
@@ -129,12 +129,11 @@ def run_study(
             done = records(study)
             queue_baseline(spec, study, done)
             try:
-                trial = study.ask(distributions(spec.search_space))
+                trial, asked = ask(study, spec.search_space)
             except SpaceExhausted:
                 return
             try:
                 trial.set_user_attr(OWNER, str(Owner.this()))
-                asked = configuration(spec.search_space, trial.params)
                 observe(Started(trial.number, asked))
                 attempt = partial(
                     run_trial,

@@ -8,6 +8,7 @@ from statistics import median
 
 from tuner.record import TrialRecord
 from tuner.search.seeds import start_count
+from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 
 DEPLOY_SECONDS = 3.0
@@ -52,12 +53,10 @@ def plan(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
         seconds = DEPLOY_SECONDS + load.warmup_max_seconds / 2
         seconds += (load.min_seconds + load.max_seconds) / 2
         evidence = f"assumed: {DEPLOY_SECONDS:g} s around each burst, bursts of middle length"
-    scenarios = 1
-    for parameter in study.search_space.with_role("scenario"):
-        scenarios *= len(parameter.values() or ()) or 0
     return Plan(
         grid=study.search_space.size(),
-        scenarios=scenarios or None,
+        # Scenarios depend on scenarios only.
+        scenarios=SearchSpace(study.search_space.with_role("scenario")).size(),
         trials=study.budget.trials,
         seconds=study.budget.seconds,
         start=start_count(study.budget.trials),

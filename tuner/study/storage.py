@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from tuner.backend import BACKENDS, BackendName
 from tuner.errors import InputError
 from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
-from tuner.search.distributions import configuration
+from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import comparable, to_dict
-from tuner.spec.space import Parameter, SearchSpace
+from tuner.spec.space import Condition, Parameter, SearchSpace
 from tuner.spec.study import Constraint, Objective, StudySpec
 
 SPECIFICATION = "specification"
@@ -234,13 +234,13 @@ def study_record(study: Study) -> StudyRecord:
 def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
     """Failed trials by number, without those that failed before they had a configuration."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        if not {p.name for p in space} <= params.keys():
+        asked = configuration_of(space, trial)
+        if asked is None:
             continue
         found = trial.user_attrs.get(ATTRIBUTE)
         yield FailedTrial(
             trial.number,
-            configuration(space, params),
+            asked,
             trial.user_attrs.get(REASON, "its process was killed"),
             None if found is None else TrialRecord.from_json(found),
         )
@@ -255,5 +255,10 @@ def records(study: Study) -> list[TrialRecord]:
 
 
 def _parameter(name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    choices = keys.get("choices")
-    return {**keys, "name": name, "choices": None if choices is None else tuple(choices)}
+    choices, when = keys.get("choices"), keys.get("when")
+    return {
+        **keys,
+        "name": name,
+        "choices": None if choices is None else tuple(choices),
+        "when": None if when is None else Condition(**{**when, "values": tuple(when["values"])}),
+    }

@@ -1,32 +1,41 @@
-"""Run the server: `python -m <this package> [--flag=value ...]`.
+"""Run the server: `python -m <this package> [--flag=value ...]`; `--help` says the flags.
 
-Flags and variables are those of TensorFlow Serving and of its image that have a meaning here; any
-other flag is refused. It listens only when the model is loaded and warm, so a port that answers is
-a replica that is ready.
+It listens only when the models are loaded and warm, so a port that answers is a replica that is
+ready.
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import gc
 import logging
-import math
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
+from threading import Thread
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from . import flags
 from .app import Application
-from .cpus import cpu_limit
-from .model import ServedModel, load
+from .batching import Batcher
+from .flags import Settings
+from .inference import Inference, run_directly
+from .metrics import Metrics
+from .model import load
 from .protocol import Protocol
-from .status import StatusError
+from .status import Code, StatusError
+from .versions import Model
+
+if TYPE_CHECKING:
+    from .rpc import RpcServer
 
 log = logging.getLogger("tfserver")
 
@@ -34,88 +43,104 @@ _KEEP_ALIVE_SECONDS = 300
 _DRAIN_SECONDS = 5
 
 
-def arguments(argv: Sequence[str], environment: dict[str, str]) -> argparse.Namespace:
-    """The settings in `argv`, with defaults from `environment`; a wrong flag exits with 2."""
-    name = environment.get("MODEL_NAME", "model")
-    parser = argparse.ArgumentParser(prog="tfserver", allow_abbrev=False, description=__doc__)
-    parser.add_argument("--model_name", default=name, help="name in the URL [$MODEL_NAME]")
-    parser.add_argument(
-        "--model_base_path",
-        type=Path,
-        help="folder of numbered versions, of which the highest is served"
-        " [$MODEL_BASE_PATH/$MODEL_NAME]",
-    )
-    parser.add_argument("--rest_api_port", type=port, default=8501, help="port to listen on")
-    parser.add_argument(
-        "--rest_api_num_threads",
-        type=positive,
-        help="requests worked on at the same time [CPU limit, rounded up, plus one]",
-    )
-    parser.add_argument(
-        "--tensorflow_session_parallelism",
-        type=int,
-        help="threads of both of TensorFlow's pools where the two flags below are not set",
-    )
-    parser.add_argument(
-        "--tensorflow_intra_op_parallelism",
-        type=int,
-        help="threads within one operation; 0: one per CPU [CPU limit, rounded up]",
-    )
-    parser.add_argument(
-        "--tensorflow_inter_op_parallelism",
-        type=int,
-        help="threads for operations of one request; 0: one per CPU; -1: the request's own [-1]",
-    )
-    settings = parser.parse_args(argv)
-    if settings.model_base_path is None:
-        base = Path(environment.get("MODEL_BASE_PATH", "/models"))
-        settings.model_base_path = base / settings.model_name
-    cores = math.ceil(cpu_limit())
-    session = settings.tensorflow_session_parallelism
-    if settings.rest_api_num_threads is None:
-        settings.rest_api_num_threads = cores + 1
-    if settings.tensorflow_intra_op_parallelism is None:
-        settings.tensorflow_intra_op_parallelism = cores if session is None else session
-    if settings.tensorflow_inter_op_parallelism is None:
-        settings.tensorflow_inter_op_parallelism = -1 if session is None else session
-    return settings
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 2**16:
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
-    return value
-
-
 class Server(uvicorn.Server):
     """uvicorn's server, which leaves at once on a signal when no request is being answered."""
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, rpc: RpcServer | None
+    ) -> None:
         super().__init__(config)
         self.application = application
+        self.rpc = rpc
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.application.in_flight == 0:
+        if self.application.in_flight + (self.rpc.in_flight if self.rpc else 0) == 0:
             # No clean-up is owed: the kernel frees the model faster than TensorFlow does.
             os._exit(0)
         super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let both APIs finish what they have. When it is over, the signal ends the process."""
+        ends = [super().shutdown(sockets)]
+        if self.rpc is not None:
+            ends.append(asyncio.to_thread(self.rpc.stop, _DRAIN_SECONDS))
+        await asyncio.gather(*ends)
 
-def serve(model: ServedModel, port_number: int, threads: int) -> None:
-    """Answer requests until a signal comes; does not return."""
-    application = Application(model, ThreadPoolExecutor(threads, thread_name_prefix="request"))
+
+def load_models(settings: Settings) -> dict[str, Model]:
+    """The models with their first versions loaded.
+
+    Raises StatusError where a model has no version that can be served, or not the one that a
+    label stands for.
+    """
+    loading = partial(
+        load,
+        intra_op_threads=settings.intra_op_threads,
+        inter_op_threads=settings.inter_op_threads,
+    )
+    models = {config.name: Model(config, loading) for config in settings.models}
+    for name, model in models.items():
+        model.refresh()
+        if not model.served:
+            failed = [status for status in model.status if status.code is not Code.OK]
+            raise StatusError(
+                failed[-1].code if failed else Code.NOT_FOUND,
+                failed[-1].message
+                if failed
+                else f"no versions of the servable found under base path {model.config.base_path}",
+            )
+        for version in model.config.labels.values():
+            if version not in model.served:
+                raise StatusError(
+                    Code.FAILED_PRECONDITION,
+                    f"Request to assign label to version {version} of model {name}, which is not "
+                    "currently available for inference",
+                )
+    return models
+
+
+def keep_refreshed(models: Iterable[Model], seconds: float) -> None:
+    """Look for new versions every `seconds`, for ever."""
+    while True:
+        time.sleep(seconds)
+        for model in models:
+            try:
+                model.refresh()
+            except StatusError as error:
+                log.warning("model %s: %s", model.config.name, error.message)
+            except Exception:
+                log.exception("model %s could not be refreshed", model.config.name)
+
+
+def serve(settings: Settings, models: dict[str, Model]) -> None:
+    """Answer requests until a signal comes; does not return. Raises OSError for a port in use."""
+    metrics = Metrics()
+    run = run_directly
+    if settings.batching is not None:
+        run = Batcher(settings.batching, run_directly, metrics).run
+    inference = Inference(models, run, metrics)
+    if settings.poll_seconds > 0:
+        looking = (tuple(models.values()), settings.poll_seconds)
+        Thread(target=keep_refreshed, args=looking, daemon=True).start()
+    rpc = None
+    if settings.grpc_port:
+        from .rpc import RpcServer  # noqa: PLC0415 its library is not loaded without the port
+
+        rpc = RpcServer(
+            inference,
+            settings.grpc_port,
+            settings.grpc_threads,
+            settings.largest_body,
+            settings.grpc_arguments,
+        )
+    workers = ThreadPoolExecutor(settings.rest_threads, thread_name_prefix="request")
+    application = Application(
+        inference, metrics, workers, settings.largest_body, settings.metrics_path
+    )
     config = uvicorn.Config(
         application,
         host="0.0.0.0",  # noqa: S104 the container's own network
-        port=port_number,
+        port=settings.rest_port,
         loop="uvloop",
         http=Protocol,
         ws="none",
@@ -131,7 +156,7 @@ def serve(model: ServedModel, port_number: int, threads: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    server = Server(config, application)
+    server = Server(config, application, rpc)
     server.run()
     os._exit(0 if server.started else 1)
 
@@ -140,32 +165,33 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What a client does wrong is the client's to know, and must not fill a disk.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
     # The first process of a container ignores signals that it has no handler for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    settings = arguments(sys.argv[1:], dict(os.environ))
+    settings = flags.read(sys.argv[1:], os.environ)
     began = time.monotonic()
     try:
-        model = load(
-            settings.model_name,
-            settings.model_base_path,
-            intra_op_threads=settings.tensorflow_intra_op_parallelism,
-            inter_op_threads=settings.tensorflow_inter_op_parallelism,
+        models = load_models(settings)
+        log.info(
+            "ready in %.2f s: %s; REST on port %d, threads %d, gRPC on port %d, threads %d, "
+            "intra-op %d, inter-op %d, batching %s, bodies up to %d bytes",
+            time.monotonic() - began,
+            ", ".join(f"{name} versions {sorted(m.served)}" for name, m in models.items()),
+            settings.rest_port,
+            settings.rest_threads,
+            settings.grpc_port,
+            settings.grpc_threads,
+            settings.intra_op_threads,
+            settings.inter_op_threads,
+            settings.batching or "off",
+            settings.largest_body,
         )
+        serve(settings, models)
     except (StatusError, ModuleNotFoundError, OSError) as error:
         sys.exit(f"tfserver: {error}")
-    log.info(
-        "model %s version %d ready in %.2f s, port %d, threads %d, intra-op %d, inter-op %d",
-        model.name,
-        model.version,
-        time.monotonic() - began,
-        settings.rest_api_port,
-        settings.rest_api_num_threads,
-        settings.tensorflow_intra_op_parallelism,
-        settings.tensorflow_inter_op_parallelism,
-    )
-    serve(model, settings.rest_api_port, settings.rest_api_num_threads)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from .json_errors import first_error
 from .signatures import Signature, TensorSpec
 from .status import StatusError, invalid
 from .tensors import exact_tensor_of, is_named, shown, tensor_of
 
 DEFAULT_SIGNATURE = "serving_default"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,33 @@ class PredictRequest:
     inputs: Mapping[str, npt.NDArray[Any]]
 
 
-def decode(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
-    """The request in `body`, its inputs in the types of the signature that it names.
-
-    Raises StatusError: INVALID_ARGUMENT where the body does not fit the signature, or
-    UNIMPLEMENTED where a column's type has no JSON form.
-    """
-    document = _parse(body)
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`; raises StatusError (INVALID_ARGUMENT) where it is none."""
+    document = _parse(body.removeprefix(_BYTE_ORDER_MARK))
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {shown(document)} Is not object")
+    return document
+
+
+def signature_name(document: Mapping[str, Any]) -> str:
+    """The signature that a request names, or the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(
             f"JSON Value: {shown(document)} not formatted correctly. "
             "'signature_name' key must be a string value."
         )
-    specs = _inputs_of(name or DEFAULT_SIGNATURE, signatures)
+    return name or DEFAULT_SIGNATURE
+
+
+def decode(document: Mapping[str, Any], signatures: Mapping[str, Signature]) -> PredictRequest:
+    """The request in `document`, its inputs in the types of the signature that it names.
+
+    Raises StatusError: INVALID_ARGUMENT where the document does not fit the signature, or
+    UNIMPLEMENTED where a column's type has no JSON form.
+    """
+    name = signature_name(document)
+    specs = _inputs_of(name, signatures)
     if "instances" in document:
         if "inputs" in document:
             raise invalid(
@@ -60,7 +74,7 @@ def decode(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
         inputs = _from_columns(document["inputs"], specs)
     else:
         raise invalid("Missing 'inputs' or 'instances' key")
-    return PredictRequest(name or DEFAULT_SIGNATURE, "instances" in document, inputs)
+    return PredictRequest(name, "instances" in document, inputs)
 
 
 def encode(outputs: Mapping[str, npt.NDArray[Any]], *, row: bool) -> bytes:
@@ -85,9 +99,28 @@ def encode(outputs: Mapping[str, npt.NDArray[Any]], *, row: bool) -> bytes:
         }
     else:
         document = {"outputs": values if only is None else only}
-    if all(a.dtype.kind != "f" or np.isfinite(a).all() for a in outputs.values()):
+    return _written(document, outputs.values())
+
+
+def encode_results(results: Any, numbers: npt.NDArray[Any]) -> bytes:  # noqa: ANN401 JSON values
+    """The JSON body for the `results` of classify or regress, in which `numbers` are."""
+    return _written({"results": results}, [numbers])
+
+
+def decimals(array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 nested lists
+    """The elements of `array` as numbers with the shortest decimal form.
+
+    So a float32 is not written with the digits of its float64.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize == 8:
+        return array.tolist()
+    return array.astype(np.str_).astype(np.float64).tolist()
+
+
+def _written(document: Any, numbers: Iterable[npt.NDArray[Any]]) -> bytes:  # noqa: ANN401
+    if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in numbers):
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(document, default=_plain).encode()
+    return json.dumps(document, default=decimals).encode()
 
 
 def _parse(body: bytes) -> Any:  # noqa: ANN401 any JSON value
@@ -96,13 +129,15 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401 any JSON value
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if b"NaN" in body or b"Inf" in body:
-            # Not JSON, but TensorFlow Serving and Python's own parser take them.
+        wrong = first_error(body)
+        if wrong is None:
+            # NaN and infinities are no JSON, but TensorFlow Serving and Python's parser take them.
             try:
                 return json.loads(body)
             except (ValueError, RecursionError):
-                pass  # the first error tells more
-        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+                wrong = error.msg, error.pos
+        message, offset = wrong
+        raise invalid(f"JSON Parse error: {message} at offset: {offset}") from error
 
 
 def _inputs_of(name: str, signatures: Mapping[str, Signature]) -> Mapping[str, TensorSpec]:
@@ -230,11 +265,3 @@ def _text(value: Any, *, as_base64: bool) -> Any:  # noqa: ANN401 bytes or neste
     if as_base64:
         return {"b64": base64.b64encode(value).decode()}
     return value.decode("utf-8", "replace")
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 array or NumPy scalar
-    # By way of the shortest decimal form, so that a float32 is not written with the digits of
-    # its float64.
-    if value.dtype.kind != "f" or value.dtype.itemsize == 8:
-        return value.tolist()
-    return value.astype(np.str_).astype(np.float64).tolist()

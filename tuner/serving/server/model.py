@@ -1,4 +1,4 @@
-"""The model that a server serves: its highest version, loaded and warm."""
+"""One version of a model, loaded and warm."""
 
 from __future__ import annotations
 
@@ -28,35 +28,29 @@ class ServedModel:
     saved_model: SavedModel
 
 
-def load(
-    name: str, base_path: Path, *, intra_op_threads: int, inter_op_threads: int
-) -> ServedModel:
-    """Load the highest numeric version under `base_path` and run it once.
+def load(path: Path, *, intra_op_threads: int, inter_op_threads: int) -> SavedModel:
+    """The SavedModel in `path`, which has been run once.
 
-    Raises StatusError where there is no version or the loader refuses it.
+    Raises StatusError where the loader refuses it.
     """
-    version, path = highest_version(base_path)
     saved_model = SavedModel(
         path, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
     )
     warm(saved_model)
-    return ServedModel(name, version, saved_model)
+    return saved_model
 
 
-def highest_version(base_path: Path) -> tuple[int, Path]:
-    """The largest number that names a directory in `base_path`, and that directory."""
+def numbered_versions(base_path: Path) -> dict[int, Path]:
+    """The directories in `base_path` whose names are numbers, by number.
+
+    Raises StatusError (NOT_FOUND) where `base_path` cannot be read.
+    """
     try:
-        entries = list(base_path.iterdir())
+        return {int(e.name): e for e in base_path.iterdir() if e.name.isdecimal() and e.is_dir()}
     except OSError as error:
         raise StatusError(
             Code.NOT_FOUND, f"the model's base path {base_path} cannot be read: {error.strerror}"
         ) from error
-    versions = [(int(e.name), e) for e in entries if e.name.isdecimal() and e.is_dir()]
-    if not versions:
-        raise StatusError(
-            Code.NOT_FOUND, f"no versions of the servable found under base path {base_path}"
-        )
-    return max(versions)
 
 
 def warm(saved_model: SavedModel) -> None:

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
 
 NUMPY_TYPES: dict[str, npt.DTypeLike] = {
     "DT_FLOAT": np.float32,
@@ -66,10 +68,13 @@ class Signature:
 
 @dataclass(frozen=True)
 class MetaGraph:
-    """`signatures` by name, and the same as the JSON object that TensorFlow Serving shows."""
+    """`signatures` by name, the same as the JSON object that TensorFlow Serving shows, and the
+    same as serialized `tensorflow.SignatureDef` messages.
+    """
 
     signatures: Mapping[str, Signature]
     signature_def: Mapping[str, Any]
+    serialized: Mapping[str, bytes]
 
 
 @cache
@@ -109,10 +114,10 @@ def protobuf_module(name: str) -> Any:  # noqa: ANN401 generated modules have no
         return importlib.import_module(f"tensorflow.core.{name}_pb2")
 
 
-def read_meta_graph(serialized: bytes) -> MetaGraph:
+def read_meta_graph(content: bytes) -> MetaGraph:
     """The signatures in a serialized `tensorflow.MetaGraphDef`."""
     json_format = importlib.import_module("google.protobuf.json_format")
-    message = protobuf_module("protobuf.meta_graph").MetaGraphDef.FromString(serialized)
+    message = protobuf_module("protobuf.meta_graph").MetaGraphDef.FromString(content)
     type_name = protobuf_module("framework.types").DataType.Name
 
     def spec(info: Any) -> TensorSpec:  # noqa: ANN401
@@ -138,4 +143,5 @@ def read_meta_graph(serialized: bytes) -> MetaGraph:
         )
         for name in signatures
     }
-    return MetaGraph(signatures, shown)
+    serialized = {name: message.signature_def[name].SerializeToString() for name in signatures}
+    return MetaGraph(signatures, shown, serialized)

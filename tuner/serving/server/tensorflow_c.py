@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_char_p, c_int64, c_void_p
@@ -80,7 +81,7 @@ def _new_tensor(array: npt.NDArray[Any], dtype: str) -> int:
     shape = (c_int64 * array.ndim)(*array.shape)
     number = _type_numbers()[dtype]
     if dtype != _STRING:
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # `ascontiguousarray` would give a scalar a dimension
         tensor = tf.TF_AllocateTensor(number, shape, array.ndim, array.nbytes)
         tf.memmove(tf.TF_TensorData(tensor), array.ctypes.data, array.nbytes)
         return int(tensor)
@@ -131,6 +132,26 @@ class _Call:
     output_array: ctypes.Array[Output]
 
 
+class _Native:
+    """What TensorFlow has allocated for a model."""
+
+    def __init__(self) -> None:
+        self.graph: int | None = library().TF_NewGraph()
+        self.session: int | None = None
+
+    def free(self) -> None:
+        tf = library()
+        if self.session is not None:
+            session, self.session = self.session, None
+            with _status() as status:
+                tf.TF_CloseSession(session, status)
+            with _status() as status:
+                tf.TF_DeleteSession(session, status)
+        if self.graph is not None:
+            tf.TF_DeleteGraph(self.graph)
+            self.graph = None
+
+
 class SavedModel:
     """A SavedModel (tag `serve`) ready to run. Use it as a context manager or call `close`.
 
@@ -143,9 +164,12 @@ class SavedModel:
     def __init__(
         self, path: str | os.PathLike[str], *, intra_op_threads: int = 0, inter_op_threads: int = 0
     ) -> None:
-        tf = library()
-        self._graph = tf.TF_NewGraph()
-        self._session: int | None = None
+        self._native = _Native()
+        # What is forgotten is freed too: of a version that is given up nobody knows the last user.
+        self.close = weakref.finalize(self, self._native.free)
+        """Free the session and the graph; a second call does nothing."""
+        # When the process ends, its memory goes faster without TensorFlow's help.
+        self.close.atexit = False
         try:
             self._meta_graph = self._load(Path(path), intra_op_threads, inter_op_threads)
         except BaseException:
@@ -172,8 +196,15 @@ class SavedModel:
                 tf.TF_SetConfig(options, config, len(config), status)
             tags = (c_char_p * 1)(b"serve")
             with _status() as status:
-                self._session = tf.TF_LoadSessionFromSavedModel(
-                    options, None, os.fsencode(path), tags, 1, self._graph, meta_graph, status
+                self._native.session = tf.TF_LoadSessionFromSavedModel(
+                    options,
+                    None,
+                    os.fsencode(path),
+                    tags,
+                    1,
+                    self._native.graph,
+                    meta_graph,
+                    status,
                 )
             content = meta_graph.contents
             return read_meta_graph(ctypes.string_at(content.data, content.length))
@@ -190,6 +221,11 @@ class SavedModel:
         """The signatures as the JSON object that TensorFlow Serving shows."""
         return self._meta_graph.signature_def
 
+    @property
+    def serialized_signatures(self) -> Mapping[str, bytes]:
+        """The signatures as serialized `tensorflow.SignatureDef` messages."""
+        return self._meta_graph.serialized
+
     def run(
         self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]
     ) -> dict[str, npt.NDArray[Any]]:
@@ -198,7 +234,7 @@ class SavedModel:
         Inputs are converted to the signature's types. Raises StatusError, INVALID_ARGUMENT where
         the signature or an input is missing or does not fit, or what TensorFlow says.
         """
-        session = self._session
+        session = self._native.session
         if session is None:
             raise StatusError(Code.FAILED_PRECONDITION, "the model is closed")
         call = self._call(signature)
@@ -260,24 +296,11 @@ class SavedModel:
                     f"{alias!r} is not a dense tensor of a supported type ({spec.dtype})",
                 )
             operation, _, output = spec.tensor.partition(":")
-            found = tf.TF_GraphOperationByName(self._graph, operation.encode())
+            found = tf.TF_GraphOperationByName(self._native.graph, operation.encode())
             if not found:
                 raise StatusError(Code.NOT_FOUND, f"tensor {spec.tensor!r} is not in the graph")
             array[index] = Output(found, int(output or 0))
         return array
-
-    def close(self) -> None:
-        """Free the session and the graph; a second call does nothing."""
-        tf = library()
-        if self._session is not None:
-            session, self._session = self._session, None
-            with _status() as status:
-                tf.TF_CloseSession(session, status)
-            with _status() as status:
-                tf.TF_DeleteSession(session, status)
-        if self._graph is not None:
-            tf.TF_DeleteGraph(self._graph)
-            self._graph = None
 
     def __enter__(self) -> Self:
         return self

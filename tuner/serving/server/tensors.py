@@ -7,7 +7,7 @@ import binascii
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .signatures import NUMPY_TYPES
 from .status import Code, StatusError, invalid
 
-_MAX_RANK = 64  # NumPy's limit
+MAX_RANK = 64  # NumPy's limit
 _SHOWN_CHARACTERS = 200  # of a wrong JSON value in an error
 
 _JSON_TYPES: Mapping[type, str] = {
@@ -70,7 +70,7 @@ def _flat(value: Any) -> tuple[list[Any], tuple[int, ...]] | None:  # noqa: ANN4
         if len(lengths) > 1:
             return None
         shape.append(lengths.pop())
-        if len(shape) > _MAX_RANK:
+        if len(shape) > MAX_RANK:
             return None
         value = list(itertools.chain.from_iterable(value))
     return (value, tuple(shape)) if value else None
@@ -95,7 +95,7 @@ def exact_tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401
         if not inner:
             break
         inner = inner[0]
-    if len(shape) > _MAX_RANK:
+    if len(shape) > MAX_RANK:
         raise invalid(f"a tensor of {len(shape)} dimensions is not supported")
     leaves: list[Any] = []
     _collect(value, 0, shape, dtype, leaves)
@@ -136,7 +136,7 @@ def _leaf(value: Any, dtype: str) -> Any:  # noqa: ANN401 any JSON value
         if isinstance(value, str):
             return value.encode()
         if isinstance(value, dict):
-            return _bytes_of(value)
+            return bytes_of(value)
         raise _type_error(value, dtype)
     target = np.dtype(NUMPY_TYPES[dtype])
     if target.kind == "b":
@@ -166,16 +166,16 @@ def _lossless(value: float, target: np.dtype[Any], dtype: str) -> float:
     return value
 
 
-def _is_bytes(value: Any) -> bool:  # noqa: ANN401 any JSON value
+def is_bytes(value: Any) -> bool:  # noqa: ANN401 any JSON value
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
 def is_named(value: Any) -> bool:  # noqa: ANN401 any JSON value
-    return isinstance(value, dict) and not _is_bytes(value)
+    return isinstance(value, dict) and not is_bytes(value)
 
 
-def _bytes_of(value: dict[str, Any]) -> bytes:
-    if not _is_bytes(value):
+def bytes_of(value: dict[str, Any]) -> bytes:
+    if not is_bytes(value):
         raise invalid(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
     text = value["b64"].rstrip("=")
     try:
@@ -185,10 +185,15 @@ def _bytes_of(value: dict[str, Any]) -> bytes:
 
 
 def _type_error(value: Any, dtype: str) -> StatusError:  # noqa: ANN401 any JSON value
-    kind = str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
     return invalid(
-        f"JSON Value: {shown(value)} Type: {kind} is not of expected type: {_type_name(dtype)}"
+        f"JSON Value: {shown(value)} Type: {json_type(value)} "
+        f"is not of expected type: {_type_name(dtype)}"
     )
+
+
+def json_type(value: Any) -> str:  # noqa: ANN401 any JSON value
+    """RapidJSON's name of the type of `value`."""
+    return str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
 
 
 def _type_name(dtype: str) -> str:
@@ -196,5 +201,35 @@ def _type_name(dtype: str) -> str:
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 any JSON value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+    """The beginning of `value` as JSON, for an error; of a large one no more is made."""
+    text = ""
+    for part in _parts(value):
+        text += part
+        if len(text) > _SHOWN_CHARACTERS:
+            return text[:_SHOWN_CHARACTERS] + "..."
+    return text
+
+
+def _parts(value: Any) -> Iterator[str]:  # noqa: ANN401 any JSON value
+    # Not by `json`'s own iterator, which leaves reference cycles.
+    if isinstance(value, list):
+        yield "["
+        for number, element in enumerate(value):
+            if number:
+                yield ", "
+            yield from _parts(element)
+        yield "]"
+    elif isinstance(value, dict):
+        yield "{"
+        for number, (key, element) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{_quoted(key)}: "
+            yield from _parts(element)
+        yield "}"
+    else:
+        yield _quoted(value)
+
+
+def _quoted(value: Any) -> str:  # noqa: ANN401 any JSON value but list and object
+    if isinstance(value, str):
+        value = value[: _SHOWN_CHARACTERS + 1]
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,195 @@
+"""`tune models`: what can be served, and what there is to know of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tuner.serving.first_run import FirstRun
+
+models = typer.Typer(
+    help="The models that studies serve.", no_args_is_help=True, rich_markup_mode=None
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the model.")]
+
+
+class Loader(StrEnum):
+    auto = "auto"
+    replica = "replica"
+    tensorflow = "tensorflow"
+
+
+LoaderOption = Annotated[
+    Loader,
+    typer.Option(
+        help="Who runs it: a replica of the serving image, the installed TensorFlow wheel, or the"
+        " first of them that is there."
+    ),
+]
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models that studies can name."""
+    from tuner.cli.models_page import show_models
+    from tuner.spec import places
+    from tuner.spec.load import load_model
+
+    show_models([load_model(name) for name in places.existing("model", Path.cwd())])
+
+
+@models.command("show")
+def show(name: NameArgument) -> None:
+    """Show a model's signatures, versions, golden requests and where it comes from."""
+    from tuner.cli.models_page import show_model
+    from tuner.spec.load import load_model
+
+    show_model(load_model(name))
+
+
+@models.command("add")
+def add(
+    path: Annotated[Path, typer.Argument(help="Directory of a SavedModel, or of its versions.")],
+    name: Annotated[str, typer.Option("--name", help="What studies will call it.")],
+    signature: Annotated[
+        str | None, typer.Option(help="What requests call. [default: serving_default]")
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Golden requests: a body of :predict on each line."),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An unknown dimension of made inputs: batch=4, or INPUT.AXIS=VALUE"
+            " (may be given again).",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest difference of an answer from the golden one.")
+    ] = 1e-3,
+    description: Annotated[str, typer.Option(help="What it takes and answers.")] = "",
+    loader: LoaderOption = Loader.auto,
+) -> None:
+    """Take in a SavedModel of your own: it is run once, and its answers become the golden ones."""
+    from tuner.measure.golden import matches
+    from tuner.serving.added import Wish, add_model
+
+    wish = Wish(
+        name, path, signature, requests, _dims(dim or []), _tolerance(tolerance), description
+    )
+    directory = add_model(wish, _first_run(loader), matches, print, Path.cwd())
+    print(f"wrote {directory}")
+    print(f"next: tune init {name} --model {name}")
+
+
+@models.command("build", context_settings=_PASSED_ON)
+def build(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of a model with a builder.")],
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build it though it is there.")
+    ] = False,
+) -> None:
+    """Build a model's SavedModel and golden requests. Further options go to its builder."""
+    from tuner.serving.model import build_model, is_built
+    from tuner.spec.load import load_model
+
+    model = load_model(name)
+    if is_built(model) and not rebuild and not context.args:
+        print(f"model {name} is there: {model.built}")
+        return
+    build_model(model, context.args, print)
+
+
+@models.command("check")
+def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
+    """Run a model and compare its answers with the golden ones."""
+    from tuner.errors import InputError
+    from tuner.measure.golden import load_golden
+    from tuner.serving.model import require_built
+    from tuner.spec.load import load_model
+
+    model = load_model(name)
+    require_built(model)
+    golden = load_golden(model.golden)
+    answers = _first_run(loader)(model, golden.bodies)
+    wrong = [
+        number
+        for number, answer in enumerate(answers)
+        if not golden.answered(number, answer, model.tolerance)
+    ]
+    if wrong:
+        shown = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
+        raise InputError(
+            f"model {name} answers {len(wrong)} of {len(answers)} golden requests differently by"
+            f" more than {model.tolerance:g}: {shown}",
+            f"build or add it again, or see {model.golden}",
+        )
+    print(f"model {name}: {len(answers)} golden requests answered as they should be")
+
+
+@models.command("convert", context_settings=_PASSED_ON)
+def convert(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of a model with a converter (deepspeech).")],
+    graph: Annotated[Path, typer.Argument(help="The released file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write.")],
+) -> None:
+    """Translate a released graph into a SavedModel. Further options go to the converter."""
+    from tuner.serving.model import convert_model
+    from tuner.spec.load import load_model
+
+    convert_model(load_model(name), graph, output, context.args, print)
+    print(f"wrote {output}; tune models add {output} --name NAME takes it in")
+
+
+def _first_run(loader: Loader) -> FirstRun:
+    from tuner.deploy.first_run import can_run, replica_answers
+    from tuner.errors import SetupError
+    from tuner.serving.first_run import loader_answers
+    from tuner.serving.server.signatures import tensorflow_directory
+
+    if loader is Loader.tensorflow:
+        return loader_answers
+    if loader is Loader.auto:
+        try:
+            can_run()
+        except SetupError as error:
+            try:
+                tensorflow_directory()
+            except ModuleNotFoundError:
+                raise error from None
+            print(f"run by the TensorFlow wheel, as no replica can be: {error.message}")
+            return loader_answers
+    return replica_answers
+
+
+def _dims(texts: list[str]) -> dict[str, int]:
+    from tuner.errors import InputError
+
+    dims = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not (name and value.isdecimal() and int(value) > 0):
+            raise InputError(
+                f"--dim {text}: expected NAME=VALUE with a whole number above 0",
+                "such as --dim batch=4 or --dim text.1=20",
+            )
+        dims[name] = int(value)
+    return dims
+
+
+def _tolerance(value: float) -> float:
+    from tuner.errors import InputError
+
+    if not 0 < value < float("inf"):
+        raise InputError(f"--tolerance {value:g}: expected a number > 0")
+    return value

@@ -1,0 +1,65 @@
+"""The first answers of a model from a real replica; see `tuner.serving.first_run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import requests
+
+from tuner.deploy import engine
+from tuner.deploy.docker import DockerDeployer
+from tuner.errors import Infeasible, TrialFailed
+from tuner.serving.first_run import refused
+from tuner.serving.image import find_image
+from tuner.spec.host import Host
+from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
+
+READY_SECONDS = 300.0
+ANSWER_SECONDS = 300.0
+MEMORY_SHARE = 2
+"""The replica may use this part of the host's memory: how little will do is for a study to say."""
+
+
+def can_run() -> None:
+    """Raise SetupError, with the mend, where there is no engine or no serving image."""
+    with engine.connect() as client:
+        find_image(client)
+
+
+def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
+    """See `FirstRun`: by one replica of tune's own image, over its REST API.
+
+    `model.golden` need not have answers. Raises SetupError where engine or image are missing,
+    TrialFailed where the replica does not answer.
+    """
+    host = Host.this()
+    serving = ServingSpec(ready_seconds=READY_SECONDS)
+    spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
+    with DockerDeployer(model, serving, "first-run", golden=False) as deployer:
+        try:
+            with deployer.deploy(spec, model.name) as deployment, requests.Session() as session:
+                url = f"{deployment.replicas[0].url}/v1/models/{model.name}:predict"
+                return [_ask(session, url, n, body) for n, body in enumerate(bodies)]
+        except Infeasible as error:
+            raise refused(_words(error)) from error
+
+
+def _ask(session: requests.Session, url: str, number: int, body: bytes) -> bytes:
+    try:
+        reply = session.post(url, data=body, timeout=ANSWER_SECONDS)
+    except requests.RequestException as error:
+        raise TrialFailed(f"the replica did not answer request {number}: {error}") from error
+    if reply.status_code == 200:
+        return reply.content
+    try:
+        words = str(reply.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        words = reply.text
+    raise refused(words, number)
+
+
+def _words(error: Infeasible) -> str:
+    """What the server said last, without the times of its log."""
+    lines = [line for line in error.log_tail.splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith("tfserver: ")]
+    return own[-1].removeprefix("tfserver: ") if own else " ".join([error.message, *lines[-3:]])

@@ -1,0 +1,226 @@
+"""A model of the user's own: its directory in `models/`, written whole or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuner.errors import InputError
+from tuner.serving.first_run import FirstRun
+from tuner.serving.model import directory_checksum
+from tuner.serving.saved_model import read_signatures
+from tuner.serving.server.signatures import Signature
+from tuner.serving.sources import Source, find_saved_model
+from tuner.serving.synthesis import choose_signature, shown, synthesise
+from tuner.spec import places
+from tuner.spec.study import ModelSpec
+
+Matches = Callable[[object, object, float], bool]
+"""Whether an answer (the second) is the expected one up to a tolerance; see `measure.golden`."""
+
+_MODEL_YAML = """\
+# A model: what tune needs to know to call it and check its answers.
+# Written by `tune models add`; edit it as you like.
+
+description: {description}
+
+# The SavedModel's signature that requests call.
+# inputs:  {inputs}
+# outputs: {outputs}
+signature: {signature}
+
+# Largest absolute or relative difference of a number in an answer from the golden one.
+tolerance: {tolerance:g}
+
+# There is no builder: the model was copied to built/versions/{version}. The golden requests and the
+# answers of its first run are in built/golden.jsonl, where it came from in built/card.json.
+"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says of the model to add; None and empty are up to tune.
+
+    `requests` is a file with a JSON body of `:predict` (or a golden pair of request and response)
+    on each line, `dims` gives unknown dimensions for synthesised ones.
+    """
+
+    name: str
+    path: Path
+    signature: str | None = None
+    requests: Path | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    tolerance: float = ModelSpec.tolerance
+    description: str = ""
+
+
+def add_model(
+    wish: Wish, first_run: FirstRun, matches: Matches, say: Callable[[str], None], root: Path
+) -> Path:
+    """Write `<root>/models/<name>`; the directory. `say` is told what is found and assumed.
+
+    The answers of `first_run` become the golden ones. Raises InputError, and leaves nothing, for
+    what is no SavedModel, what the loader refuses, and a model that answers the same request
+    differently.
+    """
+    _check_new(wish.name, root)
+    source = find_saved_model(wish.path)
+    say(f"SavedModel: {source.directory}, version {source.version}")
+    signatures = read_signatures(source.directory)
+    name = choose_signature(signatures, wish.signature)
+    signature = signatures[name]
+    say(f"signature {name}: {shown(signature.inputs)} -> {shown(signature.outputs)}")
+    if wish.requests is not None:
+        if wish.dims:
+            raise InputError("--dim goes with made inputs, not with --requests", "leave one out")
+        pairs = read_requests(wish.requests)
+        say(f"requests: {len(pairs)} of {wish.requests}")
+    else:
+        made = synthesise(name, signature, wish.dims)
+        pairs = [(request, None) for request in made.requests]
+        say(f"requests: {len(pairs)} made; " + "; ".join(made.assumed))
+    with tempfile.TemporaryDirectory(prefix=f".{wish.name}-", dir=root) as scratch:
+        new = Path(scratch) / wish.name
+        model = ModelSpec(wish.name, "", new, new / "built", name, wish.tolerance)
+        _copy(source, model)
+        # Who serves it finds requests here, and no answers yet.
+        _write_golden(model, [(request, None) for request, _ in pairs])
+        say("first run: each request twice")
+        bodies = [_compact(request) for request, _ in pairs]
+        answers = [json.loads(answer) for answer in first_run(model, [*bodies, *bodies])]
+        first, again = answers[: len(bodies)], answers[len(bodies) :]
+        _check(pairs, first, again, matches, wish.tolerance)
+        golden = [(request, answer) for (request, _), answer in zip(pairs, first, strict=True)]
+        _write_golden(model, golden)
+        _write_card(model, wish, source)
+        (new / "model.yaml").write_text(_model_yaml(wish, source, name, signature), "utf-8")
+        _make_readable(new)
+        directory = places.path_of("model", wish.name, root).parent
+        directory.parent.mkdir(exist_ok=True)
+        new.rename(directory)
+    return directory
+
+
+def read_requests(path: Path) -> list[tuple[Any, Any]]:
+    """(Body, expected answer or None) of each line of a file. Raises InputError.
+
+    A line is a body of `:predict`, or an object with `request` and, if it is to be checked,
+    `response`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--requests {path} cannot be read: {error}") from error
+    pairs: list[tuple[Any, Any]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON: {error}", _LINE) from error
+        pair = (value, None)
+        if isinstance(value, dict) and "request" in value:
+            pair = (value["request"], value.get("response"))
+        if not isinstance(pair[0], dict) or not {"instances", "inputs"} & pair[0].keys():
+            raise InputError(f"{path}, line {number}: neither `instances` nor `inputs`", _LINE)
+        pairs.append(pair)
+    if not pairs:
+        raise InputError(f"{path}: no request in it", _LINE)
+    return pairs
+
+
+_LINE = 'Each line is a body of :predict, such as {"instances": [[1.0]]}.'
+
+
+def _check_new(name: str, root: Path) -> None:
+    places.check_name(name, "model")
+    if name in places.existing("model", root) or (root / "models" / name).exists():
+        raise InputError(
+            f"there is a model {name!r} already", "choose another --name, or remove its directory"
+        )
+
+
+def _check(
+    pairs: Sequence[tuple[Any, Any]],
+    first: Sequence[Any],
+    again: Sequence[Any],
+    matches: Matches,
+    tolerance: float,
+) -> None:
+    for number, ((_, expected), one, other) in enumerate(zip(pairs, first, again, strict=True)):
+        if expected is not None and not matches(expected, one, tolerance):
+            raise InputError(
+                f"request {number} is answered with {_short(one)}, expected {_short(expected)}",
+                "mend the response, leave it out to take the model's, or allow more: --tolerance",
+            )
+        if not matches(one, other, tolerance):
+            raise InputError(
+                f"the model answers request {number} differently when asked again:"
+                f" {_short(one)}, then {_short(other)}",
+                "its answers could never be checked: take the randomness out of it, or allow more"
+                " with --tolerance",
+            )
+
+
+def _copy(source: Source, model: ModelSpec) -> None:
+    try:
+        shutil.copytree(source.directory, model.versions / str(source.version))
+    except (OSError, shutil.Error) as error:
+        raise InputError(f"{source.directory} cannot be copied: {error}") from error
+
+
+def _make_readable(directory: Path) -> None:
+    """A server runs as another user."""
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _write_golden(model: ModelSpec, pairs: Sequence[tuple[Any, Any]]) -> None:
+    lines = [_compact({"request": request, "response": answer}) for request, answer in pairs]
+    model.golden.write_bytes(b"\n".join(lines) + b"\n")
+
+
+def _write_card(model: ModelSpec, wish: Wish, source: Source) -> None:
+    card = {
+        "name": wish.name,
+        "source": os.path.abspath(source.directory),  # noqa: PTH100 -- links are not followed
+        "added": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "golden_requests": "synthesised" if wish.requests is None else wish.requests.name,
+        "saved_model_sha256": directory_checksum(model.versions / str(source.version)),
+    }
+    (model.built / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def _model_yaml(wish: Wish, source: Source, name: str, signature: Signature) -> str:
+    def scalar(text: str) -> str:
+        dumped: str = yaml.safe_dump(text, width=10_000, allow_unicode=True)
+        return dumped.removesuffix("...\n").strip()
+
+    inputs, outputs = shown(signature.inputs), shown(signature.outputs)
+    return _MODEL_YAML.format(
+        description=scalar(" ".join(wish.description.split()) or f"{inputs} -> {outputs}"),
+        inputs=inputs,
+        outputs=outputs,
+        signature=scalar(name),
+        tolerance=wish.tolerance,
+        version=source.version,
+    )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 120 else text[:120] + "..."

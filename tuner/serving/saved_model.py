@@ -1,0 +1,76 @@
+"""What a SavedModel says of itself, read from its file without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+from tuner.errors import InputError
+from tuner.serving import server
+from tuner.serving.server.messages import read_proto
+from tuner.serving.server.signatures import Signature, TensorSpec
+from tuner.serving.server.tensor_proto import type_name
+
+FILE = "saved_model.pb"
+TAG = "serve"
+
+_PROTOS = (
+    Path(server.__file__).with_name("tensorflow.proto"),
+    Path(__file__).with_name("saved_model.proto"),
+)
+
+
+def read_signatures(directory: Path) -> Mapping[str, Signature]:
+    """The signatures of the SavedModel in `directory` by name, of its graph with the tag `serve`.
+
+    Raises InputError where there is no such file, graph or format.
+    """
+    path = directory / FILE
+    try:
+        graphs = _saved_model().FromString(path.read_bytes()).meta_graphs
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise InputError(f"{path} is not a SavedModel's file", "export the model again") from error
+    tags = [set(graph.meta_info_def.tags) for graph in graphs]
+    served = next((g for g, t in zip(graphs, tags, strict=True) if TAG in t), None)
+    if served is None:
+        found = ", ".join("+".join(sorted(t)) or "none" for t in tags) or "no graph at all"
+        raise InputError(
+            f"{path} has no graph with the tag {TAG!r}; its tags: {found}",
+            "export the model for serving, in Keras with model.export(directory)",
+        )
+    return {
+        name: Signature(
+            definition.method_name, _tensors(definition.inputs), _tensors(definition.outputs)
+        )
+        for name, definition in sorted(served.signature_def.items())
+    }
+
+
+def _tensors(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    return {
+        name: TensorSpec(
+            info.name,
+            type_name(info.dtype),
+            None
+            if info.tensor_shape.unknown_rank
+            else tuple(int(dim.size) for dim in info.tensor_shape.dim),
+        )
+        for name, info in sorted(infos.items())
+    }
+
+
+@cache
+def _saved_model() -> Any:  # noqa: ANN401 the class is made at run time
+    pool = DescriptorPool()
+    for path in _PROTOS:
+        file = read_proto(path.name, path.read_text(encoding="utf-8"))
+        pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(pool.FindMessageTypeByName("tensorflow.SavedModel"))

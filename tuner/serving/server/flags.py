@@ -1,0 +1,240 @@
+"""The command line: flags and variables of TensorFlow Serving and of its image.
+
+Those that have a meaning here keep their names; any other flag is refused. The batching parameters,
+for which TensorFlow Serving wants a file, may also be flags of the same names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .app import PROMETHEUS_PATH
+from .batching import BatchingParameters
+from .configuration import read_batching, read_metrics_path, read_models
+from .limits import body_limit, cpu_limit, memory_limit
+from .versions import ModelConfig
+
+_BATCHING = (
+    "max_batch_size",
+    "batch_timeout_micros",
+    "num_batch_threads",
+    "max_enqueued_batches",
+    "allowed_batch_sizes",
+    "pad_variable_length_inputs",
+)
+_MOST_THREADS = 64  # by default; each waits for its batch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the server does. Ports are TCP ports, `grpc_port` 0 is no gRPC; sizes are in bytes."""
+
+    models: tuple[ModelConfig, ...]
+    rest_port: int
+    rest_threads: int
+    grpc_port: int
+    grpc_threads: int
+    grpc_arguments: Mapping[str, int | str]
+    largest_body: int
+    metrics_path: str | None
+    intra_op_threads: int
+    inter_op_threads: int
+    batching: BatchingParameters | None
+    poll_seconds: float
+
+
+def read(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings in `argv`, with defaults from `environment`; a wrong flag exits with 2."""
+    parser = _parser(environment)
+    given = parser.parse_args(argv)
+    cores = math.ceil(cpu_limit())
+    session = given.tensorflow_session_parallelism
+    intra, inter = given.tensorflow_intra_op_parallelism, given.tensorflow_inter_op_parallelism
+    try:
+        batching = _batching(given, cores)
+        rest_threads = cores + 1
+        if batching is not None:
+            rest_threads = max(rest_threads, min(2 * batching.max_batch_size, _MOST_THREADS))
+        return Settings(
+            models=_models(given, environment),
+            rest_port=given.rest_api_port,
+            rest_threads=given.rest_api_num_threads or rest_threads,
+            grpc_port=given.port,
+            grpc_threads=given.grpc_max_threads or max(4 * cores, rest_threads),
+            grpc_arguments=given.grpc_channel_arguments,
+            largest_body=given.rest_api_max_body_bytes or body_limit(memory_limit()),
+            metrics_path=PROMETHEUS_PATH
+            if given.monitoring_config_file is None
+            else read_metrics_path(given.monitoring_config_file),
+            intra_op_threads=_first(intra, session, cores),
+            inter_op_threads=_first(inter, session, -1),
+            batching=batching,
+            poll_seconds=given.file_system_poll_wait_seconds,
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tfserver", allow_abbrev=False, description=__doc__)
+    add = parser.add_argument
+    add(
+        "--model_name",
+        default=environment.get("MODEL_NAME", "model"),
+        help="name in the URL [$MODEL_NAME]",
+    )
+    add(
+        "--model_base_path",
+        type=Path,
+        help="folder of numbered versions, of which the highest is served"
+        " [$MODEL_BASE_PATH/$MODEL_NAME]",
+    )
+    add(
+        "--model_config_file",
+        type=Path,
+        help="ModelServerConfig in text form, instead of the two flags above: several models,"
+        " which of their versions, labels",
+    )
+    add(
+        "--file_system_poll_wait_seconds",
+        type=float,
+        default=1.0,
+        help="time between looks for new versions; 0: only at the start [1]",
+    )
+    add("--rest_api_port", type=port, default=8501, help="port of the REST API [8501]")
+    add(
+        "--rest_api_num_threads",
+        type=positive,
+        help="REST requests worked on at the same time [CPU limit, rounded up, plus one; with"
+        f" batching twice max_batch_size, at most {_MOST_THREADS}]",
+    )
+    add(
+        "--rest_api_max_body_bytes",
+        type=positive,
+        help="largest body or gRPC message; a larger one gets 413 [64 MiB, or 1/32 of the memory"
+        " limit where that is less]; not a flag of TensorFlow Serving",
+    )
+    add("--port", type=port_or_none, default=8500, help="port of the gRPC API, 0: none [8500]")
+    add(
+        "--grpc_max_threads",
+        type=positive,
+        help="gRPC requests worked on at the same time [4 per CPU; with batching as for REST]",
+    )
+    add(
+        "--grpc_channel_arguments",
+        type=channel_arguments,
+        default={},
+        help="gRPC's own settings: name=value,...",
+    )
+    add(
+        "--monitoring_config_file",
+        type=Path,
+        help=f"MonitoringConfig in text form [metrics at {PROMETHEUS_PATH}]",
+    )
+    add(
+        "--tensorflow_session_parallelism",
+        type=int,
+        help="threads of both of TensorFlow's pools where the two flags below are not set",
+    )
+    add(
+        "--tensorflow_intra_op_parallelism",
+        type=int,
+        help="threads within one operation; 0: one per CPU [CPU limit, rounded up]",
+    )
+    add(
+        "--tensorflow_inter_op_parallelism",
+        type=int,
+        help="threads for operations of one request; 0: one per CPU; -1: the request's own [-1]",
+    )
+    add(
+        "--enable_batching",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="run requests that come at about the same time as one batch [false]",
+    )
+    add("--batching_parameters_file", type=Path, help="BatchingParameters in text form")
+    add("--max_batch_size", type=positive, help="largest batch, in rows [1000]")
+    add("--batch_timeout_micros", type=int, help="how long a batch may wait to be filled [0]")
+    add("--num_batch_threads", type=positive, help="batches run at a time [CPU limit, rounded up]")
+    add("--max_enqueued_batches", type=positive, help="batches that may wait, per signature [10]")
+    add("--allowed_batch_sizes", type=sizes, help="sizes that batches are filled up to: 1,2,4")
+    add(
+        "--pad_variable_length_inputs",
+        type=boolean,
+        nargs="?",
+        const=True,
+        help="make inputs of different shapes one batch by padding [false]",
+    )
+    return parser
+
+
+def _models(given: argparse.Namespace, environment: Mapping[str, str]) -> tuple[ModelConfig, ...]:
+    if given.model_config_file is not None:
+        return read_models(given.model_config_file)
+    base_path = given.model_base_path
+    if base_path is None:
+        base_path = Path(environment.get("MODEL_BASE_PATH", "/models")) / given.model_name
+    return (ModelConfig(given.model_name, base_path),)
+
+
+def _batching(given: argparse.Namespace, cores: int) -> BatchingParameters | None:
+    file = given.batching_parameters_file
+    values = {name: getattr(given, name) for name in _BATCHING if getattr(given, name) is not None}
+    if given.enable_batching:
+        in_file = {} if file is None else read_batching(file)
+        return BatchingParameters(**{"num_batch_threads": cores, **in_file, **values})
+    names = [*values, *(["batching_parameters_file"] if file is not None else [])]
+    if names:
+        raise ValueError(f"--{names[0]} is set without setting --enable_batching to true")
+    return None
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return value
+
+
+def port_or_none(text: str) -> int:
+    return 0 if text == "0" else port(text)
+
+
+def boolean(text: str) -> bool:
+    """As TensorFlow's flags read it."""
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"{text} is not true or false")
+    return values[text.lower()]
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    return tuple(positive(part) for part in text.split(","))
+
+
+def channel_arguments(text: str) -> dict[str, int | str]:
+    """`name=value,...`; a value that is a number is one for gRPC too."""
+    found: dict[str, int | str] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(f"{part} is not name=value")
+        found[name] = int(value) if value.lstrip("-").isdecimal() else value
+    return found

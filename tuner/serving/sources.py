@@ -1,0 +1,93 @@
+"""Where the SavedModel is that a user means, or the command that makes one of what he has."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import InputError
+from tuner.serving.saved_model import FILE
+
+
+@dataclass(frozen=True)
+class Source:
+    """A directory with a SavedModel, and the number of the version that it is to be."""
+
+    directory: Path
+    version: int
+
+
+def find_saved_model(path: Path) -> Source:
+    """The SavedModel at `path`, or the highest of the numbered versions in it.
+
+    Raises InputError for anything else, with the command that converts it where there is one.
+    """
+    if (path / FILE).is_file():
+        number = re.fullmatch(r"0*(\d+)", path.resolve().name)
+        return Source(path, int(number[1]) if number else 1)
+    versions = [v.parent for v in path.glob(f"*/{FILE}") if v.parent.name.isdecimal()]
+    if versions:
+        highest = max(versions, key=lambda version: int(version.name))
+        return Source(highest, int(highest.name))
+    raise _refusal(path)
+
+
+def _refusal(path: Path) -> InputError:
+    quoted = shlex.quote(str(path))
+    name = json.dumps(str(path), ensure_ascii=False)
+    if not path.exists():
+        return InputError(f"{path} does not exist", "give the directory of a SavedModel")
+    if path.suffix in {".keras", ".h5", ".hdf5"} or _is_keras(path):
+        load = f"keras.saving.load_model({name}, compile=False)"
+        code = f'import keras; {load}.export("saved_model")'
+        return InputError(
+            f"{path} is a model in Keras' own format, which no server reads",
+            f"convert it, then add saved_model: python -c {shlex.quote(code)}",
+        )
+    if path.suffix == ".tflite" or _begins(path, b"TFL3", 4):
+        return InputError(
+            f"{path} is a TensorFlow Lite model, which TensorFlow Serving does not run like others",
+            "add the SavedModel that it was made of; without it, by way of ONNX: "
+            f"pip install tf2onnx onnx2tf && python -m tf2onnx.convert --tflite {quoted}"
+            " --output model.onnx && onnx2tf -i model.onnx -o saved_model -osd",
+        )
+    if (path / "saved_model.pbtxt").is_file():
+        code = (
+            f"import pathlib; d = pathlib.Path({name});"
+            " from google.protobuf.text_format import Parse;"
+            " from tensorflow.core.protobuf.saved_model_pb2 import SavedModel;"
+            ' text = (d / "saved_model.pbtxt").read_text();'
+            ' (d / "saved_model.pb").write_bytes(Parse(text, SavedModel()).SerializeToString())'
+        )
+        return InputError(
+            f"{path} holds its SavedModel as text", f"convert it: python -c {shlex.quote(code)}"
+        )
+    if path.suffix in {".pb", ".pbmm"}:
+        return InputError(
+            f"{path} is a graph without signatures",
+            "give the directory of a SavedModel; a released graph of DeepSpeech is translated by"
+            f" `tune models convert deepspeech {quoted} --output DIR`",
+        )
+    return InputError(
+        f"{path} holds no SavedModel: neither {FILE} nor numbered versions with one",
+        "give the directory that tf.saved_model.save or Keras' model.export wrote",
+    )
+
+
+def _is_keras(path: Path) -> bool:
+    """A zip archive with the files of Keras' format, whatever its name."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"config.json", "metadata.json"} <= set(archive.namelist())
+
+
+def _begins(path: Path, magic: bytes, at: int) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(at + len(magic))[at:] == magic
