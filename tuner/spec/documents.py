@@ -223,6 +223,9 @@ class LoadDocument(Document):
     placement: Placement = LoadSpec.placement
     """`apart`: the load engine has the last CPU, replicas the others; `auto`: so from 4 CPUs on."""
 
+    max_foreign_percent: Annotated[float, Field(gt=0, le=100)] = LoadSpec.max_foreign_percent
+    """A measurement during which others took more of the host's CPU time is INVALID."""
+
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
         if self.max_seconds < self.min_seconds:

@@ -105,6 +105,8 @@ class LoadSpec:
     timeout_seconds: float = 10.0
     arrivals: Arrivals = "closed"
     placement: Placement = "auto"
+    max_foreign_percent: float = 25.0
+    """CPU time of others, in percent of the host's, above which a measurement is INVALID."""
 
 
 @dataclass(frozen=True)
