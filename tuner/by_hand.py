@@ -9,7 +9,6 @@ from typing import Any
 
 from tuner.backend import Backend
 from tuner.measure.calibration import Calibration
-from tuner.measure.measure import measure
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.statistics import mean
 from tuner.spec.space import Configuration
@@ -19,6 +18,7 @@ from tuner.trial import (
     TrialResult,
     deployment_spec,
     load_profile,
+    measured,
     network_spec,
     run_trial,
 )
@@ -125,8 +125,8 @@ def explored(
             bursts = client.explore(stages, observe)
             deployment.verify()
             drops = impairment.drops()
-            cpus, batch = deployment.host_cpus, spec.load.batch_seconds
-    return tuple(measure(burst, cpus, batch, drops, calibration) for burst in bursts)
+            cpus = deployment.host_cpus
+    return tuple(measured(spec, burst, cpus, drops, calibration) for burst in bursts)
 
 
 def _result(result: TrialResult) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tuner.load.sender import Progress
 from tuner.measure.calibration import Calibration
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Measurement
-from tuner.measure.samples import Burst, Outcome
+from tuner.measure.samples import Burst, Drops, Outcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
@@ -103,7 +103,7 @@ def run_trial(
     except Infeasible as reason:
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
-    measurement = measure(burst, deployment.host_cpus, study.load.batch_seconds, drops, calibration)
+    measurement = measured(study, burst, deployment.host_cpus, drops, calibration)
     if wrong := measurement.errors.get(Outcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
@@ -116,6 +116,20 @@ def run_trial(
         score(measurement, study.objectives, study.constraints),
         None,
         *facts,
+    )
+
+
+def measured(
+    study: StudySpec,
+    burst: Burst,
+    host_cpus: int,
+    drops: Sequence[Drops],
+    calibration: Calibration | None,
+) -> Measurement:
+    """What a burst of this study says."""
+    load = study.load
+    return measure(
+        burst, host_cpus, load.batch_seconds, drops, calibration, load.max_foreign_percent
     )
 
 

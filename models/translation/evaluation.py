@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tuner.errors import SetupError
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
 GOLDEN_REQUESTS = 32
 
@@ -30,7 +30,7 @@ class Quality:
 def load_metric() -> BLEU:
     """Raises SetupError where sacrebleu is not installed, so that it is asked before the work."""
     try:
-        from sacrebleu.metrics import BLEU  # noqa: PLC0415 a package of the builder alone
+        from sacrebleu.metrics.bleu import BLEU  # noqa: PLC0415 a package of the builder alone
     except ModuleNotFoundError as error:
         raise SetupError(f"{error}", "pip install 'tune-serving[models]'") from error
     return BLEU()

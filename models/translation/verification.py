@@ -14,7 +14,7 @@ from .signatures import BEAM, GREEDY, TRANSLATION, TRANSLATIONS
 from .vocabulary import MAX_WORDS, PAD, UNKNOWN, padded
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     from .translator import Translator
 

@@ -239,3 +239,24 @@ def test_an_interrupted_run_says_how_to_resume(how: signal.Signals) -> None:
     assert code == 130, said
     assert "Resume with: tune run --study small --backend simulated\n" in said
     assert "Traceback" not in said
+
+
+def test_the_live_view_of_a_terminal_follows_the_study() -> None:
+    write_study(trials=12)
+    program = (
+        "import os, pty, sys\n"
+        "words = [sys.executable, '-m', 'tuner', 'run', *sys.argv[1:]]\n"
+        "sys.exit(os.waitstatus_to_exitcode(pty.spawn(words)))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *SMALL],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "150"},
+    )
+    assert ended.returncode == 0, ended.stdout[-2000:]
+    assert "12/12 trials" in ended.stdout
+    assert "Front: " in ended.stdout
+    assert "Traceback" not in ended.stdout

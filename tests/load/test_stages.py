@@ -41,7 +41,8 @@ def seconds(burst: Burst) -> float:
 
 
 def test_connections_follow_the_level(start: Start) -> None:
-    stages = [Stage(0.6, 1, 1), Stage(0.6, 4, 4), Stage(0.12, 4, 2), Stage(0.6, 2, 2)]
+    # Long enough for a machine on which this test has to wait for a CPU.
+    stages = [Stage(1.5, 1, 1), Stage(1.5, 4, 4), Stage(0.12, 4, 2), Stage(1.5, 2, 2)]
     target = start()
     seen: list[Progress] = []
     bursts = explore(target, stages, seen=seen)
@@ -88,7 +89,7 @@ def test_a_level_of_zero_is_silence(start: Start) -> None:
 
 def test_a_ramp_over_many_connections() -> None:
     with null_server() as (_, target):
-        (ramp,) = explore(target, [Stage(0.4, 1, 200)], concurrency=200)
+        (ramp,) = explore(target, [Stage(1.5, 1, 200)], concurrency=200)
     samples = inside(ramp)
     first = [samples.start_ns[samples.connection == c].min() for c in range(0, 200, 20)]
     assert (np.diff(first) > 0).all()

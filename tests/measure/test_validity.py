@@ -159,6 +159,12 @@ def test_above_half_of_the_load_engines_capacity_nothing_is_said_of_the_server(
     assert findings(evidence(throughput_rps=rate)) == (), "not calibrated"
 
 
+def test_how_much_others_may_take_is_the_studys_to_say() -> None:
+    seen = evidence(foreign_percent=30)
+    assert verdict(findings(seen)) == "INVALID"
+    assert verdict(findings(replace(seen, max_foreign_percent=40))) == "WARN"
+
+
 def lossy(packets: int, dropped: int, asked: float, replica: int = 0) -> tuple[Finding, ...]:
     drops = (Drops(replica, "in", asked, packets, dropped),)
     return findings(replace(evidence(), drops=drops))

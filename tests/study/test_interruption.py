@@ -146,7 +146,9 @@ search_space:
   memory: {role: decision, type: int, choices: [24, 192], default: 192}
   replicas: {role: decision, type: int, choices: [1, 2], default: 1}
   loss: {role: scenario, type: float, choices: [0], default: 0}
-load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50, warmup_max_seconds: 0.5}
+load:
+  {min_seconds: 0.5, max_seconds: 1, min_requests: 50, warmup_max_seconds: 0.5,
+   max_foreign_percent: 100}
 objectives: [art_ms, cpu_percent]
 budget: {trials: 4}
 sampler: random

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import optuna
 from rich.console import Group
@@ -156,7 +157,7 @@ class _LiveView:
             self._last.append(Text(text, style="red"))
         else:
             trials = (*self._study.trials, event.record)
-            self._study = StudyRecord(**{**vars(self._study), "trials": trials})
+            self._study = replace(self._study, trials=trials)
             style = "" if event.record.feasible else "dim"
             self._last.append(Text(describe(self._study, event.record), style=style))
 

@@ -1,4 +1,4 @@
-"""Which rules a bad network needs, and where: at the receiver of each direction if it can be. Pure."""
+"""Which rules a bad network needs, each at the receiver of its direction if it can be. Pure."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, rate, share
 from tuner.measure.validity import Evidence, findings
+from tuner.spec.study import LoadSpec
 
 LATE_NS = 1_000_000
 """A request of an open loop that is sent later than this was not sent on time."""
@@ -24,6 +25,7 @@ def measure(
     batch_seconds: float,
     drops: Sequence[Drops] = (),
     calibration: Calibration | None = None,
+    max_foreign_percent: float = LoadSpec.max_foreign_percent,
 ) -> Measurement:
     """All metrics of `tuner.spec.metrics` that `burst` shows, with intervals where it can.
 
@@ -31,7 +33,8 @@ def measure(
     requests; the others are counted by outcome. Means have intervals by batch means over spans
     of `batch_seconds`. The counters have their own clock: what they say is divided by the time
     between their two readings. `host_cpus` is the number of CPUs of the containers' host, `drops`
-    what an impaired network dropped. Whatever could not be measured is absent, never zero.
+    what an impaired network dropped, `max_foreign_percent` what others may take of the host's
+    CPUs. Whatever could not be measured is absent, never zero.
     """
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
@@ -48,9 +51,10 @@ def measure(
     if "power_w" in metrics and "throughput_rps" in metrics:
         each = metrics["power_w"].value / metrics["throughput_rps"].value
         metrics["energy_j_per_request"] = Estimate(each)
+    evidence = Evidence(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
     return Measurement(
         metrics=metrics,
-        findings=findings(Evidence(burst, window, metrics, tuple(drops), calibration)),
+        findings=findings(evidence),
         requests=len(window),
         warmup_requests=int(np.count_nonzero(before)),
         window_seconds=seconds,

@@ -12,6 +12,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
 from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
 from tuner.measure.stopping import CAPPED
+from tuner.spec.study import LoadSpec
 
 LITTLE = (0.97, 1.03)
 """Throughput times response time over concurrency, in a closed loop."""
@@ -51,9 +52,9 @@ SHARES: Mapping[str, Share] = {
     ),
     "foreign_percent": Share(
         5,
-        25,
+        LoadSpec.max_foreign_percent,
         "{:.0f} % of the host's CPU time went to others",
-        "Stop what else runs on the host (`top` shows it), then measure again.",
+        "Stop what else runs on the host (`top` shows it), or raise load.max_foreign_percent.",
     ),
     "steal_percent": Share(
         2,
@@ -73,6 +74,7 @@ class Evidence:
     metrics: Mapping[str, Estimate]
     drops: tuple[Drops, ...] = ()
     calibration: Calibration | None = None
+    max_foreign_percent: float = LoadSpec.max_foreign_percent
 
 
 def findings(of: Evidence) -> tuple[Finding, ...]:
@@ -157,8 +159,9 @@ def _open_loop(of: Evidence) -> Iterator[Finding]:
 def _shares(of: Evidence) -> Iterator[Finding]:
     for name, share in SHARES.items():
         found = of.metrics.get(name)
+        invalid = of.max_foreign_percent if name == "foreign_percent" else share.invalid
         if found is not None and found.value > share.warn:
-            verdict: Verdict = "INVALID" if found.value > share.invalid else "WARN"
+            verdict: Verdict = "INVALID" if found.value > invalid else "WARN"
             yield Finding(verdict, share.what.format(found.value), share.remedy)
 
 

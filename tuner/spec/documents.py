@@ -237,6 +237,9 @@ class LoadDocument(Document):
     protocol: LoadProtocol = LoadSpec.protocol
     """TensorFlow Serving's REST API (port 8501) or gRPC (port 8500); a parameter overrides it."""
 
+    max_foreign_percent: Annotated[float, Field(gt=0, le=100)] = LoadSpec.max_foreign_percent
+    """A measurement during which others took more of the host's CPU time is INVALID."""
+
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
         if self.max_seconds < self.min_seconds:

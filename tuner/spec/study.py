@@ -108,6 +108,8 @@ class LoadSpec:
     placement: Placement = "auto"
     protocol: LoadProtocol = "rest"
     """In what requests are sent, unless the parameter `protocol` says it."""
+    max_foreign_percent: float = 25.0
+    """CPU time of others, in percent of the host's, above which a measurement is INVALID."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tuner.cli import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+Measure = Callable[..., Ended]
+
+
+@pytest.fixture
+def measure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Measure:
+    """`tune measure --backend simulated` in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Ended:
+        capsys.readouterr()
+        words = ["tune", "measure", "--backend", "simulated", *arguments]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return command
+
+
+def test_one_measurement_is_printed_whole(measure: Measure) -> None:
+    ended = measure("--model", "mnist", "--set", "cpu=1", "replicas=2", "concurrency=8", "loss=1")
+    assert ended.code == 0, ended.err
+    assert "SIMULATED" in ended.out
+    assert "cpu=1" in ended.out
+    assert "concurrency=8" in ended.out
+    for expected in ("art_ms", "95 % interval", "replica  ", "the window ended", "Time: deploy"):
+        assert expected in ended.out
+    assert not list(Path().iterdir()), "nothing is kept"
+
+
+def test_repeats_are_put_together(measure: Measure) -> None:
+    ended = measure("--model", "mnist", "--repeat", "4")
+    assert ended.code == 0, ended.err
+    assert [f"[{n}/4] ART" in ended.out for n in range(1, 5)] == [True] * 4
+    assert "all 4, 95 %" in ended.out
+    assert "between deployments" in ended.out
+
+
+def test_json_is_one_document_and_nothing_else(measure: Measure) -> None:
+    ended = measure("--model", "mnist", "--set", "cpu=0.5", "--repeat", "3", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert found["configuration"]["cpu"] == 0.5
+    assert len(found["repeats"]) == 3
+    one = found["repeats"][0]
+    assert (
+        one["measurement"]["metrics"]["art_ms"]["low"]
+        < one["measurement"]["metrics"]["art_ms"]["high"]
+    )
+    assert one["measurement"]["verdict"] in {"VALID", "WARN", "INVALID"}
+    assert one["seconds"].keys() >= {"deploy", "burst", "tear down"}
+    values = [r["measurement"]["metrics"]["art_ms"]["value"] for r in found["repeats"]]
+    assert found["together"]["art_ms"]["value"] == pytest.approx(sum(values) / 3)
+
+
+def test_steps_and_ramps_give_a_row_for_each_level(measure: Measure) -> None:
+    steps = measure("--model", "mnist", "--steps", "1,2,4", "--seconds", "2")
+    assert steps.code == 0, steps.err
+    rows = [line.split()[0] for line in steps.out.splitlines() if line and line[0].isdigit()]
+    assert rows == ["1", "2", "4"]
+    ramp = measure("--model", "mnist", "--set", "rate=50", "concurrency=8", "--ramp", "10:110")
+    assert ramp.code == 0, ramp.err
+    assert "100 to 110" in ramp.out
+    assert "late" in ramp.out
+
+
+def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Measure) -> None:
+    ended = measure("--model", "mnist", "--set", "memory=8")
+    assert ended.code == 3
+    assert "infeasible, out of memory" in ended.out
+    assert measure("--model", "mnist", "--set", "memory=8", "--steps", "1,2").code == 3
+    assert measure("--model", "mnist", "--set", "memory=8", "--json").code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "--model or --study"),
+        (("--model", "mnist", "--study", "mnist"), "--model or --study"),
+        (("--model", "mnist", "--trial", "3"), "--trial goes with --study"),
+        (("--study", "mnist", "--trial", "3"), "no study database"),
+        (("--model", "mnist", "--set", "cup=1"), "did you mean 'cpu'"),
+        (("--model", "mnist", "cpu"), "expected name=value"),
+        (("--model", "mnist", "--repeat", "0"), "--repeat"),
+        (("--model", "mnist", "--steps", "1,x"), "--steps 1,x"),
+        (("--model", "mnist", "--ramp", "5"), "--ramp 5"),
+        (("--model", "mnist", "--steps", "0,1"), "more than 0"),
+        (("--model", "mnist", "--steps", "1", "--json"), "--json"),
+    ],
+)
+def test_bad_input_is_code_2_and_says_what_is_wrong(
+    measure: Measure, arguments: tuple[str, ...], expected: str
+) -> None:
+    ended = measure(*arguments)
+    assert ended.code == 2
+    assert expected in ended.err
+    assert "Traceback" not in ended.err

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tuner.errors import InputError
+from tuner.spec.by_hand import DEFAULTS, by_model, by_study, configuration
+from tuner.spec.host import Host
+from tuner.spec.space import Configuration
+from tuner.spec.study import LoadSpec
+
+HOST = Host(cpus=2, memory_mib=8192)
+
+
+def test_without_settings_a_model_has_the_defaults() -> None:
+    spec = by_model("mnist", [], HOST)
+    assert configuration(spec) == DEFAULTS
+    assert spec.search_space.size() == 1
+    assert spec.load == LoadSpec()
+    assert spec.model.name == "mnist"
+
+
+def test_settings_are_parameters_and_keys_of_load() -> None:
+    settings = ["cpu=0.5", "replicas=2", "concurrency=8", "loss=1", "max_seconds=20"]
+    spec = by_model("mnist", settings, HOST)
+    asked = configuration(spec)
+    assert (asked["cpu"], asked["replicas"], asked["concurrency"], asked["loss"]) == (0.5, 2, 8, 1)
+    assert asked["memory"] == DEFAULTS["memory"]
+    assert spec.load.max_seconds == 20
+
+
+def test_the_last_of_two_settings_counts() -> None:
+    assert configuration(by_model("mnist", ["cpu=1", "cpu=2"], HOST))["cpu"] == 2
+
+
+def test_a_rate_makes_an_open_loop() -> None:
+    spec = by_model("mnist", ["rate=100", "concurrency=32"], HOST)
+    assert configuration(spec)["rate"] == 100
+    assert spec.load.arrivals == "poisson"
+    assert by_model("mnist", ["rate=1", "arrivals=constant"], HOST).load.arrivals == "constant"
+
+
+def test_losses_of_both_directions_replace_the_common_one() -> None:
+    asked = configuration(by_model("mnist", ["loss_in=1", "loss_out=0"], HOST))
+    assert "loss" not in asked
+    assert (asked["loss_in"], asked["loss_out"]) == (1, 0)
+
+
+def test_a_longer_shortest_window_makes_the_longest_longer() -> None:
+    load = by_model("mnist", ["min_seconds=30"], HOST).load
+    assert (load.min_seconds, load.max_seconds) == (30, 30)
+
+
+def test_a_study_gives_its_baseline_and_its_load() -> None:
+    spec = by_study("mnist", ["concurrency=3"], HOST)
+    asked = configuration(spec)
+    assert asked["concurrency"] == 3, "not a value that the study tries"
+    assert asked["cpu"] == 1
+    assert spec.serving.ready_seconds == 20
+
+
+def test_a_trials_configuration_can_be_the_start() -> None:
+    start = Configuration.of({**DEFAULTS, "cpu": 0.5})
+    assert configuration(by_study("mnist", [], HOST, start))["cpu"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["cpu"], r"--set cpu: expected name=value"),
+        (["cup=1"], r"--set cup: unknown; did you mean 'cpu'\?"),
+        (["colour=red"], r"--set colour: unknown; there are concurrency, .*max_seconds"),
+        (["cpu=9"], r"--set cpu: expected at most the 2 cores of the host, found 9"),
+        (["cpu=fast"], r"--set cpu: expected a number"),
+        (["concurrency=1.5"], r"--set concurrency: expected a whole number, found 1.5"),
+        (["loss=100"], r"--set loss: expected loss below 100, found 100"),
+        (["jitter=1"], r"--set jitter: needs the parameter 'delay'"),
+        (["precision=2"], r"--set precision: expected a number < 1, found 2"),
+        (["arrivals=poisson"], r"--set arrivals: an open loop needs a rate too"),
+        (["rate=5", "arrivals=closed"], r"--set rate: a closed loop has no rate"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: list[str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        by_model("mnist", settings, HOST)
+    assert re.search(message, caught.value.message)
+    assert len(caught.value.message.splitlines()) == 1
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        by_model("mnist", ["cup=1", "loss=-1"], HOST)
+    assert len(caught.value.message.splitlines()) == 2
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(InputError, match="mnits"):
+        by_model("mnits", [], HOST)
