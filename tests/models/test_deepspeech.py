@@ -301,8 +301,8 @@ def test_an_untrained_model_says_so_in_all_that_it_produces(
 @pytest.mark.parametrize(
     ("wav", "words"),
     [
-        (b"", ""),
-        (b"no audio at all, but long enough for a header", "RIFF"),
+        (b"", "Data too short"),
+        (b"no audio at all, but long enough for a header", "Expected RIFF"),
         (b"8 kHz", "sample rate is not 16000 Hz"),
     ],
 )
@@ -322,6 +322,19 @@ def test_what_is_no_audio_of_16_khz_is_refused(
         assert raised.value.http_status == 400
         # The next request is served as before.
         assert len(saved_model.run("serving_default", {"wav": as_strings([good])})) == 1
+
+
+@needs_espeak
+@pytest.mark.slow
+def test_an_empty_batch_is_refused(untrained: tuple[ModelSpec, list[str]]) -> None:
+    with SavedModel(untrained[0].versions / "1") as saved_model:
+        # A failed check in one of the operations would end the process.
+        for signature, inputs in (
+            ("serving_default", {"wav": as_strings([])}),
+            ("samples", {"samples": np.zeros((0, 16_000), np.float32)}),
+        ):
+            with pytest.raises(StatusError, match="must not be empty"):
+                saved_model.run(signature, inputs)
 
 
 @needs_espeak

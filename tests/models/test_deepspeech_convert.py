@@ -23,6 +23,7 @@ from models.deepspeech.formats import alphabet_of, refuse_other_formats
 from tests.models.deepspeech_numpy import Sizes, probabilities, random_weights
 from tuner.errors import InputError
 from tuner.serving.server.signatures import protobuf_module
+from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
 
 CONVERT = Path(__file__).parents[2] / "models" / "deepspeech" / "convert.py"
@@ -199,6 +200,8 @@ def check_transcripts(saved_model: SavedModel, output: Path, frozen: Frozen) -> 
     alone = saved_model.run("serving_default", {"wav": batch[:1]})["transcript"]
     assert both[1].decode() == text
     assert both[0] == alone[0]
+    with pytest.raises(StatusError, match="must not be empty"):
+        saved_model.run("serving_default", {"wav": batch[:0]})
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from tuner.record import StudyRecord, TrialRecord
 from tuner.serving.image import image_tag
 from tuner.serving.plan import PIDS_LIMIT, ContainerPlan, container_plan
 from tuner.spec.metrics import METRICS
-from tuner.spec.study import ServingSpec
+from tuner.spec.study import LoadProtocol, ServingSpec
 
 _HIGHEST_PORT = 65535
 
@@ -59,7 +59,7 @@ def _service(plan: ContainerPlan, trial: TrialRecord, versions: Path, port: int)
         service["command"] = [_literal(word) for word in plan.command]
     service |= {
         "environment": {name: _literal(value) for name, value in plan.environment.items()},
-        "ports": [f"127.0.0.1:{port}:{plan.port}"],
+        "ports": [f"127.0.0.1:{port}:{plan.port_of(_protocol(trial))}"],
         "volumes": [
             {
                 "type": "bind",
@@ -80,6 +80,11 @@ def _service(plan: ContainerPlan, trial: TrialRecord, versions: Path, port: int)
     if plan.tmpfs:
         service["tmpfs"] = [f"{path}:{options}" for path, options in plan.tmpfs.items()]
     return service | {"restart": "unless-stopped"}
+
+
+def _protocol(trial: TrialRecord) -> LoadProtocol:
+    """What the trial's requests were sent in."""
+    return "grpc" if trial.deployment.get("protocol") == "grpc" else "rest"
 
 
 def _literal(text: str) -> str:
