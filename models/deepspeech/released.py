@@ -85,8 +85,12 @@ def read_graph(content: bytes, where: str) -> Released:
         cells,
         alphabet_of(bytes(metadata["alphabet"]), where),
         int(metadata.get("beam_width", 500)),
-        {k: str(v) for k, v in metadata.items() if k not in {*METADATA, "beam_width"}},
+        {k: readable(v) for k, v in metadata.items() if k not in {*METADATA, "beam_width"}},
     )
+
+
+def readable(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def sizes(node: Any, rank: int, where: str) -> tuple[int, ...]:  # noqa: ANN401 a NodeDef
@@ -115,10 +119,19 @@ def weights_of(graph: GraphDef) -> dict[str, Floats]:
 
 def piece(graph: GraphDef, outputs: Sequence[str], given: Sequence[str]) -> GraphDef:
     """What computes `outputs`, without the nodes `given`, which the caller will put in."""
-    needed = tf.compat.v1.graph_util.extract_sub_graph(graph, list(outputs))
+    inputs = {
+        node.name: [name.lstrip("^").split(":")[0] for name in node.input] for node in graph.node
+    }
+    needed: set[str] = set()
+    queue = list(outputs)
+    while queue:
+        name = queue.pop()
+        if name not in needed and name not in given:
+            needed.add(name)
+            queue += inputs.get(name, [])
     result = tf.compat.v1.GraphDef(versions=graph.versions)
-    for node in needed.node:
-        if node.name not in given:
+    for node in graph.node:
+        if node.name in needed:
             kept = result.node.add()
             kept.CopyFrom(node)
             # Where a variable was is of no use without it.

@@ -72,7 +72,10 @@ def new_output(output: Path) -> Iterator[Path]:
 
 
 def write_card(directory: Path, facts: Mapping[str, Any], synthesiser: str) -> None:
-    """card.json: `facts`, and what is alike for every model of this directory."""
+    """card.json: `facts`, and what is alike for every model of this directory.
+
+    `synthesiser` is the version of espeak-ng, empty where it had no part in it.
+    """
     card = {
         "name": "deepspeech",
         **facts,
@@ -81,7 +84,7 @@ def write_card(directory: Path, facts: Mapping[str, Any], synthesiser: str) -> N
             "python": platform.python_version(),
             "numpy": version("numpy"),
             "tensorflow": tensorflow_version(),
-            "espeak-ng": synthesiser,
+            **({"espeak-ng": synthesiser} if synthesiser else {}),
         },
     }
     (directory / "card.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -108,7 +108,7 @@ class Translator:
     def export(self, directory: Path) -> None:
         """Write the SavedModel by Keras' own exporter, whose variables the C++ loader can find."""
         archive = keras.export.ExportArchive()
-        archive.track(self.model)
+        # The weights are tracked as the endpoints use them; once more would write them twice.
         archive.track(self.source.table)
         texts = [keras.InputSpec(shape=(None,), dtype="string", name=INPUT)]
         archive.add_endpoint(GREEDY, self.translate, texts)
