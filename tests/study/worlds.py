@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from tuner.backend import BACKENDS, Backend
-from tuner.deploy.protocol import Answering, Deployer, Deployment
+from tuner.deploy.protocol import Deployer, Deployment
 from tuner.deploy.simulated import SimulatedDeployer
 from tuner.deploy.simulated_host import Workload
 from tuner.errors import TrialFailed
 from tuner.load.sender import Progress
 from tuner.measure.samples import Burst
+from tuner.measure.target import Target
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, LoadProfile, Stage, StudySpec
 from tuner.trial import Client
@@ -38,7 +39,7 @@ class World:
     def environment(self) -> Mapping[str, Any]:
         return self._usual.environment()
 
-    def null_server(self) -> AbstractContextManager[Answering | None]:
+    def null_server(self) -> AbstractContextManager[Target | None]:
         return self._usual.null_server()
 
     @contextmanager

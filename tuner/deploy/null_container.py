@@ -28,7 +28,7 @@ _USER = "65534:65534"
 
 @dataclass(frozen=True)
 class NullServer:
-    """A null server that answers; see `Answering`."""
+    """A null server that answers; see `Target`."""
 
     address: tuple[str, int]
     source: Source

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
-from tuner.measure.samples import ContainerCounters, Drops
+from tuner.measure.samples import Drops
+from tuner.measure.target import Target
 from tuner.spec.study import DeploymentSpec, NetworkSpec
 
 
@@ -23,38 +24,7 @@ class Impairment(Protocol):
     def drops(self) -> tuple[Drops, ...]: ...
 
 
-class Answering(Protocol):
-    """What the load engine can send to.
-
-    `client_namespace` is the path of the network namespace that the engine is to enter, None for
-    its own; `client_cpus` the CPUs that it is to run on, empty for any.
-    """
-
-    @property
-    def addresses(self) -> Sequence[tuple[str, int]]: ...
-
-    @property
-    def model_name(self) -> str: ...
-
-    @property
-    def client_namespace(self) -> str | None: ...
-
-    @property
-    def client_cpus(self) -> tuple[int, ...]: ...
-
-    @property
-    def local(self) -> bool:
-        """Whether it runs on this machine, so that this machine's counters are about it."""
-        ...
-
-    def counters(self) -> tuple[ContainerCounters, ...]: ...
-
-    def cpu_times(self) -> tuple[tuple[int, int], ...]:
-        """(Timestamp, CPU time since its start) in ns of each replica; cheaper than `counters`."""
-        ...
-
-
-class Deployment(Answering, Protocol):
+class Deployment(Target, Protocol):
     """Replicas that are ready and answered their golden request correctly.
 
     Valid only inside the `with` block that made it. `addresses` holds one (host, port) per
@@ -97,7 +67,7 @@ class Deployer(Protocol):
         """What all trials of this run share: host, engine, image, model. JSON-able."""
         ...
 
-    def null_server(self) -> AbstractContextManager[Answering | None]:
+    def null_server(self) -> AbstractContextManager[Target | None]:
         """A server that only answers, on the path that requests to a deployment take.
 
         None where there is no such path (a simulated host).

@@ -11,11 +11,12 @@ from typing import Any
 from tuner.load import wire
 from tuner.load.process import Engine
 from tuner.load.progress import Progress, progress, window_left
-from tuner.load.readings import CpuTimes, Reading, Target, read, readings
+from tuner.load.readings import Reading, read, readings
 from tuner.load.stages import Span, check, describe, spans
 from tuner.load.ticks import Tick, batches_of, decode, fewest_completed, joined, kept_answers, slow
 from tuner.measure import stopping
 from tuner.measure.samples import Burst, Outcome, RequestSamples
+from tuner.measure.target import CpuTimes, Target
 from tuner.spec.study import LoadProfile, Stage
 
 TICKS_PER_BATCH = 2

@@ -1,41 +1,16 @@
-"""What a burst is sent to, and everything that is read of it at the ends of a window."""
+"""Everything that is read of a target at the ends of a window."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from tuner.kernel import proc
 from tuner.load.ticks import Tick
 from tuner.measure.samples import ClientCounters, ContainerCounters, CpuReadings
-
-CpuTimes = tuple[tuple[int, int], ...]
-
-
-class Target(Protocol):
-    """What a burst is sent to; a deployment is one, see `tuner.deploy.protocol.Answering`."""
-
-    @property
-    def addresses(self) -> Sequence[tuple[str, int]]: ...
-
-    @property
-    def model_name(self) -> str: ...
-
-    @property
-    def client_namespace(self) -> str | None: ...
-
-    @property
-    def client_cpus(self) -> tuple[int, ...]: ...
-
-    @property
-    def local(self) -> bool: ...
-
-    def counters(self) -> tuple[ContainerCounters, ...]: ...
-
-    def cpu_times(self) -> CpuTimes: ...
+from tuner.measure.target import CpuTimes, Target
 
 
 @dataclass(frozen=True)
