@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuner.errors import SetupError
+from tuner.serving.building import new_output, positive, run, step, whole_number
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.
@@ -31,15 +32,7 @@ if not __package__:
 
 from . import loader
 from .golden import GOLDEN_REQUESTS, golden_lines, spread, word_error_rate
-from .script import (
-    load_tensorflow,
-    new_output,
-    positive,
-    run,
-    step,
-    whole_number,
-    write_card,
-)
+from .script import load_tensorflow, write_card
 from .speech import (
     HELD_OUT,
     TRAINING,

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.errors import InputError
+from tuner.serving.building import new_output, positive, run, step
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.
@@ -33,7 +34,7 @@ if not __package__:
 from . import loader
 from .formats import refuse_other_formats
 from .golden import GOLDEN_REQUESTS, golden_lines, spread
-from .script import load_tensorflow, new_output, positive, run, step, write_card
+from .script import load_tensorflow, write_card
 from .speech import (
     HELD_OUT,
     SAMPLE_RATE,

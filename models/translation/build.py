@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tuner.errors import InputError, SetupError
+from tuner.serving.building import new_output, positive, run, step, whole_number
 from tuner.serving.model import directory_checksum
 
 if not __package__:
@@ -36,7 +37,7 @@ if not __package__:
 
 from .corpus import Corpus, grammar_corpus, read_pairs
 from .evaluation import load_metric
-from .script import load_tensorflow, new_output, positive, run, step, whole_number
+from .script import load_tensorflow
 from .signatures import BEAM, GREEDY, INPUT, SCORES, TRANSLATION, TRANSLATIONS
 from .verification import check_decoding, golden, judged
 from .vocabulary import SPECIAL, TargetLanguage
