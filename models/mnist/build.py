@@ -22,13 +22,11 @@ import multiprocessing
 import os
 import platform
 import sys
-import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -37,8 +35,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tuner.errors import InputError, SetupError, TuneError
-from tuner.serving.model import BAD_INPUT, directory_checksum
+from tuner.errors import InputError, SetupError
+from tuner.serving.building import new_output, run, step, whole_number
+from tuner.serving.model import directory_checksum
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
 
@@ -72,40 +71,25 @@ class Digits:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    os.umask(0o022)  # The server, another user, must be able to read what is written here.
-    try:
-        build(options.output.resolve(), options.data, options.seed, options.epochs)
-    except TuneError as error:
-        print("error:", error.message, error.mend and f"({error.mend})", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        print(f"interrupted; {options.output} is as it was", file=sys.stderr)
-        return 130
-    return 0
+    output = options.output.resolve()
+    return run(lambda: build(output, options.data, options.seed, options.epochs), output)
 
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     result.add_argument("--output", type=Path, required=True, help="directory to write")
     result.add_argument("--data", type=Path, help="mnist.npz; default: scikit-learn's digits")
-    result.add_argument("--seed", type=natural, default=0, help="same seed, same weights")
-    result.add_argument("--epochs", type=natural, default=0, help="default: 15, or 1 with --data")
+    result.add_argument("--seed", type=whole_number, default=0, help="same seed, same weights")
+    result.add_argument(
+        "--epochs", type=whole_number, default=0, help="default: 15, or 1 with --data"
+    )
     return result
-
-
-def natural(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
-    return int(text)
 
 
 def build(output: Path, data: Path | None, seed: int, epochs: int) -> None:
     """All steps; raises InputError for a wrong argument and SetupError for a bad outcome."""
     started = time.monotonic()
-    check_output(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
-        new = Path(scratch) / "new"
+    with new_output(output) as new:
         saved_model = new / "versions" / "1"
         with step("Read the data"):
             digits = read_mnist(data) if data else bundled_digits(seed)
@@ -147,27 +131,6 @@ def build(output: Path, data: Path | None, seed: int, epochs: int) -> None:
             "build_seconds": round(time.monotonic() - started, 1),
         }
         (new / "card.json").write_text(json.dumps(card, indent=2) + "\n")
-        replace(output, new, Path(scratch) / "old")
-    print(f"Built {output} in {card['build_seconds']} s")
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    """Say a step before it is done, and how long it took."""
-    print(title, flush=True)
-    started = time.monotonic()
-    yield
-    print(f"  {time.monotonic() - started:.1f} s", flush=True)
-
-
-def check_output(output: Path) -> None:
-    """Refuse to replace what no builder wrote."""
-    ours = (output / "card.json").is_file()
-    if output.exists() and not ours and not (output.is_dir() and not any(output.iterdir())):
-        raise InputError(
-            f"--output {output} exists and holds no built model (no card.json)",
-            "name a new or empty directory",
-        )
 
 
 def read_mnist(path: Path) -> Digits:
@@ -374,18 +337,6 @@ def tensorflow_version() -> str:
     import tensorflow as tf  # noqa: PLC0415 the distribution has several names, the module one
 
     return str(tf.__version__)
-
-
-def replace(output: Path, new: Path, old: Path) -> None:
-    """Move `new` to `output`; what was there goes to `old`, and back if the move fails."""
-    if output.exists():
-        output.rename(old)
-    try:
-        new.rename(output)
-    except OSError:
-        if old.exists():
-            old.rename(output)
-        raise
 
 
 if __name__ == "__main__":
