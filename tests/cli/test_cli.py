@@ -29,7 +29,7 @@ search_space:
 load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
 objectives: [art_ms, cpu_percent]
 budget: {trials: TRIALS}
-sampler: random
+search: {sampler: random}
 seed: 3
 """
 

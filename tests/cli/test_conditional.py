@@ -23,7 +23,7 @@ search_space:
   size: {role: decision, type: int, choices: [4, 16], default: 4, flag: s, when: "CONDITION"}
 load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
 budget: {trials: 20}
-sampler: random
+search: {sampler: random}
 baseline_every: 0
 """
 SMALL = ("--study", "small", "--backend", "simulated")

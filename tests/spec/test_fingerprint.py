@@ -10,7 +10,7 @@ from tuner.spec.fingerprint import comparable, fingerprint, to_dict
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Parameter, SearchSpace
-from tuner.spec.study import Budget, Constraint, Objective, StudySpec
+from tuner.spec.study import Budget, Constraint, Objective, SearchSpec, StudySpec
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def with_cpu(study: StudySpec, **changes: object) -> StudySpec:
 def test_stays_when_only_the_run_changes(study: StudySpec) -> None:
     for other in (
         replace(study, budget=Budget(trials=1)),
-        replace(study, sampler="random", seed=7, baseline_every=0),
+        replace(study, search=SearchSpec(sampler="random"), seed=7, baseline_every=0),
         replace(study, description="other", path=Path("/elsewhere")),
         replace(study, model=replace(study.model, directory=Path("/elsewhere"), tolerance=0.1)),
         with_cpu(study, role="scenario", description="other"),

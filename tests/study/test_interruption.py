@@ -151,7 +151,7 @@ load:
    max_foreign_percent: 100}
 objectives: [art_ms, cpu_percent]
 budget: {trials: 4}
-sampler: random
+search: {sampler: random}
 seed: 1
 """
 

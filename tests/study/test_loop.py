@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.errors import InputError
+from tuner.spec.study import SearchSpec
 from tuner.study.loop import Event, Finished, Started
 from tuner.study.queue import repeat
 from tuner.study.storage import records
@@ -82,5 +83,5 @@ def test_an_exhausted_space_ends_the_run() -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2", "qmc", "grid"])
 def test_every_sampler_completes_the_budget_without_a_repeat(sampler: Any) -> None:  # noqa: ANN401 -- a Literal
-    trials = records(run(replace(specification(), sampler=sampler)))
+    trials = records(run(replace(specification(), search=SearchSpec(sampler=sampler))))
     assert len({t.configuration for t in trials}) == len(trials) == 8

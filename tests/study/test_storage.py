@@ -56,7 +56,7 @@ def test_trials_that_cannot_be_compared_are_never_mixed(old: str, new: str, key:
     [
         ("trials: 8", "trials: 6"),
         ("seed: 3", "seed: 4"),
-        ("seed: 3", "sampler: random"),
+        ("seed: 3", "search: {sampler: random}"),
         ("{role: decision, type: float", "{role: scenario, type: float"),
     ],
 )

@@ -93,7 +93,7 @@ def show_plan(spec: StudySpec, plan: Plan) -> None:
     if plan.budget_seconds is not None:
         table.add_row("time to the budget's end, at most", duration(plan.budget_seconds))
     table.add_row("start", f"baseline, corners and Sobol points: {plan.start} trials")
-    table.add_row("sampler, seed", f"{spec.sampler}, {spec.seed}")
+    table.add_row("sampler, seed", f"{spec.search.sampler}, {spec.seed}")
     console.print(table)
 
 

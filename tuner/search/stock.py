@@ -51,6 +51,7 @@ def _qmc(seeds: Seeds) -> BaseSampler:
 
 
 STOCK: dict[SamplerName, Stock] = {
+    "bayes": Stock(lambda s: TPESampler(multivariate=True, seed=s.draw), asks=10),
     "tpe": Stock(
         lambda s: TPESampler(multivariate=True, n_startup_trials=s.startup, seed=s.draw), asks=10
     ),

@@ -54,7 +54,6 @@ def by_model(
         objectives=tuple(Objective(name, METRICS[name].better) for name in _OBJECTIVES),
         constraints=(),
         budget=Budget(trials=1),
-        sampler="random",
         seed=0,
     )
     return _set(base, dict(DEFAULTS), settings, host)

@@ -34,6 +34,8 @@ from tuner.spec.study import (
     PageCache,
     Placement,
     SamplerName,
+    SearchSpec,
+    SearchTarget,
     ServingSpec,
     StudySpec,
 )
@@ -298,6 +300,33 @@ def _unique_objectives(entries: list[ObjectiveEntry]) -> list[ObjectiveEntry]:
     return entries
 
 
+class SearchDocument(Document):
+    """How configurations are proposed, and where measurements are saved or spent again."""
+
+    sampler: SamplerName = SearchSpec.sampler
+    """What proposes configurations: `bayes` is tune's own, `grid` all of them in random order, the
+    others are Optuna's."""
+
+    target: SearchTarget = SearchSpec.target
+    """What `bayes` improves: the front over everything (`overall`), each scenario's front
+    (`per-scenario`), or the decision with the least regret in its worst scenario (`robust`)."""
+
+    scenarios: list[Name] = Field(default_factory=list)
+    """The scenario parameters whose combinations of values each have a front; all by default."""
+
+    stay: bool = SearchSpec.stay
+    """Keep a deployment up for the next trial where that needs the same one."""
+
+    cut_short: bool = SearchSpec.cut_short
+    """End a burst as soon as its configuration is surely dominated or surely breaks an SLO."""
+
+    confirm: Annotated[float, Field(ge=0, le=0.5)] = SearchSpec.confirm
+    """The share of the trials that measures candidates for the fronts again."""
+
+    converged: Annotated[float, Field(ge=0, lt=1)] = SearchSpec.converged
+    """End early when a trial is expected to enlarge the hypervolume by less than this share."""
+
+
 class StudyDocument(Document):
     """`studies/<name>/study.yaml`."""
 
@@ -330,8 +359,8 @@ class StudyDocument(Document):
     baseline_every: Annotated[int, Field(ge=0)] = StudySpec.baseline_every
     """After so many trials the baseline is measured again, to see a drift of the host; 0: never."""
 
-    sampler: SamplerName = "tpe"
-    """What proposes configurations."""
+    search: SearchDocument = SearchDocument()
+    """How configurations are proposed, and where measurements are saved or spent again."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of everything random but the world itself."""

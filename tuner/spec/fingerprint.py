@@ -25,7 +25,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
 def comparable(spec: StudySpec) -> dict[str, Any]:
     """The part of `to_dict` that must stay the same while a study grows.
 
-    Model, resolved search space, serving, load, objectives and constraints; budget, sampler and
+    Model, resolved search space, serving, load, objectives and constraints; budget, search and
     seed may change between runs, and so may roles and descriptions.
     """
     data = to_dict(spec)

@@ -27,6 +27,7 @@ from tuner.spec.study import (
     LoadSpec,
     ModelSpec,
     Objective,
+    SearchSpec,
     ServingSpec,
     StudySpec,
 )
@@ -61,6 +62,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_set_twice(document, space),
         *_repeated(document),
         *_rate(document, space),
+        *_scenarios(document, space),
     ]:
         file.refuse(problems)
     return StudySpec(
@@ -83,7 +85,10 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
             trials=document.budget.trials,
             seconds=durations.parse(document.budget.time) if document.budget.time else None,
         ),
-        sampler=document.sampler,
+        search=SearchSpec(
+            **document.search.model_dump(exclude={"scenarios"}),
+            scenarios=tuple(document.search.scenarios),
+        ),
         seed=document.seed,
         baseline_every=document.baseline_every,
     )
@@ -197,6 +202,17 @@ def _repeated(document: StudyDocument) -> list[Problem]:
         Problem(("constraints", i), f"expected one constraint of the form '{' '.join(side)} ...'")
         for i, side in enumerate(sides)
         if side in sides[:i]
+    ]
+
+
+def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """Scenario parameters that are not there."""
+    names = [p.name for p in space.with_role("scenario")]
+    known = " or ".join(repr(name) for name in names) or "none: no parameter has that role"
+    return [
+        Problem(("search", "scenarios", i), f"expected a scenario parameter ({known})")
+        for i, name in enumerate(document.search.scenarios)
+        if name not in names
     ]
 
 

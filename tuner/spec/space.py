@@ -30,6 +30,10 @@ BUILT_IN = (
 """Parameters whose meaning `tune` knows; any other one names the flag or variable it sets."""
 
 
+LIVE = ("concurrency", "loss", "loss_in", "loss_out", "delay", "jitter", "bandwidth", "rate")
+"""Those of them that change without a new deployment: load and network."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """What another parameter must be, such as `batching == true` or `mode in [a, b]`.
@@ -261,6 +265,10 @@ class SearchSpace:
         return Configuration.of(
             {p.name: configuration[p.name] for p in roles if p.name in configuration}
         )
+
+    def deployment_of(self, configuration: Mapping[str, Value]) -> Configuration:
+        """The part of a configuration that a deployment is made for."""
+        return Configuration.of({n: v for n, v in configuration.items() if n not in LIVE})
 
     def settings(self, configuration: Mapping[str, Value]) -> tuple[dict[str, str], dict[str, str]]:
         """The server flags, and the environment variables, that a configuration sets."""

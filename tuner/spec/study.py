@@ -14,7 +14,8 @@ from tuner.spec.metrics import Direction
 from tuner.spec.space import SearchSpace
 
 Operator = Literal["<=", ">="]
-SamplerName = Literal["tpe", "gp", "nsga2", "random", "qmc", "grid"]
+SamplerName = Literal["bayes", "tpe", "gp", "nsga2", "random", "qmc", "grid"]
+SearchTarget = Literal["overall", "per-scenario", "robust"]
 PageCache = Literal["shared", "private"]
 Arrivals = Literal["closed", "constant", "poisson"]
 Placement = Literal["auto", "apart", "shared"]
@@ -121,6 +122,30 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class SearchSpec:
+    """How configurations are proposed, and where measurements are saved or spent again.
+
+    `target` is what the sampler `bayes` improves: the front over all configurations (`overall`),
+    the front of every scenario (`per-scenario`), or the decision whose worst scenario is least
+    behind that scenario's best (`robust`, minimax regret). A scenario is a combination of values of
+    the parameters `scenarios`; empty for all those whose role it is.
+    """
+
+    sampler: SamplerName = "bayes"
+    target: SearchTarget = "per-scenario"
+    scenarios: tuple[str, ...] = ()
+    stay: bool = True
+    """Whether a deployment stays up for the next trial where that asks for the same one."""
+    cut_short: bool = True
+    """Whether a burst ends as soon as its configuration is surely dominated or breaks an SLO."""
+    confirm: float = 0.1
+    """The share of the trials that measures candidates for the fronts again."""
+    converged: float = 0.0
+    """The study ends early when a trial is expected to enlarge the hypervolume by less than this
+    share; 0 never."""
+
+
+@dataclass(frozen=True)
 class StudySpec:
     """One study as specified, bounds resolved for this host."""
 
@@ -134,8 +159,8 @@ class StudySpec:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     budget: Budget
-    sampler: SamplerName
     seed: int
+    search: SearchSpec = SearchSpec()
     baseline_every: int = 10
     """The baseline is measured again after so many trials; 0 never."""
 

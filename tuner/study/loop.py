@@ -111,7 +111,7 @@ def run_study(
     through, with no trial of this run left RUNNING.
     """
     sampler = make_sampler(
-        spec.sampler, spec.search_space, spec.seed, startup=start_count(spec.budget.trials)
+        spec.search.sampler, spec.search_space, spec.seed, startup=start_count(spec.budget.trials)
     )
     study.sampler = sampler
     seed(spec, study)
