@@ -227,7 +227,7 @@ def test_grid_needs_a_finite_space() -> None:
 def test_gp_says_what_it_needs() -> None:
     with pytest.raises(InputError, match="PyTorch") as raised:
         make_sampler("gp", MEDIUM, 0)
-    assert "tpe" in raised.value.mend
+    assert "bayes" in raised.value.mend
 
 
 def test_a_parameter_that_is_not_in_the_space_is_refused() -> None:

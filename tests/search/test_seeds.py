@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -102,6 +103,34 @@ def test_fourteen_of_five_parameters() -> None:
     # Scenario values of the corners are spread: no value takes them all.
     assert len({c["concurrency"] for c in corners}) >= 5
     assert len({c["loss"] for c in corners}) == 5
+
+
+@pytest.mark.parametrize("each", [2, 3])
+def test_several_share_a_deployment(each: int) -> None:
+    found = start_configurations(FIVE, 14, 7, each=each)
+    assert found[0] == FIVE.baseline()
+    assert len(set(found)) == 14
+    deployments = [FIVE.deployment_of(c) for c in found]
+    changes = sum(a != b for a, b in itertools.pairwise(deployments))
+    assert changes == math.ceil(14 / each) - 1
+    assert len({c["concurrency"] for c in found}) >= 4
+
+
+def test_without_loads_to_vary_nothing_is_shared() -> None:
+    space = SearchSpace((FIVE["cpu"], FIVE["memory"], FIVE["replicas"]))
+    found = start_configurations(space, 14, 7, each=2)
+    assert len(set(found)) == 14
+
+
+@settings(max_examples=40, deadline=None)
+@given(spaces(), st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(2, 4))
+def test_shared_or_not_they_are_distinct_and_the_baseline_is_first(
+    space: SearchSpace, count: int, seed: int, each: int
+) -> None:
+    found = start_configurations(space, count, seed, each=each)
+    size = space.size()
+    assert found[0] == space.baseline()
+    assert len(found) == len(set(found)) == (count if size is None else min(count, size))
 
 
 def test_another_seed_gives_other_configurations() -> None:

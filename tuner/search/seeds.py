@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
 from tuner.search.lattice import ENUMERABLE, Lattice
-from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
+from tuner.spec.space import LIVE, Configuration, Parameter, SearchSpace, Value
+from tuner.spec.study import SearchSpec
 
 DEFAULT_COUNT = 14
 
@@ -24,7 +25,16 @@ def start_count(trials: int | None) -> int:
     return DEFAULT_COUNT if trials is None else max(1, min(DEFAULT_COUNT, trials // 3))
 
 
-def start_configurations(space: SearchSpace, count: int, seed: int) -> list[Configuration]:
+def bursts_each(search: SearchSpec) -> int:
+    """How many of the first configurations share a deployment: two where it can stay up for a
+    model that learns from one load of others. Else variety is worth more.
+    """
+    return 2 if search.stay and search.sampler == "bayes" else 1
+
+
+def start_configurations(
+    space: SearchSpace, count: int, seed: int, *, each: int = 1
+) -> list[Configuration]:
     """`count` distinct configurations of `space`, or all of them where it has fewer.
 
     First the baseline. Then, for up to six tenths of the rest, corners of the ordered decision
@@ -32,18 +42,44 @@ def start_configurations(space: SearchSpace, count: int, seed: int) -> list[Conf
     parameters spread evenly over their values: it is at the ends that limits bind. Then scrambled
     Sobol points (Owen, 1998, as in `scipy.stats.qmc`) over all parameters. Values of inactive
     parameters are dropped. The same arguments give the same list.
+
+    With `each` above 1, so many follow one another on one deployment (`SearchSpace.deployment_of`),
+    under loads and networks that are spread evenly: of the same seconds more are then bursts.
     """
     rng = np.random.default_rng([seed, 0])
-    found = dict.fromkeys([space.baseline()])
-    corners = math.floor(_CORNER_SHARE * (count - 1))
+    places = math.ceil(count / each)
+    corners = math.floor(_CORNER_SHARE * (places - 1))
+    firsts = itertools.chain(
+        [space.baseline()], _corners(space, corners, rng), _sobol(space, places, seed)
+    )
+    if each > 1:
+        firsts = itertools.chain.from_iterable(_elsewhere(space, firsts, each, rng))
+    found: dict[Configuration, None] = {}
     # Taken one by one: a later stage fills the places that duplicates leave.
-    for candidate in itertools.chain(
-        _corners(space, corners, rng), _sobol(space, count, seed), _rest(space, rng)
-    ):
+    for candidate in itertools.chain(firsts, _rest(space, rng)):
         if len(found) >= count:
             break
         found.setdefault(candidate)
     return list(found)[:count]
+
+
+def _elsewhere(
+    space: SearchSpace, firsts: Iterable[Configuration], each: int, rng: np.random.Generator
+) -> Iterator[list[Configuration]]:
+    """Each of `firsts`, and after it what differs from it in load and network only."""
+    live = [p for p in space if p.name in LIVE and _low(p) != _high(p)]
+    engine = qmc.Sobol(len(live), scramble=True, rng=rng) if live else None
+    for first in firsts:
+        group = [first]
+        # Some come out as what is there already.
+        for point in (
+            engine.random(2 ** math.ceil(math.log2(4 * each))) if engine is not None else ()
+        ):
+            values = {p.name: value_at(p, float(u)) for p, u in zip(live, point, strict=True)}
+            other = space.effective({**space.filled(first), **values})
+            if len(group) < each and other not in group:
+                group.append(other)
+        yield group
 
 
 def _corners(space: SearchSpace, count: int, rng: np.random.Generator) -> list[Configuration]:
@@ -80,7 +116,7 @@ def _corner_sides(
 
 def _spread(parameter: Parameter, count: int, rng: np.random.Generator) -> list[Value]:
     """`count` values, evenly from the whole range, in random order."""
-    return [_at(parameter, (i + 0.5) / count) for i in rng.permutation(count)]
+    return [value_at(parameter, (i + 0.5) / count) for i in rng.permutation(count)]
 
 
 def _sobol(space: SearchSpace, count: int, seed: int) -> Iterator[Configuration]:
@@ -93,7 +129,7 @@ def _sobol(space: SearchSpace, count: int, seed: int) -> Iterator[Configuration]
     for block in itertools.count() if endless else range(_SOBOL_BLOCKS):
         for point in engine.random(2**size if block == 0 else 2 ** (size + block - 1)):
             yield space.effective(
-                {p.name: _at(p, float(u)) for p, u in zip(parameters, point, strict=True)}
+                {p.name: value_at(p, float(u)) for p, u in zip(parameters, point, strict=True)}
             )
 
 
@@ -106,14 +142,14 @@ def _rest(space: SearchSpace, rng: np.random.Generator) -> Iterator[Configuratio
 
 
 def _low(parameter: Parameter) -> Value:
-    return _at(parameter, 0.0)
+    return value_at(parameter, 0.0)
 
 
 def _high(parameter: Parameter) -> Value:
-    return _at(parameter, 1.0)
+    return value_at(parameter, 1.0)
 
 
-def _at(parameter: Parameter, share: float) -> Value:
+def value_at(parameter: Parameter, share: float) -> Value:
     """The value at `share` in [0, 1] of the parameter's range, logarithmic where that is."""
     values = parameter.values()
     if parameter.log and parameter.low is not None and parameter.high is not None:

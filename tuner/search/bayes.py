@@ -1,0 +1,219 @@
+"""The project's own sampler: a model of the search space, and what a next trial is worth by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from tuner.search.asked import StudySampler, taken_by, turn_of
+from tuner.search.candidates import Candidates
+from tuner.search.choice import Sought, best_gain, chosen
+from tuner.search.costs import Costs
+from tuner.search.feasibility import served
+from tuner.search.large_space import fits, sampled
+from tuner.search.observations import Observation, observations, pending
+from tuner.search.pareto import front
+from tuner.search.seeds import bursts_each, start_configurations
+from tuner.search.surrogate import Surrogate
+from tuner.search.warm import Warm
+from tuner.search.why import WHY, explained, started
+from tuner.spec.metrics import Direction
+from tuner.spec.space import Configuration, SearchSpace, Value
+from tuner.spec.study import SearchSpec
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+OWNER = "owner"
+"""Attribute of a trial: the worker whose it is."""
+
+_CENTRES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A study as it is when it is asked: the model, what may be proposed, what is up."""
+
+    surrogate: Surrogate
+    free: Integers
+    sought: Sought
+
+
+class BayesSampler(StudySampler):
+    """Measures what is worth most per second by a model of all candidates (`Surrogate`).
+
+    - What is worth something is said by `SearchSpec.target` (`acquisition`). Where scenarios are
+      sought and the space has none, it is the overall front.
+    - With `SearchSpec.stay` worth is divided by the seconds that the trial will take: a deployment
+      that is up costs only the burst. It is the one of the last complete trial of this `worker`, or
+      of the study's last one where the worker has none yet.
+    - Trials that others run or that wait count as measured with what the model expects of them.
+    - The first `startup` trials are those of `start_configurations`, unless they were queued.
+    - A space of at most 50,000 configurations is looked at as a whole; of others a new sample is
+      drawn for each proposal (`large_space`).
+    - Every trial that it proposes says why (attribute `why`).
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        startup: int,
+        search: SearchSpec,
+        *,
+        host_cpus: float | None = None,
+        warm: Warm | None = None,
+        worker: str | None = None,
+    ) -> None:
+        super().__init__("bayes", space, seed)
+        self._startup = startup
+        self._search = search
+        self._host_cpus = host_cpus
+        self._warm = warm
+        self._worker = worker
+        scenarios = search.scenarios or tuple(p.name for p in space.with_role("scenario"))
+        self._target = search.target if scenarios else "overall"
+        self._scenarios = scenarios if self._target != "overall" else ()
+
+    def expected_gain(self, study: Study) -> float | None:
+        """As the base class says; None before the model has its first `startup` trials."""
+        trials = study.get_trials(deepcopy=False)
+        seen = observations(self._space, trials)
+        if len(seen) < max(self._startup, 2):
+            return None
+        look = self._look(study, trials, seen, taken_by(self._space, trials), {})
+        return best_gain(look.surrogate, look.free, look.sought) if len(look.free) else 0.0
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        taken = taken_by(self._space, others)
+        self._free(study, trial, taken)
+        seen = observations(self._space, others)
+        fixed = trial.system_attrs.get("fixed_params", {})
+        if len(seen) + len(pending(self._space, others, -1)) < self._startup:
+            for start in self._starts():
+                if start not in taken and _agrees(start, fixed):
+                    self._say(study, trial, started())
+                    return start
+        look = self._look(study, others, seen, taken, fixed)
+        if len(look.free) == 0:
+            return self._any(taken, turn_of(trial, others))
+        choice = chosen(look.surrogate, look.free, look.sought)
+        self._say(study, trial, explained(look.surrogate, choice, look.sought))
+        return look.surrogate.candidates.configurations[choice.row]
+
+    def _starts(self) -> list[Configuration]:
+        each = bursts_each(self._search)
+        return start_configurations(self._space, self._startup, self._seed, each=each)
+
+    def _say(self, study: Study, trial: FrozenTrial, why: Mapping[str, object]) -> None:
+        storage = study._storage  # noqa: SLF001 -- how every Optuna sampler reaches the storage
+        storage.set_trial_user_attr(trial._trial_id, WHY, dict(why))  # noqa: SLF001
+
+    def _look(
+        self,
+        study: Study,
+        others: Sequence[FrozenTrial],
+        seen: Sequence[Observation],
+        taken: set[Configuration],
+        fixed: Mapping[str, Value],
+    ) -> _Look:
+        last = self._last(others, seen)
+        waiting = pending(self._space, others, -1)
+        candidates = self._candidates(study, seen, waiting, last)
+        directions: list[Direction] = [
+            "minimize" if d.name == "MINIMIZE" else "maximize" for d in study.directions
+        ]
+        metrics = study.metric_names or [f"objective {j}" for j in range(len(directions))]
+        surrogate = Surrogate.fit(
+            candidates, metrics, directions, seen, host_cpus=self._host_cpus, warm=self._warm
+        ).with_pending(_rows(candidates, waiting))
+        is_free = np.ones(len(candidates), dtype=np.bool_)
+        is_free[_rows(candidates, taken)] = False
+        if fixed:
+            agrees = np.array([_agrees(c, fixed) for c in candidates.configurations])
+            is_free &= agrees if (agrees & is_free).any() else True
+        # What was cut short is no member of a front, however good the model thinks it is.
+        whole = [o.configuration for o in seen if served(o) and not o.noise.cut_short]
+        up = None if last is None else candidates.index(last)
+        sought = Sought(
+            self._target,
+            np.unique(_rows(candidates, whole)),
+            None if up is None else int(candidates.deployment[up]),
+            Costs.of(seen) if self._search.stay else None,
+            np.hypot(surrogate.noise_sd, _usual_sd(seen, len(metrics))),
+        )
+        return _Look(surrogate, np.flatnonzero(is_free), sought)
+
+    def _last(
+        self, others: Sequence[FrozenTrial], seen: Sequence[Observation]
+    ) -> Configuration | None:
+        """What this worker measured last and what is therefore up; None where nothing is."""
+        mine = {
+            t.number
+            for t in others
+            if self._worker is not None and t.user_attrs.get(OWNER) == self._worker
+        }
+        last = next((o for o in reversed(seen) if not mine or o.number in mine), None)
+        return last.configuration if last is not None and served(last) else None
+
+    def _candidates(
+        self,
+        study: Study,
+        seen: Sequence[Observation],
+        waiting: Sequence[Configuration],
+        up: Configuration | None,
+    ) -> Candidates:
+        if self._lattice is not None and fits(self._space, len(seen)):
+            return Candidates.of(self._space, None, self._scenarios)
+        good = [o for o in seen if served(o) and o.values is not None]
+        signs = [1.0 if d.name == "MINIMIZE" else -1.0 for d in study.directions]
+        points = np.array([o.values for o in good], dtype=np.float64).reshape(-1, len(signs))
+        best = front(points * signs)
+        # Spread along the front, where it has more than enough.
+        best = best[np.linspace(0, len(best) - 1, min(len(best), _CENTRES)).round().astype(int)]
+        found = sampled(
+            self._space,
+            [good[i].configuration for i in best],
+            (self._seed, len(seen)),
+            scenarios=self._scenarios,
+            up=up if self._search.stay else None,
+        )
+        more = [] if self._scenarios else [o.configuration for o in seen]
+        up_too = [] if up is None else [up]
+        return Candidates.of(self._space, [*found, *more, *waiting, *up_too], self._scenarios)
+
+    def _any(self, taken: set[Configuration], turn: int) -> Configuration:
+        """One that is not taken, where none of the candidates is free."""
+        rng = np.random.default_rng([self._seed, turn])
+        if self._lattice is not None:
+            return self._lattice.configuration(int(rng.choice(self._lattice.free(taken))))
+        while True:
+            for found in sampled(self._space, [], (self._seed, int(rng.integers(2**32)))):
+                if found not in taken:
+                    return found
+
+
+def _rows(
+    candidates: Candidates, configurations: Sequence[Configuration] | set[Configuration]
+) -> Integers:
+    found = [row for c in configurations if (row := candidates.index(c)) is not None]
+    return np.array(found, dtype=np.intp)
+
+
+def _agrees(configuration: Configuration, fixed: Mapping[str, Value]) -> bool:
+    return all(n not in configuration or configuration[n] == v for n, v in fixed.items())
+
+
+def _usual_sd(seen: Sequence[Observation], metrics: int) -> Floats:
+    """What bursts say of their own noise, the median of each objective; 0 where they do not."""
+    found = np.zeros(metrics)
+    for j in range(metrics):
+        known = [sd[j] for o in seen if (sd := o.noise.relative_sd) and sd[j] is not None]
+        found[j] = float(np.median(np.array(known, dtype=np.float64))) if known else 0.0
+    return found
