@@ -17,6 +17,10 @@ from docker.models.containers import Container
 from tuner.deploy.ownership import remove_container
 from tuner.errors import TrialFailed
 
+FORGETFUL = {"net.ipv4.tcp_no_metrics_save": "1"}
+"""A kernel setting of a namespace: what TCP learned of one burst's losses must not reach the next,
+whose connections are between the same addresses where a deployment stays up."""
+
 _SEPARATOR = "\x1e"
 """ASCII's record separator, which no tool prints."""
 
@@ -32,6 +36,8 @@ def start_helper(
         image,
         ["sleep", "infinity"],
         network_mode=network,
+        # Another's namespace has its own settings already.
+        sysctls=None if network.startswith("container:") else FORGETFUL,
         cap_drop=["ALL"],
         cap_add=["NET_ADMIN", "NET_RAW"],
         security_opt=["no-new-privileges"],

@@ -18,6 +18,7 @@ from docker.models.networks import Network
 
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.engine_statistics import Source
+from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.reach import Reach
 from tuner.deploy.together import GivenUp
 from tuner.errors import Infeasible, TrialFailed, TuneError
@@ -230,5 +231,6 @@ class ReplicaMaker:
             volumes=self.mounts,
             network=self.network.name,
             ports=self.reach.ports(*self._ports()),
+            sysctls=FORGETFUL,
             labels=dict(self.labels),
         )
