@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tuner.load.sender import Check, LoadGenerator, Progress
+from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst, ContainerCounters, Outcome
 from tuner.spec.study import LoadProfile, LoadSpec
 
@@ -173,10 +174,11 @@ def send(
     observe: Callable[[Progress], None] | None = None,
     check: Check | None = None,
     rate: float | None = None,
+    judge: Judge | None = None,
 ) -> Burst:
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
     with LoadGenerator().connect(target, profile, BODIES, check=check) as client:
-        return client.run(observe)
+        return client.run(observe, judge)
 
 
 def count(burst: Burst, outcome: Outcome) -> int:

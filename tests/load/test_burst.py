@@ -9,6 +9,7 @@ import pytest
 
 from tests.load.loopback import BODIES, QUICK, Start, count, send
 from tuner.load.sender import LoadGenerator, Progress
+from tuner.measure.hopeless import Seen
 from tuner.measure.measure import measure
 from tuner.measure.samples import Outcome
 from tuner.spec.study import LoadProfile
@@ -146,6 +147,30 @@ def test_progress_tells_both_phases(start: Start) -> None:
     assert last.seconds_left >= 0
     assert last.waiting_for
     assert last.late_share is None
+
+
+def test_a_judge_ends_the_window_and_is_shown_what_it_holds(start: Start) -> None:
+    spec = replace(QUICK, min_seconds=20, max_seconds=40)
+    shown: list[Seen] = []
+
+    def judge(seen: Seen) -> str:
+        shown.append(seen)
+        return "it cannot win" if len(seen.batches) == 4 else ""
+
+    burst = send(start(), spec=spec, judge=judge)
+    assert burst.cut_short == "it cannot win"
+    assert burst.stop_reason.startswith("cut short after ")
+    assert burst.stop_reason.endswith("s: it cannot win")
+    assert 0 < burst.saved_seconds <= 40
+    assert [len(s.batches) for s in shown] == [1, 2, 3, 4]
+    assert [len(s.cpu.time_ns) for s in shown] == [2, 3, 4, 5]
+    requests = [len(s.samples()) for s in shown]
+    assert requests == sorted(requests)
+    end = burst.samples.start_ns + burst.samples.duration_ns
+    inside = (end >= burst.window_start_ns) & (end < burst.window_end_ns)
+    assert requests[-1] == np.count_nonzero(inside) > 0
+    assert len(burst.cpu.time_ns) == 5
+    assert measure(burst, 4, spec.batch_seconds).metrics["art_ms"].value > 0
 
 
 def test_requests_larger_than_the_socket_buffers(start: Start) -> None:

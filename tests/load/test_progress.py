@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.load.progress import progress, window_left
+from tuner.load.progress import progress
 from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, slow
 from tuner.measure.samples import Outcome, RequestSamples
 from tuner.measure.statistics import Batches, art, relative_half_width
+from tuner.measure.stopping import window_left
 from tuner.spec.study import LoadSpec
 
 MS = 1_000_000

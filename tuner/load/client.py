@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tuner.load import wire
 from tuner.load.process import Engine
-from tuner.load.progress import Progress, progress, window_left
+from tuner.load.progress import Progress, progress
 from tuner.load.readings import Reading, read, readings
 from tuner.load.stages import Span, check, describe, spans
 from tuner.load.ticks import Tick, batches_of, decode, fewest_completed, joined, kept_answers, slow
 from tuner.measure import stopping
+from tuner.measure.hopeless import Judge, Seen
 from tuner.measure.samples import Burst, Outcome, RequestSamples
 from tuner.measure.target import CpuTimes, Target
 from tuner.spec.study import LoadProfile, Stage
@@ -42,6 +44,8 @@ class Window:
     before: Reading
     after: Reading
     reason: str
+    cut_short: str = ""
+    saved_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -66,19 +70,19 @@ class Client:
         self._where = where
         self._replicas = len(target.addresses)
 
-    def run(self, observe: Observe | None = None) -> Burst:
-        """Warm up, then measure until the stop rule is met.
+    def run(self, observe: Observe | None = None, judge: Judge | None = None) -> Burst:
+        """Warm up, then measure until the stop rule is met, or until `judge` has a reason to end.
 
-        `observe` is called about once a batch, in this thread. Raises TrialFailed when the engine
-        dies or hangs; what `observe` and the target's readings raise passes through.
+        `observe` is called about once a batch, in this thread, and `judge` after each batch of the
+        window. Raises TrialFailed when the engine dies or hangs; what these two and the target's
+        readings raise passes through.
         """
         observe = observe or (lambda _: None)
         profile = self._profile
         warm = self._warm_up(_level(profile), observe)
-        window = self._window(warm[-1], observe)
+        window = self._window(warm[-1], observe, judge)
         samples = self._samples([*warm, *window.ticks, *self._stop()])
-        saved = max(0.0, profile.spec.max_seconds - window.seconds)
-        return self._burst(samples, window, profile.concurrency, profile.rate_rps, saved)
+        return self._burst(samples, window, profile.concurrency, profile.rate_rps)
 
     def explore(self, stages: Sequence[Stage], observe: Observe | None = None) -> tuple[Burst, ...]:
         """Warm up at the first level (unless it is 0), go through the stages; a burst for each.
@@ -100,7 +104,7 @@ class Client:
         windows = self._stages(ticks, stages, where, observe)
         samples = self._samples([*ticks, *self._stop()])
         return tuple(
-            self._burst(samples, window, *self._mean_level(stage), saved=0.0)
+            self._burst(samples, window, *self._mean_level(stage))
             for window, stage in zip(windows, stages, strict=True)
         )
 
@@ -126,7 +130,7 @@ class Client:
                 left = spec.warmup_max_seconds - seconds
                 observe(progress("warm-up", None, ticks, batches, left, decision.reason))
 
-    def _window(self, start: Tick, observe: Observe) -> Window:
+    def _window(self, start: Tick, observe: Observe, judge: Judge | None) -> Window:
         spec = self._profile.spec
         cpu = [self._target.cpu_times()]
         before = self._read(start)
@@ -140,8 +144,14 @@ class Client:
             delayed = slow(ticks) if self._profile.lossy else None
             decision = stopping.window(batches, errors, seconds, spec, delayed)
             if decision.done:
-                return Window(start, ticks, cpu, before, self._read(ticks[-1]), decision.reason)
-            left = window_left(batches, seconds, spec, delayed)
+                saved = max(0.0, spec.max_seconds - seconds)
+                after = self._read(ticks[-1])
+                return Window(start, ticks, cpu, before, after, decision.reason, "", saved)
+            left = stopping.window_left(batches, seconds, spec, delayed)
+            seen = Seen(batches, readings(cpu), spec.batch_seconds, partial(joined, tuple(ticks)))
+            if judge is not None and (why := judge(seen)):
+                said = stopping.cut_short(why, seconds)
+                return Window(start, ticks, cpu, before, self._read(ticks[-1]), said, why, left)
             observe(progress("window", start, ticks, batches, left, decision.reason))
 
     def _stages(
@@ -210,7 +220,6 @@ class Client:
         window: Window,
         concurrency: int,
         rate_rps: float | None,
-        saved: float,
     ) -> Burst:
         return Burst(
             samples=samples,
@@ -225,7 +234,8 @@ class Client:
             host_end=window.after.host,
             concurrency=concurrency,
             stop_reason=window.reason,
-            saved_seconds=saved,
+            saved_seconds=window.saved_seconds,
+            cut_short=window.cut_short,
             rate_rps=rate_rps,
             lossy=self._profile.lossy,
             client=self._where,

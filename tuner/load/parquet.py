@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tuner.errors import InputError
 from tuner.measure.samples import Burst, RequestSamples
+from tuner.measure.whole import written_whole
 
 # History of the format:
 # 1  first; closed loops only
@@ -54,16 +53,8 @@ def write_samples(path: Path, burst: Burst) -> None:
     table = pa.table({name: getattr(burst.samples, name) for name in names})
     table = table.replace_schema_metadata({k: str(v).encode() for k, v in metadata.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+    with written_whole(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def read_samples(path: Path) -> Recording:

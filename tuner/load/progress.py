@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +11,6 @@ import numpy as np
 from tuner.load.ticks import Tick, joined
 from tuner.measure.samples import Outcome
 from tuner.measure.statistics import Batches, art, percentile, relative_half_width
-from tuner.spec.study import LoadSpec
 
 Phase = Literal["warm-up", "window"]
 
@@ -83,34 +81,6 @@ def progress(
         waiting_for=waiting_for,
         late_share=min(1.0, max(0.0, late / due)) if due else None,
     )
-
-
-def window_left(batches: Batches, seconds: float, spec: LoadSpec, slow: int | None) -> float:
-    """How many seconds more a window that has lasted for `seconds` (> 0) is expected to take.
-
-    The width of an interval shrinks with the square root of time, counts grow in proportion to it.
-    A window ends with a batch, and this one has not ended yet, so it takes one more at least.
-    """
-    requests = float(batches.count.sum())
-    total = max(
-        spec.min_seconds,
-        _until(requests, spec.min_requests, seconds),
-        0.0 if slow is None else _until(slow, spec.min_slow, seconds),
-    )
-    width = relative_half_width(art(batches))
-    if np.isfinite(width):
-        total = max(total, _until(spec.precision, width, seconds**0.5) ** 2)
-    batch = spec.batch_seconds
-    more = (min(total, spec.max_seconds) - seconds) / batch
-    # To the thousandth of a batch, which no rounding of a sum of batches reaches.
-    return batch * max(1, math.ceil(round(more, 3)))
-
-
-def _until(so_far: float, needed: float, seconds: float) -> float:
-    """When what grows evenly will be as much as is needed, being `so_far` after `seconds`."""
-    if not needed:
-        return 0.0
-    return seconds * needed / so_far if so_far else math.inf
 
 
 def _since(start: Tick, last: Tick) -> tuple[int, int]:

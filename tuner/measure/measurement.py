@@ -41,7 +41,7 @@ class Measurement:
     errors: Mapping[str, int]
     """Requests in the window that did not succeed, counted by outcome."""
     saved_seconds: float = 0.0
-    """How much earlier than the cap the window ended."""
+    """How much earlier than the cap the window ended; where it was cut short, than expected."""
     replicas: tuple[Mapping[str, float], ...] = ()
     """The metrics of each replica by itself, as far as it has them."""
     client: Mapping[str, Any] = field(default_factory=dict)

@@ -26,11 +26,19 @@ def cores(burst: Burst) -> Estimate | None:
     readings of the batches it is that of the window's two ends, without an interval; without
     counters None.
     """
-    if (steps := _steps(burst.cpu)) is not None:
-        used, wall = steps
-        return ratio(used * wall, wall)
+    if (found := cores_of(burst.cpu)) is not None:
+        return found
     whole = of_counters(_pairs(burst)).get("cpu_cores")
     return None if whole is None else Estimate(whole)
+
+
+def cores_of(cpu: CpuReadings) -> Estimate | None:
+    """The same from the readings of the batches alone; None where a clock stood."""
+    steps = _steps(cpu)
+    if steps is None:
+        return None
+    used, wall = steps
+    return ratio(used * wall, wall)
 
 
 def per_request(cpu: CpuReadings, spans: Batches, batch_seconds: float) -> Estimate | None:

@@ -149,7 +149,9 @@ class Burst:
     stop_reason: str
     """Why the window ended, in words."""
     saved_seconds: float = 0.0
-    """How much earlier than the cap that was."""
+    """How much earlier than the cap that was; of one that was cut short, than expected."""
+    cut_short: str = ""
+    """Why it ended before it was precise; empty where it did not."""
     rate_rps: float | None = None
     lossy: bool = False
     client: Mapping[str, Any] = field(default_factory=dict)

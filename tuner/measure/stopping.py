@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,3 +97,36 @@ def window(
     if few_slow:
         return Decision(False, f"{few_slow} more responses delayed by lost packets")
     return Decision(False, known)
+
+
+def cut_short(why: str, seconds: float) -> str:
+    """The stop reason of a window that was ended after `seconds`, since more would not matter."""
+    return f"cut short after {seconds:.1f} s: {why}"
+
+
+def window_left(batches: Batches, seconds: float, spec: LoadSpec, slow: int | None) -> float:
+    """How many seconds more a window that has lasted for `seconds` (> 0) is expected to take.
+
+    The width of an interval shrinks with the square root of time, counts grow in proportion to it.
+    A window ends with a batch, and this one has not ended yet, so it takes one more at least.
+    """
+    requests = float(batches.count.sum())
+    total = max(
+        spec.min_seconds,
+        _until(requests, spec.min_requests, seconds),
+        0.0 if slow is None else _until(slow, spec.min_slow, seconds),
+    )
+    width = relative_half_width(art(batches))
+    if np.isfinite(width):
+        total = max(total, _until(spec.precision, width, seconds**0.5) ** 2)
+    batch = spec.batch_seconds
+    more = (min(total, spec.max_seconds) - seconds) / batch
+    # To the thousandth of a batch, which no rounding of a sum of batches reaches.
+    return batch * max(1, math.ceil(round(more, 3)))
+
+
+def _until(so_far: float, needed: float, seconds: float) -> float:
+    """When what grows evenly will be as much as is needed, being `so_far` after `seconds`."""
+    if not needed:
+        return 0.0
+    return seconds * needed / so_far if so_far else math.inf
