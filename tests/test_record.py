@@ -55,6 +55,8 @@ def trial(number: int, art_ms: float, cpu: float = 1.0, half: float = 0.02) -> T
         samples="samples/a/trial-0000.parquet",
         attempts=2,
         discarded=(Finding("INVALID", "busy", "Free a CPU."),),
+        grid_pass=1,
+        why={"reason": "to learn", "stays": True},
     )
 
 
@@ -63,13 +65,23 @@ def study(*trials: TrialRecord) -> StudyRecord:
     return StudyRecord("small", "mnist", SPACE, objectives, (), {}, {}, trials)
 
 
+def test_what_was_cut_short_is_feasible_but_on_no_front() -> None:
+    whole = trial(1, 5.0)
+    assert whole.feasible
+    assert whole.eligible
+    short = replace(whole, cut_short="trial 0 is better in all")
+    assert short.feasible
+    assert not short.eligible
+    assert TrialRecord.from_json(short.to_json()) == short
+
+
 @pytest.mark.parametrize("outcome", ["measured", "infeasible", "invalid"])
 def test_a_record_reads_back_from_its_json(outcome: str) -> None:
     record = replace(trial(3, 5.0), outcome=outcome)  # type: ignore[arg-type]
     if outcome == "infeasible":
         record = replace(record, measurement=None, imputed=True, reason="out of memory")
     document = record.to_json()
-    assert document["format"] == FORMAT == 2
+    assert document["format"] == FORMAT == 3
     assert TrialRecord.from_json(json.loads(json.dumps(document))) == record
     assert record.feasible == (outcome == "measured")
     assert record.seconds == 6.0

@@ -18,9 +18,10 @@ from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import Constraint, LoadSpec, Objective
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
-# the measurement what replicas, load engine and host say by themselves. Format 1 is still read.
-FORMAT = 2
-READABLE = (1, 2)
+# the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
+# `grid_pass`, `same_as` and `why`. Formats 1 and 2 are still read.
+FORMAT = 3
+READABLE = (1, 2, 3)
 
 ATTRIBUTE = "record"
 
@@ -38,6 +39,12 @@ class TrialRecord:
     trial they are `imputed`: finite stand-ins that tell a sampler "bad", never measurements.
     `violations` maps each constraint's text to how far it is broken (zero or less: it holds).
     `phases` are seconds by name, in order; `samples` is the Parquet file's name, if there is one.
+
+    `cut_short` says why the burst was ended before its measurement was precise, empty where it was
+    not: what is surely dominated or breaks a constraint needs no more. `grid_pass` counts the
+    passes of a full grid from 0. `same_as` is the trial of the same deployment whose end this one
+    shares, untried, because that had nothing to do with the scenario. `why` is what the sampler
+    said of its proposal.
     """
 
     number: int
@@ -58,10 +65,35 @@ class TrialRecord:
     imputed: bool = False
     attempts: int = 1
     discarded: tuple[Finding, ...] = ()
+    cut_short: str = ""
+    grid_pass: int | None = None
+    same_as: int | None = None
+    why: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def feasible(self) -> bool:
         return self.outcome == "measured" and all(v <= 0 for v in self.violations.values())
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be on a front: feasible, and measured to the end."""
+        return self.feasible and not self.cut_short
+
+    @property
+    def stayed(self) -> bool:
+        """Whether it was measured on the deployment of an earlier trial."""
+        return bool(self.deployment.get("stayed"))
+
+    @property
+    def deploy_seconds(self) -> float:
+        """Bringing its deployment up and taking one down; 0 where it stayed.
+
+        A deployment that may stay is taken down as the next one is brought up.
+        """
+        if self.stayed or self.same_as is not None:
+            return 0.0
+        own = ("deploy",) if "stayed" in self.deployment else ("deploy", "tear down")
+        return sum(self.phases.get(phase, 0.0) for phase in own)
 
     @property
     def seconds(self) -> float:

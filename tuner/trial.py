@@ -12,6 +12,7 @@ from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
 from tuner.load.sender import Progress
 from tuner.measure.calibration import Calibration
+from tuner.measure.hopeless import Judge
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Measurement
 from tuner.measure.samples import Burst, Drops, Outcome
@@ -33,8 +34,10 @@ Observe = Callable[[str | Progress], None]
 class Client(Protocol):
     """Connections to a deployment, open and idle."""
 
-    def run(self, observe: Callable[[Progress], None] | None = None) -> Burst:
-        """One burst that ends by the stop rule."""
+    def run(
+        self, observe: Callable[[Progress], None] | None = None, judge: Judge | None = None
+    ) -> Burst:
+        """One burst that ends by the stop rule, or before it where `judge` has a reason."""
         ...
 
     def explore(
@@ -61,6 +64,11 @@ class TrialResult:
     impairment: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def cut_short(self) -> str:
+        """Why the burst was ended before it was precise; empty where it was not."""
+        return self.burst.cut_short if self.burst else ""
+
+    @property
     def invalid(self) -> bool:
         """Whether what was measured cannot be trusted."""
         return self.measurement is not None and self.measurement.verdict == "INVALID"
@@ -74,12 +82,13 @@ def run_trial(
     label: str,
     calibration: Calibration | None = None,
     observe: Observe = lambda _: None,
+    judge: Judge | None = None,
 ) -> TrialResult:
     """Deploy `configuration`, impair its network, send a burst and measure it.
 
-    `calibration` is that of this run's load engine. An infeasible configuration is a result.
-    Raises TrialFailed when the trial broke for another reason. Whatever happens, nothing of the
-    deployment is left.
+    `calibration` is that of this run's load engine, `judge` may end the burst. An infeasible
+    configuration is a result. Raises TrialFailed when the trial broke for another reason. Whatever
+    happens, nothing is left but what the deployer keeps.
     """
     phases = _Phases(observe)
     try:
@@ -95,7 +104,7 @@ def run_trial(
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(network))
             phases.begin("burst")
-            burst = client.run(observe)
+            burst = client.run(observe, judge)
             deployment.verify()
             facts = deployment.facts(), impairment.facts()
             drops = impairment.drops()

@@ -122,6 +122,15 @@ def test_before_linux_5_19_the_peak_of_version_2_is_what_is_used_now(tmp_path: P
     assert group.counters().memory_peak_bytes == 60000000
 
 
+def test_the_peak_is_counted_anew_where_the_kernel_can_do_that(tmp_path: Path) -> None:
+    first = v1(tmp_path / "1")
+    assert first.forget_peak()
+    assert first.counters().memory_peak_bytes == 0
+    second = v2(tmp_path / "2")
+    assert not second.forget_peak()
+    assert second.counters().memory_peak_bytes == 69165056
+
+
 def test_counters_of_a_container_that_has_ended_are_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         CgroupV2(tmp_path / "gone", around(tmp_path)).counters()

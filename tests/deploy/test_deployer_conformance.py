@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import requests
 
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.simulated import SimulatedDeployer
+from tuner.deploy.staying import Staying
 from tuner.errors import Infeasible
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
@@ -27,14 +28,36 @@ class Subject:
     spec: DeploymentSpec
 
 
-@pytest.fixture(params=["simulated", pytest.param("docker", marks=pytest.mark.docker)])
-def subject(request: pytest.FixtureRequest, half_plus_two: ModelSpec) -> Subject:
+@pytest.fixture(
+    params=[
+        "simulated",
+        "simulated staying",
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("docker staying", marks=pytest.mark.docker),
+    ]
+)
+def subject(request: pytest.FixtureRequest, half_plus_two: ModelSpec) -> Iterator[Subject]:
     spec = DeploymentSpec(half_plus_two, ServingSpec(), replicas=1, cpu=1.0, memory_mib=256)
-    if request.param == "simulated":
-        return Subject(SimulatedDeployer(Host(cpus=4, memory_mib=8192), seed=1), set, spec)
-    return Subject(
-        request.getfixturevalue("docker_deployer"), request.getfixturevalue("owned"), spec
-    )
+    backend, *staying = request.param.split()
+    deployer: Deployer
+    owned: Callable[[], set[str]]
+    if backend == "simulated":
+        deployer, owned = SimulatedDeployer(Host(cpus=4, memory_mib=8192), seed=1), set
+    else:
+        deployer = request.getfixturevalue("docker_deployer")
+        owned = request.getfixturevalue("owned")
+    if not staying:
+        yield Subject(deployer, owned, spec)
+        return
+    stays = Staying(deployer)
+
+    def existing() -> set[str]:
+        """What is there when nothing stands."""
+        stays.leave()
+        return owned()
+
+    yield Subject(stays, existing, spec)
+    stays.leave()
 
 
 def test_a_deployment_has_an_address_and_counters_for_each_replica(subject: Subject) -> None:
@@ -54,6 +77,8 @@ def test_a_deployment_has_an_address_and_counters_for_each_replica(subject: Subj
                     pair = getattr(before, field.name), getattr(after, field.name)
                     assert pair == (None, None) or pair[0] <= pair[1]
         deployment.verify()
+        assert isinstance(deployment.forget_peak(), bool)
+        assert all(found.memory_peak_bytes > 0 for found in deployment.counters())
         assert json.loads(json.dumps(deployment.facts()))["backend"] == subject.deployer.name
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tuner.measure.measurement import Measurement
 from tuner.record import TrialRecord
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
@@ -23,6 +25,9 @@ load: {min_seconds: 1, max_seconds: 3, min_requests: 50, warmup_max_seconds: 2}
 objectives: [art_ms, cpu_percent]
 budget: {BUDGET}
 """
+
+
+MEASUREMENT = Measurement({}, (), 1, 0, 1.0, "precise", {})
 
 
 def specification(cpu: str = "choices: [0.5, 1]", budget: str = "trials: 9") -> StudySpec:
@@ -45,6 +50,9 @@ def trial(number: int, seconds: float) -> TrialRecord:
 def test_before_the_first_trial_the_time_of_one_is_assumed() -> None:
     found = plan(specification(), [])
     assert (found.grid, found.scenarios, found.trials, found.start) == (72, 6, 9, 3)
+    assert found.deployments == 12
+    assert found.burst_seconds == 1 + 2
+    assert found.ordered_seconds == 12 * DEPLOY_SECONDS + 72 * 3
     assert found.trial_seconds == DEPLOY_SECONDS + 1 + 2
     assert found.evidence.startswith("assumed")
     assert found.grid_seconds == 72 * found.trial_seconds
@@ -56,6 +64,14 @@ def test_afterwards_it_is_the_median_of_the_trials() -> None:
     assert found.trial_seconds == 4.0
     assert "3 trials" in found.evidence
     assert found.budget_seconds == 6 * 4.0
+
+
+def test_a_grid_ordered_by_deployment_brings_each_up_once() -> None:
+    stayed = replace(trial(1, 2.0), deployment={"stayed": True}, phases={"burst": 2.5})
+    anew = replace(trial(0, 2.0), deployment={"stayed": False}, phases={"deploy": 4, "burst": 2.5})
+    found = plan(specification(), [replace(t, measurement=MEASUREMENT) for t in (anew, stayed)])
+    assert (found.deploy_seconds, found.burst_seconds) == (4.0, 2.5)
+    assert found.ordered_seconds == 12 * 4.0 + 72 * 2.5
 
 
 @pytest.mark.parametrize(
@@ -71,5 +87,6 @@ def test_a_continuous_space_has_no_grid() -> None:
     found = plan(specification("low: 0.5, high: 1"), [])
     assert found.grid is None
     assert found.grid_seconds is None
+    assert found.deployments is found.ordered_seconds is None
     assert found.scenarios == 6
     assert found.budget_seconds is not None

@@ -13,6 +13,7 @@ from tuner.deploy.simulated import SimulatedDeployer
 from tuner.deploy.simulated_host import Workload
 from tuner.errors import TrialFailed
 from tuner.load.sender import Progress
+from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst
 from tuner.measure.target import Target
 from tuner.spec.host import Host
@@ -99,8 +100,10 @@ class Busy:
 
     client: Client
 
-    def run(self, observe: Callable[[Progress], None] | None = None) -> Burst:
-        return _busy(self.client.run(observe))
+    def run(
+        self, observe: Callable[[Progress], None] | None = None, judge: Judge | None = None
+    ) -> Burst:
+        return _busy(self.client.run(observe, judge))
 
     def explore(
         self, stages: Sequence[Stage], observe: Callable[[Progress], None] | None = None

@@ -95,6 +95,14 @@ class CgroupV1:
     def oom_kills(self) -> int:
         return _table(self.memory / "memory.oom_control").get("oom_kill", 0)
 
+    def forget_peak(self) -> bool:
+        """Count the memory peak from now on; False where this process may not say so."""
+        try:
+            (self.memory / "memory.max_usage_in_bytes").write_text("0")
+        except OSError:  # not root's process, or a mount that is read-only
+            return False
+        return True
+
     def limits(self) -> Limits:
         quota = int((self.cpu / "cpu.cfs_quota_us").read_text())
         period = int((self.cpu / "cpu.cfs_period_us").read_text())
@@ -145,6 +153,10 @@ class CgroupV2:
 
     def oom_kills(self) -> int:
         return _table(self.path / "memory.events").get("oom_kill", 0)
+
+    def forget_peak(self) -> bool:
+        """False: the kernel does it, since Linux 6.12, for one open file only."""
+        return False
 
     def limits(self) -> Limits:
         quota, period = (self.path / "cpu.max").read_text().split()

@@ -63,6 +63,9 @@ class DockerDeployment:
     def verify(self) -> None:
         together(self.executor, Replica.check_alive, self.replicas)
 
+    def forget_peak(self) -> bool:
+        return all(self._each(lambda replica: replica.source.forget_peak()))
+
     def facts(self) -> Mapping[str, Any]:
         return {
             "backend": "docker",

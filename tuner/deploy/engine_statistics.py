@@ -43,6 +43,9 @@ class EngineStatistics:
         """Not in the reply; the container's state says whether it was killed."""
         return 0
 
+    def forget_peak(self) -> bool:
+        return False
+
     def limits(self) -> Limits:
         self.container.reload()
         host = self.container.attrs["HostConfig"]

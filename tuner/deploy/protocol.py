@@ -47,6 +47,10 @@ class Deployment(Target, Protocol):
         """Raise Infeasible when a replica died or was OOM-killed since it was deployed."""
         ...
 
+    def forget_peak(self) -> bool:
+        """Count every replica's memory peak from now on; whether that could be done."""
+        ...
+
     def facts(self) -> Mapping[str, Any]: ...
 
 

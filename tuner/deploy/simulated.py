@@ -23,6 +23,7 @@ from tuner.deploy.protocol import Deployment
 from tuner.deploy.simulated_burst import simulate
 from tuner.deploy.simulated_host import SimulatedHost, Workload
 from tuner.errors import Infeasible, SetupError
+from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst, ContainerCounters, Drops
 from tuner.spec.host import Host
 from tuner.spec.space import Value
@@ -130,6 +131,10 @@ class SimulatedDeployment:
         if self._killed:
             raise Infeasible("out of memory", self._killed)
 
+    def forget_peak(self) -> bool:
+        """True: the peak that a burst leaves is its own."""
+        return True
+
     def facts(self) -> Mapping[str, Any]:
         return {
             "backend": "simulated",
@@ -141,7 +146,7 @@ class SimulatedDeployment:
             "ignored_protocol": self._spec.protocol,
         }
 
-    def send(self, profile: LoadProfile) -> Burst:
+    def send(self, profile: LoadProfile, judge: Judge | None = None) -> Burst:
         """The burst that a load generator would have seen, in no time.
 
         Its noise depends on the deployer's seed, the configuration and how often that deployer has
@@ -163,7 +168,7 @@ class SimulatedDeployment:
         course = dataclasses.replace(course, cores=cores)
         needed = self._host.working_set_mib(profile.concurrency, self._spec.replicas)
         survives = needed <= self._spec.memory_mib
-        sent = simulate(course, profile, self._counters, survives, rng)
+        sent = simulate(course, profile, self._counters, survives, rng, judge)
         peak = int(min(needed, self._spec.memory_mib) * 2**20)
         self._counters = tuple(
             dataclasses.replace(end, memory_peak_bytes=peak, oom_kills=0 if survives else 1)
@@ -229,8 +234,12 @@ class SimulatedClient:
     target: SimulatedDeployment
     profile: LoadProfile
 
-    def run(self, observe: Callable[[Any], None] | None = None) -> Burst:  # noqa: ARG002 -- a burst in no time has no progress to tell
-        return self.target.send(self.profile)
+    def run(
+        self,
+        observe: Callable[[Any], None] | None = None,  # noqa: ARG002 -- a burst in no time has no progress to tell
+        judge: Judge | None = None,
+    ) -> Burst:
+        return self.target.send(self.profile, judge)
 
     def explore(
         self,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from tuner.deploy import queueing
 from tuner.deploy.simulated_requests import COLD_FACTOR, Course, closed_loop, open_loop, samples_of
+from tuner.measure.hopeless import Judge, Seen
 from tuner.measure.samples import (
     Burst,
     ClientCounters,
@@ -22,7 +24,13 @@ from tuner.measure.samples import (
     RequestSamples,
 )
 from tuner.measure.statistics import Batches, batches
-from tuner.measure.stopping import FEWEST_WARMUP_REQUESTS, warm_up, window
+from tuner.measure.stopping import (
+    FEWEST_WARMUP_REQUESTS,
+    cut_short,
+    warm_up,
+    window,
+    window_left,
+)
 from tuner.spec.study import LoadProfile, LoadSpec
 
 CLIENT_CPU_NS = 5_000
@@ -46,6 +54,7 @@ def simulate(
     before: Sequence[ContainerCounters],
     survives: bool,
     rng: np.random.Generator,
+    judge: Judge | None = None,
 ) -> Sent:
     """One burst after the counters `before`, one per replica.
 
@@ -63,11 +72,12 @@ def simulate(
     samples, losses = samples_of(requests, began, replicas, spec)
     if survives:
         start_ns = _warm(samples, began, longest, replicas, spec)
-        stop_ns, reason = _stop(samples, start_ns, profile)
+        ended = _stop(samples, start_ns, profile, partial(_cpu, before, course), judge)
     else:
         # A replica dies once requests hold all its memory: within the first cycles.
-        start_ns, stop_ns = began, began + round(2e9 * course.response_seconds)
-        reason = "connections reset"
+        start_ns = began
+        ended = _Ended(began + round(2e9 * course.response_seconds), "connections reset")
+    stop_ns = ended.at_ns
     due = samples.start_ns < stop_ns  # what is in flight at the end is answered still
     samples, losses = _unsent(samples.select(due), losses[due], stop_ns)
     if not survives:
@@ -82,17 +92,17 @@ def simulate(
         window_end_ns=stop_ns,
         counters_start=tuple(readings[0]),
         counters_end=tuple(readings[-1]),
-        cpu=CpuReadings(
-            np.array([[c.time_ns for c in row] for row in readings], dtype=np.int64),
-            np.array([[c.cpu_ns for c in row] for row in readings], dtype=np.int64),
-        ),
+        cpu=_cpu_of(readings),
         client_start=ClientCounters(time_ns=start_ns, cpu_ns=0),
         client_end=ClientCounters(time_ns=stop_ns, cpu_ns=CLIENT_CPU_NS * int(counted)),
         host_start=None,
         host_end=None,
         concurrency=profile.concurrency,
-        stop_reason=f"simulated: {reason}",
-        saved_seconds=max(0.0, round(spec.max_seconds - (stop_ns - start_ns) / 1e9, 6)),
+        stop_reason=f"simulated: {ended.reason}",
+        saved_seconds=ended.left
+        if ended.cut_short
+        else max(0.0, round(spec.max_seconds - (stop_ns - start_ns) / 1e9, 6)),
+        cut_short=ended.cut_short,
         rate_rps=profile.rate_rps,
         lossy=profile.lossy,
         client={"backend": "simulated"},
@@ -138,8 +148,36 @@ def _warm(
     return began + ticks * tick
 
 
-def _stop(samples: RequestSamples, start_ns: int, profile: LoadProfile) -> tuple[int, str]:
-    """When the window that starts at `start_ns` ends, and why."""
+@dataclass(frozen=True)
+class _Ended:
+    """When a window ended and why; of one that was cut short, the seconds that were left."""
+
+    at_ns: int
+    reason: str
+    cut_short: str = ""
+    left: float = 0.0
+
+
+def _cpu(before: Sequence[ContainerCounters], course: Course, times: Sequence[int]) -> CpuReadings:
+    """The replicas' CPU time at `times` (ns)."""
+    return _cpu_of([[_advanced(c, t, course, len(before)) for c in before] for t in times])
+
+
+def _cpu_of(rows: Sequence[Sequence[ContainerCounters]]) -> CpuReadings:
+    return CpuReadings(
+        np.array([[c.time_ns for c in row] for row in rows], dtype=np.int64),
+        np.array([[c.cpu_ns for c in row] for row in rows], dtype=np.int64),
+    )
+
+
+def _stop(
+    samples: RequestSamples,
+    start_ns: int,
+    profile: LoadProfile,
+    cpu: Callable[[Sequence[int]], CpuReadings],
+    judge: Judge | None,
+) -> _Ended:
+    """How the window that starts at `start_ns` ends; `cpu` reads the replicas at some times."""
     spec = profile.spec
     span = round(spec.batch_seconds * 1e9)
     most = math.ceil(spec.max_seconds / spec.batch_seconds)
@@ -155,9 +193,16 @@ def _stop(samples: RequestSamples, start_ns: int, profile: LoadProfile) -> tuple
         if profile.lossy:
             inside = samples.duration_ns[(end_ns >= start_ns) & (end_ns < now)]
             slow = int(np.count_nonzero(inside > np.median(inside) + SLOW_NS)) if len(inside) else 0
-        decision = window(_first(seen, n), errors, n * span / 1e9, spec, slow)
+        first, seconds = _first(seen, n), n * span / 1e9
+        decision = window(first, errors, seconds, spec, slow)
         if decision.done:
-            return now, decision.reason
+            return _Ended(now, decision.reason)
+        if judge is not None:
+            until = cpu([start_ns + i * span for i in range(n + 1)])
+            requests = partial(samples.select, (end_ns >= start_ns) & (end_ns < now))
+            if why := judge(Seen(first, until, spec.batch_seconds, requests)):
+                left = window_left(first, seconds, spec, slow)
+                return _Ended(now, cut_short(why, seconds), why, left)
 
 
 def _first(of: Batches, n: int) -> Batches:

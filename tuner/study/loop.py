@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from optuna.study import Study
+from optuna.trial import Trial
 
 from tuner.backend import Backend
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.load.sender import Progress
 from tuner.record import TrialRecord
-from tuner.search.distributions import ask
-from tuner.search.samplers import SpaceExhausted, StudySampler, make_sampler
+from tuner.search.samplers import make_sampler
 from tuner.search.seeds import start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.queue import OWNER, queue_baseline, requeue_dead, seed, waiting
-from tuner.study.storage import ENVIRONMENT, records, study_record
-from tuner.study.tell import fail, invalidities, keep_samples, made, tell
-from tuner.trial import run_trial
+from tuner.study.attempt import World, study_deployer
+from tuner.study.grid import GIVEN_UP
+from tuner.study.judging import judge_of
+from tuner.study.next import Goal, Next
+from tuner.study.queue import waiting
+from tuner.study.storage import ENVIRONMENT, records
+from tuner.study.tell import fail, invalidities, keep_samples, made, shared, tell
+from tuner.study.warmed import warm_of
 
 MOST_FAILURES = 3
 """So many trials in a row that break for reasons of the world end the run."""
@@ -62,35 +65,32 @@ class Failed:
     reason: str
 
 
-Event = Started | Repeating | Finished | Failed | Progress | str
+@dataclass(frozen=True)
+class Converged:
+    """The run ends before its budget, since a further trial promises too little."""
+
+    reason: str
+
+
+Event = Started | Repeating | Finished | Failed | Converged | Progress | str
 """What an observer is told; a plain string is the phase that begins."""
 
 
-@dataclass(frozen=True)
-class Goal:
-    """When to stop: complete trials in the study, seconds of all its trials, whichever first.
-
-    The seconds are those of complete trials and of the ones that were measured and not trusted.
-    """
-
-    trials: int | None
-    seconds: float | None
-
-    def reached(self, trials: int, seconds: float) -> bool:
-        return (self.trials is not None and trials >= self.trials) or (
-            self.seconds is not None and seconds >= self.seconds
-        )
-
-
-def goal(spec: StudySpec, study: Study, more_trials: int | None, repeats: int) -> Goal:
+def goal(
+    spec: StudySpec, study: Study, more_trials: int | None, repeats: int, passes: int = 0
+) -> Goal:
     """The study's budget; with `more_trials` so many beyond what is there.
 
     Repeats are queued (`repeat`) before this is called; what was queued earlier runs before them.
+    With `passes` the budget is the full grid, so often.
     """
     if more_trials is None and not repeats:
-        return Goal(spec.budget.trials, spec.budget.seconds)
+        if passes:
+            return Goal(None, None, passes)
+        budget = spec.budget
+        return Goal(budget.trials, budget.seconds, converged=spec.search.converged)
     queued = len(waiting(study)) if repeats else 0
-    return Goal(len(records(study)) + (more_trials or 0) + queued, None)
+    return Goal(len(records(study)) + (more_trials or 0) + queued, None, passes)
 
 
 def run_study(
@@ -103,55 +103,52 @@ def run_study(
 ) -> None:
     """Run trials until `until`, or until every configuration of the space was measured.
 
-    What a killed run left (RUNNING trials, containers) is cleared first. An interrupted trial is
+    Other processes may run the same study in the same storage meanwhile (`tuner.study.next`). What
+    a killed run left (RUNNING trials, containers) is cleared first. An interrupted trial is
     told FAIL and its configuration is queued again, so that resuming completes the budget with
     the trials that would have been. An INVALID measurement is made once more in the same trial; if
     it is INVALID again, the trial is told FAIL and keeps its record. Raises TuneError after
     `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a row; whatever else is raised passes
     through, with no trial of this run left RUNNING.
     """
-    sampler = make_sampler(
-        spec.search.sampler, spec.search_space, spec.seed, startup=start_count(spec.budget.trials)
-    )
-    study.sampler = sampler
-    seed(spec, study)
     broken: list[Configuration] = []
     untrusted = 0
-    with backend.deployer as deployer:
-        if not _more(study, sampler, until):
+    with study_deployer(spec, backend) as deployer:
+        environment = dict(deployer.environment())
+        host_cpus = int(environment["host"]["cpus"])
+        sampler = make_sampler(
+            spec.search.sampler,
+            spec.search_space,
+            spec.seed,
+            startup=start_count(spec.budget.trials),
+            search=spec.search,
+            host_cpus=host_cpus,
+            warm=warm_of(study),
+            worker=str(Owner.this()),
+        )
+        study.sampler = sampler
+        following = Next(spec, study, sampler, until)
+        if not following.begin():
+            _say_converged(following, observe)
             return
         observe("calibrate")
         calibration = backend.calibrate(deployer)
-        environment = dict(deployer.environment())
         environment["calibration"] = calibration and asdict(calibration)
         study.set_user_attr(ENVIRONMENT, environment)
-        while _more(study, sampler, until):
-            done = records(study)
-            queue_baseline(spec, study, done)
+        world = World(spec, backend, deployer, calibration, host_cpus, observe)
+        while (taken := following.take()) is not None:
+            trial, asked = taken
             try:
-                trial, asked = ask(study, spec.search_space)
-            except SpaceExhausted:
-                return
-            try:
-                trial.set_user_attr(OWNER, str(Owner.this()))
                 observe(Started(trial.number, asked))
-                attempt = partial(
-                    run_trial,
-                    *(spec, asked, deployer, backend.connect, f"{trial.number:04d}"),
-                    *(calibration, observe),
-                )
-                result, first = attempt(), None
-                if result.invalid:
-                    observe(Repeating(trial.number, invalidities(result)))
-                    result, first = attempt(), result
-                record = made(spec, trial.number, asked, result, first, done, backend.name)
-                record = keep_samples(study, record, result, results)
+                record = _measured(*(spec, study, world, following, trial, asked, results, observe))
                 tell(spec, study, trial, record, environment)
             except TrialFailed as error:
                 broken.append(asked)
                 # One that alone broke every time is given up, so that the study can go on without.
                 hopeless = len(broken) == MOST_FAILURES and len(set(broken)) == 1
                 baseline = asked == spec.search_space.baseline()
+                if hopeless:
+                    trial.set_user_attr(GIVEN_UP, True)
                 fail(study, trial, error.message, again=baseline or not hopeless)
                 observe(Failed(trial.number, error.message))
                 _end_after(broken, error)
@@ -164,17 +161,39 @@ def run_study(
                 observe(Finished(record))
                 untrusted = untrusted + 1 if record.outcome == "invalid" else 0
                 _end_after_untrusted(untrusted, spec, record)
+        _say_converged(following, observe)
 
 
-def _more(study: Study, sampler: StudySampler, until: Goal) -> bool:
-    """Whether the goal is not reached yet and something is left to measure."""
-    requeue_dead(study)
-    found = study_record(study)
-    seconds = sum(t.seconds for t in found.trials)
-    seconds += sum(f.record.seconds for f in found.failed if f.record is not None)
-    if until.reached(len(found.trials), seconds):
-        return False
-    return bool(waiting(study)) or sampler.unvisited(study) != 0
+def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
+    if following.converged:
+        observe(Converged(following.converged))
+
+
+def _measured(
+    spec: StudySpec,
+    study: Study,
+    world: World,
+    following: Next,
+    trial: Trial,
+    asked: Configuration,
+    results: Path,
+    observe: Callable[[Event], None],
+) -> TrialRecord:
+    """The record of a trial, once it was measured."""
+    done = following.done()
+    # As it is stored: what the sampler said of it is not in `trial`.
+    frozen = study.get_trials(deepcopy=False)[trial.number]
+    if (end := following.same_end(asked)) is not None:
+        return shared(spec, frozen, asked, end, done)
+    result, first = world.measure(
+        asked,
+        f"{trial.number:04d}",
+        fresh=following.fresh,
+        judge=judge_of(spec, asked, done, world.host_cpus) if following.new else None,
+        again=lambda found: observe(Repeating(trial.number, invalidities(found))),
+    )
+    record = made(spec, frozen, asked, result, first, done, world.backend.name)
+    return keep_samples(study, record, result, results)
 
 
 def _end_after(broken: Sequence[Configuration], error: TrialFailed) -> None:

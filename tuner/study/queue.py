@@ -8,19 +8,25 @@ from datetime import datetime
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.deploy.ownership import Owner
 from tuner.errors import InputError
-from tuner.record import TrialRecord
-from tuner.search.distributions import configuration
+from tuner.search.distributions import configuration, configuration_of
 from tuner.search.seeds import start_configurations, start_count
 from tuner.spec.study import StudySpec
+from tuner.study.grid import PASS
 
 OWNER = "owner"
 SEEDED = "seeded"
 BASELINE = "baseline again"
+REPEAT = "repeat of"
+CONFIRMS = "confirms"
+AGAIN = "again"
 """Attributes of a study or of its trials."""
+
+REPEATS = (BASELINE, REPEAT, CONFIRMS)
+"""Those of trials that measure a configuration again on purpose."""
 
 _NAMELESS_SECONDS = 2.0
 """A live process names itself as owner within milliseconds of asking."""
@@ -39,12 +45,24 @@ def seed(spec: StudySpec, study: Study) -> None:
     study.set_user_attr(SEEDED, True)
 
 
-def queue_baseline(spec: StudySpec, study: Study, done: list[TrialRecord]) -> None:
-    """Queue the baseline again where it is due, to see whether the host is what it was."""
-    defaults = spec.search_space.baseline()
-    since = list(itertools.takewhile(lambda r: r.configuration != defaults, reversed(done)))
-    if spec.baseline_every and len(since) >= spec.baseline_every and not waiting(study):
+def queue_baseline(spec: StudySpec, study: Study) -> bool:
+    """Queue the baseline again where it is due, to see whether the host is what it was.
+
+    Whether it was queued. Trials that other workers measure now count as measured.
+    """
+    space, defaults = spec.search_space, spec.search_space.baseline()
+    states = (TrialState.COMPLETE, TrialState.RUNNING)
+    trials = reversed(study.get_trials(deepcopy=False, states=states))
+    since = itertools.takewhile(lambda t: configuration_of(space, t) != defaults, trials)
+    due = spec.baseline_every and len(list(since)) >= spec.baseline_every and not waiting(study)
+    if due:
         study.enqueue_trial(dict(defaults), user_attrs={BASELINE: True})
+    return bool(due)
+
+
+def is_repeat(trial: Trial) -> bool:
+    """Whether a trial measures what was measured before, to see how far bursts differ."""
+    return any(name in trial.user_attrs for name in REPEATS)
 
 
 def repeat(spec: StudySpec, study: Study, number: int) -> None:
@@ -55,7 +73,7 @@ def repeat(spec: StudySpec, study: Study, number: int) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if trial.number == number:
             asked = configuration(spec.search_space, trial.params)
-            study.enqueue_trial(dict(asked), user_attrs={"repeat of": number})
+            study.enqueue_trial(dict(asked), user_attrs={REPEAT: number})
             return
     raise InputError(
         f"there is no complete trial {number} in study {spec.name!r}", "see `tune show`"
@@ -81,8 +99,10 @@ def requeue_dead(study: Study) -> list[int]:
 
 def queue_again(study: Study, trial: FrozenTrial) -> None:
     params: Mapping[str, Any] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    # What it was for stays what it is for.
+    purpose = {k: v for k, v in trial.user_attrs.items() if k in (*REPEATS, PASS)}
     if params:
-        study.enqueue_trial(dict(params), user_attrs={"again": trial.number})
+        study.enqueue_trial(dict(params), user_attrs={AGAIN: trial.number, **purpose})
 
 
 def waiting(study: Study) -> list[FrozenTrial]:

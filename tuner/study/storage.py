@@ -6,9 +6,10 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -16,13 +17,14 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.backend import BACKENDS, BackendName
+from tuner.backend import BackendName
 from tuner.errors import InputError
 from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.search.distributions import configuration_of
-from tuner.spec.fingerprint import comparable, to_dict
-from tuner.spec.space import Condition, Parameter, SearchSpace
+from tuner.spec.fingerprint import comparable, space_of, to_dict
+from tuner.spec.space import SearchSpace
 from tuner.spec.study import Constraint, Objective, StudySpec
+from tuner.study.turns import locked, turn_in
 
 SPECIFICATION = "specification"
 COMPARABLE = "comparable"
@@ -32,10 +34,19 @@ SAMPLES = "samples"
 REASON = "reason"
 """Attributes of a study or of its trials."""
 
+_PATIENCE = 60.0
+"""Seconds for which one process waits for another that writes to the same SQLite file."""
 
-def default_url(results: Path, backend: BackendName) -> str:
-    """The SQLite file of a study: `results/study.db`, or one of its own for simulated trials."""
-    name = "study.db" if backend == "docker" else f"{backend}.db"
+
+def default_url(results: Path, backend: BackendName, *, grid: bool = False) -> str:
+    """The SQLite file of a study: `results/study.db`, or one of its own for simulated trials.
+
+    A full grid has files of its own: `grid.db`, `simulated-grid.db`.
+    """
+    if grid:
+        name = "grid.db" if backend == "docker" else f"{backend}-grid.db"
+    else:
+        name = "study.db" if backend == "docker" else f"{backend}.db"
     return f"sqlite:///{results / name}"
 
 
@@ -56,10 +67,18 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
                 "run the study first (`tune run --study NAME`), or name its storage by --storage",
             )
     try:
-        return optuna.storages.get_storage(url)
-    except ModuleNotFoundError as error:
+        if not url.startswith(prefix):
+            return optuna.storages.get_storage(_with_driver(url))
+        # A worker waits for the others rather than break, and one of them makes the tables.
+        patient = {"connect_args": {"timeout": _PATIENCE}}
+        with locked(Path(f"{path}.lock")) if create else nullcontext():
+            return optuna.storages.get_storage(
+                optuna.storages.RDBStorage(url, engine_kwargs=patient)
+            )
+    except ImportError as error:
+        missing = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise InputError(
-            f"storage {_without_password(url)} needs the Python module {error.name}",
+            f"storage {_without_password(url)} needs the Python module {missing.name}",
             "pip install 'tune-serving[postgresql]' for PostgreSQL, or that database's own module",
         ) from error
     except Exception as error:  # SQLAlchemy's and each driver's own errors have no common base
@@ -68,6 +87,15 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
             "expected an Optuna storage URL such as sqlite:///study.db or"
             " postgresql://user@host/database",
         ) from error
+
+
+def _with_driver(url: str) -> str:
+    """The URL with the driver of `tune-serving[postgresql]`, where it names PostgreSQL only.
+
+    Which one is meant then differs between versions of SQLAlchemy.
+    """
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg2{separator}{rest}" if scheme == "postgresql" else url
 
 
 def _without_password(url: str) -> str:
@@ -81,6 +109,11 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName)
     Raises InputError when the study there was made by another backend, or with a specification
     whose trials cannot be compared with this one's; the message names the keys that differ.
     """
+    with turn_in(storage, spec.name):
+        return _start_or_resume(spec, storage, backend)
+
+
+def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName) -> Study:
     study = optuna.create_study(
         study_name=spec.name,
         storage=storage,
@@ -166,7 +199,7 @@ def found_studies(
     found = []
     for name in names:
         held = []
-        for backend in BACKENDS:
+        for backend in get_args(BackendName):
             url = default_url(results(name), backend)
             if Path(url.removeprefix("sqlite:///")).exists():
                 held += summaries(open_storage(url, create=False))
@@ -197,26 +230,25 @@ def study_id(name: str, storage: BaseStorage) -> int:
 
 def read_study(name: str, storage: BaseStorage) -> StudyRecord:
     """The finished trials of a study. Raises InputError where there is no such study."""
+    return study_record(stored(name, storage))
+
+
+def stored(name: str, storage: BaseStorage) -> Study:
+    """The Optuna study of that name. Raises InputError where there is none."""
     try:
-        study = optuna.load_study(study_name=name, storage=storage)
+        return optuna.load_study(study_name=name, storage=storage)
     except KeyError as error:
         known = ", ".join(s.name for s in summaries(storage)) or "none"
         raise InputError(
             f"there is no study {name!r} in this storage; it holds: {known}",
             f"run it first: tune run --study {name}",
         ) from error
-    return study_record(study)
 
 
 def study_record(study: Study) -> StudyRecord:
     """What a study's attributes and complete trials say."""
     specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
-    space = SearchSpace(
-        tuple(
-            Parameter(**_parameter(name, keys))
-            for name, keys in specification["search_space"].items()
-        )
-    )
+    space = space_of(specification)
     return StudyRecord(
         name=study.study_name,
         model=specification["model"]["name"],
@@ -252,13 +284,3 @@ def records(study: Study) -> list[TrialRecord]:
         TrialRecord.from_json(cast("dict[str, Any]", trial.user_attrs[ATTRIBUTE]))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     ]
-
-
-def _parameter(name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    choices, when = keys.get("choices"), keys.get("when")
-    return {
-        **keys,
-        "name": name,
-        "choices": None if choices is None else tuple(choices),
-        "when": None if when is None else Condition(**{**when, "values": tuple(when["values"])}),
-    }

@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.load.parquet import write_samples
+from tuner.measure.measurement import Estimate
+from tuner.measure.statistics import Z
 from tuner.record import ATTRIBUTE, TrialRecord
+from tuner.search.observations import OBSERVED, Noise
 from tuner.search.samplers import UNTRUSTED
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
+from tuner.study.grid import PASS
 from tuner.study.queue import queue_again
 from tuner.study.storage import ENVIRONMENT, REASON, samples_directory
 from tuner.trial import TrialResult
+
+WHY = "why"
+"""The attribute in which a sampler says why it proposed a trial."""
 
 SERVES = "serves"
 """The constraint that says whether the configuration could serve at all: 1 it could not."""
@@ -29,7 +36,7 @@ _WORST_UNSEEN = 1000.0
 
 def made(
     spec: StudySpec,
-    number: int,
+    trial: FrozenTrial,
     asked: Configuration,
     result: TrialResult,
     first: TrialResult | None,
@@ -37,11 +44,12 @@ def made(
     backend: str,
 ) -> TrialRecord:
     """The record of a trial; `first` is the measurement that was discarded before `result`."""
+    attributes = trial.user_attrs
     phases = dict(result.phases)
     if first is not None:
         phases = {"first attempt": sum(first.phases.values()), **phases}
     record = TrialRecord(
-        number=number,
+        number=trial.number,
         configuration=asked,
         outcome="measured",
         values=(),
@@ -53,6 +61,10 @@ def made(
         backend=backend,
         attempts=1 if first is None else 2,
         discarded=first.measurement.findings if first and first.measurement else (),
+        deployment=result.deployment,
+        cut_short=result.cut_short,
+        grid_pass=attributes.get(PASS),
+        why=attributes.get(WHY, {}),
     )
     if result.infeasible is not None:
         return replace(
@@ -73,8 +85,53 @@ def made(
         values=result.score.values,
         violations={**result.score.violations, SERVES: -1.0},
         measurement=result.measurement,
-        deployment=result.deployment,
         impairment=result.impairment,
+    )
+
+
+def noise(spec: StudySpec, record: TrialRecord) -> Noise:
+    """What a sampler wants to know beside the values."""
+    bursts = {name: s for name, s in record.phases.items() if name != "first attempt"}
+    return Noise(
+        relative_sd=tuple(_relative_sd(record.metric(o.metric)) for o in spec.objectives),
+        cut_short=bool(record.cut_short),
+        imputed=record.imputed,
+        deploy_seconds=round(record.deploy_seconds, 4),
+        burst_seconds=round(max(0.0, sum(bursts.values()) - record.deploy_seconds), 4),
+    )
+
+
+def _relative_sd(found: Estimate | None) -> float | None:
+    """The standard error as a share of the value, from the 95 % interval."""
+    if found is None or found.low is None or found.high is None or not found.value:
+        return None
+    return (found.high - found.low) / (2 * Z * abs(found.value))
+
+
+def shared(
+    spec: StudySpec,
+    trial: FrozenTrial,
+    asked: Configuration,
+    end: TrialRecord,
+    done: list[TrialRecord],
+) -> TrialRecord:
+    """The record of a trial that was not tried: its deployment is that of `end`, and never came up.
+
+    What it says in place of values are stand-ins, as those of `end` are.
+    """
+    return replace(
+        end,
+        number=trial.number,
+        configuration=asked,
+        values=imputed(spec.objectives, done),
+        phases={},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        detail=f"not tried: in trial {end.number} the same deployment never came up, which no"
+        f" scenario changes; {end.detail}",
+        deployment={},
+        grid_pass=trial.user_attrs.get(PASS),
+        same_as=end.number,
+        why={},
     )
 
 
@@ -129,6 +186,7 @@ def tell(
     trial.set_user_attr(ENVIRONMENT, dict(environment))
     trial.set_user_attr("outcome", record.reason or record.outcome)
     trial.set_user_attr("backend", record.backend)
+    trial.set_user_attr(OBSERVED, noise(spec, record).to_json())
     if record.imputed:
         trial.set_user_attr("imputed", "objective values are stand-ins, not measurements")
     if record.measurement is not None:

@@ -1,0 +1,118 @@
+"""A deployer that leaves a deployment up for the next trial that asks for the same one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tuner.deploy.protocol import Deployer, Deployment
+from tuner.measure.target import Target
+from tuner.spec.study import DeploymentSpec
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What is up, the label of the trial that it was made for, and how to take it down."""
+
+    spec: DeploymentSpec
+    label: str
+    deployment: Deployment
+    world: ExitStack
+
+
+class Staying:
+    """The deployer `deployer`, but what a trial deployed stays up when its block ends.
+
+    The next `deploy` yields it again where it asks for an equal `DeploymentSpec` under another
+    label and nothing happened to the replicas meanwhile; otherwise it is torn down first. A label
+    that comes again is the same trial's second attempt, which gets a deployment of its own. What
+    raises inside the block takes the deployment down, and so do `leave` and the deployer's end.
+
+    What counts since a container's start is read as differences over a window, but for the memory
+    peak: it is counted anew from each trial on, where the kernel can do that (cgroup v1), else it
+    is that since the deployment, which `facts` say. With `needs_peak` a deployment whose peak
+    cannot be counted anew does not stay. What the server itself keeps (a heap that an earlier
+    burst made larger) stays with it.
+    """
+
+    def __init__(self, deployer: Deployer, *, needs_peak: bool = False) -> None:
+        self.name = deployer.name
+        self._deployer = deployer
+        self._needs_peak = needs_peak
+        self._standing: _Standing | None = None
+        self._label: str | None = None
+        self._facts: Mapping[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._deployer.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self.leave()
+        finally:
+            self._deployer.__exit__(*exc)
+
+    def environment(self) -> Mapping[str, Any]:
+        return self._deployer.environment()
+
+    def null_server(self) -> AbstractContextManager[Target | None]:
+        return self._deployer.null_server()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Of the last `deploy`: `stayed`, whether it made nothing; `since`, the label of the trial
+        that the deployment was made for; `memory_peak_since`, from which on that is counted.
+        """
+        return self._facts
+
+    @contextmanager
+    def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[Deployment]:
+        """See `Deployer.deploy` and this class."""
+        self._facts = {}
+        stayed = label != self._label and self._reuse(spec, label)
+        self._label = label
+        if not stayed:
+            self.leave()
+            self._bring_up(spec, label)
+        standing = self._standing
+        assert standing is not None
+        if not stayed:
+            self._facts = {"stayed": False, "since": label, "memory_peak_since": label}
+        try:
+            yield standing.deployment
+        except BaseException:
+            self._standing = None
+            # The deployment's own end may know better what happened, and raise that instead.
+            standing.world.__exit__(*sys.exc_info())
+            raise
+
+    def leave(self) -> None:
+        """Take down what stands, if anything does."""
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.world.close()
+
+    def _reuse(self, spec: DeploymentSpec, label: str) -> bool:
+        """Whether what stands serves `spec` too."""
+        found = self._standing
+        if found is None or found.spec != spec:
+            return False
+        try:
+            found.deployment.verify()
+            anew = found.deployment.forget_peak()
+        except Exception:  # noqa: BLE001 -- whatever befell it while it was idle, a new one is made
+            return False
+        if self._needs_peak and not anew:
+            return False
+        since = label if anew else found.label
+        self._facts = {"stayed": True, "since": found.label, "memory_peak_since": since}
+        return True
+
+    def _bring_up(self, spec: DeploymentSpec, label: str) -> None:
+        with ExitStack() as world:
+            deployment = world.enter_context(self._deployer.deploy(spec, label))
+            self._standing = _Standing(spec, label, deployment, world.pop_all())
