@@ -113,7 +113,7 @@ def _header(
     study: StudyRecord, trial: TrialRecord, plan: ContainerPlan, versions: Path, ports: range
 ) -> list[str]:
     scenario = study.search_space.scenario_of(trial.configuration)
-    how = "simulated" if trial.backend == "simulated" else "measured"
+    how = _how(study, trial)
     listed = ", ".join(f"127.0.0.1:{port}" for port in ports)
     figures = ", ".join(_figure(study, trial, name) for name in ("art_ms", "cpu_percent"))
     lines = [
@@ -135,6 +135,13 @@ def _header(
         rule = "!" * 88
         return [rule, *warning, rule, "", *lines]
     return lines
+
+
+def _how(study: StudyRecord, trial: TrialRecord) -> str:
+    """What the figures rest on; a replayed trial is as good as the grid that it is from."""
+    replayed = study.environment.get("replayed", {})
+    simulated = "simulated" in {trial.backend, replayed.get("backend")}
+    return "simulated" if simulated else "measured"
 
 
 def _figure(study: StudyRecord, trial: TrialRecord, name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from tuner.spec.space import Condition, Parameter, SearchSpace
 from tuner.spec.study import StudySpec
 
 # What a parameter means to people does not change a measurement.
@@ -20,6 +21,23 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     data: dict[str, Any] = _plain(spec)
     data["search_space"] = {p.pop("name"): p for p in data["search_space"]["parameters"]}
     return data
+
+
+def space_of(specification: Mapping[str, Any]) -> SearchSpace:
+    """The search space of what `to_dict` made."""
+    parameters: Mapping[str, Mapping[str, Any]] = specification["search_space"]
+    return SearchSpace(tuple(_parameter(name, keys) for name, keys in parameters.items()))
+
+
+def _parameter(name: str, keys: Mapping[str, Any]) -> Parameter:
+    choices, when = keys.get("choices"), keys.get("when")
+    read = {
+        **keys,
+        "name": name,
+        "choices": None if choices is None else tuple(choices),
+        "when": None if when is None else Condition(**{**when, "values": tuple(when["values"])}),
+    }
+    return Parameter(**read)
 
 
 def comparable(spec: StudySpec) -> dict[str, Any]:
