@@ -61,13 +61,16 @@ def test_tables_show_a_dash_and_a_page_shows_nothing(
     # 2 levels of concurrency x (1 + 1) networks x (1 + 2) of batching.
     assert "[12/20]" in out
     assert "[13/20]" not in out
+    ended = [line.split() for line in out.splitlines()]
+    scenarios = {tuple(line[:4]) for line in ended if line[2:3] in (["0"], ["20"])}
+    assert {("1", "0", "0", "-"), ("1", "0", "20", "2"), ("4", "0", "20", "2")} <= scenarios
     code, out, _ = tune(monkeypatch, capsys, "show", *SMALL)
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
     first = next(line for line in lines if line[:1] == ["0"])
     assert first[1:10] == ["4", "1", "256", "1", "0", "0", "-", "False", "-"]
-    scenarios = {tuple(line[:4]) for line in lines if line[2:3] in (["0"], ["20"])}
-    assert {("1", "0", "0", "-"), ("1", "0", "20", "2"), ("4", "0", "20", "2")} <= scenarios
+    blocks = {line.partition(":")[0] for line in out.splitlines() if line.startswith("concurr")}
+    assert {"concurrency=1 loss=0 delay=0", "concurrency=4 loss=0 delay=20 jitter=2"} <= blocks
     code, out, _ = tune(monkeypatch, capsys, "show", *SMALL, "0")
     assert code == 0
     shown = {line.split()[0] for line in out.splitlines() if line.strip()}

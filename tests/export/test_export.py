@@ -46,6 +46,7 @@ def trial(
     configuration: Mapping[str, Value] | None = None,
     backend: str = "docker",
 ) -> TrialRecord:
+    own = {"cpu": 1 + number / 8}  # trial 0 is the baseline
     measurement = Measurement(
         metrics={
             "art_ms": Estimate(art, art * 0.9, art * 1.1),
@@ -61,7 +62,7 @@ def trial(
     )
     return TrialRecord(
         number=number,
-        configuration=Configuration.of({**SPACE.baseline(), **(configuration or {})}),
+        configuration=Configuration.of({**SPACE.baseline(), **own, **(configuration or {})}),
         outcome="measured",
         values=(art, cpu),
         violations={str(LIMIT): LIMIT.violation(p95)},
@@ -173,7 +174,7 @@ def test_a_document_has_all_that_is_known_about_a_trial() -> None:
     (found,) = json.loads(to_json(FULL, pick(FULL, "6")))["trials"]
     assert found["configuration"]["scenario"] == BUSY
     assert found["configuration"]["decision"] == {
-        "cpu": 1.0,
+        "cpu": 1.75,
         "memory": 192,
         "replicas": 1,
         "threads": 2,
@@ -197,7 +198,10 @@ def test_a_document_has_all_that_is_known_about_a_trial() -> None:
 
 
 def test_an_objective_has_the_stated_interval_and_a_trial_the_drift_that_it_is_in() -> None:
-    repeats = [trial(n, art, 40.0) for n, art in enumerate((10.0, 10.0, 10.0, 20.0))]
+    repeats = [
+        trial(n, art, 40.0, configuration=SPACE.baseline())
+        for n, art in enumerate((10.0, 10.0, 10.0, 20.0))
+    ]
     other = trial(4, 10.0, 12.0, configuration={"replicas": 2})
     repeated = study(*repeats, other)
     document = json.loads(to_json(repeated, repeated.trials))

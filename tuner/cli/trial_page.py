@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.padding import Padding
 
-from tuner.cli.tables import console, number, plain, warn_if_simulated
+from tuner.cli.tables import console, number, plain, title, warn_if_simulated
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
@@ -49,10 +49,40 @@ def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
     for text, violation in trial.violations.items():
         if violation > 0 and not trial.imputed:
             console.print(f"Constraint broken: {escape(text)} (by {number(violation)})")
+    _show_search(study, trial)
     console.print(phases(trial.phases))
     show_network(trial.impairment)
     if trial.samples:
         console.print(f"Requests: {trial.samples} in the study's results directory")
+
+
+def _show_search(study: StudyRecord, trial: TrialRecord) -> None:
+    """Why it was proposed, and what the search saved on it."""
+    why = trial.why
+    if reason := why.get("reason"):
+        console.print(f"Why it was proposed: {escape(str(reason))}")
+    means, sds = why.get("mean"), why.get("sd")
+    if means and sds:
+        parts = [
+            f"{title(o.metric)} {number(mean)} ± {100 * sd:.0f} %"
+            for o, mean, sd in zip(study.objectives, means, sds, strict=True)
+        ]
+        able = "" if why.get("feasible") is None else f"; P(feasible) {why['feasible']:.2f}"
+        worth = why.get("acquisition")
+        gain = "" if worth is None else f"; acquisition {number(worth)}"
+        console.print(f"  predicted then (standard deviation): {', '.join(parts)}{able}{gain}")
+    if trial.stayed:
+        since = str(trial.deployment.get("since", ""))
+        label = f" of trial {int(since)}" if since.isdecimal() else " of an earlier trial"
+        console.print(f"It stayed on the deployment{label}: nothing was deployed for it.")
+    if trial.same_as is not None:
+        console.print(f"It was not tried: its deployment is that of trial {trial.same_as}.")
+    if trial.cut_short:
+        saved = trial.measurement.saved_seconds if trial.measurement else 0.0
+        console.print(
+            f"Cut short, so on no front: {escape(trial.cut_short)}"
+            + (f" (saved up to {saved:.1f} s)" if saved else "")
+        )
 
 
 def show_failed(study: StudyRecord, trial: FailedTrial) -> None:

@@ -64,6 +64,12 @@ def _numbered(study: StudyRecord, number: int) -> TrialRecord:
             f"trial {number} is infeasible: {_why(study, trial)}",
             "pick knee, all or the number of a feasible trial",
         )
+    if trial.cut_short:
+        raise InputError(
+            f"the burst of trial {number} was cut short, so it says little: {trial.cut_short}",
+            f"measure it to the end (tune run --study {study.name} --repeat {number}), or pick"
+            " knee or all",
+        )
     return trial
 
 

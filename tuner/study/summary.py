@@ -8,6 +8,7 @@ from tuner.record import StudyRecord, TrialRecord
 from tuner.search.fronts import fronts
 from tuner.search.pareto import knee
 from tuner.spec.space import Configuration
+from tuner.study.pooled import Pooled, pooled
 
 
 @dataclass(frozen=True)
@@ -24,39 +25,59 @@ class ScenarioSummary:
 class Summary:
     """The overall front, sorted by the first objective, and the front of each scenario.
 
-    `knee` is the overall front's recommended trial, None where nothing feasible was measured.
+    A front has one trial per configuration: the burst nearest to what all its bursts say together
+    (`tuner.study.pooled`), by which the front is made. `knee` is the overall front's recommended
+    trial, None where nothing feasible was measured. `pooled` has every configuration by its trial.
     """
 
     front: tuple[TrialRecord, ...]
     knee: TrialRecord | None
     scenarios: tuple[ScenarioSummary, ...]
     infeasible: int
+    pooled: dict[int, Pooled]
+
+    @property
+    def unstable(self) -> tuple[Pooled, ...]:
+        """The configurations that are on no front since their bursts do not agree."""
+        return tuple(p for p in self.pooled.values() if p.unstable and not p.infeasible)
 
 
 def summarise(study: StudyRecord) -> Summary:
-    """Fronts from the measured, feasible trials only: no imputed value is ever on a front."""
-    trials = study.trials
+    """Fronts from what was measured to the end and is feasible: no imputed value is ever on one."""
+    known = pooled(study)
     directions = [o.direction for o in study.objectives]
     found = fronts(
         study.search_space,
-        [t.configuration for t in trials],
-        [t.values for t in trials],
-        [t.feasible for t in trials],
+        [p.configuration for p in known],
+        [p.values for p in known],
+        [p.eligible for p in known],
         directions,
     )
 
-    def best(front: tuple[TrialRecord, ...]) -> TrialRecord | None:
-        return front[knee([t.values for t in front], directions)] if front else None
+    def best(indices: tuple[int, ...]) -> TrialRecord | None:
+        if not indices:
+            return None
+        at = knee([known[i].values for i in indices], directions)
+        return known[indices[at]].representative
 
-    overall = tuple(trials[i] for i in found.overall)
-    scenarios = []
-    for scenario in found.scenarios:
-        front = tuple(trials[i] for i in scenario.front)
-        scenarios.append(
-            ScenarioSummary(scenario.scenario, len(scenario.trials), front, best(front))
+    def trials(indices: tuple[int, ...]) -> tuple[TrialRecord, ...]:
+        return tuple(known[i].representative for i in indices)
+
+    scenarios = tuple(
+        ScenarioSummary(
+            s.scenario,
+            sum(len(known[i].trials) for i in s.trials),
+            trials(s.front),
+            best(s.front),
         )
+        for s in found.scenarios
+    )
     return Summary(
-        overall, best(overall), tuple(scenarios), sum(t.outcome == "infeasible" for t in trials)
+        trials(found.overall),
+        best(found.overall),
+        scenarios,
+        sum(t.outcome == "infeasible" for t in study.trials),
+        {p.representative.number: p for p in known},
     )
 
 

@@ -1,0 +1,200 @@
+"""What a model of a study predicts: scenario fronts, decisions, what is open and may settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from tuner.cli.tables import console, estimate, number, two_lines, value
+from tuner.measure.measurement import Estimate
+from tuner.record import StudyRecord
+from tuner.search.recommend import Predicted
+from tuner.search.regret import Serving
+from tuner.search.settle import MOST_TRIALS, SETTLED
+from tuner.spec.metrics import METRICS
+from tuner.spec.space import Configuration
+from tuner.study.findings import DOUBTFUL, Findings, FrontFindings
+from tuner.study.pooled import Pooled
+from tuner.study.summary import Summary
+
+_SHOWN = 4
+_TOLD = (8, 16, 32, 64, MOST_TRIALS)
+
+
+def show_predicted(study: StudyRecord, summary: Summary, found: Findings) -> None:
+    """A block per scenario: what to choose from by the model, beside what was measured.
+
+    Listed are the recommended configurations, and those on the front as measured.
+    """
+    fronts = found.scenarios or (found.overall,)
+    names = [p.name for p in study.search_space if p.role == "decision" or not found.scenarios]
+    header = [*names, "trials"]
+    for objective in study.objectives:
+        header += [two_lines(objective.metric), "predicted"]
+    header.append("P")
+    blocks = [list(_rows(study, summary, front, names)) for front in fronts]
+    widths = _widths([header, *(row for block in blocks for row in block)])
+    console.print(
+        ("Front of each scenario" if found.scenarios else "Front")
+        + f", as measured and as predicted (of {found.candidates:,} configurations"
+        + ("" if found.whole else ": those measured, in every scenario")
+        + ")",
+        style="italic",
+    )
+    for number_, (front, rows) in enumerate(zip(fronts, blocks, strict=True)):
+        if number_ == 0:
+            console.print(_table(header, widths, len(names), rows=[], headed=True))
+        if front.scenario is not None:
+            open_ = f"; hypervolume ± {100 * front.uncertainty:.0f} %"
+            console.print(f"[bold]{front.scenario}[/]: {_measured(front)}{open_}")
+        console.print(_table(header, widths, len(names), rows, headed=False))
+    console.print(
+        "  o: on the front as measured. P: probability that no other is better by more than 2 % in"
+        "\n  everything. Predicted: what many bursts would give on average."
+    )
+
+
+def _measured(front: FrontFindings) -> str:
+    count = len(front.measured)
+    return f"{count} configuration{'' if count == 1 else 's'} measured"
+
+
+def _rows(
+    study: StudyRecord, summary: Summary, front: FrontFindings, names: Sequence[str]
+) -> Iterator[list[str]]:
+    pooled = {p.configuration: p for p in summary.pooled.values()}
+    scenario = front.scenario or Configuration(())
+    measured = next(
+        (s.front for s in summary.scenarios if s.scenario == scenario),
+        () if front.scenario else summary.front,
+    )
+    on_front = {t.configuration for t in measured}
+    chosen = {p.configuration: p for p in front.recommended}
+    for configuration in on_front & front.measured.keys():
+        chosen.setdefault(configuration, front.measured[configuration])
+    for one in sorted(chosen.values(), key=lambda p: (p.values, p.row)):
+        yield _row(study, one, pooled.get(one.configuration), names, one.configuration in on_front)
+
+
+def _row(
+    study: StudyRecord,
+    one: Predicted,
+    known: Pooled | None,
+    names: Sequence[str],
+    on_front: bool,
+) -> list[str]:
+    numbers = [str(t.number) for t in known.bursts] if known else []
+    more = f", +{len(numbers) - 2}" if len(numbers) > 2 else ""
+    trials = ", ".join(numbers[:2]) + more or "-"
+    cells = [value(one.configuration.get(name)) for name in names]
+    cells.append(trials + (" o" if on_front else ""))
+    for i in range(len(study.objectives)):
+        cells.append(estimate(known.estimate(i)) if known and known.bursts else "-")
+        cells.append(estimate(Estimate(one.values[i], one.low[i], one.high[i])))
+    return [*cells, f"{one.on_front:.2f}"]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max(len(line) for row in rows for line in row[i].split("\n")) for i in range(len(rows[0]))
+    ]
+
+
+def _table(
+    header: Sequence[str],
+    widths: Sequence[int],
+    left: int,
+    rows: Sequence[Sequence[str]],
+    *,
+    headed: bool,
+) -> Table:
+    """One block; all have the same widths, so that they stand as one table."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=headed)
+    for i, (head, width) in enumerate(zip(header, widths, strict=True)):
+        table.add_column(head, width=width, no_wrap=True, justify="left" if i <= left else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def show_decisions(study: StudyRecord, found: Findings) -> None:
+    """The decision that does well in every scenario, and the one that holds the SLO in most."""
+    robust, serving = found.robust, found.serving
+    if robust is not None:
+        console.print(f"[bold]Least regret over all scenarios:[/] {robust.decision}")
+        console.print(
+            f"  at worst {_percent(robust.regret)} behind a scenario's best compromise"
+            f" ({_percent(robust.low)} to {_percent(robust.high)}; in {robust.scenario})"
+            f"\n  and {_percent(robust.behind)} behind a front;"
+            f" P(no decision is better by more than 2 %) = {robust.best:.2f}"
+        )
+        if robust.left_out:
+            console.print(
+                f"  {robust.left_out} decisions are left out: they surely serve in some scenarios"
+                " only"
+            )
+    elif serving is not None:
+        console.print("No decision is sure (0.9) to serve in every scenario.")
+    if serving is not None:
+        _show_serving(study, serving)
+
+
+def _show_serving(study: StudyRecord, serving: Serving) -> None:
+    slo = ", ".join(map(str, study.constraints)) or "enough memory"
+    console.print(f"[bold]Meets the SLO in most scenarios[/] ({slo}): {serving.decision}")
+    fails = "; ".join(map(str, serving.fails[:_SHOWN]))
+    more = f" and {len(serving.fails) - _SHOWN} more" if len(serving.fails) > _SHOWN else ""
+    console.print(
+        f"  in {serving.sure} of {serving.scenarios} with probability 0.9 or more"
+        f" ({serving.expected:.1f} expected; the least sure has {serving.everywhere:.2f})"
+        + (f"\n  not sure in: {fails}{more}" if fails else "")
+    )
+
+
+def show_open(found: Findings) -> None:
+    """What is uncertain still, and what more trials are expected to do about it."""
+    fronts = found.scenarios or (found.overall,)
+    open_fronts = [f for f in fronts if f.uncertain]
+    low, high = DOUBTFUL
+    console.print("[bold]What is open:[/]")
+    between = ", ".join(
+        f"{METRICS[name].label} {_percent(share, 1)}" for name, share in found.between.items()
+    )
+    console.print(f"  bursts of one configuration are taken to differ by: {between}")
+    if open_fronts:
+        worst = max(open_fronts, key=lambda f: f.uncertainty)
+        where = f" for {worst.scenario}" if worst.scenario is not None else ""
+        console.print(
+            f"  {len(open_fronts)} of {len(fronts)} fronts: the standard deviation of their"
+            f" hypervolume is above {_percent(SETTLED)};"
+            f"\n  it is {_percent(worst.uncertainty)}{where}"
+        )
+    if found.doubtful:
+        console.print(
+            f"  {found.doubtful} configurations that were measured or are recommended: P is between"
+            f" {low:g} and {high:g}"
+        )
+    console.print("  " + settled_words(found))
+    if found.next and found.settling.trials != 0:
+        console.print("  most is expected to be learned from:")
+        for configuration in found.next[:_SHOWN]:
+            console.print(f"    {configuration}")
+
+
+def settled_words(found: Findings) -> str:
+    """How many more trials would settle the fronts, in words."""
+    settling, fronts = found.settling, len(found.scenarios or (found.overall,))
+    if settling.trials == 0:
+        return f"every front is known to {_percent(SETTLED)}: more trials would change little"
+    if settling.trials is not None:
+        return (
+            f"about {settling.trials} more trials, each where it says most, are expected to settle"
+            " all fronts"
+        )
+    course = ", ".join(f"{left} after {n}" for n, left in settling.course if n in _TOLD)
+    return f"fronts that more trials are expected to leave open, of {fronts}: {course}"
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{number(100 * share)} %" if digits else f"{100 * share:.0f} %"

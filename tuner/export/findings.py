@@ -1,0 +1,135 @@
+"""A study's fronts, measured and predicted, and its findings as plain data: `tune show --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tuner.export import documents
+from tuner.record import StudyRecord, TrialRecord
+from tuner.search.recommend import Predicted
+from tuner.study.findings import Findings, FrontFindings, find
+from tuner.study.pooled import Pooled
+from tuner.study.summary import Summary, summarise
+
+
+def document(study: StudyRecord) -> dict[str, Any]:
+    """What `tuner.export.documents` says of all trials, and under `fronts` and `findings` the rest.
+
+    `findings` is None where there are too few measurements for a model.
+    """
+    summary, found = summarise(study), find(study)
+    whole = documents.document(study, study.trials)
+    return {
+        **whole,
+        "trials": [
+            {**plain, **_of_search(trial)}
+            for plain, trial in zip(whole["trials"], study.trials, strict=True)
+        ],
+        "fronts": {
+            "overall": _front(study, summary.front, summary.knee, summary),
+            "scenarios": [
+                {"scenario": dict(s.scenario), **_front(study, s.front, s.knee, summary)}
+                for s in summary.scenarios
+            ],
+            "unstable": [
+                {"trial": p.representative.number, "reason": p.unstable} for p in summary.unstable
+            ],
+        },
+        "findings": None if found is None else _findings(study, found),
+    }
+
+
+def trial_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """One trial alone, with what the search did about it."""
+    found = documents.document(study, [trial])
+    return {**found, "trials": [{**found["trials"][0], **_of_search(trial)}]}
+
+
+def _of_search(trial: TrialRecord) -> dict[str, Any]:
+    saved = trial.measurement.saved_seconds if trial.measurement else 0.0
+    return {
+        "why": dict(trial.why),
+        "stayed": trial.stayed,
+        "cut_short": trial.cut_short or None,
+        "saved_seconds": saved,
+        "seconds": trial.seconds,
+        "eligible": trial.eligible,
+    }
+
+
+def _front(
+    study: StudyRecord,
+    front: Sequence[TrialRecord],
+    knee: TrialRecord | None,
+    summary: Summary,
+) -> dict[str, Any]:
+    return {
+        "knee": None if knee is None else knee.number,
+        "front": [_pooled(study, summary.pooled[t.number]) for t in front],
+    }
+
+
+def _pooled(study: StudyRecord, one: Pooled) -> dict[str, Any]:
+    estimates = {o.metric: one.estimate(i) for i, o in enumerate(study.objectives)}
+    return {
+        "trial": one.representative.number,
+        "bursts": [t.number for t in one.bursts],
+        "objectives": {
+            name: {"value": e.value, "low": e.low, "high": e.high} for name, e in estimates.items()
+        },
+    }
+
+
+def _findings(study: StudyRecord, found: Findings) -> dict[str, Any]:
+    robust, serving = found.robust, found.serving
+    return {
+        "candidates": found.candidates,
+        "whole_space": found.whole,
+        "between_bursts": dict(found.between),
+        "overall": _predicted_front(study, found.overall, found),
+        "scenarios": [_predicted_front(study, f, found) for f in found.scenarios],
+        "least_regret": robust
+        and {
+            **asdict(robust),
+            "decision": dict(robust.decision),
+            "scenario": dict(robust.scenario),
+            "by_scenario": [
+                {"scenario": dict(f.scenario or {}), "regret": regret}
+                for f, regret in zip(found.scenarios, robust.by_scenario, strict=True)
+            ],
+        },
+        "most_serving": serving
+        and {
+            **asdict(serving),
+            "decision": dict(serving.decision),
+            "fails": [dict(s) for s in serving.fails],
+        },
+        "open": {
+            "doubtful": found.doubtful,
+            "trials_to_settle": found.settling.trials,
+            "course": [{"trials": n, "open_fronts": left} for n, left in found.settling.course],
+            "next": [dict(c) for c in found.next],
+        },
+    }
+
+
+def _predicted_front(study: StudyRecord, front: FrontFindings, found: Findings) -> dict[str, Any]:
+    return {
+        "scenario": None if front.scenario is None else dict(front.scenario),
+        "hypervolume_relative_sd": front.uncertainty,
+        "recommended": [_predicted(study, p, found) for p in front.recommended],
+        "measured": [_predicted(study, p, found) for p in front.measured.values()],
+    }
+
+
+def _predicted(study: StudyRecord, one: Predicted, found: Findings) -> dict[str, Any]:
+    bounds = zip(study.objectives, one.values, one.low, one.high, strict=True)
+    return {
+        "configuration": dict(one.configuration),
+        "trials": list(found.trials.get(one.configuration, ())),
+        "objectives": {o.metric: {"value": v, "low": a, "high": b} for o, v, a, b in bounds},
+        "on_front": one.on_front,
+        "feasible": one.feasible,
+    }

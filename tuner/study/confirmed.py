@@ -1,0 +1,149 @@
+"""What measuring candidates again has shown: which stay on a front, and how the fronts changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuner.measure.measurement import Estimate
+from tuner.record import StudyRecord, TrialRecord
+from tuner.search.chances import behind
+from tuner.spec.space import Configuration
+from tuner.study.confirm import with_chances
+from tuner.study.pooled import Pooled
+from tuner.study.summary import summarise
+
+Status = Literal["kept", "joined", "tied", "demoted", "near"]
+"""Of a configuration: on its front before and after; only after; not after, though more likely than
+not within 2 % of it; only before; neither."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A configuration that was measured again.
+
+    `trial` is the one that was asked for, `bursts` how many there are now. `estimates` are the
+    averages of its bursts with 95 % intervals, in the study's order of objectives. `before` and
+    `after` are the probabilities that it is on the front of its scenario, or within 2 % of it.
+    `reason` says why it is not on that front, empty where it is.
+    """
+
+    configuration: Configuration
+    trial: int
+    bursts: int
+    estimates: tuple[Estimate, ...]
+    before: float
+    after: float
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrontChange:
+    """How a front changed, as trials; `scenario` is None for the overall one."""
+
+    scenario: Configuration | None
+    lost: tuple[TrialRecord, ...]
+    gained: tuple[TrialRecord, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """`baseline` is None where it could not be measured. `trials` are the new ones' numbers."""
+
+    baseline: Confirmed | None
+    candidates: tuple[Confirmed, ...]
+    changes: tuple[FrontChange, ...]
+    trials: tuple[int, ...]
+
+
+_TIED = 0.5
+
+Fronts = dict[Configuration | None, tuple[TrialRecord, ...]]
+
+
+def confirmed(
+    before: StudyRecord, after: StudyRecord, chosen: Sequence[TrialRecord]
+) -> Confirmation:
+    """Compare a study before and after `chosen` were measured again."""
+    known, chances = with_chances(after)
+    old = {p.configuration: c for p, c in zip(*with_chances(before), strict=True)}
+    index = {p.configuration: i for i, p in enumerate(known)}
+    fronts, fronts_before = _fronts(after), _fronts(before)
+
+    def look(configuration: Configuration, trial: int) -> Confirmed:
+        i = index[configuration]
+        own = _own_front(after, fronts, configuration)
+        is_on = any(t.configuration == configuration for t in own)
+        was_on = any(
+            t.configuration == configuration
+            for t in _own_front(before, fronts_before, configuration)
+        )
+        on = [known[index[t.configuration]] for t in own]
+        status: Status
+        if is_on:
+            status = "kept" if was_on else "joined"
+        else:
+            status = "tied" if chances[i] >= _TIED else "demoted" if was_on else "near"
+        return Confirmed(
+            configuration,
+            trial,
+            len(known[i].bursts),
+            tuple(known[i].estimate(j) for j in range(len(after.objectives))),
+            old.get(configuration, 0.0),
+            chances[i],
+            status,
+            "" if is_on else _why_not(known[i], chances[i], on),
+        )
+
+    baseline = after.baseline
+    new = {t.number for t in after.trials} - {t.number for t in before.trials}
+    return Confirmation(
+        None if baseline is None else look(baseline.configuration, baseline.number),
+        tuple(look(t.configuration, t.number) for t in chosen),
+        tuple(_changes(fronts_before, fronts)),
+        tuple(sorted(new)),
+    )
+
+
+def _fronts(study: StudyRecord) -> Fronts:
+    found = summarise(study)
+    return {None: found.front, **{s.scenario: s.front for s in found.scenarios}}
+
+
+def _own_front(
+    study: StudyRecord, fronts: Fronts, configuration: Configuration
+) -> tuple[TrialRecord, ...]:
+    scenario = study.search_space.scenario_of(configuration)
+    return fronts.get(scenario or None, ())
+
+
+def _why_not(one: Pooled, chance: float, on_front: Sequence[Pooled]) -> str:
+    if one.infeasible or one.unstable:
+        return one.infeasible or one.unstable
+    words = f"P(front) {chance:.2f}"
+    if not on_front:
+        return words
+    leads = [float(behind(one.mean[None], p.mean[None])[0]) for p in on_front]
+    best = int(np.argmax(leads))
+    less = ", less than can be told" if chance >= _TIED else ""
+    return (
+        f"{words}: trial {on_front[best].representative.number} is better by"
+        f" {100 * np.expm1(leads[best]):.1f} % or more in everything{less}"
+    )
+
+
+def _changes(before: Fronts, after: Fronts) -> list[FrontChange]:
+    found = []
+    for scenario, front in after.items():
+        old = before.get(scenario, ())
+        there, were = ({t.configuration for t in some} for some in (front, old))
+        lost = tuple(t for t in old if t.configuration not in there)
+        gained = tuple(t for t in front if t.configuration not in were)
+        if lost or gained:
+            found.append(FrontChange(scenario, lost, gained, len(front)))
+    return found
