@@ -1,0 +1,95 @@
+"""How values, amounts, changes and probabilities are put into words."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.spec.metrics import METRICS
+from tuner.spec.space import Parameter, Value, as_text
+
+Floats = npt.NDArray[np.float64]
+
+
+def figure(value: float) -> str:
+    """Three significant digits, without an exponent where people would not write one."""
+    if value == 0:
+        return "0"
+    return f"{value:.3g}" if 0.001 <= abs(value) < 1000 else f"{value:,.0f}"
+
+
+def reading(metric: str, value: float) -> str:
+    """A metric's value with its unit: `3.14 ms`, `41 % of host`."""
+    return f"{figure(value)} {METRICS[metric].unit}".rstrip()
+
+
+def label(metric: str) -> str:
+    """A metric as people call it: `ART`."""
+    return METRICS[metric].label
+
+
+def plain(value: Value) -> str:
+    """A parameter's value without its unit."""
+    return as_text(value) if isinstance(value, bool | str) else f"{value:g}"
+
+
+def bare(parameter: Parameter, value: Value) -> str:
+    """A value with its unit, if there is one: `96 MiB`, `1 connection`, `4`, `true`."""
+    unit = parameter.unit
+    if value == 1 and unit.endswith("s") and len(unit) > 3:
+        unit = unit[:-1]
+    return f"{plain(value)} {unit}".rstrip()
+
+
+def amount(parameter: Parameter, value: Value) -> str:
+    """A value that says what it is of: `4 replicas`, `96 MiB of memory`, `2 cores (cpu)`."""
+    if counts(parameter):
+        return f"{plain(value)} {one(parameter) if value == 1 else parameter.name}"
+    if not parameter.unit:
+        return f"{parameter.name} {plain(value)}"
+    if parameter.unit.endswith("s"):
+        return f"{bare(parameter, value)} ({parameter.name})"
+    return f"{bare(parameter, value)} of {parameter.name}"
+
+
+def counts(parameter: Parameter) -> bool:
+    """Whether the parameter's name is what it counts, such as `replicas`."""
+    return parameter.type == "int" and not parameter.unit and parameter.name.endswith("s")
+
+
+def one(parameter: Parameter) -> str:
+    """One unit of a parameter: `replica`, `core`, `% of loss`; `step of x` without a unit."""
+    if counts(parameter):
+        return parameter.name[:-1]
+    if not parameter.unit:
+        return f"step of {parameter.name}"
+    if parameter.unit.endswith("s") and len(parameter.unit) > 3:
+        return parameter.unit[:-1]
+    return f"{parameter.unit} of {parameter.name}"
+
+
+def percent(share: float) -> str:
+    """A share in percent: `12 %`, below 10 % `3.4 %`."""
+    digits = 0 if abs(share) >= 0.0995 else 1
+    return f"{100 * share:.{digits}f} %"
+
+
+def between(draws: Floats, scale: float = 1.0) -> str:
+    """Where 95 % of the draws are: `2.2 to 4.0`."""
+    low, high = np.quantile(draws * scale, [0.025, 0.975])
+    return f"{figure(low)} to {figure(high)}"
+
+
+def change(ratio: Floats) -> str:
+    """A factor as people say it, by draws: `-61 % (-66 to -55)`, `a factor of 3.1 (2.8 to 3.4)`."""
+    mean = float(ratio.mean())
+    if mean >= 2:
+        return f"a factor of {figure(mean)} ({between(ratio)})"
+    low, high = np.quantile(100 * (ratio - 1), [0.025, 0.975])
+    digits = 0 if abs(mean - 1) >= 0.0995 else 1
+    return f"{100 * (mean - 1):+.{digits}f} % ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def chance(probability: float) -> str:
+    """`P 0.93`; `P > 0.99` where it is hardly in doubt."""
+    return "P > 0.99" if probability >= 0.995 else f"P {probability:.2f}"
