@@ -1,0 +1,223 @@
+"""Who searches, and one search: asked, measured and told as a study does it, in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import Trial
+
+from benchmarks.search_truth import Floats, Indices, Measured, Problem
+from tuner.search.candidates import Candidates
+from tuner.search.distributions import ask
+from tuner.search.observations import OBSERVED, Noise, Observation
+from tuner.search.samplers import make_sampler
+from tuner.search.seeds import start_configurations, start_count
+from tuner.search.surrogate import Surrogate
+from tuner.spec.space import Configuration
+from tuner.spec.study import SamplerName, SearchSpec
+
+SERVES = "serves"
+WORST_UNSEEN = 1000.0
+"""Stands for the worst of any metric while nothing was measured yet."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A sampler under a name of the table.
+
+    `start`: whether its study begins with the project's own start configurations. `stay`: whether
+    a deployment stays up where the next trial asks for the same one. `needs` is a package without
+    which there is none.
+    """
+
+    name: str
+    sampler: Callable[[Problem, int, int], BaseSampler]
+    """Of a problem, a seed, and the number of trials."""
+    start: bool = True
+    stay: bool = True
+    needs: str | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """The package that it lacks here."""
+        absent = self.needs is not None and importlib.util.find_spec(self.needs) is None
+        return self.needs if absent else None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One search: row of each trial, values measured, standard errors, seconds per proposal.
+
+    Shapes (n,), (n, m), (n, m), (n,); NaN where the configuration could not serve, and where the
+    trial was queued and nobody had to propose it.
+    """
+
+    rows: Indices
+    values: Floats
+    relative_sd: Floats
+    proposal_seconds: Floats
+
+
+def ours(name: SamplerName, search: SearchSpec | None = None) -> Callable[..., BaseSampler]:
+    """A sampler of `tune`, by name."""
+
+    def made(problem: Problem, seed: int, trials: int) -> BaseSampler:
+        return make_sampler(
+            name,
+            problem.space,
+            seed,
+            startup=start_count(trials),
+            search=search,
+            host_cpus=problem.host_cpus,
+        )
+
+    return made
+
+
+def _bayes(target: str, *, stay: bool = True) -> Contender:
+    search = SearchSpec(target=target, stay=stay)  # type: ignore[arg-type]
+    name = f"bayes, {target}" + ("" if stay else ", moving")
+    return Contender(name, ours("bayes", search), stay=stay)
+
+
+CONTENDERS = {
+    c.name: c
+    for c in (
+        _bayes("overall"),
+        _bayes("per-scenario"),
+        _bayes("overall", stay=False),
+        _bayes("per-scenario", stay=False),
+        Contender("gp", ours("gp"), needs="torch"),
+        Contender("tpe", ours("tpe")),
+        Contender("tpe of optuna", lambda _p, seed, _n: TPESampler(seed=seed), start=False),
+        Contender("nsga2", ours("nsga2")),
+        Contender("qmc", ours("qmc")),
+        Contender("random", ours("random")),
+    )
+}
+"""By name. `tune`'s own see logarithms, order and constraints, and never repeat a configuration;
+`tpe of optuna` is told the same of what cannot serve, and is otherwise as it comes."""
+
+
+def noise_of(problem: Problem, seed: int) -> np.random.Generator:
+    """What draws the noise of a run: the same for all contenders with that seed."""
+    return np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
+
+
+def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
+    """One search of so many trials (fewer where the space is exhausted)."""
+    rng = noise_of(problem, seed)
+    study = new_study(problem, contender.sampler(problem, seed, trials))
+    if contender.start:
+        for start in start_configurations(problem.space, start_count(trials), seed):
+            study.enqueue_trial(dict(start))
+    queued = len(study.get_trials(deepcopy=False))
+    n = min(trials, len(problem.truth))
+    rows = np.zeros(n, dtype=np.intp)
+    values, sd = np.full((2, n, len(problem.metrics)), np.nan)
+    seconds = np.full(n, np.nan)
+    before: Configuration | None = None
+    for number in range(n):
+        since = time.perf_counter()
+        trial, at = ask(study, problem.space)
+        if number >= queued:
+            seconds[number] = time.perf_counter() - since
+        row = problem.lattice.index(at)
+        assert row is not None
+        measured = problem.measure(row, rng)
+        deployed = problem.space.deployment_of(at)
+        stayed = contender.stay and deployed == before
+        before = deployed
+        tell(study, trial, measured, values[:number], costs(problem, row, stayed=stayed))
+        rows[number] = row
+        if measured is not None:
+            values[number], sd[number] = measured.values, measured.relative_sd
+    return Run(rows, values, sd, seconds)
+
+
+def new_study(problem: Problem, sampler: BaseSampler | None = None) -> Study:
+    """An empty study in memory."""
+    study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(list(problem.metrics))
+    return study
+
+
+def costs(problem: Problem, row: int, *, stayed: bool) -> tuple[float, float]:
+    """Seconds of deploying, 0 where the deployment stayed up, and of all the rest."""
+    deploy, burst = (
+        float(np.broadcast_to(s, len(problem.truth))[row])
+        for s in (problem.deploy_seconds, problem.burst_seconds)
+    )
+    return (0.0 if stayed else deploy), burst
+
+
+def tell(
+    study: Study,
+    trial: Trial,
+    measured: Measured | None,
+    before: npt.ArrayLike,
+    seconds: tuple[float, float],
+) -> None:
+    """As a study tells it: what cannot serve has a constraint broken, and finite stand-ins.
+
+    `before`, shape (n, m), are the values measured so far, the worst of which are the stand-ins.
+    """
+    found = measured_noise(measured, seconds)
+    trial.set_user_attr(OBSERVED, found.to_json())
+    trial.set_constraint(SERVES, 1.0 if measured is None else -1.0)
+    if measured is not None:
+        study.tell(trial, measured.values.tolist())
+        return
+    known = np.asarray(before, dtype=np.float64)
+    known = known[np.isfinite(known).all(axis=1)]
+    worst = known.max(axis=0) if len(known) else np.full(len(study.directions), WORST_UNSEEN)
+    study.tell(trial, worst.tolist())
+
+
+def measured_noise(measured: Measured | None, seconds: tuple[float, float]) -> Noise:
+    return Noise(
+        relative_sd=() if measured is None else tuple(measured.relative_sd.tolist()),
+        imputed=measured is None,
+        deploy_seconds=seconds[0],
+        burst_seconds=seconds[1],
+    )
+
+
+def observed(problem: Problem, run: Run, trials: int | None = None) -> list[Observation]:
+    """The first trials of a run, or all, as a model of the search space takes them."""
+    return [
+        Observation(
+            number,
+            problem.configurations[row],
+            tuple(values.tolist()) if np.isfinite(values).all() else None,
+            {SERVES: -1.0 if np.isfinite(values).all() else 1.0},
+            Noise(tuple(sd.tolist())) if np.isfinite(sd).all() else Noise(imputed=True),
+        )
+        for number, (row, values, sd) in enumerate(
+            zip(run.rows[:trials].tolist(), run.values, run.relative_sd, strict=False)
+        )
+    ]
+
+
+def modelled(problem: Problem, seen: Sequence[Observation]) -> Surrogate:
+    """`tune`'s model of the search space, fitted to these observations."""
+    return Surrogate.fit(
+        Candidates.of(problem.space),
+        problem.metrics,
+        problem.directions,
+        seen,
+        host_cpus=problem.host_cpus,
+    )
