@@ -32,6 +32,17 @@ app.add_typer(models, name="models")
 class BackendChoice(StrEnum):
     docker = "docker"
     simulated = "simulated"
+    replay = "replay"
+
+
+class Sampler(StrEnum):
+    bayes = "bayes"
+    tpe = "tpe"
+    gp = "gp"
+    nsga2 = "nsga2"
+    random = "random"
+    qmc = "qmc"
+    grid = "grid"
 
 
 class Format(StrEnum):
@@ -39,6 +50,7 @@ class Format(StrEnum):
     yaml = "yaml"
     csv = "csv"
     compose = "compose"
+    replay = "replay"
 
 
 StudyOption = Annotated[
@@ -54,7 +66,10 @@ StorageOption = Annotated[
 ]
 BackendOption = Annotated[
     BackendChoice,
-    typer.Option("--backend", help="Real containers, or a computed host (clearly labelled)."),
+    typer.Option(
+        "--backend",
+        help="Real containers, a computed host or a recorded grid (both clearly labelled).",
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -84,17 +99,55 @@ def run(
         list[int] | None,
         typer.Option(help="Measure this trial's configuration once more (may be given again)."),
     ] = None,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(
+            help="Instead of the study's. grid measures every configuration, whatever the budget,"
+            " into a database of its own."
+        ),
+    ] = None,
+    passes: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often --sampler grid measures the grid. [default: 1]"),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The recorded grid that --backend replay takes the trials from."
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Begin with what the model of another study knows: its name, or URL#NAME.",
+        ),
+    ] = None,
 ) -> None:
     """Run a study, or resume it, until its budget is used up."""
-    from tuner.cli.run import run as verb
+    from dataclasses import replace
 
+    from tuner.cli.run import run as verb
+    from tuner.errors import InputError
+
+    grid = sampler is Sampler.grid
+    if (replay is None) == (backend is BackendChoice.replay):
+        raise InputError("--backend replay and --replay FILE go together", "give both, or neither")
+    if passes is not None and not grid:
+        raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
+    spec = _specification(study)
+    if sampler is not None:
+        spec = replace(spec, search=replace(spec.search, sampler=sampler.value))
     raise typer.Exit(
         verb(
-            _specification(study),
-            _url(study, storage, backend),
+            spec,
+            _url(study, storage, backend, grid=grid),
             backend.value,
             trials,
             repeat or [],
+            (passes or 1) if grid else 0,
+            replay,
+            warm_start,
         )
     )
 
@@ -199,27 +252,67 @@ def show(
     trial: Annotated[int | None, typer.Argument(help="Trial to show in full.")] = None,
     storage: StorageOption = None,
     backend: BackendOption = BackendChoice.docker,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show a study's fronts and trials, or one trial in full."""
-    from tuner.cli import tables
-    from tuner.cli.trial_page import show_failed, show_trial
-    from tuner.errors import InputError
+    """Show a study's fronts, measured and predicted, and its trials; or one trial in full."""
+    from tuner.cli.show import show as verb
 
-    record = _record(study, storage, backend)
-    if trial is None:
-        tables.show_study(record)
-        return
-    found = record.trial(trial)
-    failed = next((f for f in record.failed if f.number == trial), None)
-    if failed is not None:
-        show_failed(record, failed)
-        return
-    if found is None:
-        numbers = f"0 to {record.trials[-1].number}" if record.trials else "there are none"
-        raise InputError(
-            f"study {record.name!r} has no finished trial {trial}", f"trials: {numbers}"
+    verb(_record(study, storage, backend), trial, as_json=as_json)
+
+
+@app.command()
+def confirm(
+    study: StudyOption,
+    top: Annotated[
+        int, typer.Option(min=1, help="So many candidates for the fronts are measured again.")
+    ] = 8,
+    reps: Annotated[int, typer.Option(min=1, help="How often each, and the baseline.")] = 3,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The recorded grid, with --backend replay."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure candidates for the fronts again, among the baseline, and tell which of them stay."""
+    from tuner.cli.confirm import confirm as verb
+
+    raise typer.Exit(
+        verb(
+            _specification(study),
+            _url(study, storage, backend),
+            backend.value,
+            top,
+            reps,
+            as_json=as_json,
+            replay=replay,
         )
-    show_trial(record, found)
+    )
+
+
+@app.command()
+def explain(
+    study: StudyOption,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="Of this one only, such as art_ms. [default: all]", show_default=False),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Hold a parameter at a value, such as loss=0 (may be given again).",
+        ),
+    ] = None,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Tell which parameters matter, how objectives depend on them, and what that means."""
+    from tuner.cli.explain import explain as verb
+
+    verb(_record(study, storage, backend), objective, at or [], as_json=as_json)
 
 
 @app.command(name="list")
@@ -255,17 +348,52 @@ def export(
         str,
         typer.Option(help="knee (the recommended trial), all (every front's trials), or a number."),
     ] = "knee",
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(help="grid: of the full grid, which has a database of its own."),
+    ] = None,
     storage: StorageOption = None,
     backend: BackendOption = BackendChoice.docker,
     output: OutputOption = None,
 ) -> None:
-    """Write Pareto-optimal configurations: as data, or as a compose file that starts one."""
+    """Write Pareto-optimal configurations: as data, or as a compose file that starts one.
+
+    Format replay is a Parquet file of every trial of the full grid (or of what --storage names),
+    whatever is picked; `tune run --backend replay` serves them again.
+    """
+    if format_ is Format.replay:
+        from tuner.cli.grids import export_table
+
+        url = _url(study, storage, backend, grid=True)
+        export_table(_specification(study).name, url, output)
+        return
     from tuner.export.render import render
     from tuner.spec.load import load_model
 
-    record = _record(study, storage, backend)
+    record = _record(study, storage, backend, grid=sampler is Sampler.grid)
     versions = load_model(record.model).versions.resolve()
-    _write(render(record, format_.value, pick, versions), output)
+    text = render(record, format_.value, pick, versions)  # type: ignore[arg-type] # a text, by now
+    _write(text, output)
+
+
+@app.command()
+def compare(
+    study: Annotated[str, typer.Argument(help="Name of a study, or the path of its study.yaml.")],
+    against: Annotated[
+        str,
+        typer.Option(
+            help="grid (the study's own full grid), a file FILE.parquet that export --format replay"
+            " wrote, another study's name, or a storage URL (URL#NAME for another study in it)."
+        ),
+    ] = "grid",
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compare a study's fronts and cost with a recorded full grid."""
+    from tuner.cli.compare import compare as verb
+
+    verb(_record(study, storage, backend), against, backend.value, as_json=as_json)
 
 
 @app.command()
@@ -337,18 +465,22 @@ def _by_hand(
     return by_study(study, settings, Host.this(), start)
 
 
-def _url(study: str, storage: str | None, backend: BackendChoice) -> str:
+def _url(study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False) -> str:
     from tuner.spec.load import results_directory
     from tuner.study.storage import default_url
 
-    return storage or default_url(results_directory(_specification(study)), backend.value)
+    results = results_directory(_specification(study))
+    return storage or default_url(results, backend.value, grid=grid)
 
 
-def _record(study: str, storage: str | None, backend: BackendChoice) -> StudyRecord:
+def _record(
+    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
+) -> StudyRecord:
     from tuner.study.storage import open_storage, read_study
 
     name = _specification(study).name
-    return read_study(name, open_storage(_url(study, storage, backend), create=False))
+    url = _url(study, storage, backend, grid=grid)
+    return read_study(name, open_storage(url, create=False))
 
 
 def _write(text: str, output: Path | None) -> None:

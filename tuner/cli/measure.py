@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from rich.markup import escape
 from rich.status import Status
 
-from tuner.backend import BACKENDS, BackendName
+from tuner.backend import BackendName, make_backend
 from tuner.by_hand import Repeats, explored, repeated
 from tuner.cli import NOTHING_FEASIBLE, tables
 from tuner.cli.tables import console, estimate, number, plain
@@ -32,7 +32,7 @@ _LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percen
 def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: bool) -> int:
     """Measure and print; the exit code."""
     asked = configuration(spec)
-    backend = BACKENDS[backend_name](spec)
+    backend = make_backend(backend_name, spec)
     if not as_json:
         if backend_name == "simulated":
             console.print(f"[bold yellow]{tables.SIMULATED}[/]")
@@ -55,7 +55,7 @@ def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: 
 def explore(spec: StudySpec, backend_name: BackendName, stages: Sequence[Stage]) -> int:
     """Measure at one level of load after another and print a row for each; the exit code."""
     asked = configuration(spec)
-    backend = BACKENDS[backend_name](spec)
+    backend = make_backend(backend_name, spec)
     console.print(f"Model {spec.model.name}: {asked}")
     try:
         with _status(quiet=False) as observe:

@@ -16,14 +16,18 @@ from tuner.spec.study import StudySpec
 from tuner.study.check import Check
 from tuner.study.plan import Plan
 from tuner.study.storage import StudySummary
-from tuner.study.summary import ScenarioSummary, Summary, delta_percent, summarise
+from tuner.study.summary import delta_percent
 
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
+REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."
 
 console = Console(highlight=False)
 if not console.is_terminal:
     # A file or a pipe has no width of its own, and a table that is cut is of no use in a log.
     console.width = 180
+
+WIDE = 120
+"""From so many columns on there is room for more than the objectives."""
 
 
 def burst_line(progress: Progress) -> str:
@@ -60,12 +64,21 @@ def estimate(found: Estimate | None) -> str:
         return number(found.value)
     half = (found.high - found.low) / 2
     known = half > 1e-3 * abs(found.value)
-    return f"{number(found.value)} ± {number(half)}" if known else number(found.value)
+    # What is known to some percent is not known in three digits.
+    return (
+        f"{number(found.value)} ± {number(float(f'{half:.2g}'))}" if known else number(found.value)
+    )
 
 
 def title(metric: str) -> str:
     known = METRICS[metric]
     return f"{known.label} ({known.unit})" if known.unit else known.label
+
+
+def two_lines(metric: str) -> str:
+    """A title of two lines, for a narrow column."""
+    known = METRICS[metric]
+    return f"{known.label}\n({known.unit})" if known.unit else known.label
 
 
 def show_plan(spec: StudySpec, plan: Plan) -> None:
@@ -80,11 +93,15 @@ def show_plan(spec: StudySpec, plan: Plan) -> None:
     table.add_section()
     grid = "endless (a parameter is continuous)" if plan.grid is None else f"{plan.grid:,}"
     table.add_row("configurations in the full grid", grid)
+    if plan.deployments is not None:
+        table.add_row("deployments in the full grid", f"{plan.deployments:,}")
     if plan.scenarios:
         table.add_row("scenarios", str(plan.scenarios))
     table.add_row("time of one trial", f"{plan.trial_seconds:.1f} s ({plan.evidence})")
     if plan.grid_seconds is not None:
         table.add_row("time of the full grid", duration(plan.grid_seconds))
+    if plan.ordered_seconds is not None:
+        table.add_row("... ordered by deployment", duration(plan.ordered_seconds))
     table.add_section()
     limits = [] if plan.trials is None else [f"{plan.trials} trials"]
     limits += [] if plan.seconds is None else [duration(plan.seconds)]
@@ -126,82 +143,6 @@ def show_list(studies: Sequence[tuple[str, Sequence[StudySummary]]]) -> None:
     console.print(table)
 
 
-def show_study(study: StudyRecord) -> None:
-    """Fronts, the recommended trial, and every trial."""
-    summary = summarise(study)
-    show_front(study, summary)
-    table = trial_table(study, study.trials, f"All {len(study.trials)} trials")
-    console.print(table)
-    show_doubts(study)
-
-
-def show_front(study: StudyRecord, summary: Summary) -> None:
-    """The overall front, every scenario's front, and the recommended trials."""
-    warn_if_simulated(study)
-    if not summary.front:
-        console.print(f"No feasible trial among {len(study.trials)} of study {study.name}.")
-        _infeasible(study)
-        return
-    front_title = f"Overall Pareto front of study {study.name} ({len(study.trials)} trials)"
-    console.print(trial_table(study, summary.front, front_title, summary.knee))
-    if summary.scenarios:
-        console.print(scenario_table(study, summary.scenarios))
-        console.print(
-            "  With every parameter free, the overall front prefers little load and a good network."
-            "\n  What to deploy is read from the front of the scenario that you expect."
-        )
-    _infeasible(study)
-    if summary.knee is not None:
-        console.print(f"Recommended (knee of the overall front): {_sentence(study, summary.knee)}")
-
-
-def show_doubts(study: StudyRecord) -> None:
-    """What a reader of the tables must know: repeatability, drift of the host, failed trials."""
-    for metric, found in study.repeatability.items():
-        console.print(
-            f"{title(metric)} of one configuration differs by {100 * found.relative_sd:.1f} %"
-            f" between bursts ({found.degrees} repeats); intervals include it."
-        )
-    if not study.repeatability and study.trials:
-        console.print(
-            "Intervals hold what varies within a burst only: too few configurations were measured"
-            " again to know how far bursts differ."
-        )
-    for drift in study.drifts:
-        numbers = [t.number for t in study.trials if t.number in drift]
-        if numbers:
-            console.print(
-                f"Drift: {escape(drift.what)}. In doubt, marked ~: trials {numbers[0]} to"
-                f" {numbers[-1]}. Measure what matters again (--repeat)."
-            )
-    if study.failed:
-        listed = ", ".join(str(f.number) for f in study.failed[:12])
-        more = ", ..." if len(study.failed) > 12 else ""
-        console.print(f"Failed, and on no front: {len(study.failed)} ({listed}{more})")
-
-
-def _sentence(study: StudyRecord, trial: TrialRecord) -> str:
-    parts = []
-    for index, objective in enumerate(study.objectives):
-        delta = delta_percent(study, trial, index)
-        against = (
-            "" if delta is None or trial is study.baseline else f" ({delta:+.0f} % to baseline)"
-        )
-        parts.append(f"{title(objective.metric)} {number(trial.values[index])}{against}")
-    return f"trial {trial.number}: {trial.configuration}; " + ", ".join(parts)
-
-
-def _infeasible(study: StudyRecord) -> None:
-    reasons: dict[str, list[int]] = {}
-    for trial in study.trials:
-        if not trial.feasible:
-            broken = [text for text, v in trial.violations.items() if v > 0]
-            reasons.setdefault(trial.reason or ", ".join(broken), []).append(trial.number)
-    for reason, numbers in reasons.items():
-        shown = ", ".join(map(str, numbers[:12])) + (", ..." if len(numbers) > 12 else "")
-        console.print(f"Infeasible, {reason}: {len(numbers)} ({shown})")
-
-
 def trial_table(
     study: StudyRecord,
     trials: Sequence[TrialRecord],
@@ -209,20 +150,22 @@ def trial_table(
     recommended: TrialRecord | None = None,
 ) -> Table:
     """A row per trial: configuration, objectives with intervals and change from the baseline (Δ),
-    p95 in ms, requests per second, verdict (~: the host had drifted).
+    p95 in ms and requests per second where there is room, verdict (~: the host had drifted).
     """
     table = plain("trial", *(p.name for p in study.search_space), title=heading)
     for objective in study.objectives:
-        table.add_column(title(objective.metric), justify="right")
+        table.add_column(two_lines(objective.metric), justify="right")
         table.add_column("Δ", justify="right")
-    table.add_column("p95", justify="right")
-    table.add_column("req/s", justify="right")
+    wide = console.width >= WIDE
+    if wide:
+        table.add_column("p95", justify="right")
+        table.add_column("req/s", justify="right")
     table.add_column("verdict")
     baseline = study.baseline
     for trial in trials:
         mark = " *" if recommended is not None and trial.number == recommended.number else ""
         row = [f"{trial.number}{mark}"]
-        row += [_value(trial.configuration.get(p.name)) for p in study.search_space]
+        row += [value(trial.configuration.get(p.name)) for p in study.search_space]
         for index, objective in enumerate(study.objectives):
             if trial.measurement is None:
                 row += ["-", ""]
@@ -230,13 +173,14 @@ def trial_table(
             delta = delta_percent(study, trial, index)
             row.append(estimate(study.estimate(trial, objective.metric)))
             row.append("" if delta is None else "base" if trial is baseline else f"{delta:+.0f} %")
-        row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
+        if wide:
+            row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
         row.append(verdict(trial) + (" ~" if study.drift(trial) else ""))
-        table.add_row(*row, style="" if trial.feasible else "dim")
+        table.add_row(*row, style="" if trial.eligible else "dim")
     return table
 
 
-def _value(value: object) -> str:
+def value(value: object) -> str:
     """A parameter's value; a dash where it is inactive."""
     if value is None:
         return "-"
@@ -251,42 +195,20 @@ def estimate_value(trial: TrialRecord, metric: str) -> str:
 def verdict(trial: TrialRecord) -> str:
     if trial.measurement is None:
         return trial.reason
-    return trial.measurement.verdict + ("" if trial.feasible else ", breaks a constraint")
-
-
-def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> Table:
-    """Per scenario: how much was measured, its front's trials, and the recommended one."""
-    names = [p.name for p in study.search_space.with_role("scenario")]
-    table = plain(*names, title="Front of each scenario")
-    table.add_column("trials", justify="right")
-    table.add_column("front: trial (" + ", ".join(title(o.metric) for o in study.objectives) + ")")
-    table.add_column("recommended")
-    decisions = [p.name for p in study.search_space.with_role("decision")]
-    for scenario in scenarios:
-        front = "  ".join(
-            f"{t.number} ({', '.join(number(v) for v in t.values)})" for t in scenario.front
-        )
-        best = scenario.knee
-        choice = (
-            ""
-            if best is None
-            else " ".join(
-                f"{name}={_value(best.configuration[name])}"
-                for name in decisions
-                if name in best.configuration
-            )
-        )
-        table.add_row(
-            *(_value(scenario.scenario.get(name)) for name in names),
-            str(scenario.measured),
-            front or "nothing feasible",
-            choice,
-        )
-    return table
+    return (
+        trial.measurement.verdict
+        + ("" if trial.feasible else ", breaks a constraint")
+        + (", cut short" if trial.cut_short else "")
+    )
 
 
 def warn_if_simulated(study: StudyRecord) -> None:
-    if any(t.backend == "simulated" for t in study.trials):
+    """Say that no container ran for these trials: those of a computed host or a recorded grid."""
+    made = {t.backend for t in study.trials}
+    replayed = study.environment.get("replayed", {})
+    if "replay" in made:
+        console.print(f"[bold yellow]{REPLAYED}[/]")
+    if "simulated" in made or replayed.get("backend") == "simulated":
         console.print(f"[bold yellow]{SIMULATED}[/]")
 
 
