@@ -18,14 +18,14 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from benchmarks.search_truth import Floats, Indices, Measured, Problem
-from tuner.search.candidates import Candidates
-from tuner.search.distributions import ask
-from tuner.search.observations import OBSERVED, Noise, Observation
+from tuner.design.distributions import ask
+from tuner.design.observations import OBSERVED, Noise, Observation
 from tuner.search.samplers import make_sampler
-from tuner.search.seeds import start_configurations, start_count
-from tuner.search.surrogate import Surrogate
+from tuner.search.seeds import bursts_each, start_configurations, start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
+from tuner.surrogate.candidates import Candidates
+from tuner.surrogate.surrogate import Surrogate
 
 SERVES = "serves"
 WORST_UNSEEN = 1000.0
@@ -45,6 +45,8 @@ class Contender:
     sampler: Callable[[Problem, int, int], BaseSampler]
     """Of a problem, a seed, and the number of trials."""
     start: bool = True
+    each: int = 1
+    """How many of the start configurations share a deployment."""
     stay: bool = True
     needs: str | None = None
 
@@ -88,7 +90,7 @@ def ours(name: SamplerName, search: SearchSpec | None = None) -> Callable[..., B
 def _bayes(target: str, *, stay: bool = True) -> Contender:
     search = SearchSpec(target=target, stay=stay)  # type: ignore[arg-type]
     name = f"bayes, {target}" + ("" if stay else ", moving")
-    return Contender(name, ours("bayes", search), stay=stay)
+    return Contender(name, ours("bayes", search), each=bursts_each(search), stay=stay)
 
 
 CONTENDERS = {
@@ -120,7 +122,8 @@ def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
     rng = noise_of(problem, seed)
     study = new_study(problem, contender.sampler(problem, seed, trials))
     if contender.start:
-        for start in start_configurations(problem.space, start_count(trials), seed):
+        count = start_count(trials)
+        for start in start_configurations(problem.space, count, seed, each=contender.each):
             study.enqueue_trial(dict(start))
     queued = len(study.get_trials(deepcopy=False))
     n = min(trials, len(problem.truth))

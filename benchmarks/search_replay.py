@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.search_truth import Floats, Measured, Problem
+from tuner.design.lattice import Lattice
+from tuner.design.observations import Noise, Observation
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.replay_file import read_table
 from tuner.measure.replay_table import RecordedTrial, ReplayTable
 from tuner.measure.statistics import Z
-from tuner.search.candidates import Candidates
-from tuner.search.lattice import Lattice
-from tuner.search.observations import Noise, Observation
-from tuner.search.surrogate import Surrogate
+from tuner.surrogate.candidates import Candidates
+from tuner.surrogate.surrogate import Surrogate
 
 Truth = Literal["mean", "smoothed"]
 

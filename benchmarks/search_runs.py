@@ -37,7 +37,7 @@ from benchmarks.search_judge import (
 from benchmarks.search_problems import problem
 from benchmarks.search_replay import Truth, replayed
 from benchmarks.search_truth import Problem
-from tuner.search.pareto import logarithms
+from tuner.design.pareto import logarithms
 from tuner.search.seeds import start_configurations, start_count
 
 PEERS_FILE = Path(search_peers.__file__)

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tuner.design.observations import Noise, Observation
 from tuner.search.acquisition import Interest, overall_gain, scenario_interest
-from tuner.search.candidates import Candidates
 from tuner.search.choice import Sought, best_gain, chosen
 from tuner.search.costs import Costs
 from tuner.search.learning import Learning
-from tuner.search.observations import Noise, Observation
 from tuner.search.robust import robust_interest
-from tuner.search.surrogate import Surrogate
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, Parameter, SearchSpace
+from tuner.surrogate.candidates import Candidates
+from tuner.surrogate.surrogate import Surrogate
 
 SPACE = SearchSpace(
     (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.search.distributions import ask
+from tuner.design.distributions import ask
 from tuner.search.samplers import make_sampler
 from tuner.search.seeds import start_configurations
 from tuner.spec.space import Configuration, Parameter, SearchSpace

@@ -13,18 +13,16 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
-from tuner.search.bayes import OWNER
-from tuner.search.candidates import Candidates
-from tuner.search.distributions import ask, configuration_of
-from tuner.search.observations import OBSERVED, Noise, observations
-from tuner.search.pareto import hypervolume
-from tuner.search.recommend import recommended
+from tuner.design.distributions import ask, configuration_of
+from tuner.design.observations import OBSERVED, OWNER, WHY, Noise, observations
+from tuner.design.pareto import hypervolume
+from tuner.reading.recommend import recommended
 from tuner.search.samplers import StudySampler, make_sampler
 from tuner.search.seeds import start_configurations
-from tuner.search.surrogate import Surrogate
-from tuner.search.why import WHY
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
+from tuner.surrogate.candidates import Candidates
+from tuner.surrogate.surrogate import Surrogate
 
 TARGETS: tuple[SearchTarget, ...] = ("overall", "per-scenario", "robust")
 SPACE = SearchSpace(

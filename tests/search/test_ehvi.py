@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuner.design.pareto import hypervolume, non_dominated
 from tuner.search.ehvi import chance_undominated, ehvi, expected_below
-from tuner.search.pareto import hypervolume, non_dominated
 
 FRONT = np.array([[0.0, 2.0], [0.5, 1.0], [2.0, 0.2]])
 REFERENCE = np.array([3.0, 3.0])

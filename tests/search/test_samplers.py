@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
+from tuner.design.distributions import configuration, distributions
 from tuner.errors import InputError
-from tuner.search.distributions import configuration, distributions
 from tuner.search.samplers import FAILURES_ALLOWED, SpaceExhausted, make_sampler
 from tuner.search.seeds import start_configurations
 from tuner.spec.space import Configuration, Parameter, SearchSpace

@@ -13,8 +13,8 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
 from tests import conditional
-from tuner.search.distributions import ask as ask_study
-from tuner.search.distributions import distributions, viewed
+from tuner.design.distributions import ask as ask_study
+from tuner.design.distributions import distributions, viewed
 from tuner.search.view import SamplerView
 from tuner.spec.space import Parameter, SearchSpace
 

@@ -4,12 +4,12 @@ from optuna.study import Study
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
+from tuner.design.observations import OBSERVED, Noise
 from tuner.record import TrialRecord
-from tuner.search.observations import OBSERVED, Noise
+from tuner.results.summary import summarise
 from tuner.spec.study import StudySpec
 from tuner.study.judging import judge_of
 from tuner.study.storage import records, study_record
-from tuner.study.summary import summarise
 
 LONG = ("{min_seconds: 0.5, max_seconds: 1,", "{min_seconds: 2, max_seconds: 3,")
 CUT = ("cut_short: false", "cut_short: true")

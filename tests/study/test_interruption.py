@@ -18,13 +18,14 @@ from optuna.trial import TrialState
 
 from tests.study.small import configurations, opened, run, specification, url_of
 from tuner.deploy.ownership import Owner
-from tuner.search.distributions import distributions
+from tuner.design.distributions import distributions
+from tuner.design.observations import OWNER
 from tuner.serving.image import build_image
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
 from tuner.study.loop import Event, Finished, Started
-from tuner.study.queue import OWNER, requeue_dead
+from tuner.study.queue import requeue_dead
 from tuner.study.storage import REASON, default_url, finished_trials, records
 
 KILLED_WHILE_IT_RUNS = """

@@ -6,8 +6,8 @@ import pytest
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
+from tuner.design.observations import OBSERVED, Noise, observations
 from tuner.record import TrialRecord
-from tuner.search.observations import OBSERVED, Noise, observations
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study.loop import Event, Started
 from tuner.study.storage import records

@@ -7,11 +7,11 @@ from optuna.trial import TrialState
 from tests.study.small import FEASIBLE, run, specification
 from tuner.load.parquet import read_samples
 from tuner.record import ATTRIBUTE, TrialRecord
+from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective
 from tuner.study.storage import records, study_record
-from tuner.study.summary import summarise
 from tuner.study.tell import imputed
 
 

@@ -12,11 +12,11 @@ from tuner.deploy.protocol import Deployer
 from tuner.errors import TrialFailed, TuneError
 from tuner.load.parquet import read_samples
 from tuner.record import TrialRecord
+from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.study.loop import MOST_INVALID, Event, Failed, Finished, Repeating, Started
 from tuner.study.storage import REASON, records, study_record
-from tuner.study.summary import summarise
 
 WHY = "the load engine used 90 % of its core"
 

@@ -15,8 +15,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, specification, url_of
+from tuner.design.observations import OWNER
 from tuner.study.grid import grid_order
-from tuner.study.queue import OWNER, REPEATS
+from tuner.study.queue import REPEATS
 from tuner.study.storage import records
 from tuner.study.turns import locked, turn
 

@@ -12,7 +12,7 @@ from tuner.cli import tables
 from tuner.cli.grids import chosen_grid
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord
-from tuner.study.against import Comparison, Judged, against
+from tuner.results.against import Comparison, Judged, against
 
 _MOST_DOMINATED = 12
 _CHANGED = 0.05

@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 import optuna
 
 from tuner.cli.tables import console, number, plain, title, warn_if_simulated
+from tuner.reading.dependence import Curve
+from tuner.reading.importance import ENOUGH_FOR_PED_ANOVA, Share
+from tuner.reading.statements import SETTLED, Kind, Statement
+from tuner.reading.wording import chance
+from tuner.reading.wording import plain as spelled
 from tuner.record import StudyRecord
-from tuner.search.dependence import Curve
-from tuner.search.importance import ENOUGH_FOR_PED_ANOVA, Share
-from tuner.search.statements import SETTLED, Kind, Statement
-from tuner.search.wording import chance
-from tuner.search.wording import plain as spelled
+from tuner.results.explain import Explanation
+from tuner.results.explain import explain as explained
 from tuner.spec.metrics import METRICS
-from tuner.study.explain import Explanation
-from tuner.study.explain import explain as explained
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_VALUES = 5

@@ -8,15 +8,15 @@ from rich.table import Table
 
 from tuner.cli.tables import console, estimate, number, two_lines, value
 from tuner.measure.measurement import Estimate
+from tuner.reading.recommend import Predicted
+from tuner.reading.settle import MOST_TRIALS, SETTLED
 from tuner.record import StudyRecord
-from tuner.search.recommend import Predicted
-from tuner.search.regret import Serving
-from tuner.search.settle import MOST_TRIALS, SETTLED
+from tuner.results.findings import DOUBTFUL, Findings, FrontFindings
+from tuner.results.pooled import Pooled
+from tuner.results.summary import Summary
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
-from tuner.study.findings import DOUBTFUL, Findings, FrontFindings
-from tuner.study.pooled import Pooled
-from tuner.study.summary import Summary
+from tuner.surrogate.regret import Serving
 
 _SHOWN = 4
 _TOLD = (8, 16, 32, 64, MOST_TRIALS)

@@ -22,6 +22,7 @@ from tuner.backend import BackendName, make_backend
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.sender import Progress
 from tuner.record import StudyRecord, TrialRecord
+from tuner.results.summary import delta_percent, summarise
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.study import StudySpec
@@ -45,7 +46,6 @@ from tuner.study.storage import (
     start_or_resume,
     study_record,
 )
-from tuner.study.summary import delta_percent, summarise
 from tuner.study.warmed import warm_start
 
 _LAST = 5

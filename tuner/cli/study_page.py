@@ -18,8 +18,8 @@ from tuner.cli.tables import (
     warn_if_simulated,
 )
 from tuner.record import StudyRecord, TrialRecord
-from tuner.study.findings import FEWEST, Findings, find
-from tuner.study.summary import ScenarioSummary, Summary, delta_percent, summarise
+from tuner.results.findings import FEWEST, Findings, find
+from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
 
 
 def show_study(study: StudyRecord) -> None:

@@ -11,12 +11,12 @@ from rich.table import Table
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
+from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
 from tuner.study.check import Check
 from tuner.study.plan import Plan
 from tuner.study.storage import StudySummary
-from tuner.study.summary import delta_percent
 
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
 REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."

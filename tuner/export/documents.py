@@ -13,9 +13,9 @@ import yaml
 
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
+from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
-from tuner.study.summary import delta_percent
 
 # History of the format: 1 (first); 2 adds to objectives the interval that is stated, to trials the
 # drift and the repeatability behind them, and the calibration to the environment.

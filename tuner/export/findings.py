@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.export import documents
+from tuner.reading.recommend import Predicted
 from tuner.record import StudyRecord, TrialRecord
-from tuner.search.recommend import Predicted
-from tuner.study.findings import Findings, FrontFindings, find
-from tuner.study.pooled import Pooled
-from tuner.study.summary import Summary, summarise
+from tuner.results.findings import Findings, FrontFindings, find
+from tuner.results.pooled import Pooled
+from tuner.results.summary import Summary, summarise
 
 
 def document(study: StudyRecord) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tuner.errors import InputError
 from tuner.record import StudyRecord, TrialRecord
+from tuner.results.summary import summarise
 from tuner.spec.metrics import METRICS
-from tuner.study.summary import summarise
 
 
 def pick(study: StudyRecord, choice: str) -> tuple[TrialRecord, ...]:

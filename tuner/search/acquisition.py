@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.design.pareto import front, hypervolume
 from tuner.search.ehvi import chance_undominated, ehvi
-from tuner.search.pareto import front, hypervolume
-from tuner.search.surrogate import Posterior, Surrogate
+from tuner.surrogate.surrogate import Posterior, Surrogate
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -23,7 +23,7 @@ ALIKE = 0.01
 MARGIN = 0.01
 """So far beyond the worst feasible logarithm lies the reference: no volume is zero."""
 
-SERVES, SURE = 0.5, 0.9
+LIKELY, SURE = 0.5, 0.9
 """From these probabilities on something likely serves, and surely."""
 
 INTERESTING = 160
@@ -47,7 +47,7 @@ class Interest:
 
 def reference_of(posterior: Posterior) -> Floats:
     """The corner behind all that likely serves; behind everything, where nothing does."""
-    serving = posterior.feasible > SERVES
+    serving = posterior.feasible > LIKELY
     among = posterior.mean[serving] if serving.any() else posterior.mean
     found: Floats = among.max(axis=0) + MARGIN
     return found
@@ -82,7 +82,7 @@ def scenario_interest(surrogate: Surrogate) -> Interest:
     for number in range(len(candidates.scenarios)):
         rows = np.flatnonzero(candidates.scenario == number)
         mean, sd, feasible = posterior.mean[rows], posterior.sd[rows], posterior.feasible[rows]
-        likely, sure = mean[feasible > SERVES], mean[feasible > SURE]
+        likely, sure = mean[feasible > LIKELY], mean[feasible > SURE]
         if len(likely) == 0:
             serving[rows] = feasible
             continue

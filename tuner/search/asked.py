@@ -15,9 +15,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.design.distributions import configuration_of, distributions
+from tuner.design.lattice import Lattice, Positions
 from tuner.errors import TuneError
-from tuner.search.distributions import configuration_of, distributions
-from tuner.search.lattice import Lattice, Positions
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import SamplerName
 

@@ -10,27 +10,24 @@ import numpy.typing as npt
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from tuner.design.observations import OWNER, WHY, Observation, observations, pending
+from tuner.design.pareto import front
 from tuner.search.asked import StudySampler, taken_by, turn_of
-from tuner.search.candidates import Candidates
 from tuner.search.choice import Sought, best_gain, chosen
 from tuner.search.costs import Costs
-from tuner.search.feasibility import served
 from tuner.search.large_space import fits, sampled
-from tuner.search.observations import Observation, observations, pending
-from tuner.search.pareto import front
 from tuner.search.seeds import bursts_each, start_configurations
-from tuner.search.surrogate import Surrogate
-from tuner.search.warm import Warm
-from tuner.search.why import WHY, explained, started
+from tuner.search.why import explained, started
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 from tuner.spec.study import SearchSpec
+from tuner.surrogate.candidates import Candidates
+from tuner.surrogate.feasibility import served
+from tuner.surrogate.surrogate import Surrogate
+from tuner.surrogate.warm import Warm
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
-
-OWNER = "owner"
-"""Attribute of a trial: the worker whose it is."""
 
 _CENTRES = 12
 

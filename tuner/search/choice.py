@@ -12,8 +12,8 @@ from tuner.search.acquisition import Interest, overall_gain, scenario_interest
 from tuner.search.costs import Costs
 from tuner.search.learning import Learning
 from tuner.search.robust import robust_interest
-from tuner.search.surrogate import Surrogate
 from tuner.spec.study import SearchTarget
+from tuner.surrogate.surrogate import Surrogate
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tuner.search.observations import Observation
+from tuner.design.observations import Observation
 
 _DEPLOY_SECONDS = 4.0
 _BURST_SECONDS = 4.0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import qmc
 
-from tuner.search import pareto
+from tuner.design import pareto
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.search.acquisition import Interest
-from tuner.search.surrogate import Surrogate
+from tuner.surrogate.surrogate import Surrogate
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tuner.search.acquisition import SERVES, Interest, scenario_interest
-from tuner.search.regret import decisions, off_ideal
-from tuner.search.surrogate import Surrogate
+from tuner.search.acquisition import LIKELY, Interest, scenario_interest
+from tuner.surrogate.regret import decisions, off_ideal
+from tuner.surrogate.surrogate import Surrogate
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -19,7 +19,7 @@ _ALIKE = 0.01
 
 
 def robust_interest(surrogate: Surrogate) -> Interest:
-    """The points that decide which decision has the least worst regret (`tuner.search.regret`).
+    """The points that decide which decision has the least worst regret (`tuner.surrogate.regret`).
 
     In each of some joint draws the decision that is best there is compared with the one that is
     best by the means. What choosing the latter would lose is the worth of knowing both where their
@@ -30,7 +30,7 @@ def robust_interest(surrogate: Surrogate) -> Interest:
     candidates, posterior = surrogate.candidates, surrogate.posterior()
     known = decisions(candidates)
     rows = known.rows[(known.rows >= 0).all(axis=1)]
-    rows = rows[(posterior.feasible[rows] > SERVES).all(axis=1)]
+    rows = rows[(posterior.feasible[rows] > LIKELY).all(axis=1)]
     if len(rows) == 0:
         return scenario_interest(surrogate)
     ideals = _ideals(surrogate, rows.shape[1])
@@ -69,6 +69,6 @@ def _ideals(surrogate: Surrogate, scenarios: int) -> Integers:
     found = np.empty((scenarios, posterior.mean.shape[1]), dtype=np.intp)
     for number in range(scenarios):
         rows = np.flatnonzero(surrogate.candidates.scenario == number)
-        rows = rows[posterior.feasible[rows] > SERVES]
+        rows = rows[posterior.feasible[rows] > LIKELY]
         found[number] = rows[posterior.mean[rows].argmin(axis=0)]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from tuner.design.lattice import ENUMERABLE, Lattice
 from tuner.errors import InputError
 from tuner.search.asked import (
     FAILURES_ALLOWED,
@@ -13,11 +14,10 @@ from tuner.search.asked import (
     size_in_words,
 )
 from tuner.search.bayes import BayesSampler
-from tuner.search.lattice import ENUMERABLE, Lattice
 from tuner.search.stock import StockSampler
-from tuner.search.warm import Warm
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import SamplerName, SearchSpec
+from tuner.surrogate.warm import Warm
 
 __all__ = ["FAILURES_ALLOWED", "UNTRUSTED", "SpaceExhausted", "StudySampler", "make_sampler"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from tuner.search.lattice import ENUMERABLE, Lattice
+from tuner.design.lattice import ENUMERABLE, Lattice
 from tuner.spec.space import LIVE, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SearchSpec
 

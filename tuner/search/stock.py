@@ -25,8 +25,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from tuner.design.distributions import from_view, snapped, viewed
 from tuner.search.asked import StudySampler, taken_by, turn_of
-from tuner.search.distributions import from_view, snapped, viewed
 from tuner.search.view import SamplerView
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import SamplerName

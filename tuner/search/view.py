@@ -18,8 +18,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.search.distributions import snapped, to_view, viewed
-from tuner.search.pareto import logarithms
+from tuner.design.distributions import snapped, to_view, viewed
+from tuner.design.pareto import logarithms
 from tuner.spec.space import SearchSpace
 
 

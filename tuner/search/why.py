@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from tuner.search.choice import Choice, Sought
-from tuner.search.surrogate import Surrogate
 from tuner.spec.space import Parameter, Value, as_text
-
-WHY = "why"
-"""The attribute of a trial that has it, a JSON document."""
+from tuner.surrogate.surrogate import Surrogate
 
 _DOUBTED = 0.85
 

@@ -11,9 +11,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from tuner.record import StudyRecord, TrialRecord
+from tuner.results.pooled import Pooled, chances_of, pooled
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.pooled import Pooled, chances_of, pooled
 from tuner.study.queue import BASELINE, CONFIRMS, waiting
 
 _LEAST_CHANCE = 0.1

@@ -10,11 +10,11 @@ import numpy as np
 
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
-from tuner.search.chances import behind
+from tuner.results.pooled import Pooled
+from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
 from tuner.study.confirm import with_chances
-from tuner.study.pooled import Pooled
-from tuner.study.summary import summarise
+from tuner.surrogate.chances import behind
 
 Status = Literal["kept", "joined", "tied", "demoted", "near"]
 """Of a configuration: on its front before and after; only after; not after, though more likely than

@@ -9,8 +9,9 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
+from tuner.design.distributions import ask
+from tuner.design.observations import OWNER
 from tuner.record import TrialRecord
-from tuner.search.distributions import ask
 from tuner.search.samplers import SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
@@ -18,7 +19,7 @@ from tuner.study.confirm import queue_due
 from tuner.study.convergence import Convergence
 from tuner.study.done import Done
 from tuner.study.grid import PASS, Grid, Point
-from tuner.study.queue import OWNER, is_repeat, queue_baseline, requeue_dead, seed, waiting
+from tuner.study.queue import is_repeat, queue_baseline, requeue_dead, seed, waiting
 from tuner.study.turns import turn
 
 _STALE = timedelta(minutes=10)

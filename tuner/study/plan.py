@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from tuner.design.lattice import ENUMERABLE
 from tuner.record import TrialRecord
-from tuner.search.lattice import ENUMERABLE
 from tuner.search.seeds import start_count
 from tuner.spec.space import LIVE, SearchSpace
 from tuner.spec.study import StudySpec

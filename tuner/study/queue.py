@@ -11,13 +11,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.deploy.ownership import Owner
+from tuner.design.distributions import configuration, configuration_of
+from tuner.design.observations import OWNER
 from tuner.errors import InputError
-from tuner.search.distributions import configuration, configuration_of
-from tuner.search.seeds import start_configurations, start_count
+from tuner.search.seeds import bursts_each, start_configurations, start_count
 from tuner.spec.study import StudySpec
 from tuner.study.grid import PASS
 
-OWNER = "owner"
 SEEDED = "seeded"
 BASELINE = "baseline again"
 REPEAT = "repeat of"
@@ -36,7 +36,12 @@ def seed(spec: StudySpec, study: Study) -> None:
     """Queue the baseline, corners and Sobol points once; safe to be killed in between."""
     if study.user_attrs.get(SEEDED):
         return
-    starts = start_configurations(spec.search_space, start_count(spec.budget.trials), spec.seed)
+    starts = start_configurations(
+        spec.search_space,
+        start_count(spec.budget.trials),
+        spec.seed,
+        each=bursts_each(spec.search),
+    )
     for number, start in enumerate(starts):
         due = number > 1 and spec.baseline_every and (number - 1) % spec.baseline_every == 0
         if due:

@@ -18,9 +18,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from tuner.backend import BackendName
+from tuner.design.distributions import configuration_of
 from tuner.errors import InputError
 from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
-from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import comparable, space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import Constraint, Objective, StudySpec

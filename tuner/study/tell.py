@@ -11,11 +11,11 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from tuner.design.observations import OBSERVED, SERVES, WHY, Noise
 from tuner.load.parquet import write_samples
 from tuner.measure.measurement import Estimate
 from tuner.measure.statistics import Z
 from tuner.record import ATTRIBUTE, TrialRecord
-from tuner.search.observations import OBSERVED, Noise
 from tuner.search.samplers import UNTRUSTED
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
@@ -23,12 +23,6 @@ from tuner.study.grid import PASS
 from tuner.study.queue import queue_again
 from tuner.study.storage import ENVIRONMENT, REASON, samples_directory
 from tuner.trial import TrialResult
-
-WHY = "why"
-"""The attribute in which a sampler says why it proposed a trial."""
-
-SERVES = "serves"
-"""The constraint that says whether the configuration could serve at all: 1 it could not."""
 
 _WORST_UNSEEN = 1000.0
 """Stands for the worst of any metric while nothing was measured yet."""

@@ -10,9 +10,9 @@ from optuna.study import Study
 
 from tuner.errors import InputError
 from tuner.record import StudyRecord
-from tuner.search.warm import Warm, warm_from
-from tuner.study.findings import surrogate_of
+from tuner.results.findings import surrogate_of
 from tuner.study.storage import open_storage, read_study
+from tuner.surrogate.warm import Warm, warm_from
 
 WARM = "warm start"
 """Attribute of a study: the other one's name, and what was taken from it."""

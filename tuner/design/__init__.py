@@ -1,0 +1,1 @@
+"""Points of the design space: the lattice, distributions, observations, dominance and fronts."""

@@ -1,0 +1,1 @@
+"""What a model says to people: recommendations, importances, curves, statements in words."""

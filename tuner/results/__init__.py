@@ -1,0 +1,1 @@
+"""What finished trials of a study say together; reads records and nothing else."""
