@@ -17,17 +17,18 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import Trial
 
+from benchmarks.search_problems import problem as named
 from benchmarks.search_truth import Floats, Indices, Measured, Problem
 from tuner.design.distributions import ask
-from tuner.design.observations import OBSERVED, Noise, Observation
+from tuner.design.observations import OBSERVED, OWNER, SERVES, Noise, Observation
 from tuner.search.samplers import make_sampler
 from tuner.search.seeds import bursts_each, start_configurations, start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
 from tuner.surrogate.candidates import Candidates
 from tuner.surrogate.surrogate import Surrogate
+from tuner.surrogate.warm import Warm, warm_from
 
-SERVES = "serves"
 WORST_UNSEEN = 1000.0
 """Stands for the worst of any metric while nothing was measured yet."""
 
@@ -42,11 +43,13 @@ class Contender:
     """
 
     name: str
-    sampler: Callable[[Problem, int, int], BaseSampler]
-    """Of a problem, a seed, and the number of trials."""
+    sampler: Callable[[Problem, int, int, str], BaseSampler]
+    """Of a problem, a seed, the number of trials, and a worker's name."""
     start: bool = True
     each: int = 1
     """How many of the start configurations share a deployment."""
+    workers: int = 1
+    """So many measure at the same time, each with a deployment of its own."""
     stay: bool = True
     needs: str | None = None
 
@@ -71,10 +74,14 @@ class Run:
     proposal_seconds: Floats
 
 
-def ours(name: SamplerName, search: SearchSpec | None = None) -> Callable[..., BaseSampler]:
-    """A sampler of `tune`, by name."""
+def ours(
+    name: SamplerName,
+    search: SearchSpec | None = None,
+    warm: Callable[[Problem, int], Warm] | None = None,
+) -> Callable[..., BaseSampler]:
+    """A sampler of `tune`, by name; `warm` says what it begins with, of a problem and a seed."""
 
-    def made(problem: Problem, seed: int, trials: int) -> BaseSampler:
+    def made(problem: Problem, seed: int, trials: int, worker: str) -> BaseSampler:
         return make_sampler(
             name,
             problem.space,
@@ -82,15 +89,27 @@ def ours(name: SamplerName, search: SearchSpec | None = None) -> Callable[..., B
             startup=start_count(trials),
             search=search,
             host_cpus=problem.host_cpus,
+            warm=None if warm is None else warm(problem, seed),
+            worker=worker,
         )
 
     return made
+
+
+def other_study(problem: Problem, seed: int) -> Warm:
+    """What 60 trials on T2 tell a study of another model, on another host and grid; T1 tells T2."""
+    other = named("T1" if problem.name == "T2" else "T2")
+    seen = observed(other, run(CONTENDERS["bayes, per-scenario"], other, seed, 60))
+    return warm_from(modelled(other, seen))
 
 
 def _bayes(target: str, *, stay: bool = True) -> Contender:
     search = SearchSpec(target=target, stay=stay)  # type: ignore[arg-type]
     name = f"bayes, {target}" + ("" if stay else ", moving")
     return Contender(name, ours("bayes", search), each=bursts_each(search), stay=stay)
+
+
+_SCENARIOS = SearchSpec(target="per-scenario")
 
 
 CONTENDERS = {
@@ -100,9 +119,11 @@ CONTENDERS = {
         _bayes("per-scenario"),
         _bayes("overall", stay=False),
         _bayes("per-scenario", stay=False),
+        Contender("bayes, warm start", ours("bayes", _SCENARIOS, other_study), each=2),
+        Contender("bayes, 4 workers", ours("bayes", _SCENARIOS), each=2, workers=4),
         Contender("gp", ours("gp"), needs="torch"),
         Contender("tpe", ours("tpe")),
-        Contender("tpe of optuna", lambda _p, seed, _n: TPESampler(seed=seed), start=False),
+        Contender("tpe of optuna", lambda _p, seed, _n, _w: TPESampler(seed=seed), start=False),
         Contender("nsga2", ours("nsga2")),
         Contender("qmc", ours("qmc")),
         Contender("random", ours("random")),
@@ -120,7 +141,9 @@ def noise_of(problem: Problem, seed: int) -> np.random.Generator:
 def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
     """One search of so many trials (fewer where the space is exhausted)."""
     rng = noise_of(problem, seed)
-    study = new_study(problem, contender.sampler(problem, seed, trials))
+    workers = [str(w) for w in range(contender.workers)]
+    samplers = [contender.sampler(problem, seed, trials, worker) for worker in workers]
+    study = new_study(problem)
     if contender.start:
         count = start_count(trials)
         for start in start_configurations(problem.space, count, seed, each=contender.each):
@@ -130,22 +153,30 @@ def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
     rows = np.zeros(n, dtype=np.intp)
     values, sd = np.full((2, n, len(problem.metrics)), np.nan)
     seconds = np.full(n, np.nan)
-    before: Configuration | None = None
+    up: list[Configuration | None] = [None] * len(workers)
+    measuring: list[Trial] = []
     for number in range(n):
+        worker = number % len(workers)
+        study.sampler = samplers[worker]
         since = time.perf_counter()
         trial, at = ask(study, problem.space)
         if number >= queued:
             seconds[number] = time.perf_counter() - since
+        trial.set_user_attr(OWNER, workers[worker])
         row = problem.lattice.index(at)
         assert row is not None
-        measured = problem.measure(row, rng)
-        deployed = problem.space.deployment_of(at)
-        stayed = contender.stay and deployed == before
-        before = deployed
-        tell(study, trial, measured, values[:number], costs(problem, row, stayed=stayed))
         rows[number] = row
-        if measured is not None:
-            values[number], sd[number] = measured.values, measured.relative_sd
+        measuring.append(trial)
+        while measuring and (len(measuring) == len(workers) or number == n - 1):
+            ended = measuring.pop(0)
+            at_row, mine = int(rows[ended.number]), ended.number % len(workers)
+            measured = problem.measure(at_row, rng)
+            deployed = problem.space.deployment_of(problem.configurations[at_row])
+            stayed = contender.stay and deployed == up[mine]
+            up[mine] = deployed
+            tell(study, ended, measured, values, costs(problem, at_row, stayed=stayed))
+            if measured is not None:
+                values[ended.number], sd[ended.number] = measured.values, measured.relative_sd
     return Run(rows, values, sd, seconds)
 
 

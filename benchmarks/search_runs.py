@@ -129,7 +129,9 @@ def from_line(line: str) -> Outcome:
 def outcome(task: Task) -> Outcome:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     at = task.source.problem()
-    found, stay = searched(task, at)
+    found = searched(task, at)
+    contender = CONTENDERS.get(task.contender)
+    stay, workers = (contender.stay, contender.workers) if contender else (True, 1)
     rows = found.rows
     able = np.isfinite(found.values).all(axis=1)
     times = found.proposal_seconds[np.isfinite(found.proposal_seconds)]
@@ -139,7 +141,7 @@ def outcome(task: Task) -> Outcome:
         seed=task.seed,
         share=tuple(curve(at, rows).tolist()),
         levels=tuple(levels_curve(at, rows).tolist()),
-        seconds=tuple(at.seconds(rows, stay=stay).tolist()),
+        seconds=tuple(at.seconds(rows, stay=stay, workers=workers).tolist()),
         raw=marks(at, answers_from_values(at, rows, found.values)),
         model={
             n: marks(at, answers_from_model(at, modelled(at, observed(at, found, n))))
@@ -152,12 +154,10 @@ def outcome(task: Task) -> Outcome:
     )
 
 
-def searched(task: Task, at: Problem) -> tuple[Run, bool]:
-    """The search, and whether a deployment stays up for it."""
+def searched(task: Task, at: Problem) -> Run:
     if task.contender in search_peers.PEERS:
-        return run_peer(task, at), True
-    contender = CONTENDERS[task.contender]
-    return run(contender, at, task.seed, task.trials), contender.stay
+        return run_peer(task, at)
+    return run(CONTENDERS[task.contender], at, task.seed, task.trials)
 
 
 def smoothed_grid(source: Source, seed: int) -> Marks:

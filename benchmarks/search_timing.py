@@ -37,7 +37,7 @@ def timed(contender: Contender, problem: Problem, trials: int, proposals: int = 
     """After `trials` random ones, the proposals themselves told in between."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rng = np.random.default_rng(1)
-    study = new_study(problem, contender.sampler(problem, 1, trials))
+    study = new_study(problem, contender.sampler(problem, 1, trials, "0"))
     size = len(problem.truth)
     pool = rng.permutation(size)[: int(VISITED * size)]
     stored = distributions(problem.space)

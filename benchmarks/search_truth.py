@@ -118,15 +118,16 @@ class Problem:
         rows = np.flatnonzero(among)
         return rows[non_dominated(self.logs[rows])]
 
-    def seconds(self, indices: npt.ArrayLike, *, stay: bool = True) -> Floats:
-        """What measuring `indices` in this order has cost after each of them.
+    def seconds(self, indices: npt.ArrayLike, *, stay: bool = True, workers: int = 1) -> Floats:
+        """What measuring `indices` in this order has cost after each of them, all workers together.
 
-        With `stay` a deployment is only brought up where the one before was another.
+        With `stay` a deployment is only brought up where the worker's one before was another.
         """
         rows = np.asarray(indices, dtype=np.intp)
         new = np.ones(len(rows), np.bool_)
         if stay:
-            new[1:] = np.diff(self.deployment[rows]) != 0
+            deployment = self.deployment[rows]
+            new[workers:] = deployment[workers:] != deployment[:-workers]
         deploy, burst = (
             np.broadcast_to(seconds, len(self.truth))[rows]
             for seconds in (self.deploy_seconds, self.burst_seconds)

@@ -67,7 +67,8 @@ def _show_cost(found: Comparison) -> None:
 def _show_scopes(study: StudyRecord, found: Comparison) -> None:
     names = [p.name for p in study.search_space.with_role("scenario")]
     table = tables.plain(*(names or ["scenario"]), title="The study's fronts, as the grid has them")
-    for column in ("trials", "front", "grid's", "HV share", "of one pass", "dominated"):
+    columns = ("trials", "front", "HV share", "recommended", "HV share", "dominated", "of one pass")
+    for column in (*columns, "grid's"):
         table.add_column(column, justify="right", no_wrap=True)
     for scope in found.scopes:
         overall = ["overall", *[""] * (len(names) - 1)]
@@ -76,19 +77,23 @@ def _show_scopes(study: StudyRecord, found: Comparison) -> None:
             *(where or overall),
             str(scope.trials),
             str(scope.study.points),
-            str(scope.grid_front),
             _percent(scope.study.share),
+            *_advised(scope.recommended),
             _span([judged.share for judged in scope.passes]),
-            _doubted(scope.study),
+            str(scope.grid_front),
         )
         if scope.scenario is None and len(found.scopes) > 1:
             table.add_section()
     tables.console.print(table)
     if (mean := found.scenarios_share) is not None:
-        noise = f" (of one pass: {_span(found.scenarios_passes)})" if found.scenarios_passes else ""
-        tables.console.print(f"Mean HV share over scenarios: {_percent(mean)}{noise}")
+        advice = found.scenarios_recommended
+        words = [] if advice is None else [f"recommended {_percent(advice)}"]
+        words += [f"measured in the scenario itself {_percent(mean)}"]
+        words += [f"one pass {_span(found.scenarios_passes)}"] if found.scenarios_passes else []
+        tables.console.print(f"Mean HV share over scenarios: {', '.join(words)}")
     tables.console.print(
-        "  HV share: of the hypervolume of the grid's own front, on logarithmic axes."
+        "  HV share: of the hypervolume of the grid's own front, on logarithmic axes; of the front"
+        "\n  of the trials, then of what the model recommends, measured in that scenario or not."
     )
     tables.console.print(
         "  Of one pass: the same of a single pass of the grid by all others: what noise allows."
@@ -108,6 +113,13 @@ def _span(shares: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def _advised(judged: Judged | None) -> tuple[str, str, str]:
+    """How many points are recommended, their share, and how many of them the grid refutes."""
+    if judged is None:
+        return "-", "-", "-"
+    return str(judged.points), _percent(judged.share), _doubted(judged)
+
+
 def _doubted(judged: Judged) -> str:
     infeasible = f", {len(judged.infeasible)} infeasible" if judged.infeasible else ""
     return f"{len(judged.dominated)}{infeasible}"
@@ -116,12 +128,13 @@ def _doubted(judged: Judged) -> str:
 def _show_dominated(study: StudyRecord, found: Comparison) -> None:
     """Each point of a scenario's front that is none, and what the grid has instead."""
     inner = [s for s in found.scopes if s.scenario is not None] or list(found.scopes)
-    bad = [c for scope in inner for c in scope.study.infeasible]
-    worse = [d for scope in inner for d in scope.study.dominated]
+    judged = [scope.recommended or scope.study for scope in inner]
+    bad = [c for one in judged for c in one.infeasible]
+    worse = [d for one in judged for d in one.dominated]
     if not bad and not worse:
-        tables.console.print("The grid clearly dominates no point of these fronts.")
+        tables.console.print("The grid clearly dominates none of the recommended points.")
         return
-    table = tables.plain("on a front of the study", title="Clearly dominated in the grid")
+    table = tables.plain("recommended by the study", title="Clearly dominated in the grid")
     for objective in study.objectives:
         table.add_column(tables.title(objective.metric), justify="right", no_wrap=True)
     table.add_column("of what the grid has instead")

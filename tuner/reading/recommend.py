@@ -67,8 +67,8 @@ def recommended(
     They are taken from the front of the posterior means of those that are feasible with
     probability `SURE`, one after another, each the one that adds most hypervolume (logarithms).
     Each then gives way to the one that is known best (least sd, and surest to serve) of those that
-    are as good to 2 % in every objective. `within` are the scenario's chances where they are known. Fewer where the front has
-    fewer that differ.
+    are as good to 2 % in every objective. `within` are the scenario's chances where they are known.
+    Fewer where the front has fewer that differ.
     """
     rows = rows_of(surrogate, scenario)
     posterior = surrogate.posterior(rows)

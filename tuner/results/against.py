@@ -23,6 +23,7 @@ from tuner.measure.replay_table import ReplayTable
 from tuner.measure.statistics import mean
 from tuner.record import StudyRecord, TrialRecord
 from tuner.results.averaged import Averaged, Rows, averaged
+from tuner.results.findings import find
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
 
@@ -60,14 +61,16 @@ class Judged:
 class Scope:
     """Everything, or one scenario: what the study measured there and what its front is worth.
 
-    `grid_front` counts the points of the grid's own front. `passes` are the fronts of each single
-    pass, valued by all the others; empty where there are fewer than two.
+    `grid_front` counts the points of the grid's own front. `recommended` judges what the study's
+    model recommends, measured there or not; None where the study has no model yet. `passes` are
+    the fronts of each single pass, valued by all the others; empty where there are fewer than two.
     """
 
     scenario: Configuration | None
     trials: int
     grid_front: int
     study: Judged
+    recommended: Judged | None
     passes: tuple[Judged, ...]
 
 
@@ -114,6 +117,13 @@ class Comparison:
         return fmean(shares) if shares else None
 
     @property
+    def scenarios_recommended(self) -> float | None:
+        """The same of what is recommended; None without scenarios or a model."""
+        inner = [s.recommended for s in self.scopes if s.scenario is not None]
+        shares = [judged.share for judged in inner if judged is not None]
+        return fmean(shares) if shares else None
+
+    @property
     def scenarios_passes(self) -> tuple[float, ...]:
         """The same of each single pass."""
         inner = [scope.passes for scope in self.scopes if scope.scenario is not None]
@@ -124,10 +134,11 @@ class Comparison:
         document = asdict(self)
         for scope, found in zip(document["scopes"], self.scopes, strict=True):
             scope["scenario"] = None if found.scenario is None else dict(found.scenario)
-            pairs = zip(
-                [scope["study"], *scope["passes"]], [found.study, *found.passes], strict=True
-            )
+            documents = [scope["study"], scope["recommended"], *scope["passes"]]
+            pairs = zip(documents, [found.study, found.recommended, *found.passes], strict=True)
             for judged, known in pairs:
+                if known is None:
+                    continue
                 judged["infeasible"] = [dict(c) for c in known.infeasible]
                 for one, point in zip(judged["dominated"], known.dominated, strict=True):
                     one["configuration"], one["by"] = dict(point.configuration), dict(point.by)
@@ -137,6 +148,7 @@ class Comparison:
             "trials_share": self.trials_share,
             "cost_share": self.cost_share,
             "scenarios_share": self.scenarios_share,
+            "scenarios_recommended": self.scenarios_recommended,
             "scenarios_passes": list(self.scenarios_passes),
         }
 
@@ -168,6 +180,9 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
     summary = summarise(study)
     found: dict[Configuration | None, Sequence[TrialRecord]] = {None: summary.front}
     found |= {scenario.scenario: scenario.front for scenario in summary.scenarios}
+    model = find(study)
+    fronts_of = () if model is None else (model.overall, *model.scenarios)
+    advised = {f.scenario: [p.configuration for p in f.recommended] for f in fronts_of}
     measured = Counter(study.search_space.scenario_of(t.configuration) for t in study.trials)
     halves = _halves(study, grid)
     scopes = []
@@ -179,6 +194,7 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
                 len(study.trials) if scenario is None else measured[scenario],
                 len(truth.front(among)),
                 _judged(truth, among, [t.configuration for t in found.get(scenario, ())]),
+                None if model is None else _judged(truth, among, advised.get(scenario, ())),
                 tuple(
                     _pass([truth.configurations[i] for i in numbers], one, others)
                     for one, others in halves

@@ -59,7 +59,7 @@ class MemoryFloor:
         base, slope, width = (g.ravel() for g in np.meshgrid(bases, slopes, widths, indexing="ij"))
         by_base = np.minimum(1.0, (0.7 * low / base) ** 2)
         by_slope = np.where(
-            slope == 0.0, 0.4, 0.6 / 24 * np.minimum(1.0, low / np.maximum(slope * load, 1e-9))
+            slope == 0.0, 0.2, 0.8 / 24 * np.minimum(1.0, low / np.maximum(slope * load, 1e-9))
         )
         weight = by_base * by_slope
         return cls(base, slope, width, weight / weight.sum())
