@@ -54,7 +54,7 @@ def test_neither_the_host_s_name_nor_its_paths_are_kept() -> None:
     environment = {
         **study.user_attrs[ENVIRONMENT],
         "host": {"name": "a-host-of-mine", "cpus": 2},
-        "storage": ["/home/me/data", "kept"],
+        "storage": ["/srv/me/data", "kept"],
         "engine": "tcp://192.0.2.1:2375",
         "calibration": {"socket": "/run/x", "floor_ms": 0.05},
     }
@@ -65,7 +65,7 @@ def test_neither_the_host_s_name_nor_its_paths_are_kept() -> None:
     assert found["storage"] == ["kept"]
     assert found["calibration"] == {"floor_ms": 0.05}
     whole = path.read_bytes()
-    for secret in ("a-host-of-mine", "/home/me", "192.0.2.1", "/run/x", str(Path.cwd())):
+    for secret in ("a-host-of-mine", "/srv/me", "192.0.2.1", "/run/x", str(Path.cwd())):
         assert secret.encode() not in whole
     assert platform.node() not in json.dumps(found)
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
+from tuner.analysis.against import Comparison, Judged, against
 from tuner.backend import BackendName
 from tuner.cli import tables
 from tuner.cli.grids import chosen_grid
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord
-from tuner.results.against import Comparison, Judged, against
 
 _MOST_DOMINATED = 12
 _CHANGED = 0.05

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 
+from tuner.analysis.explain import Explanation
+from tuner.analysis.explain import explain as explained
 from tuner.cli.tables import console, number, plain, title, warn_if_simulated
 from tuner.reading.dependence import Curve
 from tuner.reading.importance import ENOUGH_FOR_PED_ANOVA, Share
@@ -16,8 +18,6 @@ from tuner.reading.statements import SETTLED, Kind, Statement
 from tuner.reading.wording import chance
 from tuner.reading.wording import plain as spelled
 from tuner.record import StudyRecord
-from tuner.results.explain import Explanation
-from tuner.results.explain import explain as explained
 from tuner.spec.metrics import METRICS
 
 _BARS = "▁▂▃▄▅▆▇█"

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from tuner.analysis.findings import DOUBTFUL, Findings, FrontFindings
+from tuner.analysis.pooled import Pooled
+from tuner.analysis.summary import Summary
 from tuner.cli.tables import console, estimate, number, two_lines, value
 from tuner.measure.measurement import Estimate
 from tuner.reading.recommend import Predicted
 from tuner.reading.settle import MOST_TRIALS, SETTLED
 from tuner.record import StudyRecord
-from tuner.results.findings import DOUBTFUL, Findings, FrontFindings
-from tuner.results.pooled import Pooled
-from tuner.results.summary import Summary
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
 from tuner.surrogate.regret import Serving

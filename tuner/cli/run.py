@@ -18,11 +18,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tuner.analysis.summary import delta_percent, summarise
 from tuner.backend import BackendName, make_backend
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.sender import Progress
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent, summarise
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.study import StudySpec

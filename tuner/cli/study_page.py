@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from tuner.analysis.findings import FEWEST, Findings, find
+from tuner.analysis.summary import ScenarioSummary, Summary, delta_percent, summarise
 from tuner.cli.findings_page import show_decisions, show_open, show_predicted
 from tuner.cli.tables import (
     console,
@@ -18,8 +20,6 @@ from tuner.cli.tables import (
     warn_if_simulated,
 )
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.findings import FEWEST, Findings, find
-from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
 
 
 def show_study(study: StudyRecord) -> None:

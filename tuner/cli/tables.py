@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tuner.analysis.summary import delta_percent
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
 from tuner.study.check import Check

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tuner.analysis.summary import delta_percent
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tuner.analysis.summary import summarise
 from tuner.errors import InputError
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.summary import summarise
 from tuner.spec.metrics import METRICS
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from optuna.study import Study
 
+from tuner.analysis.findings import surrogate_of
 from tuner.errors import InputError
 from tuner.record import StudyRecord
-from tuner.results.findings import surrogate_of
 from tuner.study.storage import open_storage, read_study
 from tuner.surrogate.warm import Warm, warm_from
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from tuner.analysis.averaged import Averaged, Rows, averaged
+from tuner.analysis.findings import find
+from tuner.analysis.summary import summarise
 from tuner.design.fronts import fronts
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.replay_table import ReplayTable
 from tuner.measure.statistics import mean
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.averaged import Averaged, Rows, averaged
-from tuner.results.findings import find
-from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
 
 # History of the format of `Comparison.to_json`: 1 (first).

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from tuner.analysis.summary import delta_percent, summarise
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent, summarise
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import Objective
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuner.analysis.pooled import Pooled, pooled
 from tuner.design.fronts import fronts
 from tuner.design.pareto import knee
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.pooled import Pooled, pooled
 from tuner.spec.space import Configuration
 
 
@@ -26,7 +26,7 @@ class Summary:
     """The overall front, sorted by the first objective, and the front of each scenario.
 
     A front has one trial per configuration: the burst nearest to what all its bursts say together
-    (`tuner.results.pooled`), by which the front is made. `knee` is the overall front's recommended
+    (`tuner.analysis.pooled`), by which the front is made. `knee` is the overall front's recommended
     trial, None where nothing feasible was measured. `pooled` has every configuration by its trial.
     """
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.study.bursts import burst, lost, study
+from tuner.analysis.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
+from tuner.analysis.summary import summarise
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
-from tuner.results.summary import summarise
 
 
 def steady(first: int) -> list[TrialRecord]:

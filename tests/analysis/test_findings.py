@@ -8,8 +8,8 @@ import pytest
 
 from tests.study.bursts import OBJECTIVES, SPACE, burst, lost
 from tests.study.bursts import study as record_of
+from tuner.analysis.findings import FEWEST, candidates_of, find, surrogate_of
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.findings import FEWEST, candidates_of, find, surrogate_of
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
 

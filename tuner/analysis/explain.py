@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tuner.analysis.findings import FEWEST, observation, surrogate_of
+from tuner.analysis.held import held, pinned
 from tuner.errors import InputError
 from tuner.reading.dependence import Curve, Effect, effects, scenario_effects
 from tuner.reading.factorial import Factorial
@@ -23,8 +25,6 @@ from tuner.reading.statements import Statement, readings
 from tuner.reading.thresholds import feasibility
 from tuner.reading.together import together
 from tuner.record import StudyRecord
-from tuner.results.findings import FEWEST, observation, surrogate_of
-from tuner.results.held import held, pinned
 from tuner.spec.space import SearchSpace, Value
 from tuner.surrogate.candidates import Candidates
 from tuner.surrogate.surrogate import Surrogate

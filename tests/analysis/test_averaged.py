@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from tests.study.grids import differing, grid_of, usual
 from tests.study.small import specification
+from tuner.analysis.averaged import Averaged, averaged
 from tuner.design.pareto import non_dominated
-from tuner.results.averaged import Averaged, averaged
 from tuner.spec.space import Configuration
 
 

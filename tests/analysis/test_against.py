@@ -11,10 +11,10 @@ import pytest
 
 from tests.study.grids import BURST_SECONDS, grid_of, usual
 from tests.study.small import FEASIBLE, specification
+from tuner.analysis.against import Scope, against
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.against import Scope, against
 from tuner.spec.space import Configuration, Value
 from tuner.spec.study import Objective, StudySpec
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.analysis.pooled import standard_error
 from tuner.design.observations import Noise, Observation
 from tuner.reading.recommend import Predicted, predicted, recommended, rows_of
 from tuner.reading.settle import SETTLED, Settling, settling
 from tuner.record import StudyRecord, TrialRecord
-from tuner.results.pooled import standard_error
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.surrogate.candidates import Candidates
 from tuner.surrogate.chances import Chances, chances
