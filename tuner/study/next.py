@@ -115,8 +115,11 @@ class Next:
     def _more(self) -> bool:
         """Whether the goal is not reached yet and something is left to measure."""
         requeue_dead(self._study)
+        # In this order: one that ends in between is counted twice, and whoever ended it goes on;
+        # the other way round it would be counted not at all, and one too many measured.
+        running = self._running()
         self._done.update()
-        trials = len(self._done.records) + self._running()
+        trials = len(self._done.records) + running
         if self._until.reached(trials, self._done.seconds):
             return False
         if waiting(self._study):
