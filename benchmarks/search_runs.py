@@ -101,11 +101,15 @@ def outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome | str]:
     """Of all tasks, as they finish; in place of one that broke, what happened."""
     with _pool(jobs) as pool:
         futures = {pool.submit(outcome, task): task for task in tasks}
-        for future in as_completed(futures):
-            if (error := future.exception()) is None:
-                yield future.result()
-            else:
-                yield f"{futures[future]}\n" + "".join(traceback.format_exception(error))
+        try:
+            for future in as_completed(futures):
+                if (error := future.exception()) is None:
+                    yield future.result()
+                else:
+                    yield f"{futures[future]}\n" + "".join(traceback.format_exception(error))
+        finally:
+            # After an interrupt the end would wait for all that were not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
