@@ -241,6 +241,7 @@ class _LiveView:
         self._current = Text("preparing: image, model, page cache")
         self._trial = ""
         self._last: deque[Text] = deque(maxlen=_LAST)
+        self._front = self._front_now()
 
     def observe(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -263,20 +264,25 @@ class _LiveView:
         else:
             trials = (*self._study.trials, event.record)
             self._study = replace(self._study, trials=trials)
+            self._front = self._front_now()
             style = "" if event.record.eligible else "dim"
             self._last.append(Text(describe(self._study, event.record), style=style))
 
     def __rich__(self) -> Group:
-        parts: list[Text | Table | Group] = [self._bar(), self._current, *self._last]
+        return Group(self._bar(), self._current, *self._last, *self._front)
+
+    def _front_now(self) -> list[Text | Table]:
+        """Made once per trial: the view is drawn many times a second, beside a measurement."""
         summary = summarise(self._study)
-        if summary.front:
-            shown = summary.front[:_FRONT]
-            heading = f"Front: {len(summary.front)} of {len(self._study.trials)} trials"
-            parts.append(tables.trial_table(self._study, shown, heading, summary.knee))
-            best = self._best()
-            if best:
-                parts.append(Text(best))
-        return Group(*parts)
+        if not summary.front:
+            return []
+        shown = summary.front[:_FRONT]
+        heading = f"Front: {len(summary.front)} of {len(self._study.trials)} trials"
+        found: list[Text | Table] = [
+            tables.trial_table(self._study, shown, heading, summary.knee),
+        ]
+        best = self._best()
+        return [*found, Text(best)] if best else found
 
     def _bar(self) -> Table:
         done = self._count.done(self._study.trials)
