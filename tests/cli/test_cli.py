@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.cli.command import Tune
 from tuner import __version__
-from tuner.cli import main
 
 STUDY = """\
 model: mnist
@@ -32,41 +31,6 @@ budget: {trials: TRIALS}
 search: {sampler: random}
 seed: 3
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Tune = Callable[..., Ended]
-
-
-@pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tune:
-    """The command as installed, in this process: an interpreter for each would cost seconds."""
-
-    def command(*arguments: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return command
 
 
 def write_study(name: str = "small", memory: int = 256, trials: int = 4) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tuner.cli import main
+from tests.cli.command import Tune
 from tuner.measure.replay_file import read_table
 
 STUDY = """\
@@ -30,37 +27,11 @@ seed: 3
 SMALL = ("--study", "small")
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Tune = Callable[..., Ended]
-
-
-@pytest.fixture
-def tune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Tune:
-    """The command, in a directory with one small study."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _study(_workplace: None) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
     path.write_text(STUDY)
-
-    def command(*arguments: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return command
 
 
 def test_a_grid_is_measured_exported_replayed_and_compared_with(tune: Tune) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-from tuner.cli import main
+from tests.cli.command import Tune
 
 STUDY = """\
 model: mnist
@@ -29,34 +26,15 @@ baseline_every: 0
 SMALL = ("--study", "small", "--backend", "simulated")
 
 
-@pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def write(condition: str = "batching == true") -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
     path.write_text(STUDY.replace("CONDITION", condition))
 
 
-def tune(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out, said.err
-
-
-def test_tables_show_a_dash_and_a_page_shows_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tables_show_a_dash_and_a_page_shows_nothing(tune: Tune) -> None:
     write()
-    code, out, err = tune(monkeypatch, capsys, "run", *SMALL)
+    code, out, err = tune("run", *SMALL)
     assert code == 0, err
     # 2 levels of concurrency x (1 + 1) networks x (1 + 2) of batching.
     assert "[12/20]" in out
@@ -64,25 +42,23 @@ def test_tables_show_a_dash_and_a_page_shows_nothing(
     ended = [line.split() for line in out.splitlines()]
     scenarios = {tuple(line[:4]) for line in ended if line[2:3] in (["0"], ["20"])}
     assert {("1", "0", "0", "-"), ("1", "0", "20", "2"), ("4", "0", "20", "2")} <= scenarios
-    code, out, _ = tune(monkeypatch, capsys, "show", *SMALL)
+    code, out, _ = tune("show", *SMALL)
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
     first = next(line for line in lines if line[:1] == ["0"])
     assert first[1:10] == ["4", "1", "256", "1", "0", "0", "-", "False", "-"]
     blocks = {line.partition(":")[0] for line in out.splitlines() if line.startswith("concurr")}
     assert {"concurrency=1 loss=0 delay=0", "concurrency=4 loss=0 delay=20 jitter=2"} <= blocks
-    code, out, _ = tune(monkeypatch, capsys, "show", *SMALL, "0")
+    code, out, _ = tune("show", *SMALL, "0")
     assert code == 0
     shown = {line.split()[0] for line in out.splitlines() if line.strip()}
     assert "batching" in shown
     assert not {"size", "jitter"} & shown
 
 
-def test_the_plan_says_when_a_parameter_is_there(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_plan_says_when_a_parameter_is_there(tune: Tune) -> None:
     write("batching in [true]")
-    code, out, _ = tune(monkeypatch, capsys, "plan", *SMALL)
+    code, out, _ = tune("plan", *SMALL)
     assert code == 0
     assert "size (decision, when batching in [true])" in out
     assert "jitter (scenario, when delay != 0)" in out
@@ -91,23 +67,19 @@ def test_the_plan_says_when_a_parameter_is_there(
     assert ["scenarios", "4"] in words
 
 
-def test_a_wrong_condition_is_code_2_with_file_line_and_key(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_condition_is_code_2_with_file_line_and_key(tune: Tune) -> None:
     write("batching == yep")
-    code, _, err = tune(monkeypatch, capsys, "run", *SMALL)
+    code, _, err = tune("run", *SMALL)
     assert code == 2
     assert "studies/small/study.yaml:11: search_space.size.when: 'batching' is never 'yep'" in err
     assert not Path("studies/small/results").exists()
 
 
-def test_one_configuration_by_hand(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_configuration_by_hand(tune: Tune) -> None:
     write()
-    code, out, err = tune(monkeypatch, capsys, "measure", *SMALL, "--set", "batching=true")
+    code, out, err = tune("measure", *SMALL, "--set", "batching=true")
     assert code == 0, err
     assert "batching=True size=4" in out
-    code, _, err = tune(monkeypatch, capsys, "measure", *SMALL, "--set", "size=16")
+    code, _, err = tune("measure", *SMALL, "--set", "size=16")
     assert code == 2
     assert "--set size: has no effect, as batching == true does not hold" in err

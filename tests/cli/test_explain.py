@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tuner.cli import main
+from tests.cli.command import Tune
 
 STUDY = """\
 model: mnist
@@ -29,28 +27,12 @@ seed: 3
 """
 SMALL = ("--study", "small", "--backend", "simulated")
 
-Tune = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def tune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Tune:
-    """The command in this process: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "studies/small/study.yaml"
+@pytest.fixture(autouse=True)
+def _study(_workplace: None) -> None:
+    path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
     path.write_text(STUDY)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
 
 
 def test_a_study_is_explained_in_tables_words_and_json(tune: Tune) -> None:

@@ -1,46 +1,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tuner.cli import main
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-Measure = Callable[..., Ended]
+from tests.cli.command import Tune
 
 
 @pytest.fixture
-def measure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Measure:
-    """`tune measure --backend simulated` in this process, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str) -> Ended:
-        capsys.readouterr()
-        words = ["tune", "measure", "--backend", "simulated", *arguments]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return command
+def measure(tune: Tune) -> Tune:
+    """`tune measure --backend simulated`."""
+    return partial(tune, "measure", "--backend", "simulated")
 
 
-def test_one_measurement_is_printed_whole(measure: Measure) -> None:
+def test_one_measurement_is_printed_whole(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--set", "cpu=1", "replicas=2", "concurrency=8", "loss=1")
     assert ended.code == 0, ended.err
     assert "SIMULATED" in ended.out
@@ -51,7 +26,7 @@ def test_one_measurement_is_printed_whole(measure: Measure) -> None:
     assert not list(Path().iterdir()), "nothing is kept"
 
 
-def test_repeats_are_put_together(measure: Measure) -> None:
+def test_repeats_are_put_together(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--repeat", "4")
     assert ended.code == 0, ended.err
     assert [f"[{n}/4] ART" in ended.out for n in range(1, 5)] == [True] * 4
@@ -59,7 +34,7 @@ def test_repeats_are_put_together(measure: Measure) -> None:
     assert "between deployments" in ended.out
 
 
-def test_json_is_one_document_and_nothing_else(measure: Measure) -> None:
+def test_json_is_one_document_and_nothing_else(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--set", "cpu=0.5", "--repeat", "3", "--json")
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)
@@ -76,7 +51,7 @@ def test_json_is_one_document_and_nothing_else(measure: Measure) -> None:
     assert found["together"]["art_ms"]["value"] == pytest.approx(sum(values) / 3)
 
 
-def test_steps_and_ramps_give_a_row_for_each_level(measure: Measure) -> None:
+def test_steps_and_ramps_give_a_row_for_each_level(measure: Tune) -> None:
     steps = measure("--model", "mnist", "--steps", "1,2,4", "--seconds", "2")
     assert steps.code == 0, steps.err
     rows = [line.split()[0] for line in steps.out.splitlines() if line and line[0].isdigit()]
@@ -87,7 +62,7 @@ def test_steps_and_ramps_give_a_row_for_each_level(measure: Measure) -> None:
     assert "late" in ramp.out
 
 
-def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Measure) -> None:
+def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--set", "memory=8")
     assert ended.code == 3
     assert "infeasible, out of memory" in ended.out
@@ -112,7 +87,7 @@ def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Measure
     ],
 )
 def test_bad_input_is_code_2_and_says_what_is_wrong(
-    measure: Measure, arguments: tuple[str, ...], expected: str
+    measure: Tune, arguments: tuple[str, ...], expected: str
 ) -> None:
     ended = measure(*arguments)
     assert ended.code == 2

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
-from tuner.cli import main
+from tests.cli.command import Tune
 from tuner.measure.golden import load_golden
 from tuner.serving.image import build_image
 
@@ -25,33 +22,9 @@ needs_tensorflow = pytest.mark.skipif(
 )
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-Tune = Callable[..., Ended]
-
-
 @pytest.fixture
-def tune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Tune]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def command(*arguments: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", "models", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    yield command
-    signal.signal(signal.SIGTERM, before)
+def tune(tune: Tune) -> Tune:
+    return partial(tune, "models")
 
 
 @needs_tensorflow

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tuner.cli import main
+from tests.cli.command import Tune
 
 STUDY = """\
 model: mnist
@@ -26,42 +22,15 @@ seed: 3
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-Tune = Callable[..., Ended]
+SMALL = ("--study", "small", "--backend", "simulated")
 
 
 @pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
+def _studies(_workplace: None) -> None:
     for name in ("small", "other"):
         path = Path(f"studies/{name}/study.yaml")
         path.parent.mkdir(parents=True)
         path.write_text(STUDY)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tune:
-    def command(*arguments: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return command
-
-
-SMALL = ("--study", "small", "--backend", "simulated")
 
 
 def test_a_full_grid_says_its_time_first_and_has_a_database_of_its_own(tune: Tune) -> None:

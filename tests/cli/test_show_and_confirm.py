@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tuner.cli import main, tables
+from tests.cli.command import Tune
+from tuner.cli import tables
 from tuner.cli.trial_page import show_trial
 from tuner.record import StudyRecord
 from tuner.study.storage import open_storage, read_study
@@ -36,34 +34,12 @@ seed: 3
 SMALL = ("--study", "small", "--backend", "simulated")
 URL = "sqlite:///studies/small/results/simulated.db"
 
-Tune = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
+def _study(_workplace: None) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
     path.write_text(STUDY)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tune:
-    def command(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["tune", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return command
 
 
 def stored() -> StudyRecord:
