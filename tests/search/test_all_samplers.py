@@ -32,11 +32,6 @@ SPACE = SearchSpace(
 TRIALS, START = 54, 8
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
 def runs_out(at: Mapping[str, Any], base: float) -> bool:
     return bool(base + 12.0 * at["concurrency"] / at["replicas"] > at["memory"])
 

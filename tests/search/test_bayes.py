@@ -45,11 +45,6 @@ CONTINUOUS = SearchSpace(
 STARTUP = 6
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
 def served(at: Mapping[str, Any]) -> bool:
     return bool(float(at.get("memory", 512)) > 50 + 10 * at["concurrency"] / at["replicas"])
 

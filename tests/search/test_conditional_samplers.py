@@ -10,11 +10,12 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from tests import conditional
 from tests.conditional import BATCHING
+from tests.search.studies import new_study
 from tuner.design.distributions import ask, configuration_of
 from tuner.search.samplers import SpaceExhausted, make_sampler
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
@@ -36,23 +37,6 @@ RARE = SearchSpace(
     )
 )  # fmt: skip
 """One configuration without batching, no end of them with it."""
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def new_study(
-    name: SamplerName, space: SearchSpace, seed: int = 0, storage: BaseStorage | None = None
-) -> optuna.Study:
-    return optuna.create_study(
-        study_name="s",
-        storage=storage,
-        load_if_exists=True,
-        directions=["minimize", "minimize"],
-        sampler=make_sampler(name, space, seed, startup=4),
-    )
 
 
 def cost(at: Mapping[str, Any]) -> list[float]:

@@ -8,9 +8,10 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from tests.search.studies import new_study
 from tuner.design.distributions import configuration, distributions
 from tuner.errors import InputError
 from tuner.search.samplers import FAILURES_ALLOWED, SpaceExhausted, make_sampler
@@ -39,23 +40,6 @@ CONTINUOUS = SearchSpace(
         Parameter("y", "float", "decision", 1.0, low=0.1, high=10.0, log=True),
     )
 )
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def new_study(
-    name: SamplerName, space: SearchSpace, seed: int = 0, storage: BaseStorage | None = None
-) -> optuna.Study:
-    return optuna.create_study(
-        study_name="s",
-        storage=storage,
-        load_if_exists=True,
-        directions=["minimize", "minimize"],
-        sampler=make_sampler(name, space, seed, startup=4),
-    )
 
 
 def bowl(at: Mapping[str, Any]) -> list[float]:
