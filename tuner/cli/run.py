@@ -72,12 +72,12 @@ def run(
     for number in repeats:
         repeat(spec, study, number)
     until = goal(spec, study, trials, len(repeats), passes)
-    backend = make_backend(backend_name, spec, replay, study_record(study))
+    found = study_record(study)
+    backend = make_backend(backend_name, spec, replay, found)
     if backend_name == "simulated":
         tables.console.print(f"[bold yellow]{tables.SIMULATED}[/]")
     if replay is not None:
         tables.console.print(f"[bold yellow]{tables.REPLAYED}[/]")
-    found = study_record(study)
     if passes:
         _say_grid(plan(spec, found.trials), passes)
     again = _again(spec, url, backend_name, passes, replay)
