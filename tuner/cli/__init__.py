@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from types import FrameType
+
+from tuner.interrupts import interrupt
 
 BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
@@ -18,7 +19,8 @@ def main() -> None:
     interrupted.
     """
     # A polite kill is an interrupt: containers are removed and the trial is queued again.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     from tuner.cli.app import app
     from tuner.errors import TuneError
 
@@ -35,7 +37,3 @@ def main() -> None:
         # The reader (`head`, a pager) went away; that is no error.
         sys.stderr.close()
         sys.exit(0)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -12,6 +12,7 @@ from optuna.trial import Trial
 from tuner.backend import Backend
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
+from tuner.interrupts import interruptible, shielded
 from tuner.load.sender import Progress
 from tuner.record import TrialRecord
 from tuner.search.samplers import make_sampler
@@ -113,7 +114,7 @@ def run_study(
     """
     broken: list[Configuration] = []
     untrusted = 0
-    with study_deployer(spec, backend) as deployer:
+    with study_deployer(spec, backend) as deployer, shielded():
         environment = dict(deployer.environment())
         host_cpus = int(environment["host"]["cpus"])
         sampler = make_sampler(
@@ -132,7 +133,8 @@ def run_study(
             _say_converged(following, observe)
             return
         observe("calibrate")
-        calibration = backend.calibrate(deployer)
+        with interruptible():
+            calibration = backend.calibrate(deployer)
         environment["calibration"] = calibration and asdict(calibration)
         study.set_user_attr(ENVIRONMENT, environment)
         world = World(spec, backend, deployer, calibration, host_cpus, observe)
@@ -185,13 +187,15 @@ def _measured(
     frozen = study.get_trials(deepcopy=False)[trial.number]
     if (end := following.same_end(asked)) is not None:
         return shared(spec, frozen, asked, end, done)
-    result, first = world.measure(
-        asked,
-        f"{trial.number:04d}",
-        fresh=following.fresh,
-        judge=judge_of(spec, asked, done, world.host_cpus) if following.new else None,
-        again=lambda found: observe(Repeating(trial.number, invalidities(found))),
-    )
+    judge = judge_of(spec, asked, done, world.host_cpus) if following.new else None
+    with interruptible():
+        result, first = world.measure(
+            asked,
+            f"{trial.number:04d}",
+            fresh=following.fresh,
+            judge=judge,
+            again=lambda found: observe(Repeating(trial.number, invalidities(found))),
+        )
     record = made(spec, frozen, asked, result, first, done, world.backend.name)
     return keep_samples(study, record, result, results)
 
