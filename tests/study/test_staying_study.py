@@ -96,7 +96,8 @@ def test_a_sampler_is_told_noise_and_cost() -> None:
         assert noise.burst_seconds is not None
         assert noise.deploy_seconds is not None
         assert noise.burst_seconds + noise.deploy_seconds == pytest.approx(record.seconds, abs=1e-3)
-        assert (noise.deploy_seconds == 0) == record.stayed
+        # Not the other way round: a simulated deployment may take too little time to be seen.
+        assert noise.deploy_seconds == 0 or not record.stayed
 
 
 def test_an_infeasible_trial_says_that_its_values_are_stand_ins() -> None:

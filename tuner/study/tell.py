@@ -90,8 +90,8 @@ def noise(spec: StudySpec, record: TrialRecord) -> Noise:
         relative_sd=tuple(_relative_sd(record.metric(o.metric)) for o in spec.objectives),
         cut_short=bool(record.cut_short),
         imputed=record.imputed,
-        deploy_seconds=round(record.deploy_seconds, 6),
-        burst_seconds=round(max(0.0, sum(bursts.values()) - record.deploy_seconds), 6),
+        deploy_seconds=round(record.deploy_seconds, 4),
+        burst_seconds=round(max(0.0, sum(bursts.values()) - record.deploy_seconds), 4),
     )
 
 
