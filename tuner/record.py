@@ -6,7 +6,7 @@ It is stored as one JSON document in the trial's user attributes (key `ATTRIBUTE
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
+from tuner.spec.fingerprint import space_of
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import Constraint, LoadSpec, Objective
 
@@ -135,6 +136,25 @@ class FailedTrial:
     reason: str
     record: TrialRecord | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "configuration": dict(self.configuration),
+            "reason": self.reason,
+            "record": self.record and self.record.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> FailedTrial:
+        """The inverse of `to_json`. Raises ValueError for a record that cannot be read."""
+        record = document["record"]
+        return cls(
+            document["number"],
+            Configuration.of(document["configuration"]),
+            document["reason"],
+            None if record is None else TrialRecord.from_json(record),
+        )
+
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -142,7 +162,8 @@ class StudyRecord:
 
     `environment` is that of the last run (host, engine, image, model checksum, versions,
     calibration of the load engine). `serving` is the canonical serving section: image, flags, env.
-    `precision` is what ART was asked to be known to, as a share of it.
+    `precision` is what ART was asked to be known to, as a share of it. `specification` is the whole
+    of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too.
     """
 
     name: str
@@ -155,6 +176,52 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     failed: tuple[FailedTrial, ...] = ()
     precision: float = LoadSpec.precision
+    specification: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        specification: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        trials: Sequence[TrialRecord],
+        failed: Sequence[FailedTrial] = (),
+    ) -> StudyRecord:
+        """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it."""
+        return cls(
+            name=name,
+            model=specification["model"]["name"],
+            search_space=space_of(specification),
+            objectives=tuple(Objective(**o) for o in specification["objectives"]),
+            constraints=tuple(Constraint(**c) for c in specification["constraints"]),
+            serving=specification["serving"],
+            environment=environment,
+            trials=tuple(trials),
+            failed=tuple(failed),
+            precision=specification["load"]["precision"],
+            specification=specification,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data; a study needs its whole `specification` for that."""
+        return {
+            "study": self.name,
+            "specification": self.specification,
+            "environment": self.environment,
+            "trials": [t.to_json() for t in self.trials],
+            "failed": [f.to_json() for f in self.failed],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StudyRecord:
+        """The inverse of `to_json`. Raises ValueError for a record that it cannot read."""
+        return cls.of(
+            document["study"],
+            document["specification"],
+            document["environment"],
+            [TrialRecord.from_json(t) for t in document["trials"]],
+            [FailedTrial.from_json(f) for f in document["failed"]],
+        )
 
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)

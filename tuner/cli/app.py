@@ -15,6 +15,7 @@ from tuner.cli.models import models
 if TYPE_CHECKING:
     from tuner.record import StudyRecord
     from tuner.spec.study import StudySpec
+    from tuner.study_file import FinishedStudy
 
 app = typer.Typer(
     name="tune",
@@ -51,10 +52,19 @@ class Format(StrEnum):
     csv = "csv"
     compose = "compose"
     replay = "replay"
+    study = "study"
 
 
 StudyOption = Annotated[
     str, typer.Option("--study", "-s", help="Name of a study, or the path of its study.yaml.")
+]
+FinishedOption = Annotated[
+    str,
+    typer.Option(
+        "--study",
+        "-s",
+        help="Name of a study, the path of its study.yaml, or a study file (NAME.study.zip).",
+    ),
 ]
 StorageOption = Annotated[
     str | None,
@@ -476,11 +486,23 @@ def _url(study: str, storage: str | None, backend: BackendChoice, *, grid: bool 
 def _record(
     study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
 ) -> StudyRecord:
-    from tuner.study.storage import open_storage, read_study
+    return _finished(study, storage, backend, grid=grid).record
 
-    name = _specification(study).name
+
+def _finished(
+    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
+) -> FinishedStudy:
+    """The study's trials, from its storage or from a study file."""
+    from tuner.study_file import is_study_file, read_study
+
+    if is_study_file(study):
+        return read_study(Path(study))
+    from tuner.spec.load import results_directory
+    from tuner.study.storage import finished_study, open_storage
+
+    spec = _specification(study)
     url = _url(study, storage, backend, grid=grid)
-    return read_study(name, open_storage(url, create=False))
+    return finished_study(spec.name, open_storage(url, create=False), results_directory(spec))
 
 
 def _write(text: str, output: Path | None) -> None:

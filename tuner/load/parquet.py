@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +58,7 @@ def write_samples(path: Path, burst: Burst) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
-def read_samples(path: Path) -> Recording:
+def read_samples(path: Path | BinaryIO) -> Recording:
     """The inverse of `write_samples`; a file of format 1 has no delays, so they are 0.
 
     Raises InputError when there is no such file, or it is not of a format that this version reads.

@@ -23,8 +23,9 @@ from tuner.errors import InputError
 from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.spec.fingerprint import comparable, space_of, to_dict
 from tuner.spec.space import SearchSpace
-from tuner.spec.study import Constraint, Objective, StudySpec
+from tuner.spec.study import StudySpec
 from tuner.study.turns import locked, turn_in
+from tuner.study_file import FinishedStudy
 
 SPECIFICATION = "specification"
 COMPARABLE = "comparable"
@@ -248,19 +249,25 @@ def stored(name: str, storage: BaseStorage) -> Study:
 def study_record(study: Study) -> StudyRecord:
     """What a study's attributes and complete trials say."""
     specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
-    space = space_of(specification)
-    return StudyRecord(
-        name=study.study_name,
-        model=specification["model"]["name"],
-        search_space=space,
-        objectives=tuple(Objective(**o) for o in specification["objectives"]),
-        constraints=tuple(Constraint(**c) for c in specification["constraints"]),
-        serving=specification["serving"],
-        environment=study.user_attrs.get(ENVIRONMENT, {}),
-        trials=tuple(records(study)),
-        failed=tuple(_failed(study, space)),
-        precision=specification["load"]["precision"],
+    return StudyRecord.of(
+        study.study_name,
+        specification,
+        study.user_attrs.get(ENVIRONMENT, {}),
+        records(study),
+        tuple(_failed(study, space_of(specification))),
     )
+
+
+def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedStudy:
+    """A study with the samples of its trials. Raises InputError where there is no such study."""
+    study = stored(name, storage)
+    directory = samples_directory(study, results)
+
+    def sample_file(file: str) -> bytes | None:
+        path = directory / Path(file).name
+        return path.read_bytes() if path.is_file() else None
+
+    return FinishedStudy(study_record(study), sample_file)
 
 
 def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:

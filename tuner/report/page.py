@@ -1,0 +1,94 @@
+"""What a page is made of: text, tables and figures, before any of it is HTML.
+
+All text is plain text; what writes the page escapes it, wherever it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class Link:
+    """Leads to the section, sub-page or figure of that name on the same page."""
+
+    text: str
+    to: str
+
+
+Cell = str | Link
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph. `lead` is what a reader in a hurry reads, `doubt` what to be careful about."""
+
+    text: str
+    tone: Literal["plain", "lead", "doubt"] = "plain"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and what they are, in order."""
+
+    rows: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells as they are read: rounded, with units in the columns' names.
+
+    Every row has as many cells as there are `columns`.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A drawing with what it shows as a table behind it.
+
+    `name` is unique on the page and makes a file name: lower-case letters, digits, hyphens.
+    `caption` says in a sentence what to see in it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    plot: go.Figure
+    table: Table
+
+
+@dataclass(frozen=True)
+class Log:
+    """Text of a machine, such as the end of a container's log, line by line."""
+
+    title: str
+    text: str
+
+
+Block = Words | Facts | Table | Figure | Log
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading; `name` is unique on the page, as a figure's is."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One self-contained page: sections one below another, and sub-pages that a link opens."""
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    pages: tuple[Section, ...] = ()

@@ -1,0 +1,80 @@
+"""The same colour and mark for the same thing on every figure, and what all figures share.
+
+Colours are Okabe and Ito's ("Color Universal Design", 2008), which people with any common kind of
+colour blindness tell apart. Marks differ too, so that no figure depends on colour alone.
+Backgrounds are transparent and texts have no colour here: the page sets them for light, dark and
+print.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+    "#8C8C8C",
+)
+
+FRONT, DOMINATED, INFEASIBLE, BASELINE, KNEE, PREDICTED = (
+    BLUE,
+    GREY,
+    VERMILION,
+    ORANGE,
+    GREEN,
+    PURPLE,
+)
+"""Kinds of trials, and what a model says in place of a measurement."""
+
+SYMBOLS = {
+    "front": "circle",
+    "dominated": "circle-open",
+    "infeasible": "x",
+    "baseline": "diamond",
+    "knee": "star",
+    "predicted": "square-open",
+}
+
+OBJECTIVES = (BLUE, ORANGE, GREEN, PURPLE)
+"""Of a study's objectives, in its order."""
+
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY)
+"""Of what has no meaning of its own: replicas, levels of a parameter."""
+
+PHASES = {
+    "deploy": SKY,
+    "impair": PURPLE,
+    "warm-up": YELLOW,
+    "measure": BLUE,
+    "tear down": GREY,
+    "other": VERMILION,
+}
+
+
+def band(colour: str, opacity: float = 0.2) -> str:
+    """`colour` (#RRGGBB) as a transparent fill."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def plot(*, x: str, y: str, height: int = 420) -> go.Figure:
+    """An empty drawing whose axes say what they are, with the unit."""
+    figure = go.Figure()
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 64, "r": 16, "t": 16, "b": 56},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        hoverlabel={"align": "left"},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
+    )
+    figure.update_xaxes(title=x, automargin=True)
+    figure.update_yaxes(title=y, automargin=True)
+    return figure
