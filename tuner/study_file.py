@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tuner.errors import InputError
@@ -62,10 +62,10 @@ def write_study(path: Path, study: FinishedStudy) -> None:
         with written_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
             text = json.dumps(document, allow_nan=False, separators=(",", ":"))
             archive.writestr(_entry(_DOCUMENT), text, zipfile.ZIP_DEFLATED)
-            for name in _sample_names(study.record):
+            for name in dict.fromkeys(_sample_names(study.record)):
                 # Compressed already.
                 if (held := study.sample_file(name)) is not None:
-                    archive.writestr(_entry(_SAMPLES + name), held, zipfile.ZIP_STORED)
+                    archive.writestr(_entry(_member(name)), held, zipfile.ZIP_STORED)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}", "name a file in a directory that exists"
@@ -89,10 +89,10 @@ def read_study(path: Path) -> FinishedStudy:
         raise InputError(f"{path}: a study file of format {found}, expected {FORMAT}", _EXPECTED)
 
     def sample_file(name: str) -> bytes | None:
-        if _SAMPLES + name not in names:
+        if _member(name) not in names:
             return None
         with zipfile.ZipFile(path) as archive:
-            return archive.read(_SAMPLES + name)
+            return archive.read(_member(name))
 
     return FinishedStudy(_record(path, document), sample_file)
 
@@ -102,6 +102,11 @@ def _record(path: Path, document: dict[str, Any]) -> StudyRecord:
         return StudyRecord.from_json(document)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a whole study: {error!r}", _EXPECTED) from error
+
+
+def _member(name: str) -> str:
+    """Where the samples are within the archive; on disk, the same name is below the results."""
+    return _SAMPLES + PurePosixPath(name).name
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
