@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ search: {sampler: random, confirm: 0}
 seed: 3
 """
 
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 SMALL = ("--study", "small", "--backend", "simulated")
 
@@ -93,3 +96,25 @@ def test_the_plan_shows_the_grid_in_deployments_and_ordered_by_them(tune: Tune) 
     assert "configurations in the full grid 8" in found
     assert "deployments in the full grid 4" in found
     assert any(line.startswith("... ordered by deployment") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(
+            ("--sampler", "gp", "--backend", "simulated"),
+            "needs PyTorch",
+            marks=pytest.mark.skipif(HAS_TORCH, reason="PyTorch is installed"),
+        ),
+        (("--backend", "replay", "--replay", "broken.parquet"), "not a readable Parquet file"),
+    ],
+    ids=["gp without PyTorch", "a broken grid"],
+)
+def test_what_cannot_run_leaves_no_database(
+    tune: Tune, arguments: tuple[str, ...], expected: str
+) -> None:
+    Path("broken.parquet").write_text("broken")
+    ended = tune("run", "--study", "small", *arguments)
+    assert ended.code == 2
+    assert expected in ended.err
+    assert not Path("studies/small/results").exists()

@@ -32,13 +32,13 @@ def sections(page: Path) -> list[Any]:
 
 @pytest.mark.parametrize("shown", [shown for page in PAGES for shown in sections(page)])
 def test_what_a_page_shows_loads(shown: dict[str, Any], tmp_path: Path) -> None:
-    assert shown.keys() <= {"load", "parameters", "search"}
+    keys = {"load", "search", "serving", "objectives", "constraints", "budget"}
+    assert shown.keys() <= {"parameters", *keys}
     shipped = yaml.read(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
     study = {
         "model": "mnist",
         "budget": {"trials": 5},
-        "load": shown.get("load", {}),
-        "search": shown.get("search", {}),
+        **{key: shown[key] for key in keys & shown.keys()},
         "search_space": shipped | shown.get("parameters", {}),
     }
     # JSON is YAML.

@@ -22,7 +22,10 @@ from tuner.analysis.summary import delta_percent, summarise
 from tuner.backend import BackendName, make_backend
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.sender import Progress
+from tuner.measure.replay_file import read_table
 from tuner.record import StudyRecord, TrialRecord
+from tuner.replay import refuse_unfit
+from tuner.search.samplers import require_sampler
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.study import StudySpec
@@ -64,6 +67,10 @@ def run(
 ) -> int:
     """Run the study, or its full grid so often, and print its front; the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Before there is a database, which would be an empty one.
+    require_sampler(spec.search.sampler, spec.search_space)
+    if replay is not None:
+        refuse_unfit(spec, read_table(replay), replay.name)
     results = results_directory(spec)
     storage = open_storage(url, create=True)
     study = start_or_resume(spec, storage, backend_name)

@@ -19,7 +19,14 @@ from tuner.spec.space import SearchSpace
 from tuner.spec.study import SamplerName, SearchSpec
 from tuner.surrogate.warm import Warm
 
-__all__ = ["FAILURES_ALLOWED", "UNTRUSTED", "SpaceExhausted", "StudySampler", "make_sampler"]
+__all__ = [
+    "FAILURES_ALLOWED",
+    "UNTRUSTED",
+    "SpaceExhausted",
+    "StudySampler",
+    "make_sampler",
+    "require_sampler",
+]
 
 
 def make_sampler(
@@ -40,8 +47,9 @@ def make_sampler(
     CPUs of the host that serves, what another study's model says (`warm`), and the attribute
     `owner` of the trials of this `worker`, whose deployment may be up; None: any trial's.
 
-    Raises InputError where PyTorch is missing (`gp`) or the space has no grid (`grid`).
+    Raises as `require_sampler`.
     """
+    require_sampler(name, space)
     if name == "bayes":
         return BayesSampler(
             *(space, seed, startup, search or SearchSpec()),
@@ -49,6 +57,11 @@ def make_sampler(
             warm=warm,
             worker=worker,
         )
+    return StockSampler(name, space, seed, startup)
+
+
+def require_sampler(name: SamplerName, space: SearchSpace) -> None:
+    """Raise InputError where PyTorch is missing (`gp`) or the space has no grid (`grid`)."""
     if name == "gp" and importlib.util.find_spec("torch") is None:
         raise InputError(
             "sampler 'gp' needs PyTorch, which is not installed",
@@ -60,4 +73,3 @@ def make_sampler(
             f"this one has {size_in_words(space)}",
             "Give every parameter choices or a (larger) step, or choose another sampler.",
         )
-    return StockSampler(name, space, seed, startup)
