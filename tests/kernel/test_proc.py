@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.kernel.proc import Link, Tcp, host_counters, link, pressure_ns, tcp, wait_ns
+from tuner.kernel.proc import Link, Tcp, cpu_model, host_counters, link, pressure_ns, tcp, wait_ns
 
 DEV = """\
 Inter-|   Receive                                                |  Transmit
@@ -161,3 +161,17 @@ def test_this_machine() -> None:
     assert 0 <= segments.retransmitted <= segments.segments_sent
     waited = wait_ns([pid])
     assert (waited is not None) == Path("/proc/self/schedstat").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\n", "Some CPU @ 2.0GHz"),
+        ("processor\t: 0\nBogoMIPS\t: 50\n", None),
+    ],
+)
+def test_processors_have_a_name_where_the_kernel_says_it(
+    tmp_path: Path, text: str, expected: str | None
+) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert cpu_model(tmp_path) == expected

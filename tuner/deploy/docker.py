@@ -35,6 +35,7 @@ from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.deploy.together import together
 from tuner.errors import SetupError, TrialFailed
+from tuner.kernel.proc import cpu_model
 from tuner.measure.golden import load_golden
 from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
@@ -148,10 +149,12 @@ class DockerDeployer:
 
     def environment(self) -> Mapping[str, Any]:
         info = self._info
+        image = self._client.images.get(self._image)
         return {
             "backend": self.name,
             "host": {
                 "name": info["Name"] if self._reach.remote else platform.node(),
+                "cpu": None if self._reach.remote else cpu_model(),
                 "cpus": info["NCPU"],
                 "memory_mib": info["MemTotal"] // _MIB,
                 "kernel": info["KernelVersion"],
@@ -159,7 +162,8 @@ class DockerDeployer:
             },
             "engine": info["ServerVersion"],
             "image": self._image,
-            "image_id": self._client.images.get(self._image).id,
+            "image_id": image.id,
+            "image_digests": image.attrs.get("RepoDigests") or [],
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
             "page_cache": self._serving.page_cache,

@@ -52,6 +52,12 @@ class Tcp:
     retransmitted: int
 
 
+def cpu_model(proc: Path = PROC) -> str | None:
+    """The name of this machine's processors; None where the kernel does not say it (Arm)."""
+    found = re.search(r"(?m)^model name\s*:\s*(.+)$", (proc / "cpuinfo").read_text())
+    return found[1].strip() if found else None
+
+
 def wait_ns(pids: Iterable[int], proc: Path = PROC) -> int | None:
     """Time that all threads of these processes were ready to run and waited for a CPU.
 

@@ -26,6 +26,7 @@ from tuner.study.next import Goal, Next
 from tuner.study.queue import waiting
 from tuner.study.storage import ENVIRONMENT, records
 from tuner.study.tell import fail, invalidities, keep_samples, made, shared, tell
+from tuner.study.versions import versions
 from tuner.study.warmed import warm_of
 
 MOST_FAILURES = 3
@@ -115,7 +116,7 @@ def run_study(
     broken: list[Configuration] = []
     untrusted = 0
     with study_deployer(spec, backend) as deployer, shielded():
-        environment = dict(deployer.environment())
+        environment = {**deployer.environment(), "versions": versions()}
         host_cpus = int(environment["host"]["cpus"])
         sampler = make_sampler(
             spec.search.sampler,
