@@ -88,6 +88,7 @@ def _volume(points: Floats, reference: Floats) -> float:
         first, second = points[front(points)].T
         widths = np.diff(first, append=reference[0])
         return float(np.sum(widths * (reference[1] - second)))
+    points = points[front(points)]
     points = points[np.argsort(points[:, -1], kind="stable")]
     depths = np.diff(points[:, -1], append=reference[-1])
     return sum(

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tuner.design.pareto import front, hypervolume
+from tuner.design.pareto import front
 from tuner.surrogate.surrogate import Posterior, Surrogate
 
 Floats = npt.NDArray[np.float64]
@@ -91,9 +91,17 @@ def hypervolumes(draws: Floats, reference: Floats) -> Floats:
     if m == 1:
         best: Floats = np.maximum(reference[0] - draws[..., 0].min(axis=1), 0.0)
         return best
-    if m > 2:
-        return np.array([hypervolume(points, reference) for points in draws])
     clipped = np.minimum(draws, reference)
+    if m > 2:
+        # The last objective is cut into slices, as in `tuner.design.pareto.hypervolume`, of all
+        # draws at once.
+        order = np.argsort(clipped[..., -1], axis=1, kind="stable")
+        clipped = np.take_along_axis(clipped, order[..., None], axis=1)
+        depths = np.diff(clipped[..., -1], axis=1, append=reference[-1])
+        volume = np.zeros(count)
+        for i in range(n):
+            volume += depths[:, i] * hypervolumes(clipped[:, : i + 1, :-1], reference[:-1])
+        return volume
     order = np.argsort(clipped[..., 0], axis=1, kind="stable")
     first = np.take_along_axis(clipped[..., 0], order, axis=1)
     second = np.take_along_axis(clipped[..., 1], order, axis=1)
