@@ -53,7 +53,11 @@ Connect = Callable[[Deployment, LoadProfile], AbstractContextManager[Client]]
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial found; exactly one of `measurement` and `infeasible` is set."""
+    """What a trial found; exactly one of `measurement` and `infeasible` is set.
+
+    `log_tail` is what the replicas wrote last when the burst had ended; of an infeasible one
+    `infeasible` has it.
+    """
 
     phases: Mapping[str, float]
     measurement: Measurement | None = None
@@ -62,6 +66,7 @@ class TrialResult:
     infeasible: Infeasible | None = None
     deployment: Mapping[str, Any] = field(default_factory=dict)
     impairment: Mapping[str, Any] = field(default_factory=dict)
+    log_tail: str = ""
 
     @property
     def cut_short(self) -> str:
@@ -106,7 +111,7 @@ def run_trial(
             phases.begin("burst")
             burst = client.run(observe, judge)
             deployment.verify()
-            facts = deployment.facts(), impairment.facts()
+            facts = deployment.facts(), impairment.facts(), deployment.log_tail()
             drops = impairment.drops()
             phases.begin("tear down")
     except Infeasible as reason:

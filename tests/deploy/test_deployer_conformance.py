@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tuner.deploy import logs
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.simulated import SimulatedDeployer
 from tuner.deploy.staying import Staying
@@ -80,6 +81,20 @@ def test_a_deployment_has_an_address_and_counters_for_each_replica(subject: Subj
         assert isinstance(deployment.forget_peak(), bool)
         assert all(found.memory_peak_bytes > 0 for found in deployment.counters())
         assert json.loads(json.dumps(deployment.facts()))["backend"] == subject.deployer.name
+
+
+def test_what_the_replicas_wrote_is_bounded_text(subject: Subject) -> None:
+    spec = dataclasses.replace(subject.spec, replicas=2)
+    with subject.deployer.deploy(spec, "0") as deployment:
+        log = deployment.log_tail()
+        deployment.verify()
+    assert len(log.splitlines()) <= logs.LINES + spec.replicas
+    assert logs.harmless(log.encode()) == log
+    if subject.deployer.name == "docker":
+        first, _, second = log.partition("replica 1:\n")
+        assert first.startswith("replica 0:\n")
+        assert spec.model.name in first
+        assert spec.model.name in second
 
 
 def test_the_environment_can_be_recorded(subject: Subject) -> None:

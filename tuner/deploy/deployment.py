@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import requests
+from docker.errors import DockerException
+
+from tuner.deploy import logs
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.client import ClientNamespace
 from tuner.deploy.impairment import BadNetwork, Links, impaired
@@ -65,6 +69,14 @@ class DockerDeployment:
 
     def forget_peak(self) -> bool:
         return all(self._each(lambda replica: replica.source.forget_peak()))
+
+    def log_tail(self) -> str:
+        lines = logs.lines_each(len(self.replicas))
+        try:
+            found = together(self.executor, lambda r: r.log(lines), self.replicas)
+        except (DockerException, requests.RequestException) as error:
+            return f"the containers' logs cannot be read: {error}"
+        return logs.joined(found)
 
     def facts(self) -> Mapping[str, Any]:
         return {

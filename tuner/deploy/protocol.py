@@ -51,6 +51,13 @@ class Deployment(Target, Protocol):
         """Count every replica's memory peak from now on; whether that could be done."""
         ...
 
+    def log_tail(self) -> str:
+        """The last lines that the replicas wrote, bounded and harmless (`tuner.deploy.logs`).
+
+        Where it cannot be read it says why: no trial fails for its log.
+        """
+        ...
+
     def facts(self) -> Mapping[str, Any]: ...
 
 

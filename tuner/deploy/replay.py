@@ -79,6 +79,10 @@ class ReplayDeployment:
     def forget_peak(self) -> bool:
         return True
 
+    def log_tail(self) -> str:
+        """Empty: what the replicas wrote was not recorded."""
+        return ""
+
     def facts(self) -> Mapping[str, Any]:
         return {"backend": "replay", "replicas": self.spec.replicas}
 

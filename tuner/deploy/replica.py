@@ -19,6 +19,7 @@ from docker.models.networks import Network
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.engine_statistics import Source
 from tuner.deploy.helper import FORGETFUL
+from tuner.deploy.logs import harmless
 from tuner.deploy.reach import Reach
 from tuner.deploy.together import GivenUp
 from tuner.errors import Infeasible, TrialFailed, TuneError
@@ -155,8 +156,13 @@ class Replica:
             self.check_alive()
             raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
 
+    def log(self, lines: int) -> bytes:
+        """The last lines that it wrote, as they are."""
+        found: bytes = self.container.logs(tail=lines)
+        return found
+
     def log_tail(self) -> str:
-        return str(self.container.logs(tail=_LOG_LINES).decode(errors="replace"))
+        return harmless(self.log(_LOG_LINES))
 
 
 def _is_available(session: requests.Session, url: str) -> bool:

@@ -135,6 +135,10 @@ class SimulatedDeployment:
         """True: the peak that a burst leaves is its own."""
         return True
 
+    def log_tail(self) -> str:
+        """Empty: what does not run writes nothing."""
+        return ""
+
     def facts(self) -> Mapping[str, Any]:
         return {
             "backend": "simulated",

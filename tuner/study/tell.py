@@ -80,6 +80,7 @@ def made(
         violations={**result.score.violations, SERVES: -1.0},
         measurement=result.measurement,
         impairment=result.impairment,
+        log_tail=result.log_tail,
     )
 
 
