@@ -4,110 +4,21 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from tests.export.small import BUSY, FULL, IMAGE, SPACE, infeasible, study, trial
 from tuner.errors import InputError
 from tuner.export.compose import to_compose
 from tuner.export.documents import to_csv, to_json, to_yaml
 from tuner.export.pick import only, pick
-from tuner.measure.measurement import Estimate, Finding, Measurement
-from tuner.record import StudyRecord, TrialRecord
-from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace, Value
-from tuner.spec.study import Constraint, Objective
-
-SPACE = SearchSpace(
-    (
-        Parameter("concurrency", "int", "scenario", 1, choices=(1, 8)),
-        Parameter("cpu", "float", "decision", 1.0, low=0.5, high=2.0, unit="cores"),
-        Parameter("memory", "int", "decision", 192, choices=(192, 256), unit="MiB"),
-        Parameter("replicas", "int", "decision", 1, choices=(1, 2)),
-        Parameter("loss", "float", "scenario", 0.0, choices=(0.0, 1.0), unit="%"),
-        Parameter("threads", "int", "decision", 2, choices=(1, 2), flag="session_threads"),
-        Parameter("salt", "categorical", "decision", "a", choices=("a", "$HOME"), env="SALT"),
-    )
-)
-LIMIT = Constraint("p95_ms", "<=", 80.0)
-IMAGE = "tune-serving:0123456789ab"
-
-
-def trial(
-    number: int,
-    art: float,
-    cpu: float,
-    p95: float = 20.0,
-    configuration: Mapping[str, Value] | None = None,
-    backend: str = "docker",
-) -> TrialRecord:
-    own = {"cpu": 1 + number / 8}  # trial 0 is the baseline
-    measurement = Measurement(
-        metrics={
-            "art_ms": Estimate(art, art * 0.9, art * 1.1),
-            "cpu_percent": Estimate(cpu),
-            "p95_ms": Estimate(p95),
-        },
-        findings=(Finding("WARN", "few requests", "measure longer"),),
-        requests=500,
-        warmup_requests=10,
-        window_seconds=2.0,
-        stop_reason="precise",
-        errors={},
-    )
-    return TrialRecord(
-        number=number,
-        configuration=Configuration.of({**SPACE.baseline(), **own, **(configuration or {})}),
-        outcome="measured",
-        values=(art, cpu),
-        violations={str(LIMIT): LIMIT.violation(p95)},
-        phases={"burst": 2.0},
-        started="2025-01-01T00:00:00+00:00",
-        measurement=measurement,
-        backend=backend,
-    )
-
-
-def infeasible(number: int) -> TrialRecord:
-    return replace(
-        trial(number, 999.0, 99.0),
-        outcome="infeasible",
-        measurement=None,
-        imputed=True,
-        reason="out of memory",
-        detail="replica 0 was killed",
-    )
-
-
-def study(*trials: TrialRecord) -> StudyRecord:
-    return StudyRecord(
-        name="small",
-        model="half_plus_two",
-        search_space=SPACE,
-        objectives=(Objective("art_ms", "minimize"), Objective("cpu_percent", "minimize")),
-        constraints=(LIMIT,),
-        serving={"image": "tune", "flags": {"rest_api_num_threads": "4"}, "env": {"A": "1"}},
-        environment={"backend": "docker", "image": IMAGE, "host": {"cpus": np.int64(2)}},
-        trials=trials,
-    )
-
-
-BUSY = {"concurrency": 8, "loss": 1.0}
-
-FULL = study(
-    trial(0, 10.0, 40.0),
-    trial(1, 40.0, 10.0),
-    trial(2, 12.0, 12.0),
-    trial(3, 50.0, 50.0),
-    infeasible(4),
-    trial(5, 1.0, 1.0, p95=100.0),
-    trial(6, 60.0, 60.0, configuration=BUSY),
-)
+from tuner.record import TrialRecord
+from tuner.spec.space import Condition, Parameter, SearchSpace
 
 
 def numbers(trials: tuple[TrialRecord, ...]) -> list[int]:
@@ -129,9 +40,9 @@ def test_a_number_picks_that_trial_on_a_front_or_not() -> None:
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("best", "knee, all or a trial's number"),
-        ("-1", "knee, all or a trial's number"),
-        ("9" * 5000, "knee, all or a trial's number"),
+        ("best", "cannot pick 'best'"),
+        ("-1", "cannot pick '-1'"),
+        ("9" * 5000, "cannot pick '9999"),
         ("17", "its trials are 0 to 6"),
         ("4", "trial 4 is infeasible: out of memory: replica 0 was killed"),
         ("5", "trial 5 is infeasible: it breaks p95_ms <= 80 by 20 ms"),
@@ -319,7 +230,8 @@ def test_compose_says_what_was_measured_and_where(tmp_path: Path) -> None:
     header = text[: text.index("services:")]
     assert "Study small, model half_plus_two, trial 7." in header
     assert "replicas=2" in header
-    assert "ART 3 ms (95 % confidence 2.7 to 3.3), CPU usage 30 % of host" in header
+    assert "# Measured: ART 3 ms (95 % confidence 2.7 to 3.3)\n" in header
+    assert "# Measured: CPU usage 30 % of host\n" in header
     assert "Scenario in which that was measured: concurrency=8 loss=1" in header
     assert "spread their requests over all ports: 127.0.0.1:8501, 127.0.0.1:8502" in header
     assert "SIMULATED" not in header

@@ -1,1 +1,1 @@
-"""Finished trials as files: JSON, YAML and CSV to read on, a compose file to serve with."""
+"""Finished trials as files: data to read on, and files that serve a configuration."""

@@ -66,7 +66,7 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
     Its interval is the stated one (`StudyRecord.estimate`), that of a metric its burst's own.
     """
     baseline = study.baseline
-    plain: dict[str, Any] = _plain(
+    found: dict[str, Any] = plain(
         {
             "format": FORMAT,
             "study": study.name,
@@ -88,7 +88,7 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
             "trials": [_trial(study, t) for t in trials],
         }
     )
-    return plain
+    return found
 
 
 def backend(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
@@ -183,17 +183,17 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     return row | {f"violation {text}": v for text, v in trial.violations.items()}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
+def plain(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
     """`value` without NumPy's types, tuples and numbers that JSON does not know."""
     match value:
         case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
+            return {str(k): plain(v) for k, v in value.items()}
         case str():
             return str(value)
         case np.generic() | np.ndarray():
-            return _plain(value.tolist())
+            return plain(value.tolist())
         case Sequence():
-            return [_plain(v) for v in value]
+            return [plain(v) for v in value]
         case float():
             return value if math.isfinite(value) else None
         case None | bool() | int():

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 
-from tuner.analysis.summary import summarise
+from tuner.analysis.pooled import Pooled
+from tuner.analysis.summary import ScenarioSummary, Summary, summarise
 from tuner.errors import InputError
+from tuner.export.choice import Best, Every, Knee, Numbers, parse, with_unit
+from tuner.export.scenario import scenario
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
+from tuner.spec.space import Configuration
 
 
-def pick(study: StudyRecord, choice: str) -> tuple[TrialRecord, ...]:
-    """The feasible trials that `choice` means, sorted by number.
+def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[TrialRecord, ...]:
+    """The feasible trials that `choice` means (`tuner.export.choice`), sorted by number.
 
     `knee` is the recommended point of the overall front, `all` every trial of the overall front
-    and of the scenario fronts, a number that trial. Raises InputError for any other choice, for a
-    trial that is not there or infeasible, and where nothing is feasible.
+    and of the scenario fronts. `when` names a scenario (`tuner.export.scenario`): then only that
+    one counts. What was measured more than once is judged by all its bursts, and its trial is the
+    one nearest to them. Raises InputError for what cannot be understood, for a trial that is not
+    there, infeasible or of another scenario, and where nothing is left to pick.
     """
-    if re.fullmatch(r"[0-9]{1,18}", choice):
-        return (_numbered(study, int(choice)),)
-    if choice not in {"knee", "all"}:
-        raise InputError(
-            f"cannot pick {choice!r}: expected knee, all or a trial's number",
-            "knee is the recommended trial, all are those of every front",
-        )
+    asked = parse(choice, study.objectives)
+    bound = None if when is None else scenario(study, when)
+    if isinstance(asked, Numbers):
+        return tuple(_numbered(study, number, bound) for number in asked.numbers)
     summary = summarise(study)
-    if summary.knee is None:
-        raise InputError(
-            f"study {study.name!r} has no feasible trial among its {len(study.trials)}",
-            "run more trials, or relax the study's constraints",
-        )
-    if choice == "knee":
-        return (summary.knee,)
-    fronts = (summary.front, *(scenario.front for scenario in summary.scenarios))
-    chosen = {trial.number: trial for front in fronts for trial in front}
+    if isinstance(asked, Best):
+        return (_best(study, summary, asked, bound),)
+    fronts = [ScenarioSummary(Configuration(()), 0, summary.front, summary.knee)]
+    if bound is not None:
+        fronts = [s for s in summary.scenarios if s.scenario == bound]
+    elif isinstance(asked, Every):
+        fronts += summary.scenarios
+    if fronts[0].knee is None:
+        raise _nothing_feasible(study, bound)
+    if isinstance(asked, Knee):
+        return (fronts[0].knee,)
+    chosen = {trial.number: trial for one in fronts for trial in one.front}
     return tuple(chosen[number] for number in sorted(chosen))
 
 
@@ -50,7 +56,93 @@ def only(trials: Sequence[TrialRecord]) -> TrialRecord:
     )
 
 
-def _numbered(study: StudyRecord, number: int) -> TrialRecord:
+def _best(
+    study: StudyRecord, summary: Summary, asked: Best, bound: Configuration | None
+) -> TrialRecord:
+    able = [
+        p
+        for p in summary.pooled.values()
+        if p.eligible and bound in (None, study.search_space.scenario_of(p.configuration))
+    ]
+    if not able:
+        raise _nothing_feasible(study, bound)
+    for metric in (asked.metric, *(b.metric for b in asked.within)):
+        if all(_value(study, p, metric) is None for p in able):
+            raise InputError(
+                f"no trial of study {study.name!r} measured {metric}",
+                f"pick by another metric, such as {', '.join(o.metric for o in study.objectives)}",
+            )
+    excess = [_excess(study, p, asked) for p in able]
+    fitting = [p for p, over in zip(able, excess, strict=True) if over == 0]
+    if not fitting:
+        nearest = able[excess.index(min(excess))]
+        bounds = " and ".join(map(with_unit, asked.within))
+        raise InputError(
+            f"none of {len(able)} feasible configurations has {bounds}",
+            f"the nearest is trial {nearest.representative.number} with"
+            f" {_figures(study, nearest, asked)}",
+        )
+    return min(fitting, key=lambda p: _rank(study, p, asked)).representative
+
+
+def _value(study: StudyRecord, one: Pooled, metric: str) -> float | None:
+    """Of an objective what all bursts say together, of another metric what its trial says."""
+    for index, objective in enumerate(study.objectives):
+        if objective.metric == metric:
+            return one.values[index]
+    found = one.representative.metric(metric)
+    return None if found is None or not math.isfinite(found.value) else found.value
+
+
+def _excess(study: StudyRecord, one: Pooled, asked: Best) -> float:
+    """By how much it breaks the bounds, each as a share of the bound; 0 where it keeps them.
+
+    Infinite where a metric was not measured.
+    """
+    if _value(study, one, asked.metric) is None:
+        return math.inf
+    total = 0.0
+    for bound in asked.within:
+        value = _value(study, one, bound.metric)
+        if value is None:
+            return math.inf
+        total += max(bound.violation(value), 0.0) / (abs(bound.bound) or 1.0)
+    return total
+
+
+def _rank(study: StudyRecord, one: Pooled, asked: Best) -> tuple[float, ...]:
+    """By the metric, then by the objectives: of equals, one that is on the front."""
+    value = _value(study, one, asked.metric)
+    assert value is not None
+    signed = [
+        v if o.direction == "minimize" else -v
+        for v, o in zip(one.values, study.objectives, strict=True)
+    ]
+    return value if asked.direction == "minimize" else -value, *signed
+
+
+def _figures(study: StudyRecord, one: Pooled, asked: Best) -> str:
+    names = dict.fromkeys([*(b.metric for b in asked.within), asked.metric])
+    known = [(name, _value(study, one, name)) for name in names]
+    return ", ".join(
+        f"{name} {value:.4g} {METRICS[name].unit}".rstrip()
+        for name, value in known
+        if value is not None
+    )
+
+
+def _nothing_feasible(study: StudyRecord, bound: Configuration | None) -> InputError:
+    there = [
+        t for t in study.trials if bound in (None, study.search_space.scenario_of(t.configuration))
+    ]
+    where = "" if bound is None else f" at {bound}"
+    return InputError(
+        f"study {study.name!r} has no feasible trial among its {len(there)}{where}",
+        "run more trials, or relax the study's constraints",
+    )
+
+
+def _numbered(study: StudyRecord, number: int, bound: Configuration | None) -> TrialRecord:
     trial = study.trial(number)
     if trial is None:
         numbers = [t.number for t in study.trials]
@@ -69,6 +161,11 @@ def _numbered(study: StudyRecord, number: int) -> TrialRecord:
             f"the burst of trial {number} was cut short, so it says little: {trial.cut_short}",
             f"measure it to the end (tune run --study {study.name} --repeat {number}), or pick"
             " knee or all",
+        )
+    own = study.search_space.scenario_of(trial.configuration)
+    if bound not in (None, own):
+        raise InputError(
+            f"trial {number} was measured at {own}, not at {bound}", "leave --when out"
         )
     return trial
 

@@ -2,26 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuner.export.compose import to_compose
+from tuner.analysis.findings import Findings, find
+from tuner.errors import InputError
+from tuner.export.compose import FIRST_PORT, to_compose
+from tuner.export.docker_run import to_docker_run
 from tuner.export.documents import to_csv, to_json, to_yaml
+from tuner.export.env import to_env
+from tuner.export.kubernetes import to_kubernetes
+from tuner.export.model_files import model_versions
 from tuner.export.pick import only, pick
-from tuner.record import StudyRecord
+from tuner.export.provenance import provenance
+from tuner.export.remarks import remarks
+from tuner.record import StudyRecord, TrialRecord
 
-Format = Literal["json", "yaml", "csv", "compose"]
+Format = Literal["json", "yaml", "csv", "compose", "kubernetes", "docker-run", "env"]
 
-_DOCUMENTS = {"json": to_json, "yaml": to_yaml, "csv": to_csv}
+_TAKEN_BY: dict[str, tuple[Format, ...]] = {
+    "balancer": ("compose",),
+    "claim": ("kubernetes",),
+    "model_path": ("compose", "docker-run"),
+    "port": ("compose", "docker-run"),
+}
 
 
-def render(study: StudyRecord, form: Format, choice: str, model_versions: Path) -> str:
-    """The trials that `choice` picks (`tuner.export.pick`), written as `form`.
+@dataclass(frozen=True)
+class Asked:
+    """What is exported: the pick, and what only some formats take (None: not asked for).
 
-    `model_versions` is the directory that a compose file mounts. Raises InputError when nothing
-    can be picked, or for a compose file more than one trial.
+    `balancer` is an image, `claim` a PersistentVolumeClaim, `model_path` the directory of the
+    model's versions, `port` the first that is published.
     """
-    trials = pick(study, choice)
-    if form == "compose":
-        return to_compose(study, only(trials), model_versions)
-    return _DOCUMENTS[form](study, trials)
+
+    choice: str = "knee"
+    when: str | None = None
+    balancer: str | None = None
+    claim: str | None = None
+    model_path: Path | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The text of the file, and remarks for the person who asked for it."""
+
+    text: str
+    remarks: tuple[str, ...]
+
+
+def render(study: StudyRecord, form: Format, asked: Asked) -> Exported:
+    """The trials that are picked (`tuner.export.pick`), written as `form`.
+
+    Raises InputError when nothing can be picked, when more than one trial is for a format that
+    holds one configuration, and for what the format does not take.
+    """
+    _refuse_untaken(form, asked)
+    trials = pick(study, asked.choice, asked.when)
+    trial = None if form in ("json", "yaml", "csv") else only(trials)
+    found = find(study)
+    listed = asked.choice[:1].isdigit()
+    said = remarks(study, trials, found, asked.when, listed=listed)
+    if trial is None:
+        return Exported(_document(study, form, trials, found), tuple(said))
+    text, about_model = _file(study, trial, form, asked, found)
+    return Exported(text, (*said, *about_model))
+
+
+def _refuse_untaken(form: Format, asked: Asked) -> None:
+    for name, formats in _TAKEN_BY.items():
+        if getattr(asked, name) is not None and form not in formats:
+            raise InputError(
+                f"--{name.replace('_', '-')} is nothing to the format {form}",
+                f"leave it out, or export {' or '.join(formats)}",
+            )
+
+
+def _document(
+    study: StudyRecord, form: Format, trials: Sequence[TrialRecord], found: Findings | None
+) -> str:
+    if form == "csv":
+        return to_csv(study, trials)
+    if form == "json":
+        return to_json(study, trials)
+    lines = (
+        provenance(study, t, found.predicted(t.configuration) if found else None).to_line()
+        for t in trials
+    )
+    return "".join(f"{line}\n" for line in lines) + to_yaml(study, trials)
+
+
+def _file(
+    study: StudyRecord, trial: TrialRecord, form: Format, asked: Asked, found: Findings | None
+) -> tuple[str, list[str]]:
+    """What serves one configuration, and remarks about the model that it mounts."""
+    predicted = found.predicted(trial.configuration) if found else None
+    if form == "kubernetes":
+        return to_kubernetes(study, trial, asked.claim, predicted), []
+    if form == "env":
+        return to_env(study, trial, predicted), []
+    versions, said = model_versions(study, asked.model_path)
+    port = FIRST_PORT if asked.port is None else asked.port
+    if form == "docker-run":
+        return to_docker_run(study, trial, versions, port, predicted), said
+    return to_compose(study, trial, versions, port, asked.balancer, predicted), said

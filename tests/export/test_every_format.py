@@ -1,0 +1,183 @@
+"""Every format with every kind of pick, from a study that was simulated and one that is nasty."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.export.small import FULL, NASTY
+from tests.study.small import FEASIBLE, run, specification
+from tuner.analysis.findings import find
+from tuner.analysis.summary import summarise
+from tuner.errors import InputError
+from tuner.export.provenance import PREFIX, read_provenance
+from tuner.export.render import Asked, Format, render
+from tuner.record import StudyRecord
+from tuner.serving.model import directory_checksum
+from tuner.study.storage import study_record
+
+ONE_EACH = ("compose", "kubernetes", "docker-run", "env")
+PICKS = (
+    ("knee", None),
+    ("min-art", None),
+    ("min-cpu", "concurrency=4,loss=0"),
+    ("min p99_ms where cpu_percent <= 1000 and error_rate <= 0.5", "concurrency=1"),
+    ("0", None),
+    ("all", None),
+    ("0,1", None),
+    ("all", "concurrency=4"),
+)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    """Trials of a computed host, enough for a model."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path_factory.mktemp("simulated"))
+        spec = specification(FEASIBLE, ("{trials: 8}", "{trials: 12}"))
+        return study_record(run(spec))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the versions of a model are."""
+    found = tmp_path_factory.mktemp("model")
+    (found / "3").mkdir()
+    (found / "3/saved_model.pb").write_bytes(b"a model")
+    return found
+
+
+def asked(form: Format, choice: str, when: str | None, model: Path) -> Asked:
+    deployed = form in ("compose", "docker-run")
+    return Asked(choice, when, model_path=model if deployed else None)
+
+
+def check(form: Format, text: str, count: int) -> None:
+    """`text` is what its reader takes, of `count` trials."""
+    if form == "csv":
+        assert len(list(csv.DictReader(io.StringIO(text)))) == count
+    elif form == "json":
+        assert len(json.loads(text)["trials"]) == count
+    elif form == "yaml":
+        assert len(yaml.safe_load(text)["trials"]) == count
+        assert text.count(PREFIX) == count
+    elif form == "compose":
+        assert list(yaml.safe_load(text)) == ["services"]
+    elif form == "kubernetes":
+        for found in yaml.safe_load_all(text):
+            kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+    elif form == "docker-run":
+        assert subprocess.run(["sh", "-n"], input=text.encode(), check=False).returncode == 0
+    else:
+        assert "\nTUNE_IMAGE=tune-serving:" in text
+
+
+@pytest.mark.parametrize(("choice", "when"), PICKS)
+@pytest.mark.parametrize("form", get_args(Format))
+def test_a_format_holds_what_was_picked_or_says_why_not(
+    simulated: StudyRecord, model: Path, form: Format, choice: str, when: str | None
+) -> None:
+    summary = summarise(simulated)
+    fronts = {t.number for s in summary.scenarios for t in s.front}
+    inside = {t.number for t in summary.scenarios[1].front}
+    if form in ONE_EACH and choice in ("all", "0,1"):
+        with pytest.raises(InputError, match="exactly one configuration"):
+            render(simulated, form, asked(form, choice, when, model))
+        return
+    exported = render(simulated, form, asked(form, choice, when, model))
+    expected = {t.number for t in summary.front} | fronts if when is None else inside
+    check(form, exported.text, {"all": len(expected), "0,1": 2}.get(choice, 1))
+    if form in (*ONE_EACH, "yaml"):
+        found = read_provenance(exported.text)
+        assert (found.study, found.backend) == ("small", "simulated")
+        assert found.objectives.keys() == {"art_ms", "cpu_percent"}
+        assert found.predicted.keys() == found.objectives.keys()
+    if form in ONE_EACH:
+        assert "WARNING: SIMULATED" in exported.text
+
+
+@pytest.mark.parametrize("form", get_args(Format))
+def test_names_and_values_of_users_stay_inert(form: Format, model: Path) -> None:
+    bad = "".join(NASTY).replace(":", "")
+    nasty = replace(FULL, name=bad, model="m", serving={"flags": {}, "env": {}})
+    nasty = replace(nasty, environment={"host": {"name": bad, "cpus": bad}})
+    exported = render(nasty, form, asked(form, "knee", None, model))
+    check(form, exported.text, 1)
+    if form in ONE_EACH:
+        assert read_provenance(exported.text).study == bad
+        assert read_provenance(exported.text).host["name"] == bad
+
+
+def test_a_study_of_few_trials_is_exported_without_predictions() -> None:
+    found = read_provenance(render(FULL, "kubernetes", Asked()).text)
+    assert found.predicted == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "more", "words"),
+    [
+        ("csv", Asked(balancer="nginx:1"), "--balancer is nothing to the format csv"),
+        ("compose", Asked(claim="a"), "--claim is nothing to the format compose"),
+        ("env", Asked(port=1), "--port is nothing to the format env"),
+        ("kubernetes", Asked(model_path=Path()), "--model-path is nothing to the format kub"),
+    ],
+)
+def test_an_option_of_another_format_is_refused(form: Format, more: Asked, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        render(FULL, form, more)
+
+
+def test_a_model_that_is_not_here_is_said_with_the_mend(tmp_path: Path) -> None:
+    unknown = replace(FULL, model="unknown")
+    with pytest.raises(InputError, match="'unknown' is not on this machine") as caught:
+        render(unknown, "compose", Asked())
+    assert "--model-path DIR" in caught.value.mend
+    with pytest.raises(InputError, match="no version of a model"):
+        render(unknown, "docker-run", Asked(model_path=tmp_path))
+
+
+def test_a_model_that_is_not_built_or_not_the_measured_one_is_remarked(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = replace(FULL, model="mnist")
+    (unbuilt,) = render(known, "compose", Asked("2", when="loss=0")).remarks
+    assert "mnist is not built here" in unbuilt
+    measured = {**FULL.environment, "model_checksum": directory_checksum(model / "3")}
+    same = replace(FULL, environment=measured)
+    assert render(same, "compose", Asked("2", model_path=model)).remarks == ()
+    other = replace(FULL, environment={**measured, "model_checksum": "0" * 64})
+    (remark,) = render(other, "compose", Asked("2", model_path=model)).remarks
+    assert "is not the one that was measured" in remark
+
+
+def test_a_pick_across_scenarios_says_which_one_it_is_of() -> None:
+    (remark,) = render(FULL, "json", Asked("knee")).remarks
+    assert "trial 2 is of the scenario concurrency=1 loss=0, one of 2" in remark
+    assert "--when concurrency=1,loss=0" in remark
+    assert render(FULL, "json", Asked("knee", "loss=0")).remarks == ()
+
+
+def test_what_the_model_does_not_recommend_is_named_with_its_chance(
+    simulated: StudyRecord,
+) -> None:
+    found = find(simulated)
+    assert found is not None
+    front = found.scenarios[0]
+    recommended = {p.configuration for p in front.recommended}
+    for configuration, judged in front.measured.items():
+        number = found.trials[configuration][0]
+        said = "".join(render(simulated, "json", Asked(str(number))).remarks)
+        assert (f"trial {number} P = {judged.on_front:.2f}" in said) == (
+            configuration not in recommended
+        )
+    assert front.measured.keys() - recommended

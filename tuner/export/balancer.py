@@ -1,0 +1,89 @@
+"""A load balancer in front of the replicas of a compose file: an image of the nginx family.
+
+The configuration is data in an environment variable that the container writes to its own memory,
+which both generations of compose do alike; `configs` they do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuner.export.served import Served, check_reference
+
+SERVICE = "balancer"
+
+_VARIABLE = "TUNE_NGINX_CONF"
+_FILE = "/tmp/nginx.conf"  # noqa: S108 -- a file system of the container's own
+
+_START = f'printf %s "${_VARIABLE}" > {_FILE} && exec nginx -e stderr -c {_FILE}'
+
+
+def balancer_service(
+    served: Served, image: str, replicas: Sequence[str], port: int
+) -> dict[str, Any]:
+    """The compose service that answers on 127.0.0.1:`port` for the services `replicas`.
+
+    Text is as the container gets it: `$` is not yet doubled. It has no limits, since none were
+    measured. Raises InputError where `image` is no image's reference.
+    """
+    return {
+        "image": check_reference(image),
+        "entrypoint": ["sh", "-c", _START],
+        "environment": {_VARIABLE: nginx_conf(served, replicas)},
+        "ports": [f"127.0.0.1:{port}:{served.port}"],
+        "depends_on": list(replicas),
+        "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m,mode=1777"],  # noqa: S108 -- in the container
+        "user": served.plan.user,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+    }
+
+
+def nginx_conf(served: Served, replicas: Sequence[str]) -> str:
+    """The configuration: each request to the replica with fewest under way.
+
+    Connections to replicas are kept open, bodies of any size pass through without being stored,
+    and nothing is written outside /tmp. A gRPC study gets gRPC.
+    """
+    grpc = served.protocol == "grpc"
+    upstream = "\n".join(f"    server {name}:{served.port};" for name in replicas)
+    http2, passed = (" http2", "grpc_pass grpc") if grpc else ("", "proxy_pass http")
+    kind = "grpc" if grpc else "proxy"
+    rest = """\
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+"""
+    return f"""\
+daemon off;
+worker_processes auto;
+pid /tmp/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path /tmp/body;
+  proxy_temp_path /tmp/proxy;
+  fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi;
+  scgi_temp_path /tmp/scgi;
+  client_max_body_size 0;
+  keepalive_requests 1000000;
+  upstream replicas {{
+    least_conn;
+{upstream}
+    keepalive 64;
+  }}
+  server {{
+    listen {served.port}{http2};
+    location / {{
+      {passed}://replicas;
+{"" if grpc else rest}      {kind}_read_timeout 60s;
+    }}
+  }}
+}}
+"""

@@ -1,0 +1,130 @@
+"""One configuration as a POSIX shell script around `docker run`."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuner.export.compose import FIRST_PORT, entrances, ports_from
+from tuner.export.header import header, needs_image
+from tuner.export.names import docker_name
+from tuner.export.served import Served, served
+from tuner.reading.recommend import Predicted
+from tuner.record import StudyRecord, TrialRecord
+from tuner.serving.plan import PIDS_LIMIT
+
+PROJECT_LABEL = "tune.export"
+"""Label of the network and the containers of a script; its value is the script's project."""
+
+FILE_LABEL = "tune.export.file"
+"""A hash of all that the script would start."""
+
+_SAME_FOR_ALL = Path(__file__).with_name("docker_run.sh")
+
+_PATIENCE = 2
+"""A host in production may be busier than the one that was measured."""
+
+_STATUS = "127.0.0.1::"
+"""The engine chooses the port on which a gRPC replica tells its status."""
+
+
+def to_docker_run(
+    study: StudyRecord,
+    trial: TrialRecord,
+    model_versions: Path,
+    first_port: int = FIRST_PORT,
+    predicted: Predicted | None = None,
+) -> str:
+    """A script that starts the replicas of `trial` (`up`, also again) or removes them (`down`).
+
+    Replica i answers on 127.0.0.1, port `first_port` + i. `--dry-run` prints the commands that
+    make something. Every word is quoted, so that none is anything but itself. Whoever runs it may
+    give all that it makes one more label, in the variable `TUNE_LABEL`. Raises InputError as
+    `tuner.export.compose.to_compose` does.
+    """
+    what = served(study, trial)
+    ports = ports_from(first_port, what.replicas)
+    versions = model_versions.resolve()
+    project = f"tune-{docker_name(study.name)}-{trial.number}"
+    runs = [_run(what, versions, project, port) for port in ports]
+    content = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
+    notes = [
+        *entrances(ports),
+        needs_image(study),
+        f"Needs the model's versions in {versions}",
+        "sh FILE [up] starts the replicas and waits until they are ready; sh FILE down removes",
+        "them; --dry-run prints the commands instead. Needs docker, and curl or wget.",
+    ]
+    starts = [f"start {_words([_name(project, i), *words])}" for i, words in enumerate(runs)]
+    waits = [_wait(what, _name(project, i), port) for i, port in enumerate(ports)]
+    settings = [
+        "set -eu",
+        "",
+        f"project={shlex.quote(project)}",
+        f"file={content}",
+        f"seconds={int(_PATIENCE * max(what.ready_seconds, 1))}",
+        "",
+        *_function("replicas", starts),
+        *_function("await", waits),
+    ]
+    top = header(study, trial, predicted, notes)
+    return f"#!/bin/sh\n{top}\n" + "\n".join(settings) + f"\n{_SAME_FOR_ALL.read_text()}"
+
+
+def _name(project: str, index: int) -> str:
+    return f"{project}-{index}"
+
+
+def _function(name: str, commands: Sequence[str]) -> list[str]:
+    # Not indented: a quoted word may go over several lines.
+    return [f"{name}() {{", *commands, "}", ""]
+
+
+def _run(what: Served, versions: Path, project: str, port: int) -> list[str]:
+    """The words after `docker run -d` and the labels; `--` ends the options."""
+    plan, memory = what.plan, f"{what.memory_mib}m"
+    words = [
+        *("--network", project),
+        *("--publish", f"127.0.0.1:{port}:{what.port}"),
+        *(("--publish", f"{_STATUS}{plan.port}") if what.port != plan.port else ()),
+        *("--restart", "unless-stopped"),
+        *("--cpus", f"{what.cpu:.9g}"),
+        *("--memory", memory),
+        *("--memory-swap", memory),
+        *("--pids-limit", str(PIDS_LIMIT)),
+        *("--user", plan.user),
+        "--read-only",
+        *("--cap-drop", "ALL"),
+        *("--security-opt", "no-new-privileges:true"),
+        *("--mount", _mount(versions, plan.model_mount)),
+    ]
+    for path, options in plan.tmpfs.items():
+        words += ["--tmpfs", f"{path}:{options}"]
+    for name, value in plan.environment.items():
+        words += ["--env", f"{name}={value}"]
+    if plan.entrypoint is not None:
+        words += ["--entrypoint", plan.entrypoint[0]]
+    rest = plan.entrypoint[1:] if plan.entrypoint else ()
+    return [*words, "--", plan.image, *rest, *plan.command]
+
+
+def _mount(source: Path, target: str) -> str:
+    """The engine's command reads this word as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line).writerow(["type=bind", f"source={source}", f"target={target}", "readonly"])
+    return line.getvalue().removesuffix("\r\n")
+
+
+def _wait(what: Served, name: str, port: int) -> str:
+    rest = f"{what.plan.port}/tcp"
+    own = str(port) if what.port == what.plan.port else f'"$(published {_words([name, rest])})"'
+    return f"wait_for {_words([name])} {own} {_words([what.status_path])}"
+
+
+def _words(words: Sequence[str]) -> str:
+    return " ".join(map(shlex.quote, words))

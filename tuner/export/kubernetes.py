@@ -1,0 +1,226 @@
+"""One configuration as Kubernetes objects: Deployment, Service, PodDisruptionBudget."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import yaml
+
+from tuner.errors import InputError
+from tuner.export.documents import plain
+from tuner.export.header import header, needs_image
+from tuner.export.names import dns_label
+from tuner.export.provenance import ANNOTATION, provenance
+from tuner.export.served import Served, served
+from tuner.reading.recommend import Predicted
+from tuner.record import StudyRecord, TrialRecord
+from tuner.serving.plan import PORT
+
+_STATUS, _ASKED = "rest", "grpc"
+"""Names of the ports: that of the REST API tells the model's status, whatever requests come in."""
+
+_VOLUME = "model"
+
+_SUBDOMAIN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+_LONGEST_NAME = 253
+_PERIOD_SECONDS = 2
+_PATIENCE = 5
+"""A node may have the image's files on a slower disk than the host that was measured."""
+
+
+def to_kubernetes(
+    study: StudyRecord,
+    trial: TrialRecord,
+    claim: str | None = None,
+    predicted: Predicted | None = None,
+) -> str:
+    """The replicas of `trial` as a stream of YAML documents.
+
+    Requests equal limits, so that pods are Guaranteed what was measured; the containers' rights
+    are those of the measured ones, which the `restricted` Pod Security Standard admits. `claim`
+    names the PersistentVolumeClaim that holds the model's numbered versions at its top, by default
+    `<model>-model`. Raises InputError where the study or `claim` holds what Kubernetes refuses.
+    """
+    what = served(study, trial)
+    name = dns_label(study.model)
+    volume = f"{name}-model" if claim is None else _claim(claim)
+    labels = {
+        **_selected(name),
+        "app.kubernetes.io/managed-by": "tune",
+        "tune/study": dns_label(study.name),
+        "tune/trial": str(trial.number),
+    }
+    annotations = {ANNOTATION: provenance(study, trial, predicted).to_json()}
+    metadata = {"name": name, "labels": labels}
+    objects = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {**metadata, "annotations": annotations},
+            "spec": {
+                "replicas": what.replicas,
+                # Without the trial: a selector cannot be changed, and the next export replaces it.
+                "selector": {"matchLabels": _selected(name)},
+                "template": {"metadata": {"labels": labels}, "spec": _pod(what, name, volume)},
+            },
+        },
+        _service(what, metadata),
+    ]
+    if what.replicas > 1:
+        objects.append(_budget(metadata))
+    notes = [
+        f"Needs the PersistentVolumeClaim {volume} in the same namespace, which holds the model's",
+        "versions: 1/saved_model.pb and so on. tune does not make it: storage is the cluster's.",
+        needs_image(study) + " Every node must be able to pull or hold it.",
+        "All replicas were measured on one host. Here they spread over nodes where there are",
+        "several, so each shares its node's CPUs with others than it was measured beside.",
+        "The Service spreads connections, not requests: clients should hold several.",
+    ]
+    body: str = yaml.safe_dump_all(plain(objects), sort_keys=False, width=1000, allow_unicode=True)
+    return f"{header(study, trial, predicted, notes)}\n{body}"
+
+
+def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
+    user, _, group = what.plan.user.partition(":")
+    pod: dict[str, Any] = {
+        # Kubernetes would set variables of other services, which the measured ones did not have.
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": int(user),
+            "runAsGroup": int(group),
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(what)],
+        "volumes": [
+            {
+                "name": _VOLUME,
+                "persistentVolumeClaim": {"claimName": volume, "readOnly": True},
+            },
+            *(
+                {"name": f"tmpfs-{i}", "emptyDir": {"medium": "Memory", **_size(options)}}
+                for i, options in enumerate(what.plan.tmpfs.values())
+            ),
+        ],
+    }
+    if what.replicas > 1:
+        pod["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": _selected(name)},
+            }
+        ]
+    return pod
+
+
+def _container(what: Served) -> dict[str, Any]:
+    plan = what.plan
+    container: dict[str, Any] = {"name": "server", "image": plan.image}
+    if plan.entrypoint is not None:
+        container["command"] = [_literal(word) for word in plan.entrypoint]
+    if plan.command:
+        container["args"] = [_literal(word) for word in plan.command]
+    amounts = {"cpu": _cores(what.cpu), "memory": f"{what.memory_mib}Mi"}
+    probe = {"httpGet": {"path": what.status_path, "port": _STATUS}, "timeoutSeconds": 5}
+    attempts = max(1, math.ceil(_PATIENCE * what.ready_seconds / _PERIOD_SECONDS))
+    return container | {
+        "env": [{"name": n, "value": _literal(v)} for n, v in plan.environment.items()],
+        "ports": [
+            {"name": name, "containerPort": port, "protocol": "TCP"}
+            for name, port in _ports(what).items()
+        ],
+        "resources": {"requests": amounts, "limits": amounts},
+        "startupProbe": {
+            **probe,
+            "periodSeconds": _PERIOD_SECONDS,
+            "failureThreshold": attempts,
+        },
+        # No liveness probe: a busy replica answers late, and starting it anew makes that worse.
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": _VOLUME, "mountPath": _mount_path(plan.model_mount), "readOnly": True},
+            *({"name": f"tmpfs-{i}", "mountPath": path} for i, path in enumerate(plan.tmpfs)),
+        ],
+    }
+
+
+def _service(what: Served, metadata: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "type": "ClusterIP",
+            "selector": _selected(metadata["name"]),
+            "ports": [
+                {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}
+                for name, port in _ports(what).items()
+            ],
+        },
+    }
+
+
+def _budget(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A drained node may take one replica at a time: the others carry the load meanwhile."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata,
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": _selected(metadata["name"])},
+        },
+    }
+
+
+def _selected(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "model-server"}
+
+
+def _ports(what: Served) -> dict[str, int]:
+    own = {_ASKED: what.port} if what.port != PORT else {}
+    return {_STATUS: PORT, **own}
+
+
+def _literal(text: str) -> str:
+    """`text` as Kubernetes reads it back: `$(NAME)` would name a variable, and `$$` is a `$`."""
+    return text.replace("$", "$$")
+
+
+def _cores(cpu: float) -> str:
+    return f"{max(1, round(1000 * cpu))}m"
+
+
+def _size(options: str) -> dict[str, str]:
+    """The size of a tmpfs of the engine as that of a volume."""
+    match = re.search(r"(?:^|,)size=(\d+)m(?:,|$)", options)
+    return {"sizeLimit": f"{match[1]}Mi"} if match else {}
+
+
+def _mount_path(path: str) -> str:
+    if ":" in path:
+        raise InputError(
+            f"Kubernetes mounts nothing at {path!r}: there may be no colon in it",
+            "give the model a name without one",
+        )
+    return path
+
+
+def _claim(name: str) -> str:
+    if len(name) > _LONGEST_NAME or re.fullmatch(_SUBDOMAIN, name) is None:
+        raise InputError(
+            f"{name!r} is not the name of a PersistentVolumeClaim",
+            "give one that kubectl get pvc lists: small letters, digits, - and .",
+        )
+    return name

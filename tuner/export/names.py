@@ -1,0 +1,43 @@
+"""Names of users in the places that take few characters, and text in comments."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+_LONGEST_PART = 40
+"""Leaves room for a suffix within the 63 characters of a DNS label."""
+
+_HASH_DIGITS = 8
+
+
+def dns_label(text: str) -> str:
+    """A DNS-1123 label for `text`: at most 49 of a-z, 0-9 and `-`, letter first (Services ask it).
+
+    Where that is another text than `text` a hash of it follows, so that different names stay so.
+    """
+    return _fitted(text, r"[a-z](?:[a-z0-9-]*[a-z0-9])?", r"[^a-z0-9]+")
+
+
+def docker_name(text: str) -> str:
+    """The same for containers, networks and compose services, which take `_` and `.` too."""
+    return _fitted(text, r"[a-z0-9][a-z0-9_.-]*", r"[^a-z0-9_.-]+")
+
+
+def _fitted(text: str, allowed: str, other: str) -> str:
+    if len(text) <= _LONGEST_PART and re.fullmatch(allowed, text):
+        return text
+    readable = re.sub(other, "-", text.lower()).strip("-_.0123456789")[:_LONGEST_PART]
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{readable.rstrip('-_.') or 'x'}-{digest}"
+
+
+def comments(lines: Iterable[str]) -> str:
+    """The lines behind `#`, each one line whatever it holds: nothing ends a comment but its end."""
+    return "".join(f"# {one_line(line)}".rstrip() + "\n" for line in lines)
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and other control characters, also those of Unicode (NEL, LS)."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,0 +1,112 @@
+"""What `--when` says: one measured scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tuner.errors import InputError
+from tuner.record import StudyRecord
+from tuner.spec.problems import listed, nearest
+from tuner.spec.space import Configuration, Parameter, Value, as_text
+
+_SHOWN = 8
+"""So many scenarios are listed at most."""
+
+
+def scenario(study: StudyRecord, text: str) -> Configuration:
+    """The scenario of `study` that `text`, such as `loss=1,concurrency=8`, names.
+
+    A parameter may be left out where the others leave one scenario only. Raises InputError, which
+    names the measured levels, for everything else.
+    """
+    known = tuple(
+        dict.fromkeys(study.search_space.scenario_of(t.configuration) for t in study.trials)
+    )
+    parameters = study.search_space.with_role("scenario")
+    if not parameters:
+        raise InputError(
+            f"study {study.name!r} has no scenario parameter to choose by", "leave --when out"
+        )
+    if not known:
+        raise InputError(f"study {study.name!r} has no finished trial", "run it first")
+    asked: dict[str, Value] = {}
+    for part in text.split(","):
+        name, sign, word = (piece.strip() for piece in part.partition("="))
+        if not sign or name in asked:
+            raise InputError(
+                f"--when {text!r} is not a scenario", f"expected {_example(parameters, known)}"
+            )
+        parameter = _parameter(study, name, known)
+        asked[name] = _level(parameter, word, known)
+    found = [s for s in known if all(s.get(name) == value for name, value in asked.items())]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InputError(
+            f"no trial of study {study.name!r} was measured at {Configuration.of(asked)}",
+            f"measured are {'; '.join(map(str, known[:_SHOWN]))}",
+        )
+    missing = [
+        p for p in parameters if p.name not in asked and len({s.get(p.name) for s in found}) > 1
+    ]
+    raise InputError(
+        f"--when {text!r} leaves {len(found)} scenarios",
+        "say also " + " and ".join(_levels_of(p, found) for p in missing),
+    )
+
+
+def _parameter(study: StudyRecord, name: str, known: Sequence[Configuration]) -> Parameter:
+    parameters = study.search_space.with_role("scenario")
+    levels = ", ".join(_levels_of(p, known) for p in parameters)
+    for parameter in study.search_space:
+        if parameter.name == name and parameter.role == "scenario":
+            return parameter
+        if parameter.name == name:
+            raise InputError(
+                f"{name} is a decision, which you make, and no part of a scenario",
+                f"--when takes {levels}; --pick chooses among decisions",
+            )
+    hint = nearest(name, [p.name for p in parameters])
+    raise InputError(
+        f"study {study.name!r} has no parameter {name!r}{hint}", f"--when takes {levels}"
+    )
+
+
+def _level(parameter: Parameter, word: str, known: Sequence[Configuration]) -> Value:
+    for value in _levels(parameter, known):
+        if _means(word, value):
+            return value
+    raise InputError(
+        f"no trial was measured at {parameter.name}={word}",
+        f"measured are {_levels_of(parameter, known)}",
+    )
+
+
+def _means(word: str, value: Value) -> bool:
+    if word == as_text(value):
+        return True
+    if isinstance(value, (bool, str)):
+        return False
+    try:
+        return math.isclose(float(word), value, rel_tol=1e-9, abs_tol=1e-12)
+    except ValueError:
+        return False
+
+
+def _levels(parameter: Parameter, known: Sequence[Configuration]) -> list[Value]:
+    """The measured values, numbers ascending."""
+    values = list(dict.fromkeys(s[parameter.name] for s in known if parameter.name in s))
+    numbers = [v for v in values if not isinstance(v, str)]
+    return [*sorted(numbers), *(v for v in values if isinstance(v, str))]
+
+
+def _levels_of(parameter: Parameter, known: Sequence[Configuration]) -> str:
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    return f"{parameter.name} ({listed(_levels(parameter, known))}{unit})"
+
+
+def _example(parameters: Sequence[Parameter], known: Sequence[Configuration]) -> str:
+    if known[0]:
+        return "something like " + str(known[0]).replace(" ", ",")
+    return " and ".join(f"{p.name}=VALUE" for p in parameters)

@@ -1,0 +1,113 @@
+"""What an exported configuration runs, read from a study and one of its trials."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from tuner.errors import InputError
+from tuner.record import StudyRecord, TrialRecord
+from tuner.serving.image import image_tag
+from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.spec.study import LoadProtocol, ServingSpec
+
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_READY_SECONDS = ServingSpec.ready_seconds
+
+
+@dataclass(frozen=True)
+class Served:
+    """`replicas` containers of `plan`, each with `cpu` cores and `memory_mib` MiB.
+
+    `protocol` is what the trial's requests were sent in, `ready_seconds` what a replica was given
+    to be ready, `flags` the server's flags.
+    """
+
+    study: StudyRecord
+    trial: TrialRecord
+    plan: ContainerPlan
+    flags: dict[str, str]
+    replicas: int
+    cpu: float
+    memory_mib: int
+    protocol: LoadProtocol
+    ready_seconds: float
+
+    @property
+    def port(self) -> int:
+        """Where a container answers requests of the protocol."""
+        return self.plan.port_of(self.protocol)
+
+    @property
+    def status_path(self) -> str:
+        """Of the REST API: answers 200 once the model is loaded."""
+        return f"/v1/models/{quote(self.study.model, safe='')}"
+
+
+def served(study: StudyRecord, trial: TrialRecord) -> Served:
+    """Raises InputError where the study sets what tune decides, or what no container can have."""
+    flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
+    env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
+    set_flags, set_env = study.search_space.settings(trial.configuration)
+    serving = ServingSpec(image=_asked(study), flags=flags | set_flags, env=env | set_env)
+    plan = container_plan(serving, study.model, image_of(study))
+    _refuse_impossible(plan)
+    return Served(
+        study=study,
+        trial=trial,
+        plan=plan,
+        flags=dict(serving.flags),
+        replicas=int(trial.configuration["replicas"]),
+        cpu=float(trial.configuration["cpu"]),
+        memory_mib=int(trial.configuration["memory"]),
+        protocol=_protocol(study, trial),
+        ready_seconds=float(study.serving.get("ready_seconds", _READY_SECONDS)),
+    )
+
+
+def image_of(study: StudyRecord) -> str:
+    """The image that was run; a simulated study ran none, so the one that would be."""
+    asked = _asked(study)
+    return str(study.environment.get("image") or (image_tag() if asked == "tune" else asked))
+
+
+def check_reference(image: str) -> str:
+    """The image itself; InputError where it is none, such as an option of the engine's command."""
+    if _REFERENCE.fullmatch(image) is None:
+        raise InputError(
+            f"{image!r} is not the reference of an image", "such as: registry/name:tag"
+        )
+    return image
+
+
+def _asked(study: StudyRecord) -> str:
+    return str(study.serving.get("image", "tune"))
+
+
+def _protocol(study: StudyRecord, trial: TrialRecord) -> LoadProtocol:
+    """What the trial's requests were sent in; of a simulated trial, what they would be."""
+    load = study.specification.get("load", {})
+    asked = trial.configuration.get("protocol", load.get("protocol", "rest"))
+    return "grpc" if trial.deployment.get("protocol", asked) == "grpc" else "rest"
+
+
+def _refuse_impossible(plan: ContainerPlan) -> None:
+    check_reference(plan.image)
+    for name, value in plan.environment.items():
+        if _VARIABLE.fullmatch(name) is None:
+            raise InputError(
+                f"{name!r} is not the name of an environment variable",
+                "use letters, digits and underscores in the study's serving variables",
+            )
+        _refuse_nul(f"the variable {name}", value)
+    for word in plan.command:
+        _refuse_nul("a server flag", word)
+
+
+def _refuse_nul(what: str, text: str) -> None:
+    if "\0" in text:
+        raise InputError(
+            f"{what} holds a NUL character, which no process can be given", "remove it"
+        )
