@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from threading import Event
 from typing import Any, Self
 
 from docker.errors import APIError
+from docker.models.networks import Network
 
 from tuner.deploy import engine
 from tuner.deploy.bridge import create_bridge, first_bridge
@@ -29,8 +30,9 @@ from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
 from tuner.deploy.model_volume import model_volume
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.null_container import NullServer, null_container
-from tuner.deploy.ownership import LABEL, WORKERS, Owner, sweep, undo
+from tuner.deploy.ownership import LABEL, RUN_LABEL, WORKERS, Owner, sweep, undo
 from tuner.deploy.placement import place
+from tuner.deploy.projects import sweep_projects
 from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.deploy.together import together
@@ -40,10 +42,9 @@ from tuner.measure.golden import load_golden
 from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
 from tuner.serving.model import model_checksum, require_built
-from tuner.serving.plan import container_plan
+from tuner.serving.plan import ContainerPlan, container_plan
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
-RUN_LABEL = "tune.run"
 STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
@@ -87,7 +88,7 @@ class DockerDeployer:
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
             self._info = self._client.info()
-            self.swept = sweep(self._client)
+            self.swept = [*sweep(self._client), *sweep_projects(self._client)]
             world.enter_context(undo(self._client, RUN_LABEL, run))
             if self._serving.image == "tune":
                 self._image = find_image(self._client)
@@ -180,7 +181,7 @@ class DockerDeployer:
             yield None
             return
         with (
-            _refusals(),
+            refusals(),
             null_container(
                 self._client,
                 image,
@@ -213,10 +214,9 @@ class DockerDeployer:
             drop_page_cache()
         # Leaving the executor waits for creations under way, so none comes after the clean-up.
         with (
-            _refusals(),
+            refusals(),
             undo(self._client, DEPLOYMENT_LABEL, identity),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
-            ExitStack() as world,
         ):
             name = f"tune-{self._study}-{_name_part(label)}-{identity}"
             # In a thread: an interrupt here must not come between the engine and its answer.
@@ -235,10 +235,32 @@ class DockerDeployer:
                 self._placed.cpuset,
                 given_up,
             )
+
+            def replicas() -> list[Replica]:
+                return together(executor, make, range(spec.replicas), given_up.set)
+
+            with self._serving_on(
+                network, replicas, spec, plan, labels, executor, given_up
+            ) as deployment:
+                yield deployment
+
+    @contextmanager
+    def _serving_on(
+        self,
+        network: Network,
+        make: Callable[[], Sequence[Replica]],
+        spec: DeploymentSpec,
+        plan: ContainerPlan,
+        labels: Mapping[str, str],
+        executor: Executor,
+        given_up: Event,
+    ) -> Iterator[DockerDeployment]:
+        """The replicas that `make` gives, all of them on `network`, once they are ready."""
+        with ExitStack() as world:
             # Meanwhile: it is needed when there is something to send to.
             space = self._space
             joined = world.enter_context(space.joined(network, executor)) if space else None
-            replicas = together(executor, make, range(spec.replicas), given_up.set)
+            replicas = make()
             together(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
             self._mend_page_cache(executor, replicas)
             addresses = [replica.address[0] for replica in replicas]
@@ -289,7 +311,7 @@ class DockerDeployer:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """What the engine refuses, as a TrialFailed."""
     try:
         yield

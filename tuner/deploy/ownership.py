@@ -26,6 +26,7 @@ from docker.models.volumes import Volume
 from tuner.deploy.together import together
 
 LABEL = "tune.owner"
+RUN_LABEL = "tune.run"
 WORKERS = 32
 
 

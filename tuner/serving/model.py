@@ -115,10 +115,13 @@ def directory_checksum(directory: Path) -> str:
 
 def highest_version(model: ModelSpec) -> Path | None:
     """The version that TensorFlow Serving would choose, the highest number; None without any."""
+    return highest_version_in(model.versions)
+
+
+def highest_version_in(versions: Path) -> Path | None:
+    """The same of any directory of numbered versions."""
     found = [
-        path.parent
-        for path in model.versions.glob("*/saved_model.pb")
-        if path.parent.name.isdecimal()
+        path.parent for path in versions.glob("*/saved_model.pb") if path.parent.name.isdecimal()
     ]
     return max(found, key=lambda version: int(version.name), default=None)
 

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Tune
+from tests.study.small import FEASIBLE, run, specification
+from tests.verify.exported import TIGHT, study_of
+from tuner.export.compose import to_compose
+from tuner.export.provenance import PREFIX
+from tuner.measure.measurement import Estimate
+from tuner.record import StudyRecord
+from tuner.spec.load import results_directory
+from tuner.study.storage import default_url, open_storage, read_study
+from tuner.study_file import FinishedStudy, write_study
+
+FILE = "compose.yaml"
+
+
+def export(study: StudyRecord, number: int = 0) -> None:
+    trial = study.trial(number)
+    assert trial is not None
+    Path(FILE).write_text(to_compose(study, trial, Path("versions")))
+
+
+@pytest.fixture
+def study() -> StudyRecord:
+    """A simulated study in its own storage; trial 0 is exported."""
+    spec = specification(FEASIBLE)
+    run(spec, more=10)
+    run(spec, repeats=(0, 1, 2))
+    url = default_url(results_directory(spec), "simulated")
+    found = read_study("small", open_storage(url, create=False))
+    export(found)
+    return found
+
+
+def planted(found: StudyRecord) -> None:
+    """The study as a file, and its trial as one that was simulated."""
+    found = replace(found, trials=tuple(replace(t, backend="simulated") for t in found.trials))
+    export(found)
+    write_study(Path("up.study.zip"), FinishedStudy(found, lambda _: None))
+
+
+SIMULATED = ("--study", "small", "--backend", "simulated")
+PLANTED = ("--study", "up.study.zip", "--backend", "simulated")
+
+
+@pytest.mark.usefixtures("study")
+def test_what_is_as_predicted_ends_with_0_and_a_table(tune: Tune) -> None:
+    done = tune("verify", FILE, *SIMULATED)
+    assert done.code == 0, done.out + done.err
+    assert "SIMULATED" in done.out
+    assert "trial 0 of study small" in done.out
+    assert re.search(r"average response time|ART", done.out)
+    assert "the model of all measurements" in done.out
+    assert "As predicted." in done.out
+
+
+@pytest.mark.usefixtures("study")
+def test_several_bursts_are_one_json_document(tune: Tune) -> None:
+    done = tune("verify", FILE, *SIMULATED, "--repeat", "3", "--json")
+    document = json.loads(done.out)
+    assert done.code == document["exit_code"] == 0
+    assert document["verdict"] == "as predicted"
+    assert len(document["bursts"]) == 3
+    for found in document["objectives"].values():
+        assert found["predicted"]["low"] <= found["measured"]["value"] <= found["predicted"]["high"]
+    values = [b["measurement"]["metrics"]["art_ms"]["value"] for b in document["bursts"]]
+    assert len(set(values)) == 3
+
+
+def test_what_is_outside_its_interval_ends_with_4(tune: Tune) -> None:
+    planted(study_of(TIGHT))
+    done = tune("verify", FILE, *PLANTED)
+    assert done.code == 4
+    assert "NOT as predicted" in done.out
+    assert "too few were measured for a model" in done.out
+    assert "prediction is for another host" not in done.out
+
+
+def test_what_cannot_be_measured_ends_with_5(tune: Tune) -> None:
+    found = study_of()
+    (trial,) = found.trials
+    assert trial.measurement is not None
+    measurement = replace(trial.measurement, metrics={"p99_ms": Estimate(30.0)})
+    trial = replace(trial, measurement=measurement, values=(30.0,))
+    # It needs more requests than there are in a window of this study.
+    rare = replace(found.objectives[0], metric="p99_ms")
+    specification = {**found.specification, "objectives": [vars(rare)]}
+    planted(replace(found, objectives=(rare,), specification=specification, trials=(trial,)))
+    done = tune("verify", FILE, *PLANTED)
+    assert done.code == 5
+    assert "p99 (p99_ms) could not be measured" in done.out
+    assert "CANNOT SAY" in done.out
+
+
+@pytest.mark.parametrize("backend", ["docker", "replay"])
+def test_a_simulated_file_is_verified_by_the_simulated_backend_only(
+    tune: Tune, backend: str
+) -> None:
+    planted(study_of())
+    done = tune("verify", FILE, "--study", "up.study.zip", "--backend", backend)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert "mend: " in done.err
+
+
+@pytest.mark.usefixtures("study")
+def test_a_file_of_another_study_is_refused(tune: Tune) -> None:
+    text = Path(FILE).read_text()
+    changed = re.sub(r'"concurrency": \d+', '"concurrency": 77', text)
+    assert changed != text
+    Path(FILE).write_text(changed)
+    done = tune("verify", FILE, *SIMULATED)
+    assert done.code == 2
+    assert "has not measured the configuration" in done.err
+    Path(FILE).write_text(re.sub(r'"model": "[a-z]+"', '"model": "speech"', text))
+    done = tune("verify", FILE, *SIMULATED)
+    assert done.code == 2
+    assert "serves the model speech" in done.err
+
+
+@pytest.mark.usefixtures("study")
+def test_what_is_no_exported_file_is_refused(tune: Tune) -> None:
+    for text in ("", "x", f"{PREFIX}nothing\nservices: {{}}\n", "services: {a: b}\n"):
+        Path(FILE).write_text(text)
+        done = tune("verify", FILE, *SIMULATED)
+        assert done.code == 2
+        assert FILE in done.err
+        assert "mend: " in done.err
+    assert tune("verify", "missing", *SIMULATED).code == 2

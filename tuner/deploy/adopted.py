@@ -1,0 +1,190 @@
+"""Containers that the user's own file brings up: deployed as it stands, then as any deployment."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import TypeVar
+
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from tuner.deploy.deployment import DockerDeployment
+from tuner.deploy.docker import TRIAL_LABEL, DockerDeployer, refusals
+from tuner.deploy.found import Found, found_of, published, source_of
+from tuner.deploy.keeper import drop_page_cache
+from tuner.deploy.ownership import RUN_LABEL, WORKERS, undo
+from tuner.deploy.projects import PROJECT_LABEL, project_of
+from tuner.deploy.replica import Replica
+from tuner.errors import Infeasible, InputError, SetupError, TrialFailed
+from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
+
+T = TypeVar("T")
+
+BringUp = Callable[[str], None]
+"""Brings the file up under a project's name: all containers and networks get `PROJECT_LABEL` with
+it. Returns when they were started, SetupError where not all of them could be."""
+
+
+@dataclass(frozen=True)
+class AdoptedReplica(Replica):
+    """One that the engine may start again when it dies, as exported files ask it to."""
+
+    def check_alive(self) -> None:
+        self.container.reload()
+        if self.container.attrs["RestartCount"]:
+            if self._was_killed():
+                raise self._out_of_memory("was killed (and started again)")
+            raise Infeasible(
+                "never ready",
+                f"replica {self.index} stopped by itself (and was started again)",
+                self.log_tail(),
+            )
+        super().check_alive()
+
+    def _was_killed(self) -> bool:
+        """Whether any of its ends was by SIGKILL; its state tells of the present life only."""
+        assert self.container.client is not None
+        happened = self.container.client.events(
+            since=0,
+            until=int(time.time()) + 1,  # what has happened by now; it waits for that second
+            filters={"container": self.container.id, "event": "die"},
+            decode=True,
+        )
+        return any(event["Actor"]["Attributes"].get("exitCode") == "137" for event in happened)
+
+    def _read(self, what: Callable[[], T]) -> T:
+        # Unlike a trial's replica it may be back already, so its end is not waited for.
+        try:
+            return what()
+        except OSError as error:
+            self.check_alive()
+            raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
+
+
+class AdoptingDeployer(DockerDeployer):
+    """Deploys what `bring_up` brings up, whatever configuration it is asked for.
+
+    Everything around the replicas is as for a trial: the keeper, the load engine's namespace,
+    golden answers, impairment, counters. Limits are not enforced: what was found in the last
+    deployment is in `found`, for the caller to compare. Replicas are those containers that mount
+    something where the model belongs; others, such as a load balancer, are up too. All that has
+    the project's label is removed at the end; `others` names the containers that are no replicas.
+    """
+
+    def __init__(
+        self,
+        bring_up: BringUp,
+        model: ModelSpec,
+        serving: ServingSpec,
+        study: str,
+        placement: Placement = "auto",
+    ) -> None:
+        super().__init__(model, serving, study, placement)
+        self._start = bring_up
+        self.found: tuple[Found, ...] = ()
+        self.others: tuple[str, ...] = ()
+
+    @contextmanager
+    def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[DockerDeployment]:
+        """See `Deployer.deploy`; but limits are only read.
+
+        Raises SetupError where the file cannot be brought up, InputError where nothing in it
+        serves the model.
+        """
+        if self._reach.remote:
+            raise SetupError(
+                "the Docker Engine is on another machine, where the file publishes its ports",
+                "run `tune verify` on that machine",
+            )
+        self.found = ()
+        plan = container_plan(spec.serving, self._model.name, self._image)
+        project = project_of(self._labels[RUN_LABEL])
+        labels = self._labels | {TRIAL_LABEL: label}
+        if self._keeper is None:
+            drop_page_cache()
+        # Leaving the executor waits for what is coming up, so none of it comes after the clean-up.
+        with (
+            refusals(),
+            undo(self._client, PROJECT_LABEL, project),
+            ThreadPoolExecutor(WORKERS, "replica") as executor,
+        ):
+            containers = executor.submit(self._brought_up, project, plan.model_mount).result()
+            self.found = tuple(found_of(c, plan.model_mount) for c in containers)
+            network = self._network_of(containers)
+            given_up = Event()
+            replicas = [
+                self._adopted(index, container, network, plan, spec, given_up)
+                for index, container in enumerate(containers)
+            ]
+            with self._serving_on(
+                network, lambda: replicas, spec, plan, labels, executor, given_up
+            ) as deployment:
+                yield deployment
+
+    def _brought_up(self, project: str, mount: str) -> list[Container]:
+        """The containers that mount the model, in the order of their names."""
+        failed = None
+        try:
+            self._start(project)
+        except SetupError as error:
+            failed = error
+        chosen: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
+        started = self._client.containers.list(all=True, filters=chosen)
+        found = [c for c in started if source_of(c, mount) is not None]
+        self.others = tuple(sorted(str(c.name) for c in started if c not in found))
+        # Where replicas were started, they say themselves what is wrong with them.
+        if failed is not None and not (found and all(c.attrs["State"]["Running"] for c in found)):
+            raise failed
+        if not found:
+            raise InputError(
+                f"no container that the file brings up mounts the model at {mount}",
+                "export it again: tune export",
+            )
+        return sorted(found, key=lambda c: _natural(str(c.name)))
+
+    def _network_of(self, containers: Sequence[Container]) -> Network:
+        """A bridge that all of them are on."""
+        joined = [c.attrs["NetworkSettings"]["Networks"] for c in containers]
+        for name, settings in joined[0].items():
+            if all(name in others for others in joined):
+                network = self._client.networks.get(settings["NetworkID"])
+                if network.attrs["Driver"] == "bridge":
+                    return network
+        raise InputError(
+            "the replicas that the file brings up are on no bridge network in common",
+            "export it again: tune export",
+        )
+
+    def _adopted(
+        self,
+        index: int,
+        container: Container,
+        network: Network,
+        plan: ContainerPlan,
+        spec: DeploymentSpec,
+        given_up: Event,
+    ) -> AdoptedReplica:
+        reach = self._reach
+        ours = plan.port_of(spec.protocol)
+        # Where clients of the file go; the load goes where that of a trial does.
+        rest = published(container, plan.port) or reach.address(container, network, plan.port)
+        address = reach.address(container, network, ours)
+        return AdoptedReplica(index, container, rest, address, reach.source(container), given_up)
+
+    def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
+        replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
+        if self._golden is not None:
+            replica.check_answers(self._model, self._golden)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Numbers within a name are in the order of numbers."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]

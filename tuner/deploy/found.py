@@ -1,0 +1,69 @@
+"""What a container that somebody else made really is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from docker.models.containers import Container
+
+from tuner.deploy.cgroup import Limits
+from tuner.deploy.engine_statistics import EngineStatistics, counter_source
+
+_ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a replica that the file brought up really is.
+
+    `limits` are the kernel's, `image` is the image's id, `command` what follows the image's
+    entrypoint, `model` the directory on this machine that is mounted as the model's versions.
+    """
+
+    name: str
+    limits: Limits
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    model: Path
+
+
+def found_of(container: Container, mount: str) -> Found:
+    """Of a container that mounts something at `mount`."""
+    source = source_of(container, mount)
+    assert source is not None
+    config = container.attrs["Config"]
+    return Found(
+        str(container.name),
+        _limits(container),
+        container.attrs["Image"],
+        tuple(config["Cmd"] or ()),
+        dict(text.split("=", 1) for text in config["Env"] or () if "=" in text),
+        source,
+    )
+
+
+def _limits(container: Container) -> Limits:
+    """The kernel's; what the engine was asked for where the container has ended already."""
+    try:
+        return counter_source(container).limits()
+    except OSError:
+        return EngineStatistics(container).limits()
+
+
+def source_of(container: Container, mount: str) -> Path | None:
+    """What of this machine is mounted there."""
+    for found in container.attrs["Mounts"]:
+        if found["Destination"].rstrip("/") == mount:
+            return Path(found.get("Source") or "/")
+    return None
+
+
+def published(container: Container, port: int) -> tuple[str, int] | None:
+    """Where this machine reaches a port of it that is published; None where it is not."""
+    for binding in container.attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp") or ():
+        host = binding["HostIp"]
+        return ("127.0.0.1" if host in _ANY_INTERFACE else host), int(binding["HostPort"])
+    return None

@@ -1,0 +1,58 @@
+"""An exported file: what it is, where it comes from, and how it is brought up as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from tuner.errors import InputError
+from tuner.export.provenance import Provenance, read_provenance
+
+Kind = Literal["compose", "docker-run"]
+
+_MEND = "tune export --format compose (or docker-run) --output FILE writes one"
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """`provenance` is what the file says of itself; the rest of its comments is not read."""
+
+    path: Path
+    kind: Kind
+    provenance: Provenance
+
+
+def read_exported(path: Path) -> ExportedFile:
+    """Raises InputError for what `tune export` did not write, or what cannot be brought up here."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", _MEND) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file", _MEND) from error
+    kind = _kind(path, text)
+    try:
+        return ExportedFile(path, kind, read_provenance(text))
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", error.mend) from error
+
+
+def _kind(path: Path, text: str) -> Kind:
+    if text.startswith("#!"):
+        return "docker-run"
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}", _MEND) from error
+    first = next((d for d in documents if d is not None), None)
+    if isinstance(first, dict) and isinstance(first.get("services"), dict):
+        return "compose"
+    if isinstance(first, dict) and {"apiVersion", "kind"} <= first.keys():
+        raise InputError(
+            f"{path} is for Kubernetes, which `tune verify` does not bring up",
+            "kubectl apply --dry-run=server checks it; verify the same trial as a compose file",
+        )
+    raise InputError(f"{path} is neither a compose file nor a docker-run script", _MEND)

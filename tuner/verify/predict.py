@@ -1,0 +1,109 @@
+"""What a study predicts of a new burst on a new deployment of one of its configurations. Pure.
+
+docs/adr/0023-verified-against-a-new-burst.md says which interval this is, and why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuner.analysis.findings import surrogate_of
+from tuner.analysis.pooled import between_bursts, pooled, standard_error
+from tuner.measure.measurement import Estimate
+from tuner.measure.repeatability import FEWEST_DEGREES
+from tuner.measure.statistics import CONFIDENCE, Z, student
+from tuner.record import StudyRecord
+from tuner.spec.space import Configuration
+
+Basis = Literal["model", "bursts"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of one objective; everything but `value` is about its logarithm.
+
+    `value` is in the metric's unit. `sd` says how well what the configuration gives on average is
+    known, `between` how far deployments of it differ, both as standard deviations. `quantile` is
+    the half width of the interval in standard deviations. `basis` says where they come from: the
+    model of all measurements, or this configuration's own bursts.
+    """
+
+    value: float
+    sd: float
+    between: float
+    quantile: float
+    basis: Basis
+
+    def interval(self, bursts: Sequence[Estimate]) -> Estimate:
+        """Where the value of these new bursts together, each on a new deployment, is expected.
+
+        It holds what each burst's own interval says too.
+        """
+        own = math.fsum(standard_error(e) ** 2 for e in bursts) / len(bursts)
+        sd = math.sqrt(self.sd**2 + (self.between**2 + own) / len(bursts))
+        factor = math.exp(self.quantile * sd)
+        return Estimate(self.value, self.value / factor, self.value * factor)
+
+
+def together(bursts: Sequence[Estimate]) -> Estimate:
+    """The geometric mean of several bursts, with the interval that their own intervals give it."""
+    if len(bursts) == 1:
+        return bursts[0]
+    if min(e.value for e in bursts) <= 0:
+        return Estimate(math.fsum(e.value for e in bursts) / len(bursts))
+    own = math.sqrt(math.fsum(standard_error(e) ** 2 for e in bursts)) / len(bursts)
+    value = math.exp(math.fsum(math.log(e.value) for e in bursts) / len(bursts))
+    factor = math.exp(Z * own)
+    return Estimate(value, value / factor, value * factor)
+
+
+def predicted(study: StudyRecord, configuration: Configuration) -> Mapping[str, Prediction]:
+    """By objective; of a right deployment all of them hold together with `CONFIDENCE`, 95 %.
+
+    Each one's interval is that much wider (Bonferroni's inequality). `configuration` must have been
+    measured; there is nothing for one that was not.
+    """
+    measured = next((p for p in pooled(study) if p.configuration == configuration), None)
+    if measured is None or not measured.bursts:
+        return {}
+    surrogate = surrogate_of(study)
+    row = None if surrogate is None else surrogate.candidates.index(configuration)
+    if surrogate is None or row is None:
+        return {
+            metric: Prediction(
+                measured.values[i],
+                float(measured.sd[i]),
+                between_bursts(study, metric),
+                _quantile(study, metric),
+                "bursts",
+            )
+            for i, metric in enumerate(o.metric for o in study.objectives)
+        }
+    posterior = surrogate.posterior([row])
+    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
+    values = np.exp(signs * posterior.mean[0])
+    return {
+        metric: Prediction(
+            float(values[i]),
+            float(posterior.sd[0, i]),
+            float(surrogate.noise_sd[i]),
+            _quantile(study, metric),
+            "model",
+        )
+        for i, metric in enumerate(surrogate.metrics)
+    }
+
+
+def _quantile(study: StudyRecord, metric: str) -> float:
+    """Of Student's t, as what differs between deployments is known from so many repeats.
+
+    What is assumed of it before any counts as `FEWEST_DEGREES`.
+    """
+    known = study.repeatability.get(metric)
+    degrees = FEWEST_DEGREES + (known.degrees if known else 0)
+    return student(degrees, 1 - (1 - CONFIDENCE) / len(study.objectives))

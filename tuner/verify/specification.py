@@ -1,0 +1,51 @@
+"""The study of a record as something that can be run again on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import InputError
+from tuner.record import StudyRecord
+from tuner.spec.load import load_model
+from tuner.spec.study import Budget, LoadSpec, ModelSpec, ServingSpec, StudySpec
+
+
+def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
+    """What the study was run with, whatever its study.yaml says by now; the model is looked up.
+
+    Raises InputError where the model is not on this machine, or the record does not have its load.
+    """
+    held = study.specification
+    if "load" not in held:
+        raise InputError(
+            f"study {study.name!r} does not say which load it sent", "run it with this version"
+        )
+    model = load_model(study.model, root)
+    return StudySpec(
+        name=study.name,
+        description=str(held.get("description", "")),
+        path=Path(study.name),
+        model=ModelSpec(
+            model.name,
+            model.description,
+            model.directory,
+            model.built,
+            **_known(ModelSpec, held.get("model", {}), "signature", "tolerance"),
+        ),
+        search_space=study.search_space,
+        serving=ServingSpec(**_known(ServingSpec, study.serving)),
+        load=LoadSpec(**_known(LoadSpec, held["load"])),
+        objectives=study.objectives,
+        constraints=study.constraints,
+        budget=Budget(),
+        seed=int(held.get("seed", 0)),
+    )
+
+
+def _known(kind: type, document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """What the document has of the fields of a specification, or of these ones."""
+    wanted = names or tuple(f.name for f in fields(kind))
+    return {name: document[name] for name in wanted if name in document}

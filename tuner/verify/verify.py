@@ -1,0 +1,152 @@
+"""Deploy an exported file as it stands, send the study's load, and judge what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from tuner.analysis.pooled import Pooled, pooled
+from tuner.backend import Backend, docker_backend, simulated_backend
+from tuner.deploy.adopted import AdoptingDeployer
+from tuner.deploy.protocol import Deployer
+from tuner.errors import InputError, TrialFailed
+from tuner.export.provenance import Provenance, backend_of
+from tuner.record import StudyRecord
+from tuner.serving.plan import container_plan
+from tuner.spec.study import StudySpec
+from tuner.study.attempt import World
+from tuner.trial import Observe, TrialResult, deployment_spec
+from tuner.verify.bring_up import bring_up
+from tuner.verify.differences import Difference, differences, elsewhere
+from tuner.verify.file import ExportedFile
+from tuner.verify.predict import predicted
+from tuner.verify.result import Verified
+from tuner.verify.specification import specification_of
+
+Where = Literal["docker", "simulated"]
+
+
+def verify(
+    study: StudyRecord,
+    file: ExportedFile,
+    where: Where,
+    times: int = 1,
+    observe: Observe = lambda _: None,
+    again: Callable[[TrialResult], None] = lambda _: None,
+) -> Verified:
+    """Bring the file up `times` times, each time with a burst of its own, and take it down.
+
+    A measurement that is INVALID is made once more, after `again` was told of it. On a simulated
+    host nothing is brought up: the configuration that the file names is computed anew. Raises
+    InputError where the study has not measured what the file holds, and SetupError where the
+    file cannot be brought up.
+    """
+    of = file.provenance
+    measured = _measured(study, file, where)
+    predictions = predicted(study, of.configuration)
+    spec = specification_of(study)
+    backend = _backend(spec, file, where)
+    results: list[TrialResult] = []
+    found: dict[Difference, None] = {}
+    broken = ""
+    with backend.deployer as deployer:
+        observe("calibrate")
+        calibration = backend.calibrate(deployer)
+        environment = deployer.environment()
+        cpus = int(environment["host"]["cpus"])
+        world = World(spec, backend, deployer, calibration, cpus, observe)
+        for number in range(times):
+            try:
+                result, _ = world.measure(
+                    of.configuration, f"verify-{number}", fresh=True, judge=None, again=again
+                )
+                results.append(result)
+            except TrialFailed as error:
+                broken = error.message
+            found |= dict.fromkeys(_differences(deployer, spec, of))
+            if broken:
+                break
+    return Verified(
+        study.name,
+        str(file.path),
+        where,
+        of,
+        environment,
+        predictions,
+        tuple(results),
+        tuple(found),
+        broken,
+        tuple(_notes(study, of, measured, environment, deployer)),
+    )
+
+
+def _measured(study: StudyRecord, file: ExportedFile, where: Where) -> Pooled:
+    """What the study knows of the file's configuration; InputError where that is nothing."""
+    of = file.provenance
+    found = next((p for p in pooled(study) if p.configuration == of.configuration), None)
+    if of.model != study.model:
+        raise InputError(
+            f"{file.path} serves the model {of.model}, study {study.name!r} measured {study.model}",
+            f"name the study that it is from: --study {of.study}",
+        )
+    if found is None or not found.bursts:
+        raise InputError(
+            f"study {study.name!r} has not measured the configuration of {file.path}, which is"
+            f" trial {of.trial} of study {of.study!r}: {of.configuration}",
+            "name the study, or the study file, that it is from (--study, --storage)",
+        )
+    kinds = {of.backend, *(backend_of(study, t) for t in found.bursts)}
+    if (where == "simulated") != ("simulated" in kinds) or kinds == {"docker", "simulated"}:
+        raise InputError(
+            f"the figures of {file.path} and of study {study.name!r} are"
+            f" {' and '.join(sorted(kinds))}, which {where} cannot verify",
+            "verify what was simulated with --backend simulated, and only that",
+        )
+    return found
+
+
+def _backend(spec: StudySpec, file: ExportedFile, where: Where) -> Backend:
+    if where == "simulated":
+        # Another seed than the study's, whose noise would come again.
+        return simulated_backend(replace(spec, seed=spec.seed + 1))
+    deployer = AdoptingDeployer(
+        bring_up(file), spec.model, spec.serving, "verify", spec.load.placement
+    )
+    return replace(docker_backend(spec), deployer=deployer)
+
+
+def _differences(deployer: Deployer, spec: StudySpec, of: Provenance) -> tuple[Difference, ...]:
+    if not isinstance(deployer, AdoptingDeployer) or not deployer.found:
+        return ()
+    asked = deployment_spec(spec, of.configuration)
+    plan = container_plan(asked.serving, spec.model.name, of.image)
+    return differences(deployer.found, asked, plan, of)
+
+
+def _notes(
+    study: StudyRecord,
+    of: Provenance,
+    measured: Pooled,
+    environment: Mapping[str, Any],
+    deployer: Deployer,
+) -> Iterator[str]:
+    if study.name != of.study:
+        yield f"the file is from study {of.study}, the prediction from study {study.name}"
+    elif study.trial(of.trial) is None:
+        yield f"trial {of.trial}, from which the file is, is not in study {study.name}"
+    known = study.environment.get("model_checksum")
+    if known != of.model_checksum:
+        yield "the study's last run served a model with another checksum than the file's trial"
+    host = study.environment.get("host")
+    other = elsewhere(environment["host"], host) if isinstance(host, Mapping) else ""
+    if other:
+        yield f"the prediction is for another host than this one: {other}"
+    if measured.unstable:
+        yield f"the study found this configuration unstable: {measured.unstable}"
+    if isinstance(deployer, AdoptingDeployer) and deployer.others:
+        yield f"was up too, but is no replica and got no load: {', '.join(deployer.others)}"
+    if environment.get("cpus", {}).get("placement") == "apart":
+        yield (
+            "the study's replicas were kept off the load engine's CPU; those of the file are not"
+        )
