@@ -1,35 +1,27 @@
-"""optuna-dashboard on loopback."""
+"""`tune dashboard`: start it and say where it is."""
 
 from __future__ import annotations
 
-import socket
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+import sys
+from pathlib import Path
 
-from optuna_dashboard import wsgi
+from tuner.dashboard.guard import LOOPBACK
+from tuner.dashboard.server import dashboard
+from tuner.study.storage import open_storage
 
-from tuner.errors import InputError
-from tuner.study.storage import open_storage, study_id
-
-HOST = "127.0.0.1"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's name
-        """Say nothing: the page asks for news every few seconds."""
+EXPOSED = """\
+--host {host} exposes it: whoever reaches port {port} may read all studies of this storage, and
+change or DELETE them. There is no password and no TLS. A tunnel is safer: leave --host out and,
+elsewhere,
+  ssh -N -L {port}:127.0.0.1:{port} THIS-MACHINE"""
 
 
-def serve(name: str, url: str, port: int) -> None:
+def serve(name: str, url: str, results: Path, host: str, port: int) -> None:
     """Serve until interrupted. Raises InputError when the port is taken."""
     storage = open_storage(url, create=False)
-    number = study_id(name, storage)
-    try:
-        server = make_server(HOST, port, wsgi(storage), handler_class=_Quiet)
-    except OSError as error:
-        raise InputError(
-            f"port {port} of {HOST} cannot be had: {error.strerror}", "give another --port"
-        ) from error
-    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with server:
-        print(f"http://{HOST}:{server.server_port}/dashboard/studies/{number}", flush=True)
+    with dashboard(name, storage, results, host, port) as (server, address):
+        if host not in LOOPBACK:
+            print(EXPOSED.format(host=host, port=server.server_port), file=sys.stderr)
+        print(address, flush=True)
         print("Ctrl-C ends it.", flush=True)
         server.serve_forever()

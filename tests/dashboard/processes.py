@@ -1,0 +1,51 @@
+"""`tune` as processes of their own, which end with the test."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+
+PATIENCE = 60.0
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[None]:
+    """`tune run`, which talks to nobody and lets others go first; interrupted at the end."""
+    command = ["nice", sys.executable, "-m", "tuner", "run", *arguments]
+    quiet = subprocess.DEVNULL
+    with Popen(command, stdout=quiet, stderr=quiet) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+
+
+@contextmanager
+def dashboard(*arguments: str) -> Iterator[tuple[str, Popen[str]]]:
+    """The address that `tune dashboard` printed, and its process; interrupted if it still runs."""
+    command = [sys.executable, "-m", "tuner", "dashboard", *arguments, "--port", "0"]
+    pipe = subprocess.PIPE
+    with Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address.startswith("http://"), process.communicate()
+            yield address, process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=PATIENCE)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that another process does; fails after `PATIENCE` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)

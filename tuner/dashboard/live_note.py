@@ -1,0 +1,39 @@
+"""The note that is current whenever somebody looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from tuner.dashboard.note import note
+from tuner.study.storage import stored, study_record
+
+
+class LiveNote:
+    """The note of the study `name`, written anew when a trial began or ended since it was read.
+
+    Who asks while it is being written gets the one before. Safe to use from several threads.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str) -> None:
+        self._storage, self._name = storage, name
+        self._seen: Counter[TrialState] | None = None
+        self._text = ""
+        self._writing = Lock()
+
+    def text(self) -> str:
+        """In Markdown."""
+        if not self._writing.acquire(blocking=False):
+            return self._text
+        try:
+            study = stored(self._name, self._storage)
+            states = Counter(t.state for t in study.get_trials(deepcopy=False))
+            if states != self._seen:
+                self._text = note(study_record(study), states[TrialState.RUNNING])
+                self._seen = states
+        finally:
+            self._writing.release()
+        return self._text
