@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tuner.analysis.grid_cost import DEPLOY_SECONDS
 from tuner.measure.measurement import Measurement
 from tuner.record import TrialRecord
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.plan import DEPLOY_SECONDS, plan
+from tuner.study.plan import plan
 
 STUDY = """\
 model: mnist

@@ -91,7 +91,7 @@ def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
     for trial in study.trials:
         by_configuration.setdefault(trial.configuration, []).append(trial)
     groups = [_group(study, trials) for trials in by_configuration.values()]
-    between = np.array([_between(study, o.metric) for o in study.objectives])
+    between = np.array([between_bursts(study, o.metric) for o in study.objectives])
     return tuple(_pooled(study, group, between, groups) for group in groups)
 
 
@@ -197,7 +197,7 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
     return ""
 
 
-def _between(study: StudyRecord, metric: str) -> float:
+def between_bursts(study: StudyRecord, metric: str) -> float:
     """The standard deviation between bursts, as a share.
 
     What few repeats say is joined with what is assumed before any, as if that were

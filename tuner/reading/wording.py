@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tuner.measure.measurement import Estimate
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Parameter, Value, as_text
 
@@ -15,12 +16,35 @@ def figure(value: float) -> str:
     """Three significant digits, without an exponent where people would not write one."""
     if value == 0:
         return "0"
-    return f"{value:.3g}" if 0.001 <= abs(value) < 1000 else f"{value:,.0f}"
+    if abs(value) < 0.001:
+        return f"{value:.2g}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def reading(metric: str, value: float) -> str:
     """A metric's value with its unit: `3.14 ms`, `41 % of host`."""
     return f"{figure(value)} {METRICS[metric].unit}".rstrip()
+
+
+def interval(found: Estimate) -> str:
+    """A value with its 95 % interval, `2.31 (2.24 to 2.38)`; alone where none is known."""
+    if found.low is None or found.high is None:
+        return figure(found.value)
+    return f"{figure(found.value)} ({figure(found.low)} to {figure(found.high)})"
+
+
+def difference(percent: Estimate) -> str:
+    """A change in percent with its 95 % interval: `-12 % (-20 to -3)`."""
+    if percent.low is None or percent.high is None:
+        return f"{percent.value:+.0f} %"
+    return f"{percent.value:+.0f} % ({percent.low:+.0f} to {percent.high:+.0f})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `45 s`, `12 min`, `3.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def label(metric: str) -> str:
@@ -35,9 +59,10 @@ def plain(value: Value) -> str:
 
 def bare(parameter: Parameter, value: Value) -> str:
     """A value with its unit, if there is one: `96 MiB`, `1 connection`, `4`, `true`."""
-    unit = parameter.unit
-    if value == 1 and unit.endswith("s") and len(unit) > 3:
-        unit = unit[:-1]
+    counted, per, what = parameter.unit.partition("/")
+    if value == 1 and counted.endswith("s") and len(counted) > 3:
+        counted = counted[:-1]
+    unit = f"{counted}{per}{what}"
     return f"{plain(value)} {unit}".rstrip()
 
 

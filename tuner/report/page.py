@@ -5,6 +5,7 @@ All text is plain text; what writes the page escapes it, wherever it came from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,9 +33,18 @@ class Words:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they are, in order."""
+    """Names and what they are, in order; under a heading of their own where they have a title."""
 
     rows: tuple[tuple[str, Cell], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Statements that stand beside one another, under a heading."""
+
+    title: str
+    items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Log:
     text: str
 
 
-Block = Words | Facts | Table | Figure | Log
+Block = Words | Facts | Points | Table | Figure | Log
 
 
 @dataclass(frozen=True)
@@ -86,9 +96,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """One self-contained page: sections one below another, and sub-pages that a link opens."""
+    """One self-contained page: sections one below another, and sub-pages that a link opens.
+
+    `notice` is what a reader must know before anything else, and stands at the top of each view.
+    `pages_title` is what the sub-pages are together.
+    """
 
     title: str
     subtitle: str
     sections: tuple[Section, ...]
     pages: tuple[Section, ...] = ()
+    notice: str = ""
+    pages_title: str = "Pages"
+
+
+def figures(page: Page) -> Iterator[Figure]:
+    """Every figure of a page, in its order, those of its sub-pages last."""
+    for section in (*page.sections, *page.pages):
+        yield from (block for block in section.blocks if isinstance(block, Figure))

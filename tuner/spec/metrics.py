@@ -192,3 +192,11 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
+
+
+def title(metric: str) -> str:
+    """A metric as a column or an axis names it, `ART (ms)`; an unknown one by its own name."""
+    known = METRICS.get(metric)
+    if known is None:
+        return metric
+    return f"{known.label} ({known.unit})" if known.unit else known.label

@@ -1,0 +1,54 @@
+"""Figures whose texts cannot do anything, whoever wrote them.
+
+Plotly reads a little HTML in every text that it draws (`<b>`, `<a href>`, `<span style>`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+_ALLOWED = re.compile(r"</?(?:b|i|sub|sup|extra)>|<br ?/?>")
+"""Without attributes: no link, no style."""
+
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Signs that neither an HTML nor an SVG document may hold."""
+
+
+def legible(text: str) -> str:
+    """`text` with a mark in place of each sign that no document may hold."""
+    return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def document(figure: go.Figure) -> dict[str, Any]:
+    """`figure` as plotly.js takes it, NumPy arrays as typed ones; no text of it can be a link."""
+    found: dict[str, Any] = _inert(figure.to_dict())
+    return found
+
+
+def _inert(value: Any) -> Any:  # noqa: ANN401 -- any part of a figure
+    match value:
+        case str():
+            return text(value)
+        case dict():
+            return {key: _inert(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_inert(part) for part in value]
+        case np.ndarray() if value.dtype.kind in "OUS":
+            return _inert(value.tolist())
+    return value
+
+
+def text(value: str) -> str:
+    """`value` with the markup that figures use, and every other `<` as the sign that it is."""
+    value = legible(value)
+    if "<" not in value:
+        return value
+    pieces, end = [], 0
+    for allowed in _ALLOWED.finditer(value):
+        pieces += [value[end : allowed.start()].replace("<", "&lt;"), allowed.group()]
+        end = allowed.end()
+    return "".join((*pieces, value[end:].replace("<", "&lt;")))

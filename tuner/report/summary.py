@@ -1,0 +1,128 @@
+"""The section that a reader in a hurry reads: the question, the answer, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.analysis import in_words
+from tuner.analysis.findings import FEWEST
+from tuner.reading.wording import chance, percent
+from tuner.record import StudyRecord
+from tuner.report.choice_table import by_scenario, stated
+from tuner.report.data.summary import Choice, Choices, choices, searched, verdicts
+from tuner.report.data.summary import warnings as doubted
+from tuner.report.page import Block, Cell, Facts, Link, Points, Section, Words
+from tuner.report.searched import cost, question
+from tuner.report.sources import Sources
+
+_REMEDIES = 4
+
+
+def summary(sources: Sources) -> Section:
+    record = sources.record
+    chosen = choices(record, sources.summary, sources.findings)
+    blocks: list[Block] = [
+        *_answer(sources, chosen),
+        question(record),
+        cost(searched(record)),
+        *_scenarios(record, chosen),
+        *_robust(sources, chosen),
+        *_uncertain(sources),
+    ]
+    return Section("summary", "Summary", tuple(blocks))
+
+
+def _answer(sources: Sources, chosen: Choices) -> Iterator[Block]:
+    record, best = sources.record, chosen.overall
+    if best is None:
+        yield Words(
+            "Nothing was measured yet."
+            if not record.trials
+            else f"Nothing feasible was found among {len(record.trials)} trials, so nothing is"
+            " recommended.",
+            "lead",
+        )
+        return
+    yield Words(
+        f"Recommended, as the best compromise of all that was measured (the knee of the overall"
+        f" front): {best.configuration}.",
+        "lead",
+    )
+    yield stated(record, best)
+    yield _evidence(best)
+    if len(sources.summary.scenarios) > 1:
+        yield Words(
+            "With every parameter free, the overall front prefers little load and a good network."
+            " What to deploy is read from the front of the scenario that you expect."
+        )
+
+
+def _evidence(choice: Choice) -> Facts:
+    bursts = "one burst" if choice.bursts == 1 else f"{choice.bursts} bursts"
+    rows: list[tuple[str, Cell]] = [
+        ("rests on", Link(f"{bursts}: trial {choice.trial}", f"trial-{choice.trial}"))
+    ]
+    if choice.on_front is not None:
+        rows.append(("that it is on its front", chance(choice.on_front)))
+    return Facts(tuple(rows))
+
+
+def _scenarios(record: StudyRecord, chosen: Choices) -> Iterator[Block]:
+    if not chosen.scenarios:
+        return
+    yield by_scenario(
+        record,
+        chosen.scenarios,
+        "Recommended in each scenario, as measured",
+        decisions=True,
+    )
+
+
+def _robust(sources: Sources, chosen: Choices) -> Iterator[Block]:
+    record, found = sources.record, sources.findings
+    if found is None:
+        return
+    if found.robust is not None:
+        yield Words(
+            f"One decision for all scenarios, with the least regret: {found.robust.decision}.",
+            "lead",
+        )
+        yield Words("It is " + ", ".join(in_words.regret(found.robust)) + ".")
+        yield by_scenario(
+            record, chosen.robust, "The decision of least regret in each scenario", decisions=False
+        )
+    elif found.serving is not None:
+        yield Words("No decision is sure (0.9) to serve in every scenario.")
+    if found.serving is not None:
+        yield Words(
+            f"Meets the SLO in most scenarios ({in_words.slo(record)}): {found.serving.decision},"
+            f" {'; '.join(in_words.served(found.serving))}."
+        )
+
+
+def _uncertain(sources: Sources) -> Iterator[Block]:
+    record, found = sources.record, sources.findings
+    if not record.trials and not record.failed:
+        return
+    lines = [*_verdicts(record), *in_words.doubts(record), *in_words.unstable(sources.summary)]
+    lines += in_words.infeasible(record.trials)
+    if found is None:
+        lines.append(
+            f"Nothing is predicted yet: a model needs {FEWEST} configurations that could be"
+            " measured."
+        )
+    if found is not None:
+        lines = [*(f"{line[0].upper()}{line[1:]}." for line in in_words.still_open(found)), *lines]
+    yield Points("What is uncertain", tuple(lines))
+
+
+def _verdicts(record: StudyRecord) -> Iterator[str]:
+    counts = verdicts(record)
+    total = sum(counts.values())
+    doubtful = total - counts.get("VALID", 0)
+    if not total:
+        return
+    listed = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+    yield f"Of {total} measurements {percent(doubtful / total)} are in doubt: {listed}."
+    for remedy, count in doubted(record)[:_REMEDIES]:
+        yield f"What would help {count} of them: {remedy}"
