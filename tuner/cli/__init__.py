@@ -9,14 +9,16 @@ from tuner.interrupts import interrupt
 
 BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
+NOT_AS_PREDICTED = 4
+CANNOT_SAY = 5
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run `tune`; the entry point of the installed command.
 
-    Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 130
-    interrupted.
+    Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 4 what
+    was verified is not as predicted, 5 it cannot be said whether it is, 130 interrupted.
     """
     # A polite kill is an interrupt: containers are removed and the trial is queued again.
     signal.signal(signal.SIGINT, interrupt)

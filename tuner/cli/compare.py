@@ -1,22 +1,48 @@
-"""`tune compare`: a study beside a recorded grid, as tables or JSON."""
+"""`tune compare`: two studies side by side, or a study beside a recorded grid."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.markup import escape
 
 from tuner.analysis.against import Comparison, Judged, against
+from tuner.analysis.two_studies import TwoStudies, compare_studies
+from tuner.analysis.two_studies_document import document
 from tuner.backend import BackendName
 from tuner.cli import tables
 from tuner.cli.grids import chosen_grid
+from tuner.cli.two_studies_page import show_two
+from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord
+from tuner.spec.metrics import title
+from tuner.study.storage import open_storage, read_study
 
 _MOST_DOMINATED = 12
 _CHANGED = 0.05
 """A host whose measurements differ by more than this share, and surely so, is said to differ."""
+
+
+def side(name: str, named: Callable[[str], StudyRecord]) -> StudyRecord:
+    """One of two studies: what `named` finds, or of a storage (URL#NAME). Raises InputError."""
+    if "://" not in name:
+        return named(name)
+    url, _, study = name.partition("#")
+    if not study:
+        raise InputError(f"{name}: expected the study's name after #", f"such as {url}#mnist")
+    return read_study(study, open_storage(url, create=False))
+
+
+def compare_two(a: StudyRecord, b: StudyRecord, *, as_json: bool) -> TwoStudies:
+    """Print how two studies differ. Raises InputError where they cannot be compared."""
+    found = compare_studies(a, b)
+    if as_json:
+        print(json.dumps(document(found), indent=2, allow_nan=False))
+    else:
+        show_two(found)
+    return found
 
 
 def compare(study: StudyRecord, choice: str, backend: BackendName, *, as_json: bool) -> None:
@@ -136,7 +162,7 @@ def _show_dominated(study: StudyRecord, found: Comparison) -> None:
         return
     table = tables.plain("recommended by the study", title="Clearly dominated in the grid")
     for objective in study.objectives:
-        table.add_column(tables.title(objective.metric), justify="right", no_wrap=True)
+        table.add_column(title(objective.metric), justify="right", no_wrap=True)
     table.add_column("of what the grid has instead")
     rows = [(str(c), *["-"] * len(study.objectives), "infeasible in the grid") for c in bad]
     for point in worse:
@@ -150,7 +176,7 @@ def _show_dominated(study: StudyRecord, found: Comparison) -> None:
 
 
 def _ratio(metric: str, ratio: Estimate) -> str:
-    text = f"{tables.title(metric)} where both measured: {ratio.value:.3f} times the grid's"
+    text = f"{title(metric)} where both measured: {ratio.value:.3f} times the grid's"
     if ratio.low is None or ratio.high is None:
         return text
     text += f" ({ratio.low:.3f} to {ratio.high:.3f})"

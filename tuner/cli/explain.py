@@ -11,14 +11,14 @@ import optuna
 
 from tuner.analysis.explain import Explanation
 from tuner.analysis.explain import explain as explained
-from tuner.cli.tables import console, number, plain, title, warn_if_simulated
+from tuner.cli.tables import console, plain, warn_if_simulated
 from tuner.reading.dependence import Curve
 from tuner.reading.importance import ENOUGH_FOR_PED_ANOVA, Share
 from tuner.reading.statements import SETTLED, Kind, Statement
-from tuner.reading.wording import chance
+from tuner.reading.wording import chance, figure
 from tuner.reading.wording import plain as spelled
 from tuner.record import StudyRecord
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, title
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_VALUES = 5
@@ -112,7 +112,7 @@ def _at(curve: Curve, k: int) -> str:
     value = spelled(curve.values[k])
     if mean is None or low is None or high is None:
         return f"{value}: -"
-    return f"{value}: {number(mean)} ± {(high - low) / 2:.2g}"
+    return f"{value}: {figure(mean)} ± {(high - low) / 2:.2g}"
 
 
 def _sparkline(curve: Curve) -> str:

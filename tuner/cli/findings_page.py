@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
-from tuner.analysis.findings import DOUBTFUL, Findings, FrontFindings
+from tuner.analysis import in_words
+from tuner.analysis.findings import Findings, FrontFindings
 from tuner.analysis.pooled import Pooled
 from tuner.analysis.summary import Summary
-from tuner.cli.tables import console, estimate, number, two_lines, value
+from tuner.cli.tables import console, estimate, two_lines, value
 from tuner.measure.measurement import Estimate
 from tuner.reading.recommend import Predicted
-from tuner.reading.settle import MOST_TRIALS, SETTLED
 from tuner.record import StudyRecord
-from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
-from tuner.surrogate.regret import Serving
 
 _SHOWN = 4
-_TOLD = (8, 16, 32, 64, MOST_TRIALS)
 
 
 def show_predicted(study: StudyRecord, summary: Summary, found: Findings) -> None:
@@ -123,78 +120,26 @@ def show_decisions(study: StudyRecord, found: Findings) -> None:
     robust, serving = found.robust, found.serving
     if robust is not None:
         console.print(f"[bold]Least regret over all scenarios:[/] {robust.decision}")
-        console.print(
-            f"  at worst {_percent(robust.regret)} behind a scenario's best compromise"
-            f" ({_percent(robust.low)} to {_percent(robust.high)}; in {robust.scenario})"
-            f"\n  and {_percent(robust.behind)} behind a front;"
-            f" P(no decision is better by more than 2 %) = {robust.best:.2f}"
-        )
-        if robust.left_out:
-            console.print(
-                f"  {robust.left_out} decisions are left out: they surely serve in some scenarios"
-                " only"
-            )
+        _indented(in_words.regret(robust))
     elif serving is not None:
         console.print("No decision is sure (0.9) to serve in every scenario.")
     if serving is not None:
-        _show_serving(study, serving)
-
-
-def _show_serving(study: StudyRecord, serving: Serving) -> None:
-    slo = ", ".join(map(str, study.constraints)) or "enough memory"
-    console.print(f"[bold]Meets the SLO in most scenarios[/] ({slo}): {serving.decision}")
-    fails = "; ".join(map(str, serving.fails[:_SHOWN]))
-    more = f" and {len(serving.fails) - _SHOWN} more" if len(serving.fails) > _SHOWN else ""
-    console.print(
-        f"  in {serving.sure} of {serving.scenarios} with probability 0.9 or more"
-        f" ({serving.expected:.1f} expected; the least sure has {serving.everywhere:.2f})"
-        + (f"\n  not sure in: {fails}{more}" if fails else "")
-    )
+        console.print(
+            f"[bold]Meets the SLO in most scenarios[/] ({in_words.slo(study)}): {serving.decision}"
+        )
+        _indented(in_words.served(serving))
 
 
 def show_open(found: Findings) -> None:
     """What is uncertain still, and what more trials are expected to do about it."""
-    fronts = found.scenarios or (found.overall,)
-    open_fronts = [f for f in fronts if f.uncertain]
-    low, high = DOUBTFUL
     console.print("[bold]What is open:[/]")
-    between = ", ".join(
-        f"{METRICS[name].label} {_percent(share, 1)}" for name, share in found.between.items()
-    )
-    console.print(f"  bursts of one configuration are taken to differ by: {between}")
-    if open_fronts:
-        worst = max(open_fronts, key=lambda f: f.uncertainty)
-        where = f" for {worst.scenario}" if worst.scenario is not None else ""
-        console.print(
-            f"  {len(open_fronts)} of {len(fronts)} fronts: the standard deviation of their"
-            f" hypervolume is above {_percent(SETTLED)};"
-            f"\n  it is {_percent(worst.uncertainty)}{where}"
-        )
-    if found.doubtful:
-        console.print(
-            f"  {found.doubtful} configurations that were measured or are recommended: P is between"
-            f" {low:g} and {high:g}"
-        )
-    console.print("  " + settled_words(found))
+    _indented(in_words.still_open(found))
     if found.next and found.settling.trials != 0:
         console.print("  most is expected to be learned from:")
         for configuration in found.next[:_SHOWN]:
             console.print(f"    {configuration}")
 
 
-def settled_words(found: Findings) -> str:
-    """How many more trials would settle the fronts, in words."""
-    settling, fronts = found.settling, len(found.scenarios or (found.overall,))
-    if settling.trials == 0:
-        return f"every front is known to {_percent(SETTLED)}: more trials would change little"
-    if settling.trials is not None:
-        return (
-            f"about {settling.trials} more trials, each where it says most, are expected to settle"
-            " all fronts"
-        )
-    course = ", ".join(f"{left} after {n}" for n, left in settling.course if n in _TOLD)
-    return f"fronts that more trials are expected to leave open, of {fronts}: {course}"
-
-
-def _percent(share: float, digits: int = 0) -> str:
-    return f"{number(100 * share)} %" if digits else f"{100 * share:.0f} %"
+def _indented(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(f"  {line}", markup=False)

@@ -14,14 +14,15 @@ from rich.status import Status
 from tuner.backend import BackendName, make_backend
 from tuner.by_hand import Repeats, explored, repeated
 from tuner.cli import NOTHING_FEASIBLE, tables
-from tuner.cli.tables import console, estimate, number, plain
+from tuner.cli.tables import console, estimate, plain
 from tuner.cli.trial_page import facts, phases, show_measurement, show_network, show_replicas
 from tuner.errors import Infeasible, InputError
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
+from tuner.reading.wording import figure
 from tuner.spec.by_hand import configuration
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, title
 from tuner.spec.study import Stage, StudySpec
 from tuner.trial import Observe, TrialResult
 
@@ -42,10 +43,10 @@ def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: 
         if not as_json:
             console.print(f"[{index + 1}/{times}] {_line(result)}", soft_wrap=True)
 
-    with _status(quiet=as_json) as observe:
+    with status(quiet=as_json) as observe:
         found = repeated(spec, asked, backend, times, observe, each)
     if as_json:
-        json.dump(found.to_json(), sys.stdout, indent=2)
+        json.dump(found.to_json(), sys.stdout, indent=2, allow_nan=False)
         print()
     else:
         _show(found)
@@ -58,7 +59,7 @@ def explore(spec: StudySpec, backend_name: BackendName, stages: Sequence[Stage])
     backend = make_backend(backend_name, spec)
     console.print(f"Model {spec.model.name}: {asked}")
     try:
-        with _status(quiet=False) as observe:
+        with status(quiet=False) as observe:
             measurements = explored(spec, asked, backend, stages, observe)
     except Infeasible as reason:
         console.print(f"Infeasible, {reason.kind}: {escape(reason.message)}")
@@ -66,7 +67,7 @@ def explore(spec: StudySpec, backend_name: BackendName, stages: Sequence[Stage])
     is_open = spec.load.arrivals != "closed"
     level = "rate (requests/s)" if is_open else "concurrency"
     names = [*_LEVELS, *(["late_percent"] if is_open else []), "client_cpu_percent"]
-    table = plain(level, *(tables.title(name) for name in names), "verdict")
+    table = plain(level, *(title(name) for name in names), "verdict")
     for stage, found in zip(stages, measurements, strict=True):
         ends = dict.fromkeys(f"{level:g}" for level in (stage.start, stage.end))
         cells = (estimate(found.metrics.get(name)) for name in names)
@@ -103,13 +104,13 @@ _RAMP_STAGES = 10
 
 
 @contextmanager
-def _status(*, quiet: bool) -> Iterator[Observe]:
+def status(*, quiet: bool) -> Iterator[Observe]:
     """The phase and the burst's progress, on a terminal; nothing elsewhere."""
     if quiet or not console.is_terminal:
         yield lambda _: None
         return
-    with console.status("preparing") as status:
-        yield lambda event: _tell(status, event)
+    with console.status("preparing") as shown:
+        yield lambda event: _tell(shown, event)
 
 
 def _tell(status: Status, event: str | Progress) -> None:
@@ -135,9 +136,9 @@ def _show(found: Repeats) -> None:
     floor = found.calibration
     if floor is not None:
         console.print(
-            f"The load engine on this path: floor {number(floor.floor_ms.value)} ms, capacity"
-            f" {number(floor.capacity_rps.value)} requests/s at {floor.concurrency} connections,"
-            f" {number(floor.client_cpu_us)} us of CPU per request"
+            f"The load engine on this path: floor {figure(floor.floor_ms.value)} ms, capacity"
+            f" {figure(floor.capacity_rps.value)} requests/s at {floor.concurrency} connections,"
+            f" {figure(floor.client_cpu_us)} us of CPU per request"
         )
     some = found.measurements
     if not some:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.completion import model_names
+
 if TYPE_CHECKING:
     from tuner.serving.first_run import FirstRun
 
@@ -15,7 +17,8 @@ models = typer.Typer(
     help="The models that studies serve.", no_args_is_help=True, rich_markup_mode=None
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Name of the model.")]
+NameArgument = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=model_names)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class Loader(StrEnum):
@@ -35,22 +38,38 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @models.command("list")
-def list_models() -> None:
-    """List the models that studies can name."""
-    from tuner.cli.models_page import show_models
+def list_models(as_json: JsonOption = False) -> None:
+    """List the models that studies can name.
+
+    Example: tune models list
+    """
+    from tuner.cli.documents import models_document, print_document
+    from tuner.cli.models_page import short_facts, show_models
     from tuner.spec import places
     from tuner.spec.load import load_model
 
-    show_models([load_model(name) for name in places.existing("model", Path.cwd())])
+    found = [short_facts(load_model(name)) for name in places.existing("model", Path.cwd())]
+    if as_json:
+        print_document(models_document(found))
+    else:
+        show_models(found)
 
 
 @models.command("show")
-def show(name: NameArgument) -> None:
-    """Show a model's signatures, versions, golden requests and where it comes from."""
-    from tuner.cli.models_page import show_model
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show a model's signatures, versions, golden requests and where it comes from.
+
+    Example: tune models show mnist
+    """
+    from tuner.cli.documents import models_document, print_document
+    from tuner.cli.models_page import facts_of, show_model
     from tuner.spec.load import load_model
 
-    show_model(load_model(name))
+    found = facts_of(load_model(name))
+    if as_json:
+        print_document(models_document([found]))
+    else:
+        show_model(found)
 
 
 @models.command("add")
@@ -78,7 +97,10 @@ def add(
     description: Annotated[str, typer.Option(help="What it takes and answers.")] = "",
     loader: LoaderOption = Loader.auto,
 ) -> None:
-    """Take in a SavedModel of your own: it is run once, and its answers become the golden ones."""
+    """Take in a SavedModel of your own: it is run once, and its answers become the golden ones.
+
+    Example: tune models add exported/ --name mine
+    """
     from tuner.measure.golden import matches
     from tuner.serving.added import Wish, add_model
 
@@ -93,12 +115,17 @@ def add(
 @models.command("build", context_settings=_PASSED_ON)
 def build(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of a model with a builder.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a model with a builder.", autocompletion=model_names)
+    ],
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build it though it is there.")
     ] = False,
 ) -> None:
-    """Build a model's SavedModel and golden requests. Further options go to its builder."""
+    """Build a model's SavedModel and golden requests. Further options go to its builder.
+
+    Example: tune models build mnist
+    """
     from tuner.serving.model import build_model, is_built
     from tuner.spec.load import load_model
 
@@ -111,7 +138,10 @@ def build(
 
 @models.command("check")
 def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
-    """Run a model and compare its answers with the golden ones."""
+    """Run a model and compare its answers with the golden ones.
+
+    Example: tune models check mnist
+    """
     from tuner.errors import InputError
     from tuner.measure.golden import load_golden
     from tuner.serving.model import require_built
@@ -139,11 +169,19 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
 @models.command("convert", context_settings=_PASSED_ON)
 def convert(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of a model with a converter (deepspeech).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a model with a converter (deepspeech).", autocompletion=model_names
+        ),
+    ],
     graph: Annotated[Path, typer.Argument(help="The released file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write.")],
 ) -> None:
-    """Translate a released graph into a SavedModel. Further options go to the converter."""
+    """Translate a released graph into a SavedModel. Further options go to the converter.
+
+    Example: tune models convert deepspeech output_graph.pb --output converted
+    """
     from tuner.serving.model import convert_model
     from tuner.spec.load import load_model
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.markup import escape
@@ -20,39 +21,95 @@ from tuner.spec.study import ModelSpec
 _MIB = 2**20
 
 
-def show_models(models: Sequence[ModelSpec]) -> None:
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the files of a model say.
+
+    What is None or empty is not there: `version` before it is built, `golden` (a number of
+    requests) too. `signatures` are texts by name; `card` is what its builder, or `tune models add`,
+    wrote of it.
+    """
+
+    name: str
+    description: str
+    directory: str
+    origin: str
+    built: bool
+    signature: str
+    tolerance: float
+    version: str | None = None
+    version_directory: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    golden: int | None = None
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def short_facts(model: ModelSpec) -> ModelFacts:
+    """Without what is in its files."""
+    version = highest_version(model)
+    return ModelFacts(
+        model.name,
+        model.description,
+        str(model.directory),
+        _origin(model),
+        version is not None and is_built(model),
+        model.signature,
+        model.tolerance,
+        None if version is None else version.name,
+    )
+
+
+def facts_of(model: ModelSpec) -> ModelFacts:
+    """All of it. Raises InputError for a model whose files cannot be read."""
+    short, version = short_facts(model), highest_version(model)
+    if version is None:
+        return short
+    return replace(
+        short,
+        version_directory=str(version),
+        bytes=sum(path.stat().st_size for path in version.rglob("*") if path.is_file()),
+        sha256=directory_checksum(version),
+        golden=len(load_golden(model.golden).bodies) if model.golden.is_file() else None,
+        signatures={
+            name: f"{shown(signature.inputs)} -> {shown(signature.outputs)}"
+            for name, signature in read_signatures(version).items()
+            if signature.inputs
+        },
+        card=_card(model),
+    )
+
+
+def show_models(models: Sequence[ModelFacts]) -> None:
     """One line each."""
     table = Table(box=None, pad_edge=False)
     for title in ("model", "built", "from", "description"):
         table.add_column(title)
     for model in models:
-        version = highest_version(model)
-        built = f"version {version.name}" if version and is_built(model) else "no"
-        table.add_row(model.name, built, _origin(model), escape(model.description))
+        built = f"version {model.version}" if model.built else "no"
+        table.add_row(model.name, built, model.origin, escape(model.description))
     console.print(table)
 
 
-def show_model(model: ModelSpec) -> None:
+def show_model(model: ModelFacts) -> None:
     """Everything that its files say, in the order of use."""
     say(f"[bold]{model.name}[/]: {escape(model.description)}")
-    say(f"directory:  {escape(str(model.directory))} ({_origin(model)})")
+    say(f"directory:  {escape(model.directory)} ({model.origin})")
     say(f"requests:   signature {escape(model.signature)}, answers within {model.tolerance:g}")
-    version = highest_version(model)
-    if version is None:
+    if model.bytes is None:
         say(f"not built:  tune models build {model.name}")
         return
-    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
-    say(f"version:    {version.name}, {size / _MIB:.1f} MiB, {escape(str(version))}")
-    say(f"sha256:     {directory_checksum(version)}")
-    for name, signature in read_signatures(version).items():
-        if signature.inputs:
-            tensors = f"{shown(signature.inputs)} -> {shown(signature.outputs)}"
-            say(f"signature:  {escape(name)}: {escape(tensors)}")
-    if model.golden.is_file():
-        say(f"golden:     {len(load_golden(model.golden).bodies)} requests with their answers")
-    else:
+    where = escape(str(model.version_directory))
+    say(f"version:    {model.version}, {model.bytes / _MIB:.1f} MiB, {where}")
+    say(f"sha256:     {model.sha256}")
+    for name, tensors in model.signatures.items():
+        say(f"signature:  {escape(name)}: {escape(tensors)}")
+    if model.golden is None:
         say(f"golden:     none; tune models build {model.name}")
-    for key, value in _card(model).items():
+    else:
+        say(f"golden:     {model.golden} requests with their answers")
+    for key, value in model.card.items():
         if key not in {"name", "signature", "saved_model_sha256"}:
             text = value if isinstance(value, str) else json.dumps(value)
             say(f"{key + ':':<11} {escape(text)}")

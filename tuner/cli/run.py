@@ -23,11 +23,13 @@ from tuner.backend import BackendName, make_backend
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.sender import Progress
 from tuner.measure.replay_file import read_table
+from tuner.reading.wording import figure
 from tuner.record import StudyRecord, TrialRecord
 from tuner.replay import refuse_unfit
 from tuner.search.samplers import require_sampler
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
+from tuner.spec.metrics import title
 from tuner.spec.study import StudySpec
 from tuner.study.loop import (
     Converged,
@@ -229,8 +231,7 @@ def describe(study: StudyRecord, trial: TrialRecord) -> str:
     if trial.measurement is None:
         return f"{start}infeasible, {trial.reason} ({trial.seconds:.1f} s)"
     parts = [
-        f"{tables.title(o.metric)} {tables.estimate(trial.metric(o.metric))}"
-        for o in study.objectives
+        f"{title(o.metric)} {tables.estimate(trial.metric(o.metric))}" for o in study.objectives
     ]
     how = ", stayed" * trial.stayed
     return f"{start}{', '.join(parts)}, {tables.verdict(trial)} ({trial.seconds:.1f} s{how})"
@@ -318,7 +319,6 @@ class _LiveView:
             delta = delta_percent(self._study, best, index)
             if delta is not None:
                 parts.append(
-                    f"{tables.title(objective.metric)} {tables.number(best.values[index])}"
-                    f" ({delta:+.0f} %)"
+                    f"{title(objective.metric)} {figure(best.values[index])} ({delta:+.0f} %)"
                 )
         return "Best against baseline: " + ", ".join(parts) if parts else ""

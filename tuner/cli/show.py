@@ -9,7 +9,7 @@ from tuner.cli.study_page import show_study
 from tuner.cli.trial_page import show_failed, show_trial
 from tuner.errors import InputError
 from tuner.export.findings import document, trial_document
-from tuner.record import FailedTrial, StudyRecord
+from tuner.record import FailedTrial, StudyRecord, TrialRecord
 
 
 def show(study: StudyRecord, number: int | None, *, as_json: bool) -> None:
@@ -33,13 +33,18 @@ def show(study: StudyRecord, number: int | None, *, as_json: bool) -> None:
             f"study {study.name!r} has no finished trial {number}", f"trials: {numbers}"
         )
     elif as_json:
-        _print(trial_document(study, found))
+        _print(_whole(study, found))
     else:
         show_trial(study, found)
 
 
+def _whole(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """What is said of a trial, and under `record` all that is kept of it."""
+    return {**trial_document(study, trial), "record": trial.to_json()}
+
+
 def _failed(study: StudyRecord, trial: FailedTrial) -> dict[str, Any]:
-    whole = {} if trial.record is None else trial_document(study, trial.record)
+    whole = {} if trial.record is None else _whole(study, trial.record)
     return {
         "study": study.name,
         **whole,

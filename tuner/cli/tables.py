@@ -8,9 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tuner.analysis import in_words
 from tuner.analysis.summary import delta_percent
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate
+from tuner.reading import wording
+from tuner.reading.wording import figure
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
@@ -18,13 +21,14 @@ from tuner.study.check import Check
 from tuner.study.plan import Plan
 from tuner.study.storage import StudySummary
 
-SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
-REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."
+SIMULATED, REPLAYED = in_words.SIMULATED, in_words.REPLAYED
 
 console = Console(highlight=False)
 if not console.is_terminal:
     # A file or a pipe has no width of its own, and a table that is cut is of no use in a log.
     console.width = 180
+
+duration = wording.duration
 
 WIDE = 120
 """From so many columns on there is room for more than the objectives."""
@@ -32,10 +36,10 @@ WIDE = 120
 
 def burst_line(progress: Progress) -> str:
     """What a burst has found so far, in one line."""
-    art = "" if progress.art_ms is None else f"ART {number(progress.art_ms)} ms"
+    art = "" if progress.art_ms is None else f"ART {figure(progress.art_ms)} ms"
     if progress.art_precision is not None:
         art += f" ± {100 * progress.art_precision:.0f} %"
-    tail = "" if progress.p99_ms is None else f", p99 {number(progress.p99_ms)}"
+    tail = "" if progress.p99_ms is None else f", p99 {figure(progress.p99_ms)}"
     late = "" if progress.late_share is None else f", {100 * progress.late_share:.0f} % sent late"
     most = " at most" if progress.phase == "warm-up" else ""
     return (
@@ -44,35 +48,18 @@ def burst_line(progress: Progress) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `45 s`, `12 min`, `3.1 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def number(value: float) -> str:
-    """Three significant digits, without an exponent where people would not write one."""
-    return f"{value:.3g}" if 0.001 <= abs(value) < 1000 else f"{value:,.0f}" if value else "0"
-
-
 def estimate(found: Estimate | None) -> str:
     """A value with half its 95 % interval, such as `2.31 ± 0.07`."""
     if found is None:
         return "-"
     if found.low is None or found.high is None:
-        return number(found.value)
+        return figure(found.value)
     half = (found.high - found.low) / 2
     known = half > 1e-3 * abs(found.value)
     # What is known to some percent is not known in three digits.
     return (
-        f"{number(found.value)} ± {number(float(f'{half:.2g}'))}" if known else number(found.value)
+        f"{figure(found.value)} ± {figure(float(f'{half:.2g}'))}" if known else figure(found.value)
     )
-
-
-def title(metric: str) -> str:
-    known = METRICS[metric]
-    return f"{known.label} ({known.unit})" if known.unit else known.label
 
 
 def two_lines(metric: str) -> str:
@@ -189,7 +176,7 @@ def value(value: object) -> str:
 
 def estimate_value(trial: TrialRecord, metric: str) -> str:
     found = trial.metric(metric)
-    return "-" if found is None else number(found.value)
+    return "-" if found is None else figure(found.value)
 
 
 def verdict(trial: TrialRecord) -> str:
@@ -204,12 +191,8 @@ def verdict(trial: TrialRecord) -> str:
 
 def warn_if_simulated(study: StudyRecord) -> None:
     """Say that no container ran for these trials: those of a computed host or a recorded grid."""
-    made = {t.backend for t in study.trials}
-    replayed = study.environment.get("replayed", {})
-    if "replay" in made:
-        console.print(f"[bold yellow]{REPLAYED}[/]")
-    if "simulated" in made or replayed.get("backend") == "simulated":
-        console.print(f"[bold yellow]{SIMULATED}[/]")
+    for line in in_words.not_measured(study):
+        console.print(f"[bold yellow]{line}[/]")
 
 
 def plain(*columns: str, title: str | None = None) -> Table:

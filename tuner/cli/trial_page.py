@@ -8,25 +8,21 @@ from typing import Any
 from rich.markup import escape
 from rich.padding import Padding
 
-from tuner.cli.tables import console, number, plain, title, warn_if_simulated
+from tuner.analysis.told import measurement_doubts, trial_doubts, why_proposed
+from tuner.cli.tables import console, plain, warn_if_simulated
 from tuner.measure.measurement import Estimate, Measurement
+from tuner.reading.wording import figure
 from tuner.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
-
-_REPLICA_METRICS = (
-    "throughput_rps",
-    "art_ms",
-    "cpu_cores",
-    "throttled_percent",
-    "memory_peak_mib",
-    "retransmitted_percent",
-)
 
 
 def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
     """Everything that the record of one trial says."""
     warn_if_simulated(study)
-    console.print(f"Trial {trial.number} of study {study.name}, started {trial.started}")
+    console.print(
+        f"Trial {trial.number} of study {study.name}, started {trial.started},"
+        f" {trial.outcome} ({trial.backend})"
+    )
     configuration = plain("parameter", "value", "role")
     for name, value in trial.configuration.items():
         parameter = study.search_space[name]
@@ -38,51 +34,15 @@ def show_trial(study: StudyRecord, trial: TrialRecord) -> None:
     else:
         stated = {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
         show_measurement(trial.measurement, stated)
-    if trial.attempts > 1:
-        console.print("It was measured twice; the first time did not count:")
-        for finding in trial.discarded:
-            console.print(f"  {finding.verdict}: {escape(finding.what)}")
-    if trial.outcome == "invalid":
-        console.print("INVALID both times, so it was told as failed and is on no front.")
-    if drift := study.drift(trial):
-        console.print(f"The host had drifted: {escape(drift.what)}")
-    for text, violation in trial.violations.items():
-        if violation > 0 and not trial.imputed:
-            console.print(f"Constraint broken: {escape(text)} (by {number(violation)})")
-    _show_search(study, trial)
+    for text in (*trial_doubts(study, trial), *why_proposed(study, trial)):
+        console.print(escape(text))
     console.print(phases(trial.phases))
     show_network(trial.impairment)
+    show_deployment(trial.deployment)
+    if trial.grid_pass is not None:
+        console.print(f"Of pass {trial.grid_pass} through the full grid")
     if trial.samples:
         console.print(f"Requests: {trial.samples} in the study's results directory")
-
-
-def _show_search(study: StudyRecord, trial: TrialRecord) -> None:
-    """Why it was proposed, and what the search saved on it."""
-    why = trial.why
-    if reason := why.get("reason"):
-        console.print(f"Why it was proposed: {escape(str(reason))}")
-    means, sds = why.get("mean"), why.get("sd")
-    if means and sds:
-        parts = [
-            f"{title(o.metric)} {number(mean)} ± {100 * sd:.0f} %"
-            for o, mean, sd in zip(study.objectives, means, sds, strict=True)
-        ]
-        able = "" if why.get("feasible") is None else f"; P(feasible) {why['feasible']:.2f}"
-        worth = why.get("acquisition")
-        gain = "" if worth is None else f"; acquisition {number(worth)}"
-        console.print(f"  predicted then (standard deviation): {', '.join(parts)}{able}{gain}")
-    if trial.stayed:
-        since = str(trial.deployment.get("since", ""))
-        label = f" of trial {int(since)}" if since.isdecimal() else " of an earlier trial"
-        console.print(f"It stayed on the deployment{label}: nothing was deployed for it.")
-    if trial.same_as is not None:
-        console.print(f"It was not tried: its deployment is that of trial {trial.same_as}.")
-    if trial.cut_short:
-        saved = trial.measurement.saved_seconds if trial.measurement else 0.0
-        console.print(
-            f"Cut short, so on no front: {escape(trial.cut_short)}"
-            + (f" (saved up to {saved:.1f} s)" if saved else "")
-        )
 
 
 def show_failed(study: StudyRecord, trial: FailedTrial) -> None:
@@ -113,8 +73,8 @@ def show_measurement(measured: Measurement, stated: Mapping[str, Estimate | None
         if found is None:
             continue
         bounded = found.low is not None and found.high is not None
-        interval = f"{number(found.low or 0)} to {number(found.high or 0)}" if bounded else ""
-        metrics.add_row(name, number(found.value), interval, metric.unit, metric.description)
+        interval = f"{figure(found.low or 0)} to {figure(found.high or 0)}" if bounded else ""
+        metrics.add_row(name, figure(found.value), interval, metric.unit, metric.description)
     console.print(metrics)
     if len(measured.replicas) > 1:
         show_replicas(measured.replicas)
@@ -124,31 +84,61 @@ def show_measurement(measured: Measurement, stated: Mapping[str, Estimate | None
         f" {measured.window_seconds:.1f} s after {measured.warmup_requests} of warm-up;"
         f" the window ended{saved}: {escape(measured.stop_reason)}"
     )
-    for finding in measured.findings:
-        console.print(f"  {finding.verdict}: {escape(finding.what)}. {escape(finding.remedy)}")
-    if measured.errors:
-        listed = ", ".join(f"{count} {name}" for name, count in measured.errors.items())
-        console.print(f"Requests that did not succeed: {listed}")
+    for text in measurement_doubts(measured):
+        console.print(f"  {escape(text)}")
     if measured.source:
         console.print(f"Counters: {measured.source}. Load engine: {facts(measured.client)}")
 
 
 def show_replicas(replicas: Sequence[Mapping[str, float]]) -> None:
-    """A row per replica with what it has of its own."""
-    names = [n for n in _REPLICA_METRICS if any(n in replica for replica in replicas)]
-    table = plain("replica", *(f"{METRICS[n].label} {METRICS[n].unit}".strip() for n in names))
-    for index, replica in enumerate(replicas):
-        cells = (number(replica[n]) if n in replica else "-" for n in names)
-        table.add_row(str(index), *cells)
+    """A column per replica with what it has of its own."""
+    table = plain("replica", *map(str, range(len(replicas))), "unit")
+    for name, metric in METRICS.items():
+        if any(name in replica for replica in replicas):
+            cells = (figure(replica[name]) if name in replica else "-" for replica in replicas)
+            table.add_row(name, *cells, metric.unit)
     console.print(table)
+
+
+def show_deployment(deployment: Mapping[str, Any]) -> None:
+    """What was deployed, as it was read back: addresses, limits, where its counters are."""
+    if not deployment:
+        return
+    table = plain("deployment", "")
+    for name, value in deployment.items():
+        table.add_row(escape(name), escape(_fact(value)))
+    console.print(table)
+
+
+def _fact(value: Any) -> str:  # noqa: ANN401 -- any JSON
+    match value:
+        case Mapping():
+            return ", ".join(f"{name} {_within(part)}" for name, part in value.items()) or "none"
+        case list() | tuple():
+            return "; ".join(map(_fact, value)) or "none"
+        case None:
+            return "none"
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def _within(value: Any) -> str:  # noqa: ANN401 -- any JSON
+    return f"({_fact(value)})" if isinstance(value, Mapping) else _fact(value)
 
 
 def show_network(impairment: Mapping[str, Any]) -> None:
     """What was done to the network, and the counters that prove it."""
+    asked = {name: value for name, value in impairment.get("asked", {}).items() if value}
+    if asked:
+        console.print(f"Asked of the network: {facts(asked)}")
     rules: Sequence[Mapping[str, Any]] = impairment.get("rules", ())
     if not rules:
         return
     console.print(f"Network: {impairment['method']}")
+    for key in ("where", "offloads"):
+        if impairment.get(key):
+            console.print(f"  {key}: {escape(_fact(impairment[key]))}")
     for rule in rules:
         packets, dropped = int(rule["packets"]), int(rule["dropped"])
         share = f" ({100 * dropped / packets:.2f} %)" if packets else ""
