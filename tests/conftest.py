@@ -1,4 +1,4 @@
-"""What every test may ask for: a Docker Engine, a compose tool.
+"""What every test may ask for: a Docker Engine, a compose tool, a browser.
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import NoReturn
 
 import pytest
 from docker import DockerClient
+from playwright.sync_api import Browser, sync_playwright
 
 from tuner.deploy.engine import connect
 from tuner.errors import SetupError
@@ -24,6 +26,8 @@ COMPOSE = (
     ("docker-compose",),
     ("/usr/libexec/docker/cli-plugins/docker-compose",),
 )
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,6 +51,28 @@ def compose() -> list[str]:
         if _answers(command):
             return list(command)
     return _unavailable("no compose tool: `scripts/setup --tests` installs one")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    return found or _unavailable(f"no browser: none of {', '.join(CHROMIUM)} is on the PATH")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """The system's Chromium without a window, for what is looked at.
+
+    Not for the whole session: while Playwright is there, `asyncio.run` refuses to run.
+    """
+    with sync_playwright() as playwright:
+        # Without its sandbox: as root there is none, and it opens the tests' own pages only.
+        started = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        with started:
+            yield started
 
 
 @cache
