@@ -155,6 +155,13 @@ def test_the_wheel_carries_what_is_shipped_and_nothing_built(wheel: zipfile.ZipF
     }
 
 
+def test_the_wheel_has_all_of_the_package(wheel: zipfile.ZipFile) -> None:
+    """Its templates, styles and scripts too."""
+    tracked = git("ls-files", "--cached", "--others", "--exclude-standard", "tuner")
+    missing = {path for path in tracked if (ROOT / path).is_file()} - {*wheel.namelist()}
+    assert not missing
+
+
 def test_the_wheel_works_outside_a_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "site")
     (tmp_path / "empty").mkdir()
