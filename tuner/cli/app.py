@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +10,24 @@ import typer
 
 from tuner import __version__
 from tuner.cli.completion import finished_names, model_names, study_names
-from tuner.cli.models import JsonOption, models
+from tuner.cli.models import models
+from tuner.cli.named import by_hand, finished, record_of, specification, storage_url, write_text
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    FinishedOption,
+    Format,
+    GridOption,
+    ImageFormat,
+    JsonOption,
+    OutputOption,
+    Sampler,
+    StorageOption,
+    StudyOption,
+)
 
 if TYPE_CHECKING:
     from tuner.record import StudyRecord
-    from tuner.spec.study import StudySpec
-    from tuner.study_file import FinishedStudy
 
 app = typer.Typer(
     name="tune",
@@ -28,78 +39,6 @@ app = typer.Typer(
 image = typer.Typer(help="The serving image.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image, name="image")
 app.add_typer(models, name="models")
-
-
-class BackendChoice(StrEnum):
-    docker = "docker"
-    simulated = "simulated"
-    replay = "replay"
-
-
-class Sampler(StrEnum):
-    bayes = "bayes"
-    tpe = "tpe"
-    gp = "gp"
-    nsga2 = "nsga2"
-    random = "random"
-    qmc = "qmc"
-    grid = "grid"
-
-
-class Format(StrEnum):
-    json = "json"
-    yaml = "yaml"
-    csv = "csv"
-    compose = "compose"
-    kubernetes = "kubernetes"
-    docker_run = "docker-run"
-    env = "env"
-    replay = "replay"
-    study = "study"
-
-
-class ImageFormat(StrEnum):
-    svg = "svg"
-    png = "png"
-
-
-StudyOption = Annotated[
-    str,
-    typer.Option(
-        "--study",
-        "-s",
-        help="Name of a study, or the path of its study.yaml.",
-        autocompletion=study_names,
-    ),
-]
-FinishedOption = Annotated[
-    str,
-    typer.Option(
-        "--study",
-        "-s",
-        help="Name of a study, the path of its study.yaml, or a study file (NAME.study.zip).",
-        autocompletion=finished_names,
-    ),
-]
-StorageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        help="Optuna storage URL. [default: SQLite in studies/NAME/results]",
-        show_default=False,
-    ),
-]
-BackendOption = Annotated[
-    BackendChoice,
-    typer.Option(
-        "--backend",
-        help="Real containers, a computed host or a recorded grid (both clearly labelled).",
-    ),
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="File to write. [default: standard output]"),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -164,13 +103,13 @@ def run(
         raise InputError("--backend replay and --replay FILE go together", "give both, or neither")
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
-    spec = _specification(study)
+    spec = specification(study)
     if sampler is not None:
         spec = replace(spec, search=replace(spec.search, sampler=sampler.value))
     raise typer.Exit(
         verb(
             spec,
-            _url(study, storage, backend, grid=grid),
+            storage_url(study, storage, backend, grid=grid),
             backend.value,
             trials,
             repeat or [],
@@ -245,7 +184,7 @@ def measure(
     if exploring and (repeat > 1 or as_json):
         raise InputError("--repeat and --json do not go with --steps or --ramp", "leave them out")
     levels = stages(steps, ramp, seconds) if exploring else ()
-    spec = _by_hand(model, study, trial, [*(set_ or ()), *(settings or ())], backend, storage)
+    spec = by_hand(model, study, trial, [*(set_ or ()), *(settings or ())], backend, storage)
     if exploring:
         raise typer.Exit(explore(spec, backend.value, levels))
     raise typer.Exit(verb(spec, backend.value, repeat, as_json=as_json))
@@ -266,8 +205,8 @@ def plan(
     from tuner.study.plan import plan as estimate
     from tuner.study.storage import finished_trials
 
-    spec = _specification(study)
-    found = estimate(spec, finished_trials(spec.name, _url(study, storage, backend)))
+    spec = specification(study)
+    found = estimate(spec, finished_trials(spec.name, storage_url(study, storage, backend)))
     if as_json:
         documents.print_document(documents.plan_document(spec, found))
     else:
@@ -289,8 +228,8 @@ def check(
     from tuner.spec.load import results_directory
     from tuner.study.check import checks
 
-    spec = _specification(study)
-    found = checks(spec, results_directory(spec), _url(study, storage, backend))
+    spec = specification(study)
+    found = checks(spec, results_directory(spec), storage_url(study, storage, backend))
     if as_json:
         told = documents.check_document(spec, list(found))
         documents.print_document(told)
@@ -315,7 +254,7 @@ def show(
     """
     from tuner.cli.show import show as verb
 
-    verb(_record(study, storage, backend), trial, as_json=as_json)
+    verb(record_of(study, storage, backend), trial, as_json=as_json)
 
 
 @app.command()
@@ -341,8 +280,8 @@ def confirm(
 
     raise typer.Exit(
         verb(
-            _specification(study),
-            _url(study, storage, backend),
+            specification(study),
+            storage_url(study, storage, backend),
             backend.value,
             top,
             reps,
@@ -376,7 +315,7 @@ def explain(
     """
     from tuner.cli.explain import explain as verb
 
-    verb(_record(study, storage, backend), objective, at or [], as_json=as_json)
+    verb(record_of(study, storage, backend), objective, at or [], as_json=as_json)
 
 
 @app.command()
@@ -398,10 +337,7 @@ def report(
     image_format: Annotated[
         ImageFormat, typer.Option(help="What images are written as.")
     ] = ImageFormat.svg,
-    sampler: Annotated[
-        Sampler | None,
-        typer.Option(help="grid: of the full grid, which has a database of its own."),
-    ] = None,
+    sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = BackendChoice.docker,
     as_json: JsonOption = False,
@@ -412,8 +348,8 @@ def report(
     """
     from tuner.cli.report import report as verb
 
-    finished = _finished(study, storage, backend, grid=sampler is Sampler.grid)
-    verb(finished, output, figures, image_format.value, as_json=as_json)
+    found = finished(study, storage, backend, grid=sampler is Sampler.grid)
+    verb(found, output, figures, image_format.value, as_json=as_json)
 
 
 @app.command(name="list")
@@ -446,10 +382,7 @@ def dashboard(
             metavar="ADDRESS", help="Another address to listen at: exposes it, without a password."
         ),
     ] = "127.0.0.1",
-    sampler: Annotated[
-        Sampler | None,
-        typer.Option(help="grid: of the full grid, which has a database of its own."),
-    ] = None,
+    sampler: GridOption = None,
 ) -> None:
     """Start optuna-dashboard for a study, finished or running, and print its address.
 
@@ -459,8 +392,8 @@ def dashboard(
     from tuner.cli.dashboard import serve
     from tuner.spec.load import results_directory
 
-    spec = _specification(study)
-    url = _url(study, storage, backend, grid=sampler is Sampler.grid)
+    spec = specification(study)
+    url = storage_url(study, storage, backend, grid=sampler is Sampler.grid)
     serve(spec.name, url, results_directory(spec), host, port)
 
 
@@ -505,10 +438,7 @@ def export(
         int | None,
         typer.Option(help="compose, docker-run: the first that is published. [default: 8501]"),
     ] = None,
-    sampler: Annotated[
-        Sampler | None,
-        typer.Option(help="grid: of the full grid, which has a database of its own."),
-    ] = None,
+    sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = BackendChoice.docker,
     output: OutputOption = None,
@@ -529,18 +459,18 @@ def export(
 
         if is_study_file(study):
             raise InputError("a study file has no full grid", "name the study, with its database")
-        url = _url(study, storage, backend, grid=True)
-        export_table(_specification(study).name, url, output)
+        url = storage_url(study, storage, backend, grid=True)
+        export_table(specification(study).name, url, output)
         return
     from tuner.cli.export import text, whole_study
     from tuner.export.render import Asked
 
-    finished = _finished(study, storage, backend, grid=sampler is Sampler.grid)
+    found = finished(study, storage, backend, grid=sampler is Sampler.grid)
     if format_ is Format.study:
-        whole_study(finished, output)
+        whole_study(found, output)
         return
     asked = Asked(pick, when, balancer, claim, model_path, port)
-    _write(text(finished.record, format_.value, asked), output)
+    write_text(text(found.record, format_.value, asked), output)
 
 
 @app.command()
@@ -555,10 +485,7 @@ def verify(
     repeat: Annotated[
         int, typer.Option(min=1, help="Deploy and measure so many times, all anew.")
     ] = 1,
-    sampler: Annotated[
-        Sampler | None,
-        typer.Option(help="grid: of the full grid, which has a database of its own."),
-    ] = None,
+    sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = BackendChoice.docker,
     as_json: JsonOption = False,
@@ -572,7 +499,7 @@ def verify(
     """
     from tuner.cli.verify import verify as verb
 
-    record = _record(study, storage, backend, grid=sampler is Sampler.grid)
+    record = record_of(study, storage, backend, grid=sampler is Sampler.grid)
     raise typer.Exit(verb(record, file, backend.value, repeat, as_json=as_json))
 
 
@@ -624,7 +551,7 @@ def compare(
     from tuner.errors import InputError
 
     def named(name: str) -> StudyRecord:
-        return _record(name, storage, backend)
+        return record_of(name, storage, backend)
 
     if other is None:
         if output is not None:
@@ -638,7 +565,7 @@ def compare(
         from tuner.report.comparison import comparison_page
         from tuner.report.html import to_html
 
-        _write(to_html(comparison_page(found)), output)
+        write_text(to_html(comparison_page(found)), output)
 
 
 @app.command()
@@ -678,90 +605,3 @@ def build_image(
         raise InputError(f"--base {base!r} is unknown", "give auto, pull or bootstrap")
     with connect() as client:
         print(build(client, print, base))  # type: ignore[arg-type] # checked just above
-
-
-def _specification(study: str) -> StudySpec:
-    from tuner.spec.host import Host
-    from tuner.spec.load import load_study
-
-    return load_study(study, Host.this())
-
-
-def _by_hand(
-    model: str | None,
-    study: str | None,
-    trial: int | None,
-    settings: list[str],
-    backend: BackendChoice,
-    storage: str | None,
-) -> StudySpec:
-    from tuner.errors import InputError
-    from tuner.spec.by_hand import by_model, by_study
-    from tuner.spec.host import Host
-
-    if (model is None) == (study is None):
-        raise InputError("expected --model or --study, one of them", "such as: --model mnist")
-    if model is not None:
-        if trial is not None:
-            raise InputError("--trial goes with --study only", "name the study of the trial")
-        return by_model(model, settings, Host.this())
-    assert study is not None
-    start = None
-    if trial is not None:
-        record = _record(study, storage, backend)
-        known = record.trial(trial)
-        if known is None:
-            raise InputError(
-                f"study {record.name!r} has no finished trial {trial}", "see tune show"
-            )
-        start = known.configuration
-    return by_study(study, settings, Host.this(), start)
-
-
-def _url(study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False) -> str:
-    from tuner.spec.load import results_directory
-    from tuner.study.storage import default_url
-
-    results = results_directory(_specification(study))
-    return storage or default_url(results, backend.value, grid=grid)
-
-
-def _record(
-    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
-) -> StudyRecord:
-    return _finished(study, storage, backend, grid=grid).record
-
-
-def _finished(
-    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
-) -> FinishedStudy:
-    """The study's trials, from its storage or from a study file."""
-    from tuner.study_file import is_study_file, read_study
-
-    if is_study_file(study):
-        return read_study(Path(study))
-    from tuner.spec.load import results_directory
-    from tuner.study.storage import finished_study, open_storage
-
-    spec = _specification(study)
-    url = _url(study, storage, backend, grid=grid)
-    return finished_study(spec.name, open_storage(url, create=False), results_directory(spec))
-
-
-def _write(text: str, output: Path | None) -> None:
-    """To standard output, or whole to a file: never half of it."""
-    if output is None:
-        sys.stdout.write(text)
-        return
-    from tuner.errors import InputError
-
-    try:
-        partial = output.with_name(output.name + ".partial")
-        partial.write_text(text)
-        partial.replace(output)
-    except OSError as error:
-        raise InputError(
-            f"--output {output} cannot be written: {error.strerror}",
-            "name a file in a directory that exists",
-        ) from error
-    print(f"wrote {output}", file=sys.stderr)

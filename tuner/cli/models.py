@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.completion import model_names
+from tuner.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from tuner.serving.first_run import FirstRun
@@ -18,7 +19,6 @@ models = typer.Typer(
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=model_names)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class Loader(StrEnum):

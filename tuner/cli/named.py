@@ -1,0 +1,106 @@
+"""What a verb's options stand for: a specification, a storage, a finished study, a file.
+
+Heavy imports wait inside, as everywhere in this room.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuner.cli.options import BackendChoice
+
+if TYPE_CHECKING:
+    from tuner.record import StudyRecord
+    from tuner.spec.study import StudySpec
+    from tuner.study_file import FinishedStudy
+
+
+def specification(study: str) -> StudySpec:
+    from tuner.spec.host import Host
+    from tuner.spec.load import load_study
+
+    return load_study(study, Host.this())
+
+
+def by_hand(
+    model: str | None,
+    study: str | None,
+    trial: int | None,
+    settings: list[str],
+    backend: BackendChoice,
+    storage: str | None,
+) -> StudySpec:
+    from tuner.errors import InputError
+    from tuner.spec.by_hand import by_model, by_study
+    from tuner.spec.host import Host
+
+    if (model is None) == (study is None):
+        raise InputError("expected --model or --study, one of them", "such as: --model mnist")
+    if model is not None:
+        if trial is not None:
+            raise InputError("--trial goes with --study only", "name the study of the trial")
+        return by_model(model, settings, Host.this())
+    assert study is not None
+    start = None
+    if trial is not None:
+        record = record_of(study, storage, backend)
+        known = record.trial(trial)
+        if known is None:
+            raise InputError(
+                f"study {record.name!r} has no finished trial {trial}", "see tune show"
+            )
+        start = known.configuration
+    return by_study(study, settings, Host.this(), start)
+
+
+def storage_url(
+    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
+) -> str:
+    from tuner.spec.load import results_directory
+    from tuner.study.storage import default_url
+
+    results = results_directory(specification(study))
+    return storage or default_url(results, backend.value, grid=grid)
+
+
+def record_of(
+    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
+) -> StudyRecord:
+    return finished(study, storage, backend, grid=grid).record
+
+
+def finished(
+    study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
+) -> FinishedStudy:
+    """The study's trials, from its storage or from a study file."""
+    from tuner.study_file import is_study_file, read_study
+
+    if is_study_file(study):
+        return read_study(Path(study))
+    from tuner.spec.load import results_directory
+    from tuner.study.storage import finished_study, open_storage
+
+    spec = specification(study)
+    url = storage_url(study, storage, backend, grid=grid)
+    return finished_study(spec.name, open_storage(url, create=False), results_directory(spec))
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """To standard output, or whole to a file: never half of it."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from tuner.errors import InputError
+
+    try:
+        partial = output.with_name(output.name + ".partial")
+        partial.write_text(text)
+        partial.replace(output)
+    except OSError as error:
+        raise InputError(
+            f"--output {output} cannot be written: {error.strerror}",
+            "name a file in a directory that exists",
+        ) from error
+    print(f"wrote {output}", file=sys.stderr)
