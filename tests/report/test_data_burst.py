@@ -27,9 +27,6 @@ def test_every_request_is_in_one_span(found: Recording) -> None:
     assert len(of.middle) <= SPANS
     assert round((of.rate * of.span).sum()) == np.count_nonzero(good)
     assert of.errors.sum() == np.count_nonzero(~good)
-    ended = samples.start_ns + samples.duration_ns
-    inside = (ended >= found.window_start_ns) & (ended < found.window_end_ns)
-    assert of.warmup + of.after + np.count_nonzero(inside) == len(samples)
     known = np.isfinite(of.median)
     assert known.tolist() == (of.rate > 0).tolist()
     levels = [level[known] for level in (of.least, of.median, of.p95, of.most)]

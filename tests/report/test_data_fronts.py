@@ -156,7 +156,6 @@ def test_a_panel_is_one_scenario_with_its_own_front() -> None:
     assert {p.trial: p.place for p in four.points} == {2: "front", 3: "front", 4: "dominated"}
     assert four.baseline is not None
     assert four.baseline.trial == 2, "the baseline's decision, in this scenario"
-    assert four.knee is not None
 
 
 def test_without_scenario_parameters_there_are_no_panels() -> None:
@@ -170,8 +169,7 @@ def test_without_scenario_parameters_there_are_no_panels() -> None:
 @given(st.lists(st.integers(1, 5), max_size=8), st.integers(0, 9))
 def test_shown_are_the_panels_with_most_trials_in_their_order(counts: list[int], most: int) -> None:
     some = [
-        Panel(Configuration.of({"loss": i}), count, (), None, (), None)
-        for i, count in enumerate(counts)
+        Panel(Configuration.of({"loss": i}), count, (), (), None) for i, count in enumerate(counts)
     ]
     found = shown(some, most)
     assert len(found) == min(most, len(some))

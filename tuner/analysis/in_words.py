@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tuner.analysis.findings import DOUBTFUL, Findings
 from tuner.analysis.summary import Summary
 from tuner.reading.settle import MOST_TRIALS, SETTLED
-from tuner.reading.wording import figure
+from tuner.reading.wording import figure, percent
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS, title
 from tuner.surrogate.regret import Robust, Serving
@@ -15,7 +15,13 @@ from tuner.surrogate.regret import Robust, Serving
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
 REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."
 
-_LISTED = 12
+WITH_SCENARIOS = (
+    "With every parameter free, the overall front prefers little load and a good network. What to"
+    " deploy is read from the front of the scenario that you expect."
+)
+NONE_SERVES = "No decision is sure (0.9) to serve in every scenario."
+
+_SETTLED = f"{100 * SETTLED:.0f} %"
 _SCENARIOS = 4
 _TOLD = (8, 16, 32, 64, MOST_TRIALS)
 
@@ -33,11 +39,11 @@ def not_measured(study: StudyRecord) -> Iterator[str]:
 def regret(robust: Robust) -> Iterator[str]:
     """How far the decision of least regret is behind."""
     yield (
-        f"at worst {_percent(robust.regret)} behind a scenario's best compromise"
-        f" ({_percent(robust.low)} to {_percent(robust.high)}; in {robust.scenario})"
+        f"at worst {percent(robust.regret)} behind a scenario's best compromise"
+        f" ({percent(robust.low)} to {percent(robust.high)}; in {robust.scenario})"
     )
     yield (
-        f"and {_percent(robust.behind)} behind a front;"
+        f"and {percent(robust.behind)} behind a front;"
         f" P(no decision is better by more than 2 %) = {robust.best:.2f}"
     )
     if robust.left_out:
@@ -46,9 +52,23 @@ def regret(robust: Robust) -> Iterator[str]:
         )
 
 
+def behind(robust: Robust) -> str:
+    """The same in sentences."""
+    worst, usual, *left_out = regret(robust)
+    return " ".join((f"It is {worst}, {usual}.", *(f"{text}." for text in left_out)))
+
+
 def slo(study: StudyRecord) -> str:
     """What a configuration must hold."""
     return ", ".join(map(str, study.constraints)) or "enough memory"
+
+
+def wanted(study: StudyRecord) -> str:
+    """The objectives as wishes: `least ART (ms), most throughput (requests/s)`."""
+    return ", ".join(
+        f"{'least' if o.direction == 'minimize' else 'most'} {title(o.metric)}"
+        for o in study.objectives
+    )
 
 
 def served(serving: Serving) -> Iterator[str]:
@@ -61,6 +81,14 @@ def served(serving: Serving) -> Iterator[str]:
         fails = "; ".join(map(str, serving.fails[:_SCENARIOS]))
         more = len(serving.fails) - _SCENARIOS
         yield f"not sure in: {fails}" + (f" and {more} more" if more > 0 else "")
+
+
+def serves_most(study: StudyRecord, serving: Serving) -> str:
+    """The decision that holds what it must in most scenarios, in a sentence."""
+    return (
+        f"Meets the SLO in most scenarios ({slo(study)}): {serving.decision},"
+        f" {'; '.join(served(serving))}."
+    )
 
 
 def still_open(found: Findings) -> Iterator[str]:
@@ -76,7 +104,7 @@ def still_open(found: Findings) -> Iterator[str]:
         where = f" for {worst.scenario}" if worst.scenario is not None else ""
         yield (
             f"{len(open_fronts)} of {len(fronts)} fronts: the standard deviation of their"
-            f" hypervolume is above {_percent(SETTLED)}; it is {_percent(worst.uncertainty)}{where}"
+            f" hypervolume is above {_SETTLED}; it is {percent(worst.uncertainty)}{where}"
         )
     if found.doubtful:
         low, high = DOUBTFUL
@@ -91,7 +119,7 @@ def settled(found: Findings) -> str:
     """How many more trials would settle the fronts."""
     settling, fronts = found.settling, len(found.scenarios or (found.overall,))
     if settling.trials == 0:
-        return f"every front is known to {_percent(SETTLED)}: more trials would change little"
+        return f"every front is known to {_SETTLED}: more trials would change little"
     if settling.trials is not None:
         return (
             f"about {settling.trials} more trials, each where it says most, are expected to settle"
@@ -142,10 +170,6 @@ def infeasible(trials: Sequence[TrialRecord]) -> Iterator[str]:
         yield f"Infeasible, {reason}: {len(numbers)} ({listed(numbers)})"
 
 
-def listed(numbers: Sequence[int]) -> str:
-    """The first of some trials' numbers."""
-    return ", ".join(map(str, numbers[:_LISTED])) + (", ..." if len(numbers) > _LISTED else "")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def listed(numbers: Sequence[int], most: int = 12) -> str:
+    """The first of some trials' numbers, at most so many."""
+    return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tuner.dashboard.wording import stated
 from tuner.design.observations import SERVES
-from tuner.reading.wording import figure
+from tuner.reading.wording import figure, interval
 from tuner.record import TrialRecord
 from tuner.spec.metrics import METRICS, title
 
@@ -48,7 +47,7 @@ def _summary(record: TrialRecord, objectives: tuple[str, ...]) -> Iterator[str]:
         yield "its objective values are stand-ins, not measurements"
         return
     known = [(title(m), e) for m in objectives if (e := record.metric(m)) is not None]
-    yield ", ".join(f"{name} {stated(estimate)}" for name, estimate in known)
+    yield ", ".join(f"{name} {interval(estimate)}" for name, estimate in known)
     for text, violation in record.violations.items():
         if violation > 0:
             yield f"infeasible, breaks {text}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>()#|~!&$^])")
 _INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
-_LINKS_ITSELF = re.compile(r"(://|www|@)(?=[\w.])", re.IGNORECASE)
+_LINKS_ITSELF = re.compile(r"(://|www|@)(?=[\w.\\])", re.IGNORECASE)
 """What GitHub's Markdown makes a link without being asked, even of escaped text."""
 
 

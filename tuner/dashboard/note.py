@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from tuner.analysis.in_words import WITH_SCENARIOS, not_measured, wanted
 from tuner.analysis.summary import ScenarioSummary, Summary, delta_percent, summarise
 from tuner.dashboard.markdown import inert, table
-from tuner.dashboard.wording import stated
-from tuner.reading.wording import plain
+from tuner.reading.wording import counted, interval, plain
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import title
 from tuner.spec.space import Parameter
@@ -30,7 +30,7 @@ def note(record: StudyRecord, running: int) -> str:
     return "\n\n".join(
         [
             f"# Study {inert(record.name)}",
-            *_doubts(record),
+            *(f"**{text}**" for text in not_measured(record)),
             _question(record),
             _counts(record, running),
             "## Recommended",
@@ -47,24 +47,11 @@ def note(record: StudyRecord, running: int) -> str:
     )
 
 
-def _doubts(record: StudyRecord) -> Iterator[str]:
-    made = {t.backend for t in record.trials} | {record.environment.get("backend")}
-    replayed = record.environment.get("replayed", {})
-    if "replay" in made:
-        yield "**REPLAY: these numbers were recorded before, nothing was run for them.**"
-    if "simulated" in made or replayed.get("backend") == "simulated":
-        yield "**SIMULATED: these numbers come from a queueing model, not from containers.**"
-
-
 def _question(record: StudyRecord) -> str:
-    asked = ", ".join(
-        f"{'least' if o.direction == 'minimize' else 'most'} {title(o.metric)}"
-        for o in record.objectives
-    )
     held = "".join(f"; {inert(c)}" for c in record.constraints)
     described = record.specification.get("description")
     question = f"**Question:** {inert(described)}\n\n" if described else ""
-    return f"{question}**Model** {inert(record.model)}. **Wanted:** {asked}{held}."
+    return f"{question}**Model** {inert(record.model)}. **Wanted:** {wanted(record)}{held}."
 
 
 def _counts(record: StudyRecord, running: int) -> str:
@@ -75,7 +62,7 @@ def _counts(record: StudyRecord, running: int) -> str:
         f"{len(record.failed)} failed",
         f"{running} running",
     ]
-    return f"**After {finished} trial{'s' * (finished != 1)}:** {', '.join(parts)}."
+    return f"**After {counted(finished, 'trial')}:** {', '.join(parts)}."
 
 
 def _recommended(record: StudyRecord, summary: Summary) -> Iterator[str]:
@@ -91,10 +78,7 @@ def _recommended(record: StudyRecord, summary: Summary) -> Iterator[str]:
     yield f"Trial {_link(best)}, the knee of the overall front: {inert(best.configuration)}"
     yield values
     if summary.scenarios:
-        yield (
-            "With every parameter free the overall front prefers little load and a good network."
-            " What to deploy is read from the front of the scenario that you expect, below."
-        )
+        yield WITH_SCENARIOS
 
 
 def _against_baseline(record: StudyRecord, trial: TrialRecord, index: int) -> str:
@@ -147,9 +131,7 @@ def _scenarios(record: StudyRecord, scenarios: tuple[ScenarioSummary, ...]) -> I
         if found.knee is None:
             row += [""] * (1 + len(record.objectives))
         else:
-            decision = record.search_space.with_role("decision")
-            known = [p.name for p in decision if p.name in found.knee.configuration]
-            chosen = " ".join(f"{n}={plain(found.knee.configuration[n])}" for n in known)
+            chosen = record.search_space.decision_of(found.knee.configuration)
             row.append(f"{_link(found.knee)}: {inert(chosen)}")
             row += [_estimate(record, found.knee, o.metric) for o in record.objectives]
         rows.append(row)
@@ -181,7 +163,7 @@ def _parameter(parameter: Parameter) -> tuple[str, ...]:
 
 def _estimate(record: StudyRecord, trial: TrialRecord, metric: str) -> str:
     found = record.estimate(trial, metric)
-    return "" if found is None else stated(found)
+    return "" if found is None else interval(found)
 
 
 def _value(configuration: Mapping[str, int | float | str | bool], name: str) -> str:

@@ -4,7 +4,7 @@ Nothing of this is written. Attributes of finished trials could not be (Optuna r
 is not written costs a running study nothing.
 """
 
-# ruff: noqa: ANN401, ARG002 -- the signatures are Optuna's
+# ruff: noqa: ARG002 -- the signatures are Optuna's
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tuner.dashboard.artifacts import Artifacts
 from tuner.dashboard.attributes import attributes
 from tuner.dashboard.live_note import LiveNote
 from tuner.dashboard.study_attributes import study_attributes
+from tuner.design.passed_on import PassedOn
 from tuner.record import ATTRIBUTE, TrialRecord
 from tuner.spec.metrics import title
 from tuner.study.storage import REASON, SPECIFICATION
@@ -33,7 +34,7 @@ _CONSTRAINTS = "constraints"
 attribute `constraints:NAME` for each; optuna-dashboard 0.21 reads the list of before only."""
 
 
-class StudyView(BaseStorage):
+class StudyView(PassedOn):
     """`storage` as a dashboard reads it; `live_note` and `artifacts` are of study `study_id`.
 
     Studies of `tune` have metric names with units, and short texts for attributes. Their finished
@@ -45,7 +46,7 @@ class StudyView(BaseStorage):
     def __init__(
         self, storage: BaseStorage, study_id: int, live_note: LiveNote, artifacts: Artifacts
     ) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._study_id = study_id
         self._live_note = live_note
         self._artifacts = artifacts
@@ -158,32 +159,8 @@ class StudyView(BaseStorage):
 
     # What needs no translation.
 
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._storage.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._storage.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._storage.get_study_directions(study_id)
-
-    def remove_session(self) -> None:
-        self._storage.remove_session()
-
     def delete_study(self, study_id: int) -> None:
         self._storage.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_system_attr(study_id, key, value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_system_attr(trial_id, key, value)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None

@@ -21,9 +21,6 @@ from tuner.serving.plan import PIDS_LIMIT
 PROJECT_LABEL = "tune.export"
 """Label of the network and the containers of a script; its value is the script's project."""
 
-FILE_LABEL = "tune.export.file"
-"""A hash of all that the script would start."""
-
 _SAME_FOR_ALL = Path(__file__).with_name("docker_run.sh")
 
 _PATIENCE = 2

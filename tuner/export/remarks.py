@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tuner.analysis.findings import DOUBTFUL, Findings, FrontFindings
 from tuner.record import StudyRecord, TrialRecord
-from tuner.spec.space import Configuration
 
 
 def remarks(
@@ -52,10 +51,8 @@ def _doubt(
     best = max(front.recommended, key=lambda p: p.on_front)
     measured = found.trials.get(best.configuration, ())
     where = f"trial {', '.join(map(str, measured))}" if measured else "not measured"
-    chosen = Configuration.of(
-        {n: v for n, v in best.configuration.items() if study.search_space[n].role == "decision"}
-        if front.scenario is not None
-        else dict(best.configuration)
-    )
+    chosen = best.configuration
+    if front.scenario is not None:
+        chosen = study.search_space.decision_of(chosen)
     what = f"trial {trial.number} P = {judged.on_front:.2f} of being on the front"
     return [f"the model gives {what}; it recommends {chosen} ({where}, P = {best.on_front:.2f})"]

@@ -65,6 +65,16 @@ class Curve:
     settings: int
     measured: tuple[Point, ...]
 
+    @property
+    def known(self) -> dict[Value, tuple[float, float, float]]:
+        """`typical` with its band's ends, at the values that have it."""
+        band = self.typical
+        return {
+            v: (mean, low, high)
+            for v, mean, low, high in zip(self.values, band.value, band.low, band.high, strict=True)
+            if mean is not None and low is not None and high is not None
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Effect:

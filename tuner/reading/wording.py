@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,9 +30,15 @@ def reading(metric: str, value: float) -> str:
 
 def interval(found: Estimate) -> str:
     """A value with its 95 % interval, `2.31 (2.24 to 2.38)`; alone where none is known."""
+    known = ends(found)
+    return f"{figure(found.value)} ({known})" if known else figure(found.value)
+
+
+def ends(found: Estimate) -> str:
+    """The 95 % interval alone, `2.24 to 2.38`; empty where none is known."""
     if found.low is None or found.high is None:
-        return figure(found.value)
-    return f"{figure(found.value)} ({figure(found.low)} to {figure(found.high)})"
+        return ""
+    return f"{figure(found.low)} to {figure(found.high)}"
 
 
 def difference(percent: Estimate) -> str:
@@ -47,9 +55,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def counted(count: int, one: str) -> str:
+    """So many of what `one` is one of: `1 trial`, `3 trials`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def together(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; empty for none."""
+    *most, last = parts or ("",)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def label(metric: str) -> str:
     """A metric as people call it: `ART`."""
     return METRICS[metric].label
+
+
+def column(parameter: Parameter) -> str:
+    """A parameter as a column or an axis names it: `memory (MiB)`."""
+    return f"{parameter.name} ({parameter.unit})" if parameter.unit else parameter.name
 
 
 def plain(value: Value) -> str:

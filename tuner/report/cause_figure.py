@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from tuner.analysis.in_words import listed
 from tuner.analysis.pooled import Pooled
 from tuner.measure.measurement import Estimate
 from tuner.reading.wording import interval
@@ -48,20 +49,25 @@ def cause_figure(sources: Sources, found: Causes) -> Figure:
     pair: tuple[int | None, int] = (0, 1) if len(metrics) > 1 else (None, 0)
     across, up = pair
     x = "trial" if across is None else title(metrics[across])
-    drawing = theme.plot(x=x, y=title(metrics[up]), height=480)
     front = [sources.summary.pooled[t.number] for t in sources.summary.front]
-    drawing.add_trace(
-        marks(study, MARKS["front"], [_drawn(study, p, "") for p in front], pair, bars=False)
-    )
+    ways = [(MARKS["front"], [_drawn(study, p, "") for p in front])]
     for cause, some in _by_cause(found).items():
-        mark = Mark(cause, *_LOOKS[cause], 9)
         drawn = [_drawn(study, e.pooled, ", ".join(e.causes)) for e in some]
-        drawing.add_trace(marks(study, mark, drawn, pair, bars=False))
+        ways.append((Mark(cause, *_LOOKS[cause], 9), drawn))
     shown = [*front, *(e.pooled for e in found.dominated)]
-    for axis, index in (("xaxis", across), ("yaxis", up)):
-        if index is not None:
-            drawing.update_layout({axis: _axis(np.array([p.values[index] for p in shown]))})
-    drawing.update_layout(margin_t=72)
+    axes = {
+        axis: _axis(np.array([p.values[index] for p in shown]))
+        for axis, index in (("xaxis", across), ("yaxis", up))
+        if index is not None
+    }
+    drawing = theme.plot(
+        x=x,
+        y=title(metrics[up]),
+        height=480,
+        traces=[marks(study, mark, drawn, pair, bars=False) for mark, drawn in ways],
+        margin={"t": 72},
+        **axes,
+    )
     return Figure(
         "causes",
         "Why configurations are dominated",
@@ -113,7 +119,6 @@ def _table(study: StudyRecord, dominated: Iterable[Explained]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for e in dominated:
         drawn = _drawn(study, e.pooled, "")
-        rivals = ", ".join(str(t.number) for t in e.rivals[:4]) + (", ..." if e.rivals[4:] else "")
         rows.append(
             (
                 trial_link(e.trial.number),
@@ -121,7 +126,7 @@ def _table(study: StudyRecord, dominated: Iterable[Explained]) -> Table:
                 *map(interval, drawn.estimates),
                 e.causes[0],
                 ", ".join(e.causes[1:]) or "-",
-                rivals or "-",
+                listed([t.number for t in e.rivals], 4) or "-",
             )
         )
     return Table(

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tuner.analysis.explain import Explanation
+from tuner.analysis.in_words import listed
 from tuner.reading.importance import Interaction, Share
 from tuner.reading.statements import SETTLED
-from tuner.reading.wording import figure, label
+from tuner.reading.wording import counted, figure, label
 from tuner.report.cause_figure import cause_figure
 from tuner.report.data.cause_groups import Causes, Evidence, Group, causes
 from tuner.report.data.cause_rules import MEANINGS, NOISE, UNKNOWN
@@ -103,7 +104,7 @@ def _counted(found: Causes) -> str:
         return "No trial has finished: there is nothing to explain."
     front = found.known - len(found.dominated) - len(found.infeasible)
     text = (
-        f"{found.known} configuration{'' if found.known == 1 else 's'}: {front} on the overall"
+        f"{counted(found.known, 'configuration')}: {front} on the overall"
         f" front, {len(found.dominated)} not on it, {len(found.infeasible)} not feasible."
     )
     named = [g for g in found.groups if g.end == "dominated" and g.cause not in (NOISE, UNKNOWN)]
@@ -128,7 +129,7 @@ def _causes_table(found: Causes, groups: Sequence[Group], *, scenarios: bool) ->
                 _share(g, whole, scenarios=scenarios),
                 _evidence(g),
                 g.region or "-",
-                _trials(g),
+                listed(g.trials, _EXAMPLES),
             )
             for g in groups
         ),
@@ -165,12 +166,8 @@ def _failed_table(found: Causes, groups: Sequence[Group]) -> Table:
     return Table(
         ("Cause", "Share", "Such as", "Region", "Trials"),
         tuple(
-            (g.cause, _of(g, whole), g.detail or "-", g.region or "-", _trials(g)) for g in groups
+            (g.cause, _of(g, whole), g.detail or "-", g.region or "-", listed(g.trials, _EXAMPLES))
+            for g in groups
         ),
         "Why configurations are infeasible",
     )
-
-
-def _trials(group: Group) -> str:
-    more = ", ..." if len(group.trials) > _EXAMPLES else ""
-    return ", ".join(map(str, group.trials[:_EXAMPLES])) + more

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tuner.reading.wording import chance, difference, interval, label
+from tuner.reading.wording import chance, column, difference, interval, label, plain
 from tuner.record import StudyRecord
 from tuner.report.data.summary import Choice
-from tuner.report.page import Link, Table
+from tuner.report.marks import trial_link
+from tuner.report.page import Table
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
 
@@ -39,13 +40,13 @@ def by_scenario(
     space = record.search_space
     names = [p.name for p in space.with_role("scenario")]
     chosen = [p.name for p in space.with_role("decision")] if decisions else []
-    columns = [*(_head(record, name) for name in (*names, *chosen)), "trial"]
+    columns = [*(column(space[name]) for name in (*names, *chosen)), "trial"]
     for objective in record.objectives:
         columns += [title(objective.metric), f"{label(objective.metric)} against baseline"]
     rows = [
         (
             *(_cell(c.configuration, name) for name in (*names, *chosen)),
-            Link(str(c.trial), f"trial-{c.trial}") if c.measured else "-",
+            "-" if c.trial is None else trial_link(c.trial),
             *_pairs(c),
             "-" if c.on_front is None else chance(c.on_front),
         )
@@ -62,16 +63,8 @@ def _pairs(choice: Choice) -> Iterator[str]:
         yield _change(choice, i)
 
 
-def _head(record: StudyRecord, name: str) -> str:
-    unit = record.search_space[name].unit
-    return f"{name} ({unit})" if unit else name
-
-
 def _cell(configuration: Configuration, name: str) -> str:
-    value = configuration.get(name)
-    if value is None:
-        return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return plain(configuration[name]) if name in configuration else "-"
 
 
 def _change(choice: Choice, index: int) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.measure.measurement import Estimate
-from tuner.reading.wording import figure as number
 from tuner.report import theme
 from tuner.report.data.comparison import Series
+from tuner.report.grid import wrapped
 
 
 @dataclass(frozen=True)
 class Mark:
+    """What a study is drawn as."""
+
     name: str
     colour: str
     symbol: str
@@ -21,14 +21,12 @@ class Mark:
 
 A, B = Mark("A", theme.BLUE, "circle"), Mark("B", theme.ORANGE, "diamond")
 
-AROUND = 132
-"""Pixels above and below a drawing."""
-
 _LINE = 30
 """Characters of a line of a label."""
 
 
 def errors(ends: Series, colour: str) -> dict[str, Any]:
+    """Error bars of Plotly's, thin enough to stand beside one another."""
     return {
         "type": "data",
         "symmetric": False,
@@ -40,16 +38,11 @@ def errors(ends: Series, colour: str) -> dict[str, Any]:
     }
 
 
-def interval(of: Estimate) -> str:
-    if of.low is None or of.high is None:
-        return number(of.value)
-    return f"{number(of.value)} ({number(of.low)} to {number(of.high)})"
-
-
 def p_value(p: float) -> str:
+    """Three decimals: `0.031`."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def wrapped(label: str) -> str:
-    lines = textwrap.wrap(label, _LINE, break_long_words=True, break_on_hyphens=False)
-    return "<br>".join(map(theme.plain, lines)) or "-"
+def lines(label: str) -> str:
+    """What a panel or a bar is named."""
+    return wrapped(label, _LINE) or "-"

@@ -7,9 +7,11 @@ import plotly.graph_objects as go
 from tuner.analysis.two_studies import TwoStudies
 from tuner.measure.measurement import Estimate
 from tuner.reading.wording import figure as number
+from tuner.reading.wording import interval
 from tuner.report import theme
-from tuner.report.comparison_marks import AROUND, B, errors, interval, p_value, wrapped
+from tuner.report.comparison_marks import B, errors, lines, p_value
 from tuner.report.data.comparison import Forest, ForestRow, forest, series
+from tuner.report.grid import AROUND
 from tuner.report.page import Figure, Table
 from tuner.spec.metrics import METRICS, title
 
@@ -39,7 +41,7 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
             plot.add_trace(
                 go.Scatter(
                     x=ends.values,
-                    y=[wrapped(row.label) for row in rows],
+                    y=[lines(row.label) for row in rows],
                     mode="markers",
                     name=text,
                     marker={"color": B.colour, "symbol": symbol, "size": 9},
@@ -69,7 +71,7 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
             hovertemplate=f"mean of {data.count}: {interval(data.mean)}<extra></extra>",
         )
     )
-    order = [_MEAN, *(wrapped(row.label) for row in reversed(data.rows))]
+    order = [_MEAN, *(lines(row.label) for row in reversed(data.rows))]
     plot.update_yaxes(type="category", categoryorder="array", categoryarray=order, tickfont_size=11)
     # A ratio and its inverse are as far from 1.
     ticks = _ticks(data)
@@ -96,7 +98,7 @@ def _ticks(data: Forest) -> tuple[float, ...]:
 
 
 def _pixels(row: ForestRow) -> int:
-    return _BETWEEN + _LINE * (1 + wrapped(row.label).count("<br>"))
+    return _BETWEEN + _LINE * (1 + lines(row.label).count("<br>"))
 
 
 def _ratio_table(found: TwoStudies, metric: str, data: Forest) -> Table:

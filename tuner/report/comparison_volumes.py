@@ -8,9 +8,11 @@ import plotly.graph_objects as go
 
 from tuner.analysis.two_studies import TwoStudies
 from tuner.measure.measurement import Estimate
+from tuner.reading.wording import interval
 from tuner.report import theme
-from tuner.report.comparison_marks import AROUND, A, B, errors, interval, wrapped
+from tuner.report.comparison_marks import A, B, errors, lines
 from tuner.report.data.comparison import Bar, bars, scope_label, series
+from tuner.report.grid import AROUND
 from tuner.report.page import Figure, Table
 
 
@@ -25,7 +27,7 @@ def volume_figure(found: TwoStudies) -> Figure | None:
         plot.add_trace(
             go.Bar(
                 x=ends.values,
-                y=[wrapped(bar.label) for bar in some],
+                y=[lines(bar.label) for bar in some],
                 orientation="h",
                 name=mark.name,
                 marker={"color": mark.colour},

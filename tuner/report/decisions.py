@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tuner.analysis import in_words
 from tuner.analysis.findings import Findings
 from tuner.reading.wording import percent
 from tuner.record import StudyRecord
@@ -11,10 +12,9 @@ from tuner.report import theme
 from tuner.report.data.scenarios import Decision, regrets
 from tuner.report.marks import columns_of, trial_link, values_of
 from tuner.report.page import Block, Figure, Table, Words
-from tuner.surrogate.regret import Robust, Serving
+from tuner.surrogate.regret import Robust
 
 MOST_LISTED = 40
-_NAMED = 4
 
 
 def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Block]:
@@ -67,23 +67,14 @@ def regret_blocks(study: StudyRecord, findings: Findings | None) -> Iterator[Blo
     if robust is not None:
         yield from _robust(study, findings, robust)
     elif serving is not None:
-        yield Words("No decision is sure (0.9) to serve in every scenario.", "doubt")
+        yield Words(in_words.NONE_SERVES, "doubt")
     if serving is not None:
-        yield _serving(study, serving)
+        yield Words(in_words.serves_most(study, serving))
 
 
 def _robust(study: StudyRecord, findings: Findings, robust: Robust) -> Iterator[Block]:
-    left_out = (
-        f" {robust.left_out} decisions are left out: they surely serve in some scenarios only."
-        if robust.left_out
-        else ""
-    )
     yield Words(
-        f"Least regret over all scenarios: {robust.decision}. At worst it is"
-        f" {percent(robust.regret)} behind a scenario's best compromise ({percent(robust.low)} to"
-        f" {percent(robust.high)}; in {robust.scenario}) and {percent(robust.behind)} behind a"
-        f" front; P(no decision is better by more than 2 %) = {robust.best:.2f}.{left_out}",
-        "lead",
+        f"Least regret over all scenarios: {robust.decision}. {in_words.behind(robust)}", "lead"
     )
     some = regrets(study, findings, robust)
     names = [theme.plain(str(scenario)) or "no scenario parameter" for scenario, _ in some]
@@ -116,16 +107,4 @@ def _robust(study: StudyRecord, findings: Findings, robust: Robust) -> Iterator[
             tuple((str(scenario) or "-", percent(share)) for scenario, share in some),
             f"Regret of {robust.decision} by scenario",
         ),
-    )
-
-
-def _serving(study: StudyRecord, serving: Serving) -> Words:
-    slo = ", ".join(map(str, study.constraints)) or "enough memory"
-    fails = "; ".join(map(str, serving.fails[:_NAMED]))
-    more = f" and {len(serving.fails) - _NAMED} more" if len(serving.fails) > _NAMED else ""
-    return Words(
-        f"Meets the SLO in most scenarios ({slo}): {serving.decision}, in {serving.sure} of"
-        f" {serving.scenarios} with probability 0.9 or more ({serving.expected:.1f} expected; the"
-        f" least sure has {serving.everywhere:.2f})."
-        + (f" Not sure in: {fails}{more}." if fails else "")
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,8 @@ from tuner.reading.dependence import Curve
 from tuner.reading.wording import label, plain
 from tuner.report import theme
 from tuner.report.data.effects import Dependence
-from tuner.report.panels import light, panels
+from tuner.report.panels import Panel, light, panels
+from tuner.report.theme import Trace
 from tuner.report.ticks import decades
 from tuner.spec.metrics import METRICS, title
 
@@ -39,16 +42,28 @@ def drawn(found: Dependence) -> go.Figure:
     if p.name in TITLES:
         name = TITLES[p.name][0].upper() + TITLES[p.name][1:]
     across = f"{name} ({theme.plain(p.unit)})" if p.unit else name
-    drawing = panels([(across, title(panel.metric)) for panel in found.panels], shared=True)
-    drawing.update_xaxes(zeroline=False, **_marks(found))
-    for i, panel in enumerate(found.panels):
-        marked = i == 0 and len(found.infeasible) > 0
-        axis = _scale(_numbers(found, i), log=panel.log, marked=marked)
-        drawing.update_yaxes(row=i + 1, col=1, zeroline=False, **axis)
-        _draw_panel(drawing, found, i)
-    if len(found.infeasible):
-        _draw_infeasible(drawing, found)
-    return drawing
+    crossed = len(found.infeasible) > 0
+    xaxis = {"zeroline": False, **_marks(found)}
+    above = len(found.panels) + 1
+    edge = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    return panels(
+        [
+            Panel(
+                across,
+                title(panel.metric),
+                [*_panel(found, i)],
+                xaxis,
+                {
+                    "zeroline": False,
+                    **_scale(_numbers(found, i), log=panel.log, marked=crossed and i == 0),
+                },
+            )
+            for i, panel in enumerate(found.panels)
+        ],
+        shared=True,
+        traces=[_crosses(found, f"y{above}")] if crossed else [],
+        **({f"yaxis{above}": edge} if crossed else {}),
+    )
 
 
 def _numbers(found: Dependence, index: int) -> Floats:
@@ -88,7 +103,8 @@ def _marks(found: Dependence) -> dict[str, object]:
     return marks
 
 
-def _draw_panel(drawing: go.Figure, found: Dependence, index: int) -> None:
+def _panel(found: Dependence, index: int) -> Iterator[Trace]:
+    """Points and lines of each level, then the estimate over all."""
     panel = found.panels[index]
     colours = _level_colours(len(found.panels))
     unit = METRICS[panel.metric].unit
@@ -100,106 +116,95 @@ def _draw_panel(drawing: go.Figure, found: Dependence, index: int) -> None:
         curve = next((c for each, c in panel.by_level if each == level), None)
         if curve is not None and found.parameter.ordered:
             line = {"color": colour, "dash": "dot", "width": 2}
-            drawing.add_trace(_line(found, curve, text, line), row=index + 1, col=1)
-        drawing.add_scatter(
-            x=light(_spread(found, here)),
-            y=light(found.points.measured[here, index]),
-            customdata=found.points.trial[here],
-            mode="markers",
-            marker={"color": colour, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "size": 7},
-            opacity=0.75,
-            name=theme.plain(text),
-            legendgroup=f"level {k}",
-            showlegend=index == 0 and bool(here.any()),
-            hovertemplate=f"trial %{{customdata}}: %{{y:.3g}} {unit}<extra></extra>",
-            row=index + 1,
-            col=1,
-        )
+            yield _line(found, curve, text, line)
+        yield {
+            "type": "scatter",
+            "x": light(_spread(found, here)),
+            "y": light(found.points.measured[here, index]),
+            "customdata": found.points.trial[here],
+            "mode": "markers",
+            "marker": {"color": colour, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "size": 7},
+            "opacity": 0.75,
+            "name": theme.plain(text),
+            "legendgroup": f"level {k}",
+            "showlegend": index == 0 and bool(here.any()),
+            "hovertemplate": f"trial %{{customdata}}: %{{y:.3g}} {unit}<extra></extra>",
+        }
     if panel.curve is not None:
-        _draw_model(drawing, found, index, panel.curve)
+        yield from _model(found, index, panel.curve)
 
 
-def _draw_model(drawing: go.Figure, found: Dependence, index: int, curve: Curve) -> None:
+def _model(found: Dependence, index: int, curve: Curve) -> Iterator[Trace]:
     """The estimate over all scenarios; of categories, which have no order, no line and no band."""
     colour = theme.OBJECTIVES[index % len(theme.OBJECTIVES)]
     name = f"{label(curve.metric)}, model"
-    line = _line(found, curve, name, {"color": colour, "width": 2})
-    line.update(showlegend=True, marker_size=7)
-    places, value, low, high = _known(found, curve)
+    line = _line(found, curve, name, {"color": colour, "width": 2}, size=7)
+    line["showlegend"] = True
+    places, value, low, high = _places(found, curve)
     if found.parameter.ordered:
-        drawing.add_scatter(
-            x=[*places, *reversed(places)],
-            y=[*high, *reversed(low)],
-            fill="toself",
-            fillcolor=theme.band(colour, 0.3),
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=name,
-            row=index + 1,
-            col=1,
-        )
+        yield {
+            "type": "scatter",
+            "x": [*places, *reversed(places)],
+            "y": [*high, *reversed(low)],
+            "fill": "toself",
+            "fillcolor": theme.band(colour, 0.3),
+            "line": {"width": 0},
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "legendgroup": name,
+        }
     else:
         ends = np.array([value, low, high])
-        line.update(
-            mode="markers",
-            error_y={"array": ends[2] - ends[0], "arrayminus": ends[0] - ends[1], "width": 6},
-        )
-    drawing.add_trace(line, row=index + 1, col=1)
+        bars = {"array": ends[2] - ends[0], "arrayminus": ends[0] - ends[1], "width": 6}
+        line |= {"mode": "markers", "error_y": bars}
+    yield line
 
 
-def _line(found: Dependence, curve: Curve, name: str, line: dict[str, object]) -> go.Scatter:
-    places, value, low, high = _known(found, curve)
+def _line(
+    found: Dependence, curve: Curve, name: str, line: Mapping[str, Any], size: int = 4
+) -> Trace:
+    places, value, low, high = _places(found, curve)
     unit = METRICS[curve.metric].unit
-    return go.Scatter(
-        x=places,
-        y=value,
-        customdata=[list(pair) for pair in zip(low, high, strict=True)],
-        mode="lines+markers",
-        marker={"size": 4, "color": line["color"]},
-        line=line,
-        name=theme.plain(name),
-        legendgroup=name,
-        showlegend=False,
-        hovertemplate=(
+    return {
+        "type": "scatter",
+        "x": places,
+        "y": value,
+        "customdata": [list(pair) for pair in zip(low, high, strict=True)],
+        "mode": "lines+markers",
+        "marker": {"size": size, "color": line["color"]},
+        "line": line,
+        "name": theme.plain(name),
+        "legendgroup": name,
+        "showlegend": False,
+        "hovertemplate": (
             f"{theme.plain(name)}: %{{y:.3g}} (%{{customdata[0]:.3g}} to %{{customdata[1]:.3g}})"
             f" {unit}<extra></extra>"
         ),
-    )
+    }
 
 
-def _known(
-    found: Dependence, curve: Curve
-) -> tuple[list[float], list[float], list[float], list[float]]:
+def _places(found: Dependence, curve: Curve) -> tuple[list[float], ...]:
     """Places of the values that have an estimate, the estimates, and their band's two ends."""
-    band = curve.typical
-    rows = [
-        (found.place(v), mean, low, high)
-        for v, mean, low, high in zip(curve.values, band.value, band.low, band.high, strict=True)
-        if mean is not None and low is not None and high is not None
-    ]
-    places, value, low, high = (list(column) for column in zip(*rows, strict=True))
-    return places, value, low, high
+    rows = [(found.place(v), *numbers) for v, numbers in curve.known.items()]
+    return tuple(list(column) for column in zip(*rows, strict=True))
 
 
-def _draw_infeasible(drawing: go.Figure, found: Dependence) -> None:
-    """Crosses at the upper edge of the first panel, which leaves room for them."""
-    axis = len(found.panels) + 1
-    edge = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
-    drawing.update_layout({f"yaxis{axis}": edge})
-    drawing.add_scatter(
-        x=found.infeasible_x,
-        y=np.full(len(found.infeasible), 1 - _HEADROOM / 3),
-        text=[str(n) for n in found.infeasible],
-        mode="markers+text",
-        textposition="middle right",
-        marker={"symbol": theme.SYMBOLS["infeasible"], "color": theme.INFEASIBLE, "size": 8},
-        name="infeasible",
-        xaxis="x",
-        yaxis=f"y{axis}",
-        hovertemplate="%{text} infeasible trials<extra></extra>",
-    )
+def _crosses(found: Dependence, yaxis: str) -> Trace:
+    """Infeasible trials at the upper edge of the first panel, which leaves room for them."""
+    return {
+        "type": "scatter",
+        "x": found.infeasible_x,
+        "y": np.full(len(found.infeasible), 1 - _HEADROOM / 3),
+        "text": [str(n) for n in found.infeasible],
+        "mode": "markers+text",
+        "textposition": "middle right",
+        "marker": {"symbol": theme.SYMBOLS["infeasible"], "color": theme.INFEASIBLE, "size": 8},
+        "name": "infeasible",
+        "xaxis": "x",
+        "yaxis": yaxis,
+        "hovertemplate": "%{text} infeasible trials<extra></extra>",
+    }
 
 
 def _level_colours(objectives: int) -> list[str]:

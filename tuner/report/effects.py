@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tuner.reading.dependence import Curve
-from tuner.reading.wording import bare, figure, label, plain
+from tuner.reading.wording import bare, column, counted, figure, label, plain
 from tuner.report.data.effects import Dependence, dependences
 from tuner.report.data.effects_table import Row, rows
 from tuner.report.data.questions import LATENCIES, Answer, answers, latency_of
@@ -34,8 +34,9 @@ def effects(sources: Sources) -> Section:
 def _introduction(sources: Sources) -> Iterator[Words]:
     record, explanation = sources.record, sources.explanation
     yield Words(
-        f"Answers for model {record.model} on this host, from {_trials(explanation.trials)}"
-        f" ({explanation.infeasible} infeasible). P is the probability of a statement by"
+        f"Answers for model {record.model} on this host, from"
+        f" {counted(explanation.trials, 'trial')} ({explanation.infeasible} infeasible). P is the"
+        " probability of a statement by"
         " the model's joint draws; brackets hold 95 % intervals. Averages are over settings of all"
         " other parameters, each of which counts at every value or at none, so that values are"
         " compared like with like: points of a figure are not, lines are."
@@ -49,10 +50,6 @@ def _introduction(sources: Sources) -> Iterator[Words]:
         yield Words(f"ART is no objective here; the answers are about the {kind} {what}.", "doubt")
     if explanation.too_few:
         yield Words(f"Not enough for estimates yet: {explanation.too_few}.", "doubt")
-
-
-def _trials(count: int) -> str:
-    return f"{count} trial{'' if count == 1 else 's'}"
 
 
 def _answered(found: Sequence[Answer]) -> Iterator[Block]:
@@ -110,13 +107,12 @@ def _caption(sources: Sources, found: Dependence) -> str:
         texts.append("Crosses: the number of infeasible trials.")
     if found.absent:
         when = f" (it needs {p.when})" if p.when is not None else ""
-        texts.append(f"Without {p.name}{when}: {_trials(found.absent)}.")
+        texts.append(f"Without {p.name}{when}: {counted(found.absent, 'trial')}.")
     return " ".join(texts)
 
 
 def _table(found: Dependence) -> Table:
-    p = found.parameter
-    columns = [f"{p.name} ({p.unit})" if p.unit else p.name, "Scenarios"]
+    columns = [column(found.parameter), "Scenarios"]
     for panel in found.panels:
         what = title(panel.metric)
         columns += [f"{what}, model", f"{what}, measured"]

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from tuner.analysis.in_words import listed
-from tuner.reading.wording import duration, figure
+from tuner.measure.measurement import Estimate
+from tuner.reading.wording import duration, figure, interval
 from tuner.record import StudyRecord
 from tuner.report.page import Block, Facts, Log, Section, Words
 from tuner.report.sources import Sources
@@ -104,9 +105,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 -- whatever a run has said
         case float():
             return figure(value)
         case Mapping():
-            ends = [value["low"], value["high"]]
-            between = "" if None in ends else f" ({figure(ends[0])} to {figure(ends[1])})"
-            return figure(value["value"]) + between
+            return interval(Estimate(value["value"], value["low"], value["high"]))
         case list() | tuple():
             return ", ".join(map(str, value)) or "any, or none named"
     return str(value)

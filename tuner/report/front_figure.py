@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import plotly.graph_objects as go
+import numpy.typing as npt
 
 from tuner.reading.wording import interval
 from tuner.report import theme
@@ -18,6 +18,7 @@ from tuner.report.marks import (
     MOST_INTERVALS,
     PREDICTED,
     columns_of,
+    edge,
     marks,
     of_point,
     of_prediction,
@@ -27,6 +28,7 @@ from tuner.report.marks import (
 from tuner.report.page import Figure, Table
 from tuner.report.panels import light, scale
 from tuner.report.sources import Sources
+from tuner.report.theme import Trace
 from tuner.spec.metrics import METRICS, title
 
 HEIGHT = 520
@@ -50,16 +52,20 @@ def _figure(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> 
     across, up = pair
     metrics = [o.metric for o in study.objectives]
     x = "trial" if across is None else title(metrics[across])
-    plot = theme.plot(x=x, y=title(metrics[up]), height=HEIGHT)
-    plot.add_traces(list(_traces(sources, data, pair)))
-    switched = ["y"] if across is None else ["x", "y"]
-    plot.update_layout(meta={"log_switch": switched}, margin_t=72)
-    for axis, index in (("xaxis", across), ("yaxis", up)):
-        if index is not None:
-            values = np.array([p.values[index] for p in data.points])
-            plot.layout[axis].update(
-                type=scale([values]) if (values > 0).all() else "linear", nticks=8
-            )
+    axes = {
+        axis: _axis(np.array([p.values[index] for p in data.points]))
+        for axis, index in (("xaxis", across), ("yaxis", up))
+        if index is not None
+    }
+    plot = theme.plot(
+        x=x,
+        y=title(metrics[up]),
+        height=HEIGHT,
+        traces=_traces(sources, data, pair),
+        meta={"log_switch": ["y"] if across is None else ["x", "y"]},
+        margin={"t": 72},
+        **axes,
+    )
     names = [METRICS[metrics[i]].label for i in pair if i is not None]
     slug = "-".join(metrics[i].replace("_", "-") for i in pair if i is not None)
     return Figure(
@@ -71,33 +77,26 @@ def _figure(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> 
     )
 
 
-def _traces(
-    sources: Sources, data: FrontData, pair: tuple[int | None, int]
-) -> Iterator[go.Scatter]:
+def _axis(values: npt.NDArray[np.float64]) -> dict[str, object]:
+    return {"type": scale([values]) if (values > 0).all() else "linear", "nticks": 8}
+
+
+def _traces(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> Iterator[Trace]:
     study = sources.record
     across, up = pair
     if data.bursts:
-        yield go.Scatter(
-            x=light(np.array([n if across is None else v[across] for n, v in data.bursts])),
-            y=light(np.array([v[up] for _, v in data.bursts])),
-            mode="markers",
-            name="single bursts",
-            marker={"color": theme.DOMINATED, "size": 3, "opacity": 0.7},
-            customdata=[n for n, _ in data.bursts],
-            hovertemplate="trial %{customdata}: one burst of several<extra></extra>",
-        )
+        yield {
+            "type": "scatter",
+            "x": light(np.array([n if across is None else v[across] for n, v in data.bursts])),
+            "y": light(np.array([v[up] for _, v in data.bursts])),
+            "mode": "markers",
+            "name": "single bursts",
+            "marker": {"color": theme.DOMINATED, "size": 3, "opacity": 0.7},
+            "customdata": [n for n, _ in data.bursts],
+            "hovertemplate": "trial %{customdata}: one burst of several<extra></extra>",
+        }
     if across is not None:
-        edge = boundary(data.points, study.objectives, (across, up))
-        yield go.Scatter(
-            x=[p.values[across] for p in edge],
-            y=[p.values[up] for p in edge],
-            mode="lines",
-            line={"shape": "hv", "color": theme.FRONT, "width": 1.5},
-            name=MARKS["front"].label,
-            legendgroup=MARKS["front"].label,
-            showlegend=False,
-            hoverinfo="skip",
-        )
+        yield edge(boundary(data.points, study.objectives, (across, up)), (across, up))
     away = len(data.points) - len(data.at("front"))
     for place, mark in MARKS.items():
         if some := data.at(place):

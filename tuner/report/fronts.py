@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tuner.reading.wording import interval
+from tuner.analysis.in_words import WITH_SCENARIOS, listed
+from tuner.reading.wording import counted, interval
 from tuner.report.data.fronts import FrontData, front_data, infeasible_by_reason
 from tuner.report.data.scenarios import decisions, panels
 from tuner.report.decisions import decision_table, regret_blocks
@@ -16,8 +17,6 @@ from tuner.report.sources import Sources
 from tuner.spec.metrics import METRICS
 
 NAME, TITLE = "fronts", "Fronts"
-
-_NAMED = 12
 
 
 def fronts(sources: Sources) -> Section:
@@ -34,10 +33,7 @@ def _blocks(sources: Sources) -> Iterator[Block]:
     yield from _doubts(sources, data)
     some = panels(study, sources.summary, sources.findings)
     if some:
-        yield Words(
-            "With every parameter free, the overall front prefers little load and a good network."
-            " What to deploy is read from the front of the scenario that you expect."
-        )
+        yield Words(WITH_SCENARIOS)
     if any(panel.points or panel.recommended for panel in some):
         yield scenario_figure(sources, some)
         yield from decision_table(study, decisions(study, some, sources.findings))
@@ -53,27 +49,26 @@ def _lead(sources: Sources, data: FrontData) -> str:
         return f"Nothing feasible was measured in {len(study.trials)} trials: there is no front."
     knee = data.knee
     assert knee is not None
-    listed = ", ".join(
+    values = ", ".join(
         f"{METRICS[o.metric].label} {interval(e)} {METRICS[o.metric].unit}".rstrip()
         for o, e in zip(study.objectives, knee.estimates, strict=True)
     )
-    count = len(summary.front)
     return (
-        f"The overall front has {count} configuration{'' if count == 1 else 's'}; its knee is"
-        f" {knee.configuration}: {listed}."
+        f"The overall front has {counted(len(summary.front), 'configuration')}; its knee is"
+        f" {knee.configuration}: {values}."
     )
 
 
 def _doubts(sources: Sources, data: FrontData) -> Iterator[Block]:
     for one in data.at("unstable"):
         yield Words(
-            f"On no front: {one.configuration} ({_numbers(one.trials)}): {one.note}.", "doubt"
+            f"On no front: {one.configuration} ({listed(one.trials)}): {one.note}.", "doubt"
         )
     failed = sources.record.failed
     if failed:
-        listed = "failed and says" if len(failed) == 1 else "failed and say"
+        says = "says" if len(failed) == 1 else "say"
         yield Words(
-            f"{len(failed)} trial{'' if len(failed) == 1 else 's'} {listed} nothing about"
+            f"{counted(len(failed), 'trial')} failed and {says} nothing about"
             " a configuration: on no front."
         )
         yield Table(
@@ -103,7 +98,7 @@ def _infeasible(sources: Sources, data: FrontData) -> Iterator[Block]:
                 reason,
                 str(len(trials)),
                 str(len({t.configuration for t in trials})),
-                _numbers([t.number for t in trials]),
+                listed([t.number for t in trials]),
             )
             for reason, trials in reasons.items()
         ),
@@ -115,12 +110,8 @@ def _infeasible(sources: Sources, data: FrontData) -> Iterator[Block]:
     yield Table(
         ("trials", *columns_of(study), "reason", "detail"),
         tuple(
-            (_numbers(trials), *values_of(study, configuration, units=False), reason, detail)
+            (listed(trials), *values_of(study, configuration, units=False), reason, detail)
             for trials, configuration, reason, detail in rows
         ),
         "Infeasible configurations",
     )
-
-
-def _numbers(trials: Sequence[int]) -> str:
-    return ", ".join(map(str, trials[:_NAMED])) + (", ..." if len(trials) > _NAMED else "")

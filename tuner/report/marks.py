@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
+from tuner.analysis.in_words import listed
 from tuner.measure.measurement import Estimate
 from tuner.reading.recommend import Predicted
-from tuner.reading.wording import bare, chance, interval, plain
+from tuner.reading.wording import bare, chance, column, interval, plain
 from tuner.record import StudyRecord
 from tuner.report import theme
 from tuner.report.data.fronts import Place, Point
 from tuner.report.page import Cell, Link
 from tuner.report.panels import light
+from tuner.report.theme import Trace
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
 
@@ -25,6 +26,8 @@ MOST_INTERVALS = 150
 
 @dataclass(frozen=True)
 class Mark:
+    """What stands for a kind of configuration: Plotly's symbol, `size` in pixels."""
+
     label: str
     colour: str
     symbol: str
@@ -56,8 +59,8 @@ class Drawn:
 
 
 def of_point(study: StudyRecord, point: Point) -> Drawn:
-    head = ", ".join(map(str, point.trials[:6])) + (", ..." if len(point.trials) > 6 else "")
-    head = f"trial{'s' if len(point.trials) > 1 else ''} {head}"
+    """A configuration as measured; some of its trials' numbers stand above its values."""
+    head = f"trial{'s' if len(point.trials) > 1 else ''} {listed(point.trials, 6)}"
     return Drawn(
         point.estimates,
         _texts(study, head, point.configuration, point.estimates, point.note),
@@ -66,12 +69,14 @@ def of_point(study: StudyRecord, point: Point) -> Drawn:
 
 
 def of_prediction(study: StudyRecord, one: Predicted) -> Drawn:
+    """A configuration as the model predicts it, with the probability that it is on the front."""
     estimates = predicted(one)
     note = f"{chance(one.on_front)} that it is on the front"
     return Drawn(estimates, _texts(study, "predicted", one.configuration, estimates, note))
 
 
 def predicted(one: Predicted) -> tuple[Estimate, ...]:
+    """The objectives as the model predicts them."""
     return tuple(map(Estimate, one.values, one.low, one.high))
 
 
@@ -109,31 +114,49 @@ def marks(
     *,
     bars: bool = True,
     scale: float = 1.0,
-) -> go.Scatter:
+) -> Trace:
     """One trace: objectives `pair` of some marks, over their trials' numbers where its first is
     None; with their 95 % intervals where `bars` says so, in `scale` times their usual size.
     """
     across, up = pair
-    trace = go.Scatter(
-        x=light(np.array([d.trial if across is None else d.estimates[across].value for d in some])),
-        y=light(np.array([d.estimates[up].value for d in some])),
-        mode="markers",
-        name=mark.label,
-        legendgroup=mark.label,
-        marker={
+    x = [d.trial if across is None else d.estimates[across].value for d in some]
+    trace: Trace = {
+        "type": "scatter",
+        "x": light(np.array(x)),
+        "y": light(np.array([d.estimates[up].value for d in some])),
+        "mode": "markers",
+        "name": mark.label,
+        "legendgroup": mark.label,
+        "marker": {
             "color": mark.colour,
             "symbol": mark.symbol,
             "size": scale * mark.size,
             "line": {"width": 2 if mark.symbol.endswith("-open") else 0, "color": mark.colour},
         },
-        customdata=[d.texts for d in some],
-        hovertemplate=hover(study, mark.label),
-    )
+        "customdata": [d.texts for d in some],
+        "hovertemplate": hover(study, mark.label),
+    }
     if bars and across is not None:
-        trace.error_x = error(mark, [d.estimates[across] for d in some])
+        trace["error_x"] = error(mark, [d.estimates[across] for d in some])
     if bars:
-        trace.error_y = error(mark, [d.estimates[up] for d in some])
+        trace["error_y"] = error(mark, [d.estimates[up] for d in some])
     return trace
+
+
+def edge(bounds: Sequence[Point], pair: tuple[int, int]) -> Trace:
+    """The line that bounds what a front dominates, from point to point (`boundary`)."""
+    across, up = pair
+    return {
+        "type": "scatter",
+        "x": [p.values[across] for p in bounds],
+        "y": [p.values[up] for p in bounds],
+        "mode": "lines",
+        "line": {"shape": "hv", "color": theme.FRONT, "width": 1.5},
+        "name": MARKS["front"].label,
+        "legendgroup": MARKS["front"].label,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
 def error(mark: Mark, some: Sequence[Estimate]) -> dict[str, object]:
@@ -166,11 +189,7 @@ def values_of(
 
 def columns_of(study: StudyRecord, *, role: str = "") -> tuple[str, ...]:
     """The columns of such values without units."""
-    return tuple(
-        f"{p.name} ({p.unit})" if p.unit else p.name
-        for p in study.search_space
-        if role in ("", p.role)
-    )
+    return tuple(column(p) for p in study.search_space if role in ("", p.role))
 
 
 def trial_link(trial: int) -> Cell:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from tuner.report import theme
+from tuner.report.theme import Trace
 
 LOGARITHMIC = 20
 """An axis is logarithmic at first where its values span more than this factor."""
@@ -17,28 +19,70 @@ _PANEL, _BETWEEN, _SHARED, _AROUND = 230, 96, 32, 128
 """Pixels: a panel's height, between panels with an x axis each and with one, around them."""
 
 
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """`traces` over axes with the titles `x` and `y`, of which `xaxis` and `yaxis` say the rest."""
+
+    x: str
+    y: str
+    traces: Sequence[Trace]
+    xaxis: Mapping[str, Any] = field(default_factory=dict)
+    yaxis: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
 def panels(
-    axes: Sequence[tuple[str, str]], *, titles: Sequence[str] = (), shared: bool = False
+    some: Sequence[Panel], *, shared: bool = False, traces: Iterable[Trace] = (), **layout: object
 ) -> go.Figure:
-    """One panel for each (x, y) pair of axis titles; `shared` panels have one x axis, the last."""
+    """`some` from top to bottom; `shared` ones have one x axis, the last. `layout` is added.
+
+    The first panel has Plotly's axes x and y, the next one x2 and y2; `traces` name theirs.
+    """
     between = _SHARED if shared else _BETWEEN
-    inner = _PANEL * len(axes) + between * (len(axes) - 1)
-    figure = theme.plot(x="", y="", height=inner + _AROUND)
-    figure.set_subplots(
-        rows=len(axes),
-        cols=1,
-        shared_xaxes=shared,
-        vertical_spacing=between / inner,
-        subplot_titles=titles or None,
-    )
-    figure.update_annotations(font_size=13)
-    figure.update_layout(margin_t=72, legend_y=1 + 28 / inner)
-    for row, (x, y) in enumerate(axes, start=1):
-        hidden = shared and row < len(axes)
-        figure.update_xaxes(title="" if hidden else x, automargin=True, row=row, col=1)
-        figure.update_yaxes(title=y, automargin=True, row=row, col=1)
-    figure.update_yaxes(nticks=6)
-    return figure
+    inner = _PANEL * len(some) + between * (len(some) - 1)
+    looks: dict[str, Any] = {
+        "height": inner + _AROUND,
+        "margin": {"t": 72},
+        "legend": {"y": 1 + 28 / inner},
+    }
+    drawn: list[Trace] = []
+    titles: list[dict[str, Any]] = []
+    for k, panel in enumerate(some):
+        name = str(k + 1) if k else ""
+        below = len(some) - 1 - k
+        domain = _domain(below, len(some), between / inner)
+        linked = {"matches": f"x{len(some)}", "showticklabels": False} if shared and below else {}
+        x = theme.axis("" if linked else panel.x, anchor=f"y{name}", domain=[0.0, 1.0], **linked)
+        y = theme.axis(panel.y, anchor=f"x{name}", domain=domain, nticks=6)
+        looks |= {f"xaxis{name}": {**x, **panel.xaxis}, f"yaxis{name}": {**y, **panel.yaxis}}
+        drawn += [{"xaxis": f"x{name}", "yaxis": f"y{name}", **trace} for trace in panel.traces]
+        if panel.title:
+            titles.append(_title(panel.title, domain[1]))
+    if titles:
+        looks["annotations"] = titles
+    return theme.drawing([*drawn, *traces], looks, layout)
+
+
+def _domain(below: int, count: int, between: float) -> list[float]:
+    """From where to where a panel with so many below it reaches: shares of the height of all."""
+    height = (1.0 - between * (count - 1)) / count
+    low = sum([height] * below) + below * between
+    return [low, min(low + height, 1.0)]
+
+
+def _title(text: str, y: float) -> dict[str, Any]:
+    """In the middle above a panel that ends at `y`."""
+    return {
+        "text": text,
+        "x": 0.5,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "center",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 13},
+    }
 
 
 def scale(values: Iterable[np.ndarray]) -> str:
@@ -54,8 +98,8 @@ def light(values: np.ndarray) -> np.ndarray:
 
 
 def line(
-    x: np.ndarray, y: np.ndarray, label: str, style: dict[str, Any], hover: str = ""
-) -> go.Scatter:
-    """A line through the points, light."""
-    drawn = go.Scatter(x=light(x), y=light(y), mode="lines", name=label, line=style)
-    return drawn.update(hovertemplate=hover) if hover else drawn
+    x: np.ndarray, y: np.ndarray, name: str, style: Mapping[str, Any], **more: object
+) -> Trace:
+    """A line through the points, light; what `more` says stands over that."""
+    through = {"type": "scatter", "x": light(x), "y": light(y), "mode": "lines"}
+    return {**through, "name": name, "line": style, **more}

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from tuner.analysis.grid_cost import GridCost, grid_cost_of
 from tuner.reading.wording import figure as number
-from tuner.reading.wording import percent
+from tuner.reading.wording import label, percent, reading
 from tuner.report import theme
 from tuner.report.data.progress import KINDS, Kind, Progress
 from tuner.report.data.progress import progress as progress_of
@@ -18,7 +18,6 @@ from tuner.report.page import Block, Cell, Figure, Section, Table, Words
 from tuner.report.panels import light
 from tuner.report.sources import Sources
 from tuner.report.timeline_figure import lasting, timeline_blocks, unit_of
-from tuner.spec.metrics import METRICS
 
 NAME, TITLE = "progress", "Progress"
 
@@ -186,7 +185,7 @@ def _last(plot: go.Figure, found: Progress, x: np.ndarray) -> None:
 
 def _caption(sources: Sources, found: Progress) -> str:
     corner = ", ".join(
-        f"{METRICS[o.metric].label} {number(v)} {METRICS[o.metric].unit}".rstrip()
+        f"{label(o.metric)} {reading(o.metric, v)}"
         for o, v in zip(sources.record.objectives, found.reference, strict=True)
     )
     return (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.reading.wording import figure as number
 from tuner.record import TrialRecord
@@ -14,8 +14,9 @@ from tuner.report import theme
 from tuner.report.cold import NTH, bursts_of, over_the_study
 from tuner.report.data.requests import POINTS, SLOW, Sent, thinned
 from tuner.report.page import Block, Figure, Section, Table, Words
-from tuner.report.panels import light, panels, scale
+from tuner.report.panels import Panel, light, panels, scale
 from tuner.report.sources import Sources
+from tuner.report.theme import Trace
 
 NAME, TITLE = "requests", "The first requests"
 
@@ -135,26 +136,16 @@ def _range(low: str, high: str) -> str:
 
 def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
     """The document's figures: all, all but the first, all but the first two."""
-    plot = panels(
-        [("request, in order of sending", "response time (ms)")] * len(shown),
-        titles=[of.label for of in shown],
-    )
-    named: set[int] = set()
-    for row, of in enumerate(shown, start=1):
-        for one in of.replicas:
-            kept = thinned(one.ms, skip, max(POINTS // len(of.replicas), 100))
-            for succeeded in (True, False):
-                at = kept[one.ok[kept] == succeeded]
-                if len(at):
-                    plot.add_trace(_marks(one, at, succeeded, one.replica not in named), row, 1)
-                    named.add(one.replica)
-        if warmup := max((one.warmup for one in of.replicas), default=0):
-            line = {"dash": "dot", "width": 1.5, "color": theme.GREY}
-            plot.add_vline(x=warmup + 0.5, line=line, row=row, col=1)
     drawn = [one for of in shown for one in of.replicas if len(one) > skip]
-    plot.update_xaxes(type=scale([np.arange(skip + 1, len(one) + 1) for one in drawn]))
-    plot.update_yaxes(type=scale([one.ms[skip:] for one in drawn]))
-    plot.update_layout(meta={"log_switch": ["x", "y"]})
+    xaxis = {"type": scale([np.arange(skip + 1, len(one) + 1) for one in drawn])}
+    yaxis = {"type": scale([one.ms[skip:] for one in drawn])}
+    x, y = "request, in order of sending", "response time (ms)"
+    named: set[int] = set()
+    plot = panels(
+        [Panel(x, y, [*_traces(of, skip, named)], xaxis, yaxis, title=of.label) for of in shown],
+        shapes=[*_warmups(shown)],
+        meta={"log_switch": ["x", "y"]},
+    )
     excluded = _EXCLUDED[skip]
     return Figure(
         f"requests-without-{skip}",
@@ -173,22 +164,51 @@ def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
     )
 
 
-def _marks(one: Sent, at: np.ndarray, succeeded: bool, named: bool) -> go.Scatter:
-    return go.Scatter(
-        x=(at + 1).astype(np.uint32),
-        y=light(one.ms[at]),
-        mode="markers",
-        name=f"replica {one.replica}",
-        legendgroup=f"replica {one.replica}",
-        showlegend=named,
-        marker={
+def _traces(of: _Shown, skip: int, named: set[int]) -> Iterator[Trace]:
+    """A replica's marks; replicas that are `named` in the legend already are not named again."""
+    for one in of.replicas:
+        kept = thinned(one.ms, skip, max(POINTS // len(of.replicas), 100))
+        for succeeded in (True, False):
+            at = kept[one.ok[kept] == succeeded]
+            if len(at):
+                yield _marks(one, at, succeeded=succeeded, named=one.replica not in named)
+                named.add(one.replica)
+
+
+def _marks(one: Sent, at: np.ndarray, *, succeeded: bool, named: bool) -> Trace:
+    return {
+        "type": "scatter",
+        "x": (at + 1).astype(np.uint32),
+        "y": light(one.ms[at]),
+        "mode": "markers",
+        "name": f"replica {one.replica}",
+        "legendgroup": f"replica {one.replica}",
+        "showlegend": named,
+        "marker": {
             "size": 5 if succeeded else 8,
             "opacity": 0.7,
             "color": theme.SERIES[one.replica % len(theme.SERIES)],
             "symbol": _SYMBOLS[one.replica % len(_SYMBOLS)] if succeeded else "x-thin-open",
         },
-        hovertemplate="request %{x}: %{y:.3g} ms" + ("" if succeeded else ", failed"),
-    )
+        "hovertemplate": "request %{x}: %{y:.3g} ms" + ("" if succeeded else ", failed"),
+    }
+
+
+def _warmups(shown: Sequence[_Shown]) -> Iterator[dict[str, Any]]:
+    """A line where each panel's warm-up ended."""
+    for k, of in enumerate(shown):
+        if warmup := max((one.warmup for one in of.replicas), default=0):
+            name = str(k + 1) if k else ""
+            yield {
+                "type": "line",
+                "x0": warmup + 0.5,
+                "x1": warmup + 0.5,
+                "y0": 0,
+                "y1": 1,
+                "xref": f"x{name}",
+                "yref": f"y{name} domain",
+                "line": {"dash": "dot", "width": 1.5, "color": theme.GREY},
+            }
 
 
 def _row(of: _Shown, one: Sent, skip: int) -> tuple[str, ...]:

@@ -1,13 +1,7 @@
-"""The fronts of the scenarios, one small panel each, all with the same axes.
-
-The panels stand two beside each other and not more: so they can be compared along both axes, and
-are still about 150 pixels wide on a phone. Every panel in a figure of its own would have axes of
-its own, and one below another can be compared along one axis only.
-"""
+"""The fronts of the scenarios, one small panel each, all with the same axes."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,6 +11,7 @@ from tuner.reading.wording import interval
 from tuner.report import theme
 from tuner.report.data.fronts import Point, boundary
 from tuner.report.data.scenarios import Panel, shown
+from tuner.report.grid import AROUND, grid, wrapped
 from tuner.report.marks import (
     BASELINE,
     MARKS,
@@ -24,6 +19,7 @@ from tuner.report.marks import (
     Drawn,
     Mark,
     columns_of,
+    edge,
     error,
     marks,
     of_point,
@@ -35,13 +31,10 @@ from tuner.report.marks import (
 from tuner.report.page import Figure, Link, Table
 from tuner.report.panels import scale
 from tuner.report.sources import Sources
+from tuner.report.theme import Trace
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
 
-COLUMNS = 2
-
-_PANEL, _BETWEEN, _AROUND = 168, 44, 132
-"""Pixels: a panel's height, between rows of panels, above and below all of them."""
 _SCALE = 0.75
 """Of the marks' usual size."""
 _TITLE = 24
@@ -78,67 +71,14 @@ def scenario_figure(sources: Sources, some: Sequence[Panel]) -> Figure:
 
 
 def _panels(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
-    study = sources.record
-    x, y = (title(o.metric) for o in study.objectives[:2])
-    columns = min(COLUMNS, len(drawn))
-    rows = -(-len(drawn) // columns)
+    x, y = (title(o.metric) for o in sources.record.objectives[:2])
     titles = [_heading(panel.scenario) for panel in drawn]
-    between = _BETWEEN + 16 * max(t.count("<br>") for t in titles)
-    inner = rows * _PANEL + (rows - 1) * between
-    plot = theme.plot(x="", y="", height=inner + _AROUND)
-    plot.set_subplots(
-        rows=rows,
-        cols=columns,
-        shared_xaxes="all",
-        shared_yaxes="all",
-        vertical_spacing=between / inner if rows > 1 else 0,
-        horizontal_spacing=0.05,
-        subplot_titles=titles,
-        x_title=x,
-        y_title=y,
-    )
-    plot.update_annotations(font_size=12)
-    for annotation in plot.layout.annotations[-2:]:
-        annotation.font.size = 13
-    plot.layout.annotations[-1].xshift = -38
-    plot.layout.annotations[-2].yshift = -26
-    seen: set[str] = set()
-    for number, panel in enumerate(drawn):
-        at = {"row": number // columns + 1, "col": number % columns + 1}
-        for trace in _traces(sources, panel):
-            trace.showlegend = trace.showlegend is not False and trace.name not in seen
-            if trace.showlegend:
-                seen.add(trace.name)
-            plot.add_trace(trace, **at)
-    values = _values(drawn)
-    for index, update in enumerate((plot.update_xaxes, plot.update_yaxes)):
-        known = np.array([v[index] for v in values])
-        kind = scale([known]) if (known > 0).all() else "linear"
-        update(type=kind, automargin=False, tickfont_size=11, nticks=5, showline=True)
-    # What is last in a column may stand above an empty place: it has the axis then.
-    for number in range(len(drawn)):
-        last = number + columns >= len(drawn)
-        plot.update_xaxes(showticklabels=last, row=number // columns + 1, col=number % columns + 1)
-    plot.update_layout(
-        meta={"log_switch": ["x", "y"]},
-        margin={"t": 76, "b": 56, "l": 58},
-        legend_y=1 + 30 / inner,
-    )
-    return plot
+    return grid(titles, [[*_traces(sources, panel)] for panel in drawn], x=x, y=y)
 
 
-def _traces(sources: Sources, panel: Panel) -> Iterator[go.Scatter]:
+def _traces(sources: Sources, panel: Panel) -> Iterator[Trace]:
     study, pair = sources.record, (0, 1)
-    edge = boundary(panel.points, study.objectives, pair)
-    yield go.Scatter(
-        x=[p.values[0] for p in edge],
-        y=[p.values[1] for p in edge],
-        mode="lines",
-        line={"shape": "hv", "color": theme.FRONT, "width": 1.5},
-        legendgroup=MARKS["front"].label,
-        showlegend=False,
-        hoverinfo="skip",
-    )
+    yield edge(boundary(panel.points, study.objectives, pair), pair)
     for mark, some, bars in _marked(sources, panel):
         yield marks(study, mark, some, pair, bars=bars, scale=_SCALE)
 
@@ -158,32 +98,34 @@ def _marked(sources: Sources, panel: Panel) -> Iterator[tuple[Mark, list[Drawn],
 def _strip(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
     """A single objective: a line per scenario."""
     metric = sources.record.objectives[0].metric
-    plot = theme.plot(x=title(metric), y="", height=_AROUND + 34 * len(drawn))
     seen: set[str] = set()
+    traces = []
     for panel in drawn:
         for mark, some, bars in _marked(sources, panel):
             trace = marks(sources.record, mark, some, (0, 0), bars=False)
-            trace.y = [_heading(panel.scenario)] * len(some)
+            trace |= {
+                "y": [_heading(panel.scenario)] * len(some),
+                "showlegend": mark.label not in seen,
+            }
             if bars:
-                trace.error_x = error(mark, [d.estimates[0] for d in some])
-            trace.showlegend = mark.label not in seen
+                trace["error_x"] = error(mark, [d.estimates[0] for d in some])
             seen.add(mark.label)
-            plot.add_trace(trace)
-    known = np.array([v[0] for v in _values(drawn)])
-    plot.update_xaxes(type=scale([known]) if (known > 0).all() else "linear")
-    plot.update_yaxes(type="category", autorange="reversed", ticksuffix=" ")
-    plot.update_layout(meta={"log_switch": ["x"]}, margin_t=76)
-    return plot
-
-
-def _values(drawn: Sequence[Panel]) -> list[tuple[float, ...]]:
-    measured = [p.values for panel in drawn for p in panel.points]
-    return measured + [p.values for panel in drawn for p in panel.recommended]
+            traces.append(trace)
+    known = np.concatenate([trace["x"] for trace in traces])
+    return theme.plot(
+        x=title(metric),
+        y="",
+        height=AROUND + 34 * len(drawn),
+        traces=traces,
+        xaxis={"type": scale([known]) if (known > 0).all() else "linear"},
+        yaxis={"type": "category", "autorange": "reversed", "ticksuffix": " "},
+        meta={"log_switch": ["x"]},
+        margin={"t": 76},
+    )
 
 
 def _heading(scenario: Configuration) -> str:
-    lines = textwrap.wrap(str(scenario), _TITLE, break_long_words=True, break_on_hyphens=False)
-    return "<br>".join(map(theme.plain, lines)) or "no scenario parameter"
+    return wrapped(str(scenario), _TITLE) or "no scenario parameter"
 
 
 def _table(sources: Sources, some: Sequence[Panel]) -> Table:

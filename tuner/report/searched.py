@@ -4,42 +4,32 @@ from __future__ import annotations
 
 from tuner.analysis import in_words
 from tuner.analysis.grid_cost import GridCost
-from tuner.reading.wording import duration, percent
+from tuner.reading.wording import duration, percent, plain
 from tuner.record import StudyRecord
 from tuner.report.data.summary import Searched
 from tuner.report.environment import host_in_a_line
 from tuner.report.page import Cell, Facts
-from tuner.spec.metrics import title
 from tuner.spec.space import Parameter
-from tuner.spec.study import Objective
 
 _VALUES = 8
 
 
 def question(record: StudyRecord) -> Facts:
+    """What was asked, of what model, over which parameters and where."""
     specification = record.specification
     space = record.search_space
     about = str(specification.get("model", {}).get("description", ""))
-    baseline = record.search_space.baseline()
+    baseline = space.baseline()
     rows: list[tuple[str, Cell]] = [
         ("question", str(specification.get("description", "")) or "not said"),
         ("model", f"{record.model}: {about}" if about else record.model),
-        ("objectives", ", ".join(map(_objective, record.objectives))),
+        ("objectives", in_words.wanted(record)),
         ("must hold", in_words.slo(record)),
-        *((_named(p), _values(p)) for p in space),
+        *((f"{p.role} {p.name}", _values(p)) for p in space),
         ("baseline (all defaults)", str(baseline)),
         ("host", host_in_a_line(record)),
     ]
     return Facts(tuple(rows), "The question")
-
-
-def _objective(objective: Objective) -> str:
-    least = "least" if objective.direction == "minimize" else "most"
-    return f"{least} {title(objective.metric)}"
-
-
-def _named(p: Parameter) -> str:
-    return f"{p.role} {p.name}"
 
 
 def _values(p: Parameter) -> str:
@@ -47,7 +37,7 @@ def _values(p: Parameter) -> str:
     if values is None:
         text = f"{p.low:g} to {p.high:g}"
     else:
-        texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+        texts = list(map(plain, values))
         if len(texts) > _VALUES:
             texts = [*texts[:2], "...", f"{texts[-1]} ({len(texts)} values)"]
         text = ", ".join(texts)
@@ -57,6 +47,7 @@ def _values(p: Parameter) -> str:
 
 
 def cost(found: Searched) -> Facts:
+    """Configurations and time, beside what the full grid would have taken."""
     estimated = found.cost
     grid = (
         "endless (a parameter is continuous)" if estimated.grid is None else f"{estimated.grid:,}"

@@ -19,6 +19,7 @@ _REMEDIES = 4
 
 
 def summary(sources: Sources) -> Section:
+    """The answer first, then the question, what it took, each scenario, and the doubts."""
     record = sources.record
     chosen = choices(record, sources.summary, sources.findings)
     blocks: list[Block] = [
@@ -51,10 +52,7 @@ def _answer(sources: Sources, chosen: Choices) -> Iterator[Block]:
     yield stated(record, best)
     yield _evidence(best)
     if len(sources.summary.scenarios) > 1:
-        yield Words(
-            "With every parameter free, the overall front prefers little load and a good network."
-            " What to deploy is read from the front of the scenario that you expect."
-        )
+        yield Words(in_words.WITH_SCENARIOS)
 
 
 def _evidence(choice: Choice) -> Facts:
@@ -87,17 +85,14 @@ def _robust(sources: Sources, chosen: Choices) -> Iterator[Block]:
             f"One decision for all scenarios, with the least regret: {found.robust.decision}.",
             "lead",
         )
-        yield Words("It is " + ", ".join(in_words.regret(found.robust)) + ".")
+        yield Words(in_words.behind(found.robust))
         yield by_scenario(
             record, chosen.robust, "The decision of least regret in each scenario", decisions=False
         )
     elif found.serving is not None:
-        yield Words("No decision is sure (0.9) to serve in every scenario.")
+        yield Words(in_words.NONE_SERVES)
     if found.serving is not None:
-        yield Words(
-            f"Meets the SLO in most scenarios ({in_words.slo(record)}): {found.serving.decision},"
-            f" {'; '.join(in_words.served(found.serving))}."
-        )
+        yield Words(in_words.serves_most(record, found.serving))
 
 
 def _uncertain(sources: Sources) -> Iterator[Block]:

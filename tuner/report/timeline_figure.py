@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import plotly.graph_objects as go
 
-from tuner.reading.wording import duration, percent
+from tuner.reading.wording import counted, duration, percent
 from tuner.reading.wording import figure as number
 from tuner.record import StudyRecord
 from tuner.report import theme
@@ -18,9 +18,9 @@ from tuner.report.panels import light
 _MARKED = 80
 """So many pauses are marked; a study that was resumed more often has them in the table only."""
 
-
 _MANY = 200
 """Of more trials, single bars are too thin to be read before one looks closer."""
+
 _SLICES = 80
 
 _RESOLVED = 2.0
@@ -66,8 +66,7 @@ def _shares(clock: Timeline) -> str:
         f"{measuring} of the {lasting(total)} that trials took was measuring ({listed}). The study"
         f" ran for {lasting(clock.elapsed)}"
         + (
-            f", and was paused for {lasting(paused)} in {len(clock.pauses)}"
-            f" pause{'' if len(clock.pauses) == 1 else 's'}"
+            f", and was paused for {lasting(paused)} in {counted(len(clock.pauses), 'pause')}"
             if clock.pauses
             else ""
         )

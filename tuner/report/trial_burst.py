@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.reading.wording import figure as number
 from tuner.report import theme
 from tuner.report.data.burst import OverTime, Part
 from tuner.report.page import Figure, Table
-from tuner.report.panels import light, line, panels, scale
+from tuner.report.panels import Panel, light, line, panels, scale
+from tuner.report.theme import Trace
 from tuner.report.trial_tables import replica_table
 
 _TIME = "response time (ms)"
@@ -21,32 +21,17 @@ _TIME = "response time (ms)"
 def over_time(trial: int, of: OverTime) -> Figure:
     """Response time and throughput while the burst went on."""
     seconds = "time since the first request (s)"
-    plot = panels([(seconds, _TIME), (seconds, "requests/s")], shared=True)
-    dots = {"size": 4, "color": theme.FRONT, "opacity": 0.5}
-    for values, label, symbol in (
-        (of.most, "slowest", "triangle-up"),
-        (of.least, "quickest", "triangle-down"),
-    ):
-        marker = {**dots, "symbol": symbol}
-        trace = go.Scatter(x=light(of.middle), y=light(values), mode="markers", marker=marker)
-        plot.add_trace(trace.update(name=label, hovertemplate=f"{label} %{{y:.3g}} ms"), 1, 1)
-    for values, label, dash in ((of.p95, "p95", "dot"), (of.median, "median", "solid")):
-        style = {"color": theme.FRONT, "dash": dash}
-        trace = line(of.middle, values, label, style, f"{label} %{{y:.3g}} ms")
-        # Spans may stand alone, between others without a request.
-        trace.update(mode="lines+markers", marker={"size": 4})
-        plot.add_trace(trace, 1, 1)
-    rate = line(of.middle, of.rate, "throughput", {"color": theme.GREEN}, "%{y:.3g} requests/s")
-    plot.add_trace(rate, 2, 1)
-    failed = np.flatnonzero(of.errors)
-    if len(failed):
-        marker = {"symbol": "x", "size": 8, "color": theme.INFEASIBLE}
-        x, y = light(of.middle[failed]), light(of.errors[failed] / of.span)
-        trace = go.Scatter(x=x, y=y, mode="markers", name="failed requests", marker=marker)
-        plot.add_trace(trace.update(hovertemplate="%{y:.3g} failed/s"), 2, 1)
-    plot.update_layout(shapes=_window(of), meta={"log_switch": ["y"]})
-    plot.update_yaxes(type=scale([of.least, of.most]), row=1, col=1)
-    plot.update_yaxes(type="linear", rangemode="tozero", row=2, col=1)
+    times = {"type": scale([of.least, of.most])}
+    rates = {"type": "linear", "rangemode": "tozero"}
+    plot = panels(
+        [
+            Panel(seconds, _TIME, [*_extremes(of), *_levels(of)], yaxis=times),
+            Panel(seconds, "requests/s", [*_rates(of)], yaxis=rates),
+        ],
+        shared=True,
+        shapes=_window(of),
+        meta={"log_switch": ["y"]},
+    )
     return Figure(
         f"trial-{trial}-time",
         "The burst over time",
@@ -58,6 +43,47 @@ def over_time(trial: int, of: OverTime) -> Figure:
     )
 
 
+def _extremes(of: OverTime) -> Iterator[Trace]:
+    for values, label, symbol in (
+        (of.most, "slowest", "triangle-up"),
+        (of.least, "quickest", "triangle-down"),
+    ):
+        yield {
+            "type": "scatter",
+            "x": light(of.middle),
+            "y": light(values),
+            "mode": "markers",
+            "name": label,
+            "marker": {"symbol": symbol, "size": 4, "color": theme.FRONT, "opacity": 0.5},
+            "hovertemplate": f"{label} %{{y:.3g}} ms",
+        }
+
+
+def _levels(of: OverTime) -> Iterator[Trace]:
+    for values, label, dash in ((of.p95, "p95", "dot"), (of.median, "median", "solid")):
+        style = {"color": theme.FRONT, "dash": dash}
+        # Spans may stand alone, between others without a request.
+        marked = {"mode": "lines+markers", "marker": {"size": 4}}
+        hover = f"{label} %{{y:.3g}} ms"
+        yield line(of.middle, values, label, style, hovertemplate=hover, **marked)
+
+
+def _rates(of: OverTime) -> Iterator[Trace]:
+    style, hover = {"color": theme.GREEN}, "%{y:.3g} requests/s"
+    yield line(of.middle, of.rate, "throughput", style, hovertemplate=hover)
+    failed = np.flatnonzero(of.errors)
+    if len(failed):
+        yield {
+            "type": "scatter",
+            "x": light(of.middle[failed]),
+            "y": light(of.errors[failed] / of.span),
+            "mode": "markers",
+            "name": "failed requests",
+            "marker": {"symbol": "x", "size": 8, "color": theme.INFEASIBLE},
+            "hovertemplate": "%{y:.3g} failed/s",
+        }
+
+
 def _window(of: OverTime) -> list[dict[str, Any]]:
     start, end = of.window
     shapes: list[dict[str, Any]] = []
@@ -65,7 +91,7 @@ def _window(of: OverTime) -> list[dict[str, Any]]:
         on = {"xref": f"x{panel}", "yref": f"y{panel} domain", "y0": 0, "y1": 1, "layer": "below"}
         fill = theme.band(theme.PHASES["warm-up"], 0.3)
         shapes.append(
-            {"type": "rect", "x0": 0, "x1": start, "fillcolor": fill, "line_width": 0, **on}
+            {"type": "rect", "x0": 0, "x1": start, "fillcolor": fill, "line": {"width": 0}, **on}
         )
         style = {"dash": "dot", "width": 1.5, "color": theme.GREY}
         shapes += [{"type": "line", "x0": x, "x1": x, "line": style, **on} for x in (start, end)]
@@ -102,23 +128,30 @@ def _time_table(of: OverTime) -> Table:
 
 def replicas(trial: int, of: Sequence[Part]) -> Figure:
     """Whether requests and CPU time were spread evenly."""
-    plot = panels([("", "share (%)"), ("", _TIME)])
     names = [f"replica {part.replica}" for part in of]
     colours = [theme.SERIES[part.replica % len(theme.SERIES)] for part in of]
-    for label, shares, shape in (
-        ("requests", [part.request_share for part in of], ""),
-        ("CPU time", [part.cpu_share for part in of], "/"),
-    ):
-        y = [None if share is None else 100 * share for share in shares]
-        marker = {"color": colours, "pattern": {"shape": shape}}
-        bars = go.Bar(x=names, y=y, name=label, marker=marker, hovertemplate="%{y:.1f} %")
-        plot.add_trace(bars, 1, 1)
-    art = [part.metrics.get("art_ms") for part in of]
-    hover = "ART %{y:.3g} ms"
-    plot.add_trace(
-        go.Bar(x=names, y=art, marker_color=colours, showlegend=False, hovertemplate=hover), 2, 1
-    )
-    plot.update_yaxes(title="ART (ms)", row=2, col=1)
+    bars = {"type": "bar", "x": names}
+    shared_out = [
+        {
+            **bars,
+            "y": [None if share is None else 100 * share for share in shares],
+            "name": label,
+            "marker": {"color": colours, "pattern": {"shape": shape}},
+            "hovertemplate": "%{y:.1f} %",
+        }
+        for label, shares, shape in (
+            ("requests", [part.request_share for part in of], ""),
+            ("CPU time", [part.cpu_share for part in of], "/"),
+        )
+    ]
+    art = {
+        **bars,
+        "y": [part.metrics.get("art_ms") for part in of],
+        "marker": {"color": colours},
+        "showlegend": False,
+        "hovertemplate": "ART %{y:.3g} ms",
+    }
+    plot = panels([Panel("", "share (%)", shared_out), Panel("", "ART (ms)", [art])])
     return Figure(
         f"trial-{trial}-replicas",
         "Balance of the replicas",

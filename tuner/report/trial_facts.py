@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tuner.analysis.told import measurement_doubts, trial_doubts, why_proposed
-from tuner.reading.wording import amount, chance, difference, interval
+from tuner.reading.wording import amount, chance, difference, interval, together
 from tuner.record import StudyRecord, TrialRecord
 from tuner.report.data.fronts_of import OnFronts, change
 from tuner.report.page import Block, Cell, Facts, Words
@@ -50,8 +50,8 @@ def headline(sources: Sources, of: OnFronts) -> Words:
 
 
 def _standing(of: OnFronts) -> str:
-    fronts = _listed([_front(f) for f in of.fronts])
-    recommended = _listed([_front(f) for f in of.recommends])
+    fronts = together([_front(f) for f in of.fronts])
+    recommended = together([_front(f) for f in of.recommends])
     says = f"On {fronts}."
     if of.recommends == of.fronts:
         return f"{says[:-1]}, and recommended there."
@@ -60,10 +60,6 @@ def _standing(of: OnFronts) -> str:
 
 def _front(scenario: Configuration | None) -> str:
     return "the overall front" if scenario is None else f"the front of {scenario}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def facts(sources: Sources, of: OnFronts) -> Facts:

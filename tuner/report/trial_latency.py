@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.score import PERCENTILES
@@ -15,7 +14,8 @@ from tuner.reading.wording import interval
 from tuner.report import theme
 from tuner.report.data.latency import SHARES, Latency
 from tuner.report.page import Figure, Table
-from tuner.report.panels import line, panels, scale
+from tuner.report.panels import Panel, line, panels, scale
+from tuner.report.theme import Trace
 from tuner.spec.metrics import METRICS
 
 _TIME = "response time (ms)"
@@ -24,19 +24,33 @@ _SHOWN = ("art_ms", *PERCENTILES)
 
 def latency(trial: int, own: Latency, reference: Latency | None, name: str) -> Figure:
     """ECDF and histogram, the ECDF of the reference, called `name`, behind."""
-    plot = panels([(_TIME, "share of requests"), (_TIME, "requests")], shared=True)
     drawn = [] if reference is None else [(reference, name, theme.BASELINE, "dash")]
-    for of, label, colour, dash in (*drawn, (own, f"trial {trial}", theme.FRONT, "solid")):
-        style = {"shape": "hv", "color": colour, "dash": dash}
-        hover = "%{y:.2%} took at most %{x:.3g} ms"
-        plot.add_trace(line(of.at, of.share, label, style, hover), 1, 1)
+    shares = [
+        line(
+            of.at,
+            of.share,
+            label,
+            {"shape": "hv", "color": colour, "dash": dash},
+            hovertemplate="%{y:.2%} took at most %{x:.3g} ms",
+        )
+        for of, label, colour, dash in (*drawn, (own, f"trial {trial}", theme.FRONT, "solid"))
+    ]
     steps = np.append(own.bins, own.bins[-1:]).astype(np.float64)
-    bars = line(own.edges, steps, "requests", {"shape": "hv", "color": theme.FRONT, "width": 1})
-    bars.update(fill="tozeroy", fillcolor=theme.band(theme.FRONT, 0.35), showlegend=False)
-    plot.add_trace(bars, 2, 1)
-    plot.update_xaxes(type="log")
-    plot.update_yaxes(type="linear", rangemode="tozero")
-    plot.update_layout(meta={"log_switch": ["x", "y"]})
+    style = {"shape": "hv", "color": theme.FRONT, "width": 1}
+    filled = {"fill": "tozeroy", "fillcolor": theme.band(theme.FRONT, 0.35), "showlegend": False}
+    bins = line(own.edges, steps, "requests", style, **filled)
+    axes: dict[str, Any] = {
+        "xaxis": {"type": "log"},
+        "yaxis": {"type": "linear", "rangemode": "tozero"},
+    }
+    plot = panels(
+        [
+            Panel(_TIME, "share of requests", shares, **axes),
+            Panel(_TIME, "requests", [bins], **axes),
+        ],
+        shared=True,
+        meta={"log_switch": ["x", "y"]},
+    )
     behind = f" Dashed: {name}." if reference is not None else ""
     return Figure(
         f"trial-{trial}-latency",
@@ -67,16 +81,24 @@ def percentiles(
     names = [n for n in _SHOWN if n in own.metrics]
     if not names:
         return None
-    plot = theme.plot(x="", y=_TIME, height=360)
     drawn = [(own, f"trial {trial}", theme.FRONT, theme.SYMBOLS["front"])]
     if reference is not None:
         drawn.insert(0, (reference, name, theme.BASELINE, theme.SYMBOLS["baseline"]))
-    for of, label, colour, symbol in drawn:
-        plot.add_trace(_points(of.metrics, names, label, {"color": colour, "symbol": symbol}))
     values = [e.value for of, *_ in drawn for n in names if (e := of.metrics.get(n))]
-    plot.update_xaxes(type="category")
-    plot.update_yaxes(type=scale([np.array(values)]), rangemode="tozero")
-    plot.update_layout(scattermode="group", scattergap=0.7, meta={"log_switch": ["y"]})
+    plot = theme.plot(
+        x="",
+        y=_TIME,
+        height=360,
+        traces=[
+            _points(of.metrics, names, label, {"color": colour, "symbol": symbol})
+            for of, label, colour, symbol in drawn
+        ],
+        xaxis={"type": "category"},
+        yaxis={"type": scale([np.array(values)]), "rangemode": "tozero"},
+        scattermode="group",
+        scattergap=0.7,
+        meta={"log_switch": ["y"]},
+    )
     return Figure(
         f"trial-{trial}-percentiles",
         "ART and percentiles",
@@ -93,23 +115,24 @@ def percentiles(
 
 def _points(
     metrics: Mapping[str, Estimate], names: Sequence[str], label: str, marker: dict[str, Any]
-) -> go.Scatter:
+) -> Trace:
     known = [(METRICS[n].label, metrics[n]) for n in names if n in metrics]
     above = [e.value if e.high is None else e.high for _, e in known]
     below = [e.value if e.low is None else e.low for _, e in known]
     values = [e.value for _, e in known]
-    return go.Scatter(
-        x=[text for text, _ in known],
-        y=values,
-        error_y={
+    return {
+        "type": "scatter",
+        "x": [text for text, _ in known],
+        "y": values,
+        "error_y": {
             "array": [high - value for high, value in zip(above, values, strict=True)],
             "arrayminus": [value - low for low, value in zip(below, values, strict=True)],
         },
-        mode="markers",
-        name=label,
-        marker={"size": 9, **marker},
-        hovertemplate="%{x}: %{y:.3g} ms",
-    )
+        "mode": "markers",
+        "name": label,
+        "marker": {"size": 9, **marker},
+        "hovertemplate": "%{x}: %{y:.3g} ms",
+    }
 
 
 def _stated(of: Measurement, name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.measurement import Measurement
+from tuner.reading.wording import ends
 from tuner.reading.wording import figure as number
 from tuner.record import StudyRecord, TrialRecord
 from tuner.report.data.burst import Part
@@ -18,12 +19,6 @@ _REPLICA_METRICS = (
 )
 
 
-def _range(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return ""
-    return f"{number(found.low)} to {number(found.high)}"
-
-
 def metrics(study: StudyRecord, trial: TrialRecord, measured: Measurement) -> Table:
     """Everything that was measured; an objective's interval also holds what differs between
     bursts.
@@ -33,7 +28,7 @@ def metrics(study: StudyRecord, trial: TrialRecord, measured: Measurement) -> Ta
     for name, metric in METRICS.items():
         found = stated.get(name) or measured.metrics.get(name)
         if found is not None:
-            cells = metric.label, number(found.value), _range(found), metric.unit
+            cells = metric.label, number(found.value), ends(found), metric.unit
             rows.append((*cells, metric.description))
     columns = "metric", "value", "95 % interval", "unit", "meaning"
     source = f", counters from {measured.source}" if measured.source else ""
@@ -109,6 +104,7 @@ def deployment(trial: TrialRecord, measured: Measurement | None) -> Iterator[Blo
 
 
 def log(trial: TrialRecord) -> Iterator[Block]:
+    """Where one was kept."""
     if trial.log_tail.strip():
         yield Log("The end of the containers' log", trial.log_tail)
 

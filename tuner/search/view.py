@@ -4,15 +4,14 @@ Both let TPE and Gaussian processes find a front in far fewer trials. The real s
 values, for people and dashboards; a sampler is given a study over this view of it instead.
 """
 
-# ruff: noqa: ARG002, ANN401 -- the signatures are Optuna's
+# ruff: noqa: ARG002 -- the signatures are Optuna's
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Container, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -20,10 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.design.distributions import snapped, to_view, viewed
 from tuner.design.pareto import logarithms
+from tuner.design.passed_on import PassedOn
 from tuner.spec.space import SearchSpace
 
 
-class SamplerView(BaseStorage):
+class SamplerView(PassedOn):
     """A storage whose trials are those of `storage` in a sampler's coordinates.
 
     Values become `log(value)` (metrics are never negative; see `pareto.logarithms` for zero),
@@ -39,7 +39,7 @@ class SamplerView(BaseStorage):
     """
 
     def __init__(self, storage: BaseStorage, space: SearchSpace) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._space = space
         self._parameters = {parameter.name: parameter for parameter in space}
         self._distributions = {parameter.name: viewed(parameter) for parameter in space}
@@ -82,49 +82,6 @@ class SamplerView(BaseStorage):
         if key not in self._finished:
             self._finished[key] = self.translate(trial)
         return self._finished[key]
-
-    # Reads that need no translation.
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._storage.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._storage.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._storage.get_study_directions(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[optuna.study._frozen.FrozenStudy]:
-        return self._storage.get_all_studies()
-
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, trial_number)
-
-    def get_trial_number_from_id(self, trial_id: int) -> int:
-        return self._storage.get_trial_number_from_id(trial_id)
-
-    def remove_session(self) -> None:
-        self._storage.remove_session()
-
-    # Attributes, passed on.
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_system_attr(study_id, key, value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_system_attr(trial_id, key, value)
 
     # Writes in the wrong coordinates, refused.
 

@@ -261,9 +261,16 @@ class SearchSpace:
 
     def scenario_of(self, configuration: Mapping[str, Value]) -> Configuration:
         """The part of a configuration that the world chooses."""
-        roles = self.with_role("scenario")
+        return self._part("scenario", configuration)
+
+    def decision_of(self, configuration: Mapping[str, Value]) -> Configuration:
+        """The part of a configuration that the user chooses."""
+        return self._part("decision", configuration)
+
+    def _part(self, role: Role, configuration: Mapping[str, Value]) -> Configuration:
+        parameters = self.with_role(role)
         return Configuration.of(
-            {p.name: configuration[p.name] for p in roles if p.name in configuration}
+            {p.name: configuration[p.name] for p in parameters if p.name in configuration}
         )
 
     def deployment_of(self, configuration: Mapping[str, Value]) -> Configuration:

@@ -42,10 +42,6 @@ class OverTime:
     window: tuple[float, float]
     span: float
     """Seconds."""
-    warmup: int
-    """Requests that completed before the window."""
-    after: int
-    """Requests that completed after it, or never."""
 
 
 def over_time(recording: Recording) -> OverTime | None:
@@ -69,7 +65,6 @@ def over_time(recording: Recording) -> OverTime | None:
         inside = times[edges[k] : edges[k + 1]]
         if len(inside):
             levels[:, k] = np.quantile(inside, [0, 0.5, 0.95, 1], method="inverted_cdf")
-    start, end = recording.window_start_ns, recording.window_end_ns
     least, median, p95, most = levels
     start, end = recording.window_start_ns, recording.window_end_ns
     return OverTime(
@@ -82,8 +77,6 @@ def over_time(recording: Recording) -> OverTime | None:
         errors=np.bincount(index[~good], minlength=spans).astype(np.int64),
         window=((start - first) / NANOSECONDS, (end - first) / NANOSECONDS),
         span=span_ns / NANOSECONDS,
-        warmup=int(np.count_nonzero(ended < start)),
-        after=int(np.count_nonzero(ended >= end)),
     )
 
 

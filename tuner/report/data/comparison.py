@@ -68,6 +68,7 @@ def forest(found: TwoStudies, metric: str) -> Forest | None:
 
 
 def scope_label(scope: FrontScope) -> str:
+    """The scenario, or `everything`."""
     return "everything" if scope.scenario is None else str(scope.scenario) or "no parameter"
 
 
@@ -110,6 +111,7 @@ class Series:
 
 
 def series(some: Sequence[Estimate]) -> Series:
+    """Without an interval it reaches nowhere."""
     return Series(
         tuple(e.value for e in some),
         tuple(0.0 if e.low is None else e.value - e.low for e in some),

@@ -42,7 +42,10 @@ def rows(found: Dependence) -> Iterator[Row]:
             yield Row(
                 value,
                 level,
-                tuple(_model(_curve(found, i, level), value) for i in range(len(found.panels))),
+                tuple(
+                    None if curve is None else curve.known.get(value)
+                    for curve in (_curve(found, i, level) for i in range(len(found.panels)))
+                ),
                 tuple(_range(column[here]) for column in found.points.measured.T),
                 int(here.sum()),
                 int(found.infeasible[at].sum()) if level is None else 0,
@@ -63,14 +66,6 @@ def _curve(found: Dependence, objective: int, level: int | None) -> Curve | None
     if level is None:
         return panel.curve
     return next((c for each, c in panel.by_level if each == found.levels[level]), None)
-
-
-def _model(curve: Curve | None, value: Value) -> tuple[float, float, float] | None:
-    if curve is None or value not in curve.values:
-        return None
-    k, band = curve.values.index(value), curve.typical
-    mean, low, high = band.value[k], band.low[k], band.high[k]
-    return None if mean is None or low is None or high is None else (mean, low, high)
 
 
 def _range(column: npt.NDArray[np.float64]) -> tuple[float, float] | None:

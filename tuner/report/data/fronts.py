@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from tuner.spec.space import Configuration
 from tuner.spec.study import Objective
 
 Place = Literal["front", "dominated", "unstable", "cut short", "infeasible", "invalid"]
-PLACES: tuple[Place, ...] = get_args(Place)
 """`unstable`: its bursts do not agree. `cut short`: no burst of it was measured to the end.
 `infeasible`: it was measured, and breaks a constraint or could not always serve. `invalid`: it was
 measured and cannot be trusted, so its trial failed."""

@@ -14,7 +14,16 @@ from tuner.analysis.explain import Explanation
 from tuner.analysis.findings import Findings
 from tuner.reading.dependence import Curve
 from tuner.reading.statements import Statement
-from tuner.reading.wording import amount, bare, chance, figure, label, plain, reading
+from tuner.reading.wording import (
+    amount,
+    bare,
+    chance,
+    figure,
+    label,
+    plain,
+    reading,
+    together,
+)
 from tuner.record import StudyRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Parameter, SearchSpace, Value
@@ -167,7 +176,7 @@ def _sentence(said: Statement) -> str:
 
 def _ends(p: Parameter, curve: Curve, said: Statement) -> str:
     """That its two ends surely differ, where only the way between them is not settled."""
-    known = _known(curve)
+    known = curve.known
     if said.kind != "not settled" or not p.ordered:
         return ""
     (first, at_first), *_, (last, at_last) = known.items()
@@ -190,12 +199,13 @@ def _best(p: Parameter, curve: Curve, said: Statement) -> str:
     """The value with the best estimate, and those that it is not told apart from."""
     if said.kind == "no effect":
         return "No number is better than another:"
-    known, best = _known(curve), _best_of(curve)
+    known, best = curve.known, _best_of(curve)
     rivals = [v for v in known if v != best and not _apart(curve.metric, known[v], known[best])]
     own = f"{amount(p, best)}: {_band(curve.metric, known[best])}"
     if len(rivals) == len(known) - 1:
         return f"No number is surely better than another; the best estimate is that of {own}."
-    also = f", its 95 % band overlapping that of {_listed(p, rivals)}" if rivals else ""
+    alike = together([bare(p, v) for v in rivals])
+    also = f", its 95 % band overlapping that of {alike}" if rivals else ""
     return f"On average {own}{also}."
 
 
@@ -214,10 +224,10 @@ def _best_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
     """In how many scenarios which number is the best, where it surely beats some other."""
     p, sure = space[curves[0].parameter], dict[Value, list[str]]()
     for c in curves:
-        known, best = _known(c), _best_of(c)
+        known, best = c.known, _best_of(c)
         if any(_apart(c.metric, known[v], known[best]) for v in known):
             sure.setdefault(best, []).append(_named(space, c))
-    found = [f"best {amount(p, v)} in {_some(sure[v])}" for v in _known(curves[0]) if v in sure]
+    found = [f"best {amount(p, v)} in {_some(sure[v])}" for v in curves[0].known if v in sure]
     if open_ := len(curves) - sum(map(len, sure.values())):
         found.append(f"no number surely better than another in {open_}")
     return f"Of {len(curves)} scenarios: {'; '.join(found)}."
@@ -227,26 +237,16 @@ def _ways_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
     """In how many scenarios it surely rises from end to end, surely falls, or neither."""
     ways: dict[str, list[str]] = {"rises": [], "falls": [], "": []}
     for c in curves:
-        first, *_, last = _known(c).values()
+        first, *_, last = c.known.values()
         ways[_way(first, last)].append(_named(space, c))
     words = {"rises": "surely rises in", "falls": "surely falls in", "": "no sure change in"}
     found = [f"{words[way]} {_some(where)}" for way, where in ways.items() if where]
     return f"Of {len(curves)} scenarios: {'; '.join(found)}."
 
 
-def _known(curve: Curve) -> dict[Value, Numbers]:
-    """Estimate and band at the values that have them."""
-    band = curve.typical
-    return {
-        v: (mean, low, high)
-        for v, mean, low, high in zip(curve.values, band.value, band.low, band.high, strict=True)
-        if mean is not None and low is not None and high is not None
-    }
-
-
 def _best_of(curve: Curve) -> Value:
     sign = _sign(curve.metric)
-    known = _known(curve)
+    known = curve.known
     return min(known, key=lambda v: sign * known[v][0])
 
 
@@ -272,11 +272,6 @@ def _some(scenarios: Sequence[str]) -> str:
     if len(scenarios) > _MOST_NAMED:
         return str(len(scenarios))
     return f"{len(scenarios)} ({'; '.join(scenarios)})"
-
-
-def _listed(p: Parameter, values: Sequence[Value]) -> str:
-    *most, last = (bare(p, v) for v in values)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _evidence(curve: Curve) -> str:

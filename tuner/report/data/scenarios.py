@@ -29,7 +29,6 @@ class Panel:
     scenario: Configuration
     trials: int
     points: tuple[Point, ...]
-    knee: Point | None
     recommended: tuple[Predicted, ...]
     baseline: Point | None
 
@@ -56,7 +55,7 @@ class Decision:
 def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> tuple[Panel, ...]:
     """A panel per scenario, in the order of the search space."""
     of_model = {f.scenario: f for f in findings.scenarios} if findings is not None else {}
-    defaults = _decision(study, study.search_space.baseline())
+    defaults = study.search_space.decision_of(study.search_space.baseline())
     groups: dict[Configuration, list[Pooled]] = {s.scenario: [] for s in summary.scenarios}
     for one in summary.pooled.values() if groups else ():
         groups[study.search_space.scenario_of(one.configuration)].append(one)
@@ -65,16 +64,21 @@ def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> t
         on_front = {t.configuration for t in scenario.front}
         some = groups[scenario.scenario]
         points = tuple(p for one in some if (p := point_of(study, one, on_front)) is not None)
-        chosen = scenario.knee and scenario.knee.configuration
         model = of_model.get(scenario.scenario)
         found.append(
             Panel(
                 scenario.scenario,
                 scenario.measured,
                 points,
-                next((p for p in points if p.configuration == chosen), None),
                 model.recommended if model is not None else (),
-                next((p for p in points if _decision(study, p.configuration) == defaults), None),
+                next(
+                    (
+                        p
+                        for p in points
+                        if study.search_space.decision_of(p.configuration) == defaults
+                    ),
+                    None,
+                ),
             )
         )
     return tuple(found)
@@ -95,14 +99,14 @@ def decisions(
     recommended: dict[Configuration, dict[Configuration, float]] = {}
     for panel in some:
         for point in panel.points:
-            decision = _decision(study, point.configuration)
+            decision = study.search_space.decision_of(point.configuration)
             if point.place in ("front", "dominated"):
                 measured.setdefault(decision, set()).add(panel.scenario)
             if point.place == "front":
                 on_front.setdefault(decision, {})[panel.scenario] = point.trial
     for model in findings.scenarios if findings is not None and some else ():
         for one in model.recommended:
-            decision = _decision(study, one.configuration)
+            decision = study.search_space.decision_of(one.configuration)
             recommended.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
     chances = _chances(study, on_front, recommended, findings)
     found = [
@@ -130,7 +134,7 @@ def _chances(
     }
     for model in findings.scenarios if findings is not None else ():
         for configuration, one in model.measured.items():
-            decision, scenario = _decision(study, configuration), model.scenario
+            decision, scenario = study.search_space.decision_of(configuration), model.scenario
             if scenario is not None and scenario in on_front.get(decision, {}):
                 known.setdefault(decision, {})[scenario] = one.on_front
     return {decision: float(np.mean(list(some.values()))) for decision, some in known.items()}
@@ -145,9 +149,3 @@ def regrets(
         # Where all scenario parameters are inactive there is no scenario to speak of.
         scenarios = list(candidates_of(study).scenarios)
     return tuple(zip(scenarios, robust.by_scenario, strict=True))
-
-
-def _decision(study: StudyRecord, configuration: Configuration) -> Configuration:
-    """The part of a configuration that the user chooses."""
-    names = {p.name for p in study.search_space.with_role("decision")}
-    return Configuration(tuple(i for i in configuration.items_ if i[0] in names))

@@ -69,6 +69,7 @@ class Choice:
 
 
 def searched(study: StudyRecord) -> Searched:
+    """Of all trials, those that failed too."""
     cost = grid_cost_of(study)
     configurations = len({t.configuration for t in study.trials if t.measurement is not None})
     again = [f.record for f in study.failed if f.record is not None]
@@ -99,6 +100,7 @@ class Choices:
 
 
 def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Choices:
+    """Scenarios have choices of their own where there are several."""
     several = len(summary.scenarios) > 1
     knees = [s.knee.configuration for s in summary.scenarios if s.knee is not None]
     knees = knees if several else []
