@@ -46,6 +46,9 @@ _NAMED = {
 """What readers call the facts of `StudyRecord.environment`, in this order; others follow as they
 are, so that nothing is left out."""
 
+_NONE = {"image_digests": "none: made here, and of no registry"}
+"""What an empty list means, where that is not "any"."""
+
 
 def environment(sources: Sources) -> Section:
     """What the last run said of itself, and what the study asked for."""
@@ -83,7 +86,13 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     flat = dict(_flat(found))
     for key in (*_NAMED, *(k for k in flat if k not in _NAMED)):
         if key in flat:
-            yield _NAMED.get(key, key.replace(".", " ").replace("_", " ")), flat[key]
+            yield _name(key), flat[key] or _NONE.get(key, "any")
+
+
+def _name(key: str) -> str:
+    if key.startswith("versions."):
+        return f"version of {key.removeprefix('versions.')}"
+    return _NAMED.get(key, key.replace(".", " ").replace("_", " "))
 
 
 def _flat(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -107,7 +116,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 -- whatever a run has said
         case Mapping():
             return interval(Estimate(value["value"], value["low"], value["high"]))
         case list() | tuple():
-            return ", ".join(map(str, value)) or "any, or none named"
+            return ", ".join(map(str, value))
     return str(value)
 
 
