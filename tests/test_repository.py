@@ -190,3 +190,15 @@ def test_setup_refuses_an_unknown_option() -> None:
     )
     assert done.returncode == 2
     assert "unknown option --engin" in done.stderr
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [path for path in git("ls-files", "*.md") if (ROOT / path).is_file()]
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", (ROOT / page).read_text())
+        if "://" not in target
+    ]
+    assert len(links) > 50
+    assert [link for link in links if not ((ROOT / link[0]).parent / link[1]).exists()] == []
