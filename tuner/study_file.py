@@ -16,7 +16,7 @@ from typing import Any
 
 from tuner.errors import InputError
 from tuner.load.parquet import Recording, read_samples
-from tuner.measure.whole import written_whole
+from tuner.measure.whole import writable, written_whole
 from tuner.record import StudyRecord, TrialRecord
 
 # History of the format: 1 (first).
@@ -58,18 +58,13 @@ def is_study_file(name: str) -> bool:
 def write_study(path: Path, study: FinishedStudy) -> None:
     """Write `study`; `path` has all of it or is untouched. Raises InputError where it cannot."""
     document = {"format": FORMAT, **study.record.to_json()}
-    try:
-        with written_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
-            text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-            archive.writestr(_entry(_DOCUMENT), text, zipfile.ZIP_DEFLATED)
-            for name in dict.fromkeys(_sample_names(study.record)):
-                # Compressed already.
-                if (held := study.sample_file(name)) is not None:
-                    archive.writestr(_entry(_member(name)), held, zipfile.ZIP_STORED)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}", "name a file in a directory that exists"
-        ) from error
+    with writable(path), written_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
+        text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+        archive.writestr(_entry(_DOCUMENT), text, zipfile.ZIP_DEFLATED)
+        for name in dict.fromkeys(_sample_names(study.record)):
+            # Compressed already.
+            if (held := study.sample_file(name)) is not None:
+                archive.writestr(_entry(_member(name)), held, zipfile.ZIP_STORED)
 
 
 def read_study(path: Path) -> FinishedStudy:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli.command import Tune
+from tests.cli.small_study import STUDY
 from tests.study.bursts import OBJECTIVES, burst, lost, study
 from tuner.analysis.summary import summarise
 from tuner.cli import tables
@@ -29,20 +30,6 @@ RECORD = study(
     burst(3, 30.0, 1.0, replicas=2),
     lost(4, {"replicas": 3}),
 )
-STUDY = """\
-model: mnist
-search_space:
-  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
-  cpu: {role: decision, type: float, choices: [0.25, 0.5, 1], default: 1}
-  memory: {role: decision, type: int, choices: [256], default: 256}
-  replicas: {role: decision, type: int, choices: [1], default: 1}
-  loss: {role: scenario, type: float, choices: [0], default: 0}
-load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
-objectives: [art_ms, cpu_percent]
-budget: {trials: 4}
-search: {sampler: random}
-seed: 3
-"""
 
 
 def shown(

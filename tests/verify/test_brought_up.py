@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from tests.export.up import two_free_ports
 from tests.verify.exported import LOOSE, MODEL, TIGHT, environment_of, study_of, write_model
 from tuner.deploy.docker import DockerDeployer
 from tuner.deploy.ownership import LABEL
@@ -45,20 +46,6 @@ def write_script(study: StudyRecord, versions: Path, port: int) -> str:
 
 
 FORMATS = [pytest.param(write_compose, id="compose"), pytest.param(write_script, id="docker-run")]
-
-
-def two_free_ports() -> int:
-    """The first of two neighbouring ports of loopback that are free now."""
-    for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-    pytest.fail("no two neighbouring free ports")
 
 
 def left(engine: DockerClient) -> list[str]:

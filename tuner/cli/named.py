@@ -92,15 +92,10 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    from tuner.errors import InputError
+    from tuner.measure.whole import writable
 
-    try:
+    with writable(f"--output {output}"):
         partial = output.with_name(output.name + ".partial")
         partial.write_text(text)
         partial.replace(output)
-    except OSError as error:
-        raise InputError(
-            f"--output {output} cannot be written: {error.strerror}",
-            "name a file in a directory that exists",
-        ) from error
     print(f"wrote {output}", file=sys.stderr)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import optuna
 
-from tuner.errors import InputError
-from tuner.measure.whole import written_whole
+from tuner.measure.whole import writable, written_whole
 from tuner.report.html import to_html
 from tuner.report.report import report as page_of
 from tuner.study_file import FinishedStudy
@@ -28,14 +27,8 @@ def report(
     page = page_of(study)
     path = output or Path(f"{_file_name(study.record.name)}-report.html")
     data = to_html(page).encode()
-    try:
-        with written_whole(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise InputError(
-            f"--output {path} cannot be written: {error.strerror}",
-            "name a file in a directory that exists",
-        ) from error
+    with writable(f"--output {path}"), written_whole(path) as file:
+        file.write(data)
     images: tuple[Path, ...] = ()
     if figures is not None:
         from tuner.report.images import write_figures

@@ -15,7 +15,7 @@ import tuner
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.replay_table import RecordedTrial, ReplayTable
-from tuner.measure.whole import written_whole
+from tuner.measure.whole import writable, written_whole
 from tuner.spec.fingerprint import space_of
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
@@ -82,28 +82,24 @@ def write_table(path: Path, table: ReplayTable) -> None:
     metadata = {_FORMAT: str(FORMAT), _DOCUMENT: json.dumps(document, allow_nan=False)}
     written = pa.table(columns)
     singles = [f.name for f in written.schema if f.type == pa.float32()]
-    try:
-        # Single bytes of numbers side by side compress better than numbers do. Statistics and
-        # Arrow's own copy of the schema would be a fifth of the file.
-        with (
-            written_whole(path) as file,
-            pq.ParquetWriter(
-                file,
-                written.schema,
-                compression="zstd",
-                compression_level=19,
-                use_dictionary=[c for c in written.column_names if c not in singles],
-                use_byte_stream_split=singles,
-                write_statistics=False,
-                store_schema=False,
-            ) as writer,
-        ):
-            writer.write_table(written)
-            writer.add_key_value_metadata(metadata)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}", "name a file in a directory that exists"
-        ) from error
+    # Single bytes of numbers side by side compress better than numbers do. Statistics and
+    # Arrow's own copy of the schema would be a fifth of the file.
+    with (
+        writable(path),
+        written_whole(path) as file,
+        pq.ParquetWriter(
+            file,
+            written.schema,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=[c for c in written.column_names if c not in singles],
+            use_byte_stream_split=singles,
+            write_statistics=False,
+            store_schema=False,
+        ) as writer,
+    ):
+        writer.write_table(written)
+        writer.add_key_value_metadata(metadata)
 
 
 def read_table(path: Path) -> ReplayTable:

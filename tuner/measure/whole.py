@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from tuner.errors import InputError
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
@@ -26,3 +28,15 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink()
         raise
+
+
+@contextmanager
+def writable(called: object) -> Iterator[None]:
+    """Around what writes a file that a user asked for: OSError becomes InputError of `called`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{called} cannot be written: {error.strerror}",
+            "name a file in a directory that exists",
+        ) from error
