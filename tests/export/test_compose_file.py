@@ -145,7 +145,7 @@ def conf(record: StudyRecord, port: int, directory: Path, *upstream: str) -> Pat
     what = served(record, record.trials[0])
     text = nginx_conf(what, [f"replica-{i}" for i in range(len(upstream))])
     for i, address in enumerate(upstream):
-        text = text.replace(f"server replica-{i}:{what.port};", f"server {address};")
+        text = text.replace(f"server replica-{i}:{what.port} ", f"server {address} ")
     text = text.replace(f"listen {what.port}", f"listen 127.0.0.1:{port}")
     path = directory / "nginx.conf"
     path.write_text(text.replace("/tmp/", f"{directory}/"))
@@ -220,7 +220,8 @@ def test_nginx_spreads_requests_of_any_size_over_the_replicas(nginx: str, tmp_pa
         world.callback(process.terminate)
         session = world.enter_context(requests.Session())
         # Until it listens.
-        session.mount("http://", HTTPAdapter(max_retries=Retry(20, backoff_factor=0.05)))
+        retry = Retry(40, backoff_factor=0.05, backoff_max=0.2)
+        session.mount("http://", HTTPAdapter(max_retries=retry))
         body = b"x" * 3_000_000
         for _ in range(4):
             reply = session.post(f"http://127.0.0.1:{port}/v1/models/m:predict", body, timeout=10)

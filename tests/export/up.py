@@ -93,6 +93,7 @@ def check_answers(port: int) -> None:
         json={"instances": [1.0, 2.0, 5.0]},
         timeout=10,
     )
+    assert reply.status_code == 200, reply.text
     assert reply.json() == {"predictions": [2.5, 3.0, 4.5]}
 
 
