@@ -17,7 +17,7 @@ from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.replay_file import read_table
 from tuner.measure.replay_table import RecordedTrial, ReplayTable
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 from tuner.surrogate.candidates import Candidates
 from tuner.surrogate.surrogate import Surrogate
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 
 TOLERANCE = 0.05
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.repeatability import FEWEST_DEGREES, Repeatability, repeatability, widened
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 
 Groups = list[list[Estimate]]
 

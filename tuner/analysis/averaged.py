@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.design.pareto import FLOOR, front, hypervolume, logarithms, minimised
-from tuner.measure.measurement import Estimate
 from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.measure.replay_table import RecordedTrial, ReplayTable
-from tuner.measure.statistics import Z
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
@@ -168,13 +166,7 @@ def _repeated(groups: Iterable[Sequence[RecordedTrial]], names: Sequence[str]) -
 
 def _stated(trials: Iterable[RecordedTrial], names: Sequence[str]) -> Floats:
     """By their own intervals; 0 of what has none."""
-
-    def relative(found: Estimate) -> float:
-        if found.low is None or found.high is None or found.value <= 0:
-            return math.nan
-        return (found.high - found.low) / (2 * Z * found.value)
-
-    found = np.array([[relative(t.metrics[n]) for n in names] for t in trials])
+    found = np.array([[t.metrics[n].relative_error for n in names] for t in trials], np.float64)
     found = found.reshape(-1, len(names))
     has = np.isfinite(found)
     squares = np.where(has, np.square(found), 0.0).sum(axis=0)

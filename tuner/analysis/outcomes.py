@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tuner.analysis.findings import surrogate_of
 from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 from tuner.record import StudyRecord
 from tuner.spec.space import Configuration
 from tuner.surrogate.surrogate import Surrogate

@@ -18,7 +18,7 @@ from scipy.stats import f as fisher
 from tuner.design.pareto import logarithms, minimised
 from tuner.measure.measurement import Estimate
 from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
@@ -111,9 +111,7 @@ def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
 
 def standard_error(found: Estimate | None) -> float:
     """The standard error of a burst's value as a share of it; 0 where no interval is known."""
-    if found is None or found.low is None or found.high is None or found.value <= 0:
-        return 0.0
-    return (found.high - found.low) / (2 * Z * found.value)
+    return 0.0 if found is None else found.relative_error or 0.0
 
 
 def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence[_Group]) -> Pooled:

@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as student_t
 
 from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import student
+from tuner.measure.student import student
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,7 +12,8 @@ from tuner.measure import resources
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import CpuReadings, Outcome, RequestSamples
 from tuner.measure.score import PERCENTILES
-from tuner.measure.statistics import Batches, art, percentile, rate, share, student
+from tuner.measure.statistics import Batches, art, percentile, rate, share
+from tuner.measure.student import student
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import Constraint, Objective
 

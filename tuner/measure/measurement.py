@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tuner.measure.student import Z
+
 Verdict = Literal["VALID", "WARN", "INVALID"]
 
 
@@ -16,6 +18,13 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+
+    @property
+    def relative_error(self) -> float | None:
+        """The standard error as a share of the value; None without an interval, or of nothing."""
+        if self.low is None or self.high is None or self.value <= 0:
+            return None
+        return (self.high - self.low) / (2 * Z * self.value)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import Z, student
+from tuner.measure.student import Z, student
 
 FEWEST_DEGREES = 3
 """Repeats beyond the first, of all configurations together, below which nothing is said."""
@@ -53,7 +53,7 @@ def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None
         if len(some) < 2:
             continue
         logs += [math.log(e.value) for e in some]
-        own += [_relative_error(e) ** 2 for e in some]
+        own += [(e.relative_error or 0.0) ** 2 for e in some]
         groups += [found] * len(some)
         found += 1
     degrees = len(logs) - found
@@ -78,12 +78,5 @@ def widened(estimate: Estimate, by: Repeatability | None) -> Estimate:
     if by is None or estimate.value <= 0:
         return estimate
     between = student(by.degrees) * by.relative_sd
-    half = estimate.value * math.hypot(between, Z * _relative_error(estimate))
+    half = estimate.value * math.hypot(between, Z * (estimate.relative_error or 0.0))
     return Estimate(estimate.value, max(0.0, estimate.value - half), estimate.value + half)
-
-
-def _relative_error(estimate: Estimate) -> float:
-    """The standard error of a burst's value, as a share of it; 0 where no interval is known."""
-    if estimate.low is None or estimate.high is None:
-        return 0.0
-    return (estimate.high - estimate.low) / (2 * Z * estimate.value)

@@ -15,27 +15,14 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.student import CONFIDENCE, Z, student
 
-CONFIDENCE = 0.95
 MOST_BATCHES = 40
 NANOSECONDS = 1e9
-
-
-@lru_cache
-def student(degrees: float, confidence: float = CONFIDENCE) -> float:
-    """Half the width of a two-sided interval of Student's t with so many degrees of freedom.
-
-    Infinitely many give the normal distribution's.
-    """
-    return float(stdtrit(degrees, 1 - (1 - confidence) / 2))
-
-
-Z = student(math.inf)
-"""The normal distribution's 97.5 % quantile."""
 
 
 @dataclass(frozen=True, eq=False)

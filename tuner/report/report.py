@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuner.analysis.in_words import not_measured
+from tuner.reading.wording import counted
 from tuner.report.causes import why
 from tuner.report.effects import effects
 from tuner.report.environment import environment
@@ -23,7 +24,7 @@ def report(study: FinishedStudy) -> Page:
     sources = Sources.of(study)
     record = sources.record
     about = str(record.specification.get("description", ""))
-    trials = f"{len(record.trials)} trials"
+    trials = counted(len(record.trials), "trial")
     return Page(
         title=f"Study {record.name}",
         subtitle=". ".join(filter(None, (about.rstrip("."), f"Model {record.model}, {trials}"))),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tuner.measure.hopeless import Hopeless, Rival
 from tuner.measure.repeatability import Repeatability
-from tuner.measure.statistics import student
+from tuner.measure.student import student
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec

@@ -13,8 +13,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.design.observations import OBSERVED, SERVES, WHY, Noise
 from tuner.load.parquet import write_samples
-from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import Z
 from tuner.record import ATTRIBUTE, TrialRecord
 from tuner.search.samplers import UNTRUSTED
 from tuner.spec.space import Configuration
@@ -87,20 +85,14 @@ def made(
 def noise(spec: StudySpec, record: TrialRecord) -> Noise:
     """What a sampler wants to know beside the values."""
     bursts = {name: s for name, s in record.phases.items() if name != "first attempt"}
+    metrics = (o.metric for o in spec.objectives)
     return Noise(
-        relative_sd=tuple(_relative_sd(record.metric(o.metric)) for o in spec.objectives),
+        relative_sd=tuple(e.relative_error if e else None for e in map(record.metric, metrics)),
         cut_short=bool(record.cut_short),
         imputed=record.imputed,
         deploy_seconds=round(record.deploy_seconds, 4),
         burst_seconds=round(max(0.0, sum(bursts.values()) - record.deploy_seconds), 4),
     )
-
-
-def _relative_sd(found: Estimate | None) -> float | None:
-    """The standard error as a share of the value, from the 95 % interval."""
-    if found is None or found.low is None or found.high is None or not found.value:
-        return None
-    return (found.high - found.low) / (2 * Z * abs(found.value))
 
 
 def shared(

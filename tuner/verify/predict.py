@@ -16,7 +16,7 @@ from tuner.analysis.findings import surrogate_of
 from tuner.analysis.pooled import between_bursts, pooled, standard_error
 from tuner.measure.measurement import Estimate
 from tuner.measure.repeatability import FEWEST_DEGREES
-from tuner.measure.statistics import CONFIDENCE, Z, student
+from tuner.measure.student import CONFIDENCE, Z, student
 from tuner.record import StudyRecord
 from tuner.spec.space import Configuration
 

@@ -10,7 +10,7 @@ from tuner.analysis.outcomes import default_decision
 from tuner.analysis.pooled import Pooled
 from tuner.analysis.summary import Summary
 from tuner.measure.measurement import Estimate
-from tuner.measure.statistics import Z
+from tuner.measure.student import Z
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration
 
