@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tuner.errors import InputError
 from tuner.export.balancer import SERVICE, balancer_service
 from tuner.export.header import header, needs_image
@@ -19,6 +17,7 @@ from tuner.export.served import Served, served
 from tuner.reading.recommend import Predicted
 from tuner.record import StudyRecord, TrialRecord
 from tuner.serving.plan import PIDS_LIMIT
+from tuner.spec.yaml_text import yaml_text
 
 FIRST_PORT = 8501
 
@@ -56,9 +55,7 @@ def to_compose(
         needs_image(study),
         f"Needs the model's versions in {versions}",
     ]
-    body = yaml.safe_dump(
-        {"services": _literal(services)}, sort_keys=False, width=1000, allow_unicode=True
-    )
+    body = yaml_text({"services": _literal(services)})
     return f"{header(study, trial, predicted, notes)}\n{body}"
 
 

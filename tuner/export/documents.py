@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from tuner.analysis.summary import delta_percent
 from tuner.measure.measurement import Estimate
 from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
+from tuner.spec.yaml_text import yaml_text
 
 # History of the format: 1 (first); 2 adds to objectives the interval that is stated, to trials the
 # drift and the repeatability behind them, and the calibration to the environment.
@@ -29,8 +29,7 @@ def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
 
 def to_yaml(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """The same document as YAML."""
-    text: str = yaml.safe_dump(document(study, trials), sort_keys=False, allow_unicode=True)
-    return text
+    return yaml_text(document(study, trials))
 
 
 def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:

@@ -6,8 +6,6 @@ import math
 import re
 from typing import Any
 
-import yaml
-
 from tuner.errors import InputError
 from tuner.export.documents import plain
 from tuner.export.header import header, needs_image
@@ -17,6 +15,7 @@ from tuner.export.served import Served, served
 from tuner.reading.recommend import Predicted
 from tuner.record import StudyRecord, TrialRecord
 from tuner.serving.plan import PORT
+from tuner.spec.yaml_text import yaml_texts
 
 _STATUS, _ASKED = "rest", "grpc"
 """Names of the ports: that of the REST API tells the model's status, whatever requests come in."""
@@ -78,8 +77,7 @@ def to_kubernetes(
         "several, so each shares its node's CPUs with others than it was measured beside.",
         "The Service spreads connections, not requests: clients should hold several.",
     ]
-    body: str = yaml.safe_dump_all(plain(objects), sort_keys=False, width=1000, allow_unicode=True)
-    return f"{header(study, trial, predicted, notes)}\n{body}"
+    return f"{header(study, trial, predicted, notes)}\n{yaml_texts(plain(objects))}"
 
 
 def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def scenario(study: StudyRecord, text: str) -> Configuration:
     if not found:
         raise InputError(
             f"no trial of study {study.name!r} was measured at {Configuration.of(asked)}",
-            f"measured are {'; '.join(map(str, known[:_SHOWN]))}",
+            f"measured are {'; '.join(map(str, _ordered(parameters, known)[:_SHOWN]))}",
         )
     missing = [
         p for p in parameters if p.name not in asked and len({s.get(p.name) for s in found}) > 1
@@ -99,6 +99,14 @@ def _levels(parameter: Parameter, known: Sequence[Configuration]) -> list[Value]
     values = list(dict.fromkeys(s[parameter.name] for s in known if parameter.name in s))
     numbers = [v for v in values if not isinstance(v, str)]
     return [*sorted(numbers), *(v for v in values if isinstance(v, str))]
+
+
+def _ordered(
+    parameters: Sequence[Parameter], known: Sequence[Configuration]
+) -> list[Configuration]:
+    """Scenarios by their values, the first parameter's first."""
+    levels = {p.name: _levels(p, known) for p in parameters}
+    return sorted(known, key=lambda s: [levels[n].index(s[n]) if n in s else -1 for n in levels])
 
 
 def _levels_of(parameter: Parameter, known: Sequence[Configuration]) -> str:

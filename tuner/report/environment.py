@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from tuner.analysis.in_words import listed
 from tuner.measure.measurement import Estimate
 from tuner.reading.wording import duration, figure, interval
 from tuner.record import StudyRecord
 from tuner.report.page import Block, Facts, Log, Section, Words
 from tuner.report.sources import Sources
+from tuner.spec.yaml_text import yaml_text
 
 _NAMED = {
     "backend": "measured by",
@@ -166,10 +165,7 @@ def _load(load: Mapping[str, Any]) -> str:
 
 
 def _whole(specification: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(
-        _plain(specification), sort_keys=False, allow_unicode=True, default_flow_style=False
-    )
-    return text
+    return yaml_text(_plain(specification))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 -- any part of a specification

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tuner.errors import InputError
 from tuner.serving.first_run import FirstRun
 from tuner.serving.model import directory_checksum
@@ -23,6 +21,7 @@ from tuner.serving.sources import Source, find_saved_model
 from tuner.serving.synthesis import choose_signature, shown, synthesise
 from tuner.spec import places
 from tuner.spec.study import ModelSpec
+from tuner.spec.yaml_text import yaml_text
 
 Matches = Callable[[object, object, float], bool]
 """Whether an answer (the second) is the expected one up to a tolerance; see `measure.golden`."""
@@ -207,8 +206,7 @@ def _write_card(model: ModelSpec, wish: Wish, source: Source) -> None:
 
 def _model_yaml(wish: Wish, source: Source, name: str, signature: Signature) -> str:
     def scalar(text: str) -> str:
-        dumped: str = yaml.safe_dump(text, width=10_000, allow_unicode=True)
-        return dumped.removesuffix("...\n").strip()
+        return yaml_text(text).removesuffix("...\n").strip()
 
     inputs, outputs = shown(signature.inputs), shown(signature.outputs)
     return _MODEL_YAML.format(
