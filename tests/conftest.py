@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import subprocess
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -20,12 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tuner.deploy.engine import connect
 from tuner.errors import SetupError
-
-COMPOSE = (
-    ("docker", "compose"),
-    ("docker-compose",),
-    ("/usr/libexec/docker/cli-plugins/docker-compose",),
-)
+from tuner.verify.bring_up import compose_command
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
@@ -47,10 +41,10 @@ def engine() -> Iterator[DockerClient]:
 @pytest.fixture(scope="session")
 def compose() -> list[str]:
     """The compose command, such as `["docker", "compose"]`."""
-    for command in COMPOSE:
-        if _answers(command):
-            return list(command)
-    return _unavailable("no compose tool: `scripts/setup --tests` installs one")
+    try:
+        return list(compose_command())
+    except SetupError as error:
+        _unavailable(f"{error.message}: `scripts/setup --tests` installs one")
 
 
 @pytest.fixture(scope="session")
@@ -86,15 +80,6 @@ def _why_no_engine() -> str:
             reason = error.message
         gc.collect()
     return reason
-
-
-def _answers(command: tuple[str, ...]) -> bool:
-    try:
-        return (
-            subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
-        )
-    except FileNotFoundError:
-        return False
 
 
 def _unavailable(reason: str) -> NoReturn:
