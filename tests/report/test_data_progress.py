@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.study.bursts import SPACE, burst, lost
@@ -60,6 +60,7 @@ trials = st.lists(
 
 
 @given(trials)
+@example([(5.0, 1.0, 1, 0.5, -1.0, False)] * 2 + [(5.0, 1.0, 1, 1.0, -1.0, False)])  # a tie
 def test_the_hypervolume_never_falls_and_ends_at_the_final_one(
     some: list[tuple[float, float, int, float, float, bool]],
 ) -> None:

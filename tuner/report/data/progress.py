@@ -8,7 +8,7 @@ ends at the front that is reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tuner.analysis.averaged import MARGIN
 from tuner.analysis.pooled import Pooled
 from tuner.analysis.summary import Summary
-from tuner.design.pareto import front, hypervolume
+from tuner.design.pareto import hypervolume
 from tuner.record import StudyRecord, TrialRecord
 from tuner.report.data.timeline import Timeline
 from tuner.search.seeds import bursts_each, start_configurations, start_count
@@ -71,7 +71,7 @@ def progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Progress 
     overall = _shares(able, row)
     groups = _by_scenario(study, able)
     courses = [_shares(some, row) for some in groups]
-    fronts = [p for some in groups for p in _front(some)]
+    scenario_fronts = [t for s in summary.scenarios for t in s.front]
     signs = np.array([1.0 if o.direction == "minimize" else -1.0 for o in study.objectives])
     return Progress(
         np.array([t.number for t in trials], dtype=np.int64),
@@ -81,8 +81,8 @@ def progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Progress 
         kinds(study),
         len(groups),
         np.exp(signs * _reference(able)),
-        _latest(_front(able), row),
-        _latest(fronts, row) if fronts else None,
+        _latest(summary, summary.front, row),
+        _latest(summary, scenario_fronts, row) if scenario_fronts else None,
     )
 
 
@@ -169,14 +169,10 @@ def _shares(able: Sequence[Pooled], row: Mapping[int, int]) -> Floats:
     return np.maximum.accumulate(found)
 
 
-def _front(able: Sequence[Pooled]) -> list[Pooled]:
-    return [able[i] for i in front(np.array([p.mean for p in able]))]
-
-
 def _first(one: Pooled) -> int:
     """The trial from which on a configuration is known."""
     return min(t.number for t in one.bursts)
 
 
-def _latest(some: Sequence[Pooled], row: Mapping[int, int]) -> int:
-    return max(row[_first(p)] for p in some)
+def _latest(summary: Summary, front: Iterable[TrialRecord], row: Mapping[int, int]) -> int:
+    return max(row[_first(summary.pooled[t.number])] for t in front)
