@@ -4,6 +4,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,24 +49,33 @@ def test_an_exported_configuration_starts_serves_and_is_limited(
             up.check_limits(container, model)
 
 
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_a_load_balancer_answers_for_the_replicas(
-    engine: DockerClient, compose: list[str], tmp_path: Path
+    engine: DockerClient, compose: list[str], tmp_path: Path, protocol: str
 ) -> None:
-    study, model = up.record(build_image(engine, print)), up.versions(tmp_path)
+    study = up.record(build_image(engine, print))
+    study, model = (
+        replace(study, specification={"load": {"protocol": protocol}}),
+        up.versions(tmp_path),
+    )
     nginx = up.nginx_image(engine)
     port = up.two_free_ports()
     file = tmp_path / "compose.yaml"
     file.write_text(to_compose(study, study.trials[0], model, port, balancer=nginx))
+    check = up.check_answers if protocol == "rest" else up.check_answers_in_grpc
     try:
         with brought_up(engine, compose, file) as containers:
-            up.wait_until_ready(port)
+            if protocol == "rest":
+                up.wait_until_ready(port)
+            else:
+                up.check_answers_in_grpc(port, patience=up.READY_SECONDS)
             for _ in range(20):  # each on a connection of its own, so on any of nginx's workers
-                up.check_answers(port)
+                check(port)
             published = {c.name: c.attrs["HostConfig"]["PortBindings"] for c in containers}
             assert len(published) == 3
             assert [bool(ports) for ports in published.values()].count(True) == 1
             next(c for c in containers if "balancer" not in str(c.name)).kill()
             for _ in range(20):
-                up.check_answers(port)
+                check(port)
     finally:
         engine.images.remove(nginx)
