@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import optuna
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -26,6 +26,9 @@ NAMES: tuple[SamplerName, ...] = tuple(
     name for name in get_args(SamplerName) if name != "gp" or HAS_TORCH
 )
 QUICK = tuple(name for name in NAMES if name != "gp")
+
+MOST = 80
+"""Configurations of a space that is proposed to its end: the time grows with the square."""
 
 RARE = SearchSpace(
     (
@@ -59,7 +62,7 @@ def exhausted(name: SamplerName, space: SearchSpace, seed: int) -> None:
     for left in range(space.size() or 0, 0, -1):
         assert sampler.unvisited(study) == left
         found.append(step(study, space))
-        stored = study.get_trials()[-1]
+        stored = study.get_trials(deepcopy=False)[-1]
         assert stored.params.keys() == found[-1].keys()
         assert configuration_of(space, stored) == found[-1]
     assert len(set(found)) == len(found)
@@ -82,6 +85,7 @@ def test_the_whole_space_is_proposed_and_nothing_twice(name: SamplerName) -> Non
 def test_any_conditions_hold_in_all_that_is_proposed(
     name: SamplerName, space: SearchSpace, seed: int
 ) -> None:
+    assume((space.size() or 0) <= MOST)
     exhausted(name, space, seed)
 
 
