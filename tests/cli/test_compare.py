@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Tune
-from tests.cli.small_study import STUDY
+from tests.cli.small_study import small_study
 from tuner.measure.replay_file import read_table
 
 SMALL = ("--study", "small")
@@ -18,7 +18,7 @@ SMALL = ("--study", "small")
 def _study(_workplace: None) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
-    path.write_text(STUDY)
+    path.write_text(small_study())
 
 
 def test_a_grid_is_measured_exported_replayed_and_compared_with(tune: Tune) -> None:

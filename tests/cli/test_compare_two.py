@@ -8,21 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Tune
+from tests.cli.small_study import small_study
 
-STUDY = """\
-model: mnist
-search_space:
-  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
-  cpu: {role: decision, type: float, choices: [0.25, 0.5, 1], default: 1}
-  memory: {role: decision, type: int, choices: [256], default: 256}
-  replicas: {role: decision, type: int, choices: [1, 2], default: 1}
-  loss: {role: scenario, type: float, choices: [0], default: 0}
-load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
-objectives: [art_ms, cpu_percent]
-budget: {trials: 6}
-search: {sampler: random}
-seed: SEED
-"""
 SIMULATED = ("--backend", "simulated")
 
 
@@ -31,7 +18,7 @@ def _studies(_workplace: None) -> None:
     for seed, name in ((3, "before"), (4, "after")):
         path = Path(f"studies/{name}/study.yaml")
         path.parent.mkdir(parents=True)
-        path.write_text(STUDY.replace("SEED", str(seed)))
+        path.write_text(small_study(replicas="[1, 2]", trials=6, seed=seed))
 
 
 def run(tune: Tune) -> None:

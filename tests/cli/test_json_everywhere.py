@@ -11,24 +11,11 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.cli.command import Tune
+from tests.cli.small_study import small_study
 from tuner.cli.reference import PAGE, verbs
 
 CHECKOUT = Path(__file__).parents[2]
 
-STUDY = """\
-model: mnist
-search_space:
-  concurrency: {role: scenario, type: int, choices: [1, 4], default: 4}
-  cpu: {role: decision, type: float, choices: [0.5, 1], default: 1}
-  memory: {role: decision, type: int, choices: [256], default: 256}
-  replicas: {role: decision, type: int, choices: [1, 2], default: 1}
-  loss: {role: scenario, type: float, choices: [0], default: 0}
-load: {min_seconds: 0.5, max_seconds: 1, min_requests: 50}
-objectives: [art_ms, cpu_percent]
-budget: {trials: 6}
-search: {sampler: random}
-seed: 3
-"""
 SMALL = ("--study", "small", "--backend", "simulated")
 
 WRITES = {"run", "dashboard", "init", "image build", "models add", "models build", "models check",
@@ -57,7 +44,7 @@ def documented(verb: str) -> set[str]:
 def _study(_workplace: None) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
-    path.write_text(STUDY)
+    path.write_text(small_study(cpu="[0.5, 1]", replicas="[1, 2]", trials=6))
 
 
 def test_each_reading_verb_prints_one_document_with_the_documented_keys(tune: Tune) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli.command import Tune
-from tests.cli.small_study import STUDY
+from tests.cli.small_study import small_study
 from tests.study.bursts import OBJECTIVES, burst, lost, study
 from tuner.analysis.summary import summarise
 from tuner.cli import tables
@@ -126,7 +126,7 @@ def test_an_axis_holds_its_values_and_a_few_round_ticks(values: list[float]) -> 
 def test_show_has_the_plot_and_a_pipe_gets_no_escape_codes(tune: Tune) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)
-    path.write_text(STUDY)
+    path.write_text(small_study())
     small = ("--study", "small", "--backend", "simulated")
     assert tune("run", *small).code == 0
     piped = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from tests.export.small import ANY_TEXT, IMAGE, NASTY, named, study, trial
+from tests.serving.processes import free_port
 from tuner.errors import InputError
 from tuner.export.balancer import nginx_conf
 from tuner.export.compose import to_compose
@@ -196,12 +196,6 @@ def answering(count: Callable[[], None]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def test_nginx_spreads_requests_of_any_size_over_the_replicas(nginx: str, tmp_path: Path) -> None:

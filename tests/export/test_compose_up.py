@@ -53,11 +53,8 @@ def test_an_exported_configuration_starts_serves_and_is_limited(
 def test_a_load_balancer_answers_for_the_replicas(
     engine: DockerClient, compose: list[str], tmp_path: Path, protocol: str
 ) -> None:
-    study = up.record(build_image(engine, print))
-    study, model = (
-        replace(study, specification={"load": {"protocol": protocol}}),
-        up.versions(tmp_path),
-    )
+    of_rest, model = up.record(build_image(engine, print)), up.versions(tmp_path)
+    study = replace(of_rest, specification={"load": {"protocol": protocol}})
     nginx = up.nginx_image(engine)
     port = up.two_free_ports()
     file = tmp_path / "compose.yaml"

@@ -18,16 +18,14 @@ import requests
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.record import StudyRecord, TrialRecord
 from tuner.serving.base import base_tag
-from tuner.serving.server.messages import message_class
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
 MODEL = "half_plus_two"
 CONFIGURATION = {"concurrency": 1, "cpu": 0.5, "memory": 192, "replicas": 2, "loss": 0.0}
 READY_SECONDS = 60.0
-FLOAT = 1
-"""TensorFlow's DT_FLOAT."""
 
 _SAVED_MODEL = Path(__file__).parents[1] / "data" / MODEL / "00000123"
 
@@ -103,22 +101,12 @@ def check_answers(port: int) -> None:
 
 def check_answers_in_grpc(port: int, *, patience: float = 0.0) -> None:
     """The same asked in gRPC; for so many seconds nobody need answer."""
-    request = message_class("PredictRequest")()
-    request.model_spec.name = MODEL
-    request.inputs["x"].dtype = FLOAT
-    request.inputs["x"].tensor_shape.dim.add(size=3)
-    request.inputs["x"].float_val.extend([1.0, 2.0, 5.0])
     deadline = time.monotonic() + patience
     # A connection of its own each time, which gRPC would share.
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as one:
-        predict = one.unary_unary(
-            "/tensorflow.serving.PredictionService/Predict",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=message_class("PredictResponse").FromString,
-        )
         while True:
             try:
-                reply = predict(request, timeout=10)
+                reply = predict(one, predict_request(1.0, 2.0, 5.0))
                 break
             except grpc.RpcError:
                 if time.monotonic() > deadline:

@@ -10,11 +10,11 @@ import requests
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.errors import SetupError
 from tuner.serving import image as image_module
 from tuner.serving.image import base_tag, build_image, find_image, image_tag
 from tuner.serving.plan import container_plan
-from tuner.serving.server.messages import message_class
 from tuner.serving.wheels import REQUIREMENTS, kept_members
 from tuner.spec.study import ServingSpec
 
@@ -132,17 +132,12 @@ def address_when_ready(container: Container) -> str:
 
 
 def predicted_by_grpc(container: Container, value: float) -> float:
-    request = message_class("PredictRequest")()
-    request.model_spec.name = "half_plus_two"
-    request.inputs["x"].dtype = 1
-    request.inputs["x"].float_val.append(value)
     published = container.ports["8500/tcp"]
     assert published
     port = published[0]["HostPort"]
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        answer = call(request.SerializeToString(), timeout=30)
-    (found,) = message_class("PredictResponse").FromString(answer).outputs["y"].float_val
+        answer = predict(channel, predict_request(value))
+    (found,) = answer.outputs["y"].float_val
     return float(found)
 
 

@@ -7,6 +7,15 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.serving.asked_in_grpc import (
+    FLOAT,
+    PREDICTION,
+    STRING,
+    Value,
+    call,
+    predict,
+    predict_request,
+)
 from tests.serving.described import Gate, inference
 from tests.serving.processes import Running, free_port, needs_tensorflow
 from tuner.serving.server.messages import Proto, message_class
@@ -14,45 +23,13 @@ from tuner.serving.server.rpc import RpcServer
 
 pytestmark = needs_tensorflow
 
-PREDICTION = "/tensorflow.serving.PredictionService/"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
-FLOAT, STRING = 1, 7
-
-Value = str | int
 
 
 @pytest.fixture
 def channel(server: Running) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as found:
         yield found
-
-
-def call(channel: grpc.Channel, method: str, request: Proto, response: str) -> Proto:
-    send = channel.unary_unary(
-        method,
-        request_serializer=lambda message: message.SerializeToString(),
-        response_deserializer=message_class(response).FromString,
-    )
-    return send(request, timeout=30)
-
-
-def predict_request(*values: float, **spec: Value) -> Proto:
-    request = message_class("PredictRequest")()
-    request.model_spec.name = spec.get("name", "half_plus_two")
-    request.model_spec.signature_name = spec.get("signature_name", "")
-    if "version" in spec:
-        request.model_spec.version.value = spec["version"]
-    if "version_label" in spec:
-        request.model_spec.version_label = spec["version_label"]
-    tensor = request.inputs["x"]
-    tensor.dtype = FLOAT
-    tensor.tensor_shape.dim.add(size=len(values))
-    tensor.float_val.extend(values)
-    return request
-
-
-def predict(channel: grpc.Channel, request: Proto) -> Proto:
-    return call(channel, PREDICTION + "Predict", request, "PredictResponse")
 
 
 @pytest.mark.parametrize(
