@@ -92,10 +92,8 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    from tuner.measure.whole import writable
+    from tuner.measure.whole import writable, written_whole
 
-    with writable(f"--output {output}"):
-        partial = output.with_name(output.name + ".partial")
-        partial.write_text(text)
-        partial.replace(output)
+    with writable(f"--output {output}"), written_whole(output) as file:
+        file.write(text.encode())
     print(f"wrote {output}", file=sys.stderr)
