@@ -56,8 +56,7 @@ def nginx_conf(served: Served, replicas: Sequence[str]) -> str:
     """
     grpc = served.protocol == "grpc"
     upstream = "\n".join(
-        f"    server {name}:{served.port} max_fails=1 fail_timeout={_RETRY_SECONDS}s;"
-        for name in replicas
+        f"    server {name}:{served.port} fail_timeout={_RETRY_SECONDS}s;" for name in replicas
     )
     http2, passed = (" http2", "grpc_pass grpc") if grpc else ("", "proxy_pass http")
     kind = "grpc" if grpc else "proxy"

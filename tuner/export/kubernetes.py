@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from tuner.errors import InputError
-from tuner.export.documents import plain
 from tuner.export.header import header, needs_image
 from tuner.export.names import dns_label
 from tuner.export.provenance import ANNOTATION, provenance
@@ -77,7 +76,7 @@ def to_kubernetes(
         "several, so each shares its node's CPUs with others than it was measured beside.",
         "The Service spreads connections, not requests: clients should hold several.",
     ]
-    return f"{header(study, trial, predicted, notes)}\n{yaml_texts(plain(objects))}"
+    return f"{header(study, trial, predicted, notes)}\n{yaml_texts(objects)}"
 
 
 def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:

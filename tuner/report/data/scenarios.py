@@ -55,7 +55,8 @@ class Decision:
 def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> tuple[Panel, ...]:
     """A panel per scenario, in the order of the search space."""
     of_model = {f.scenario: f for f in findings.scenarios} if findings is not None else {}
-    defaults = study.search_space.decision_of(study.search_space.baseline())
+    decision_of = study.search_space.decision_of
+    defaults = decision_of(study.search_space.baseline())
     groups: dict[Configuration, list[Pooled]] = {s.scenario: [] for s in summary.scenarios}
     for one in summary.pooled.values() if groups else ():
         groups[study.search_space.scenario_of(one.configuration)].append(one)
@@ -71,14 +72,7 @@ def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> t
                 scenario.measured,
                 points,
                 model.recommended if model is not None else (),
-                next(
-                    (
-                        p
-                        for p in points
-                        if study.search_space.decision_of(p.configuration) == defaults
-                    ),
-                    None,
-                ),
+                next((p for p in points if decision_of(p.configuration) == defaults), None),
             )
         )
     return tuple(found)
