@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from scipy.stats import binom
 
-from tuner.backend import docker_backend
+from tuner.backends.backend import docker_backend
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Burst, Drops

@@ -14,7 +14,7 @@ import argparse
 import random
 from dataclasses import replace
 
-from tuner.backend import docker_backend
+from tuner.backends.backend import docker_backend
 from tuner.errors import SetupError
 from tuner.spec.by_hand import by_model, configuration
 from tuner.spec.host import Host

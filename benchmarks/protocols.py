@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from statistics import median
 
-from tuner.backend import Backend, docker_backend
+from tuner.backends.backend import Backend, docker_backend
 from tuner.deploy.protocol import Deployer
 from tuner.load.payload import PAYLOADS
 from tuner.measure.golden import load_golden

@@ -25,7 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
-from tuner.backend import docker_backend
+from tuner.backends.backend import docker_backend
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability, widened
 from tuner.spec.by_hand import by_model, configuration

@@ -30,14 +30,14 @@ from optuna.trial import create_trial
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
-from tuner.backend import simulated_backend
-from tuner.report.html import to_html
-from tuner.report.report import report
+from tuner.backends.backend import simulated_backend
+from tuner.pages.report import report
+from tuner.render.html import to_html
+from tuner.results.study_file import FinishedStudy, read_study
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import goal, run_study
 from tuner.study.storage import finished_study, start_or_resume
-from tuner.study_file import FinishedStudy, read_study
 
 STUDY = """\
 model: mnist

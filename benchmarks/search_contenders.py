@@ -19,15 +19,15 @@ from optuna.trial import Trial
 
 from benchmarks.search_problems import problem as named
 from benchmarks.search_truth import Floats, Indices, Measured, Problem
-from tuner.design.distributions import ask
-from tuner.design.observations import OBSERVED, OWNER, SERVES, Noise, Observation
+from tuner.model.candidates import Candidates
+from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.model.observations import OBSERVED, OWNER, SERVES, Noise, Observation
+from tuner.model.surrogate import Surrogate
+from tuner.model.warm import Warm, warm_from
+from tuner.search.distributions import ask
 from tuner.search.samplers import make_sampler
-from tuner.search.seeds import bursts_each, start_configurations, start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
-from tuner.surrogate.candidates import Candidates
-from tuner.surrogate.surrogate import Surrogate
-from tuner.surrogate.warm import Warm, warm_from
 
 WORST_UNSEEN = 1000.0
 """Stands for the worst of any metric while nothing was measured yet."""

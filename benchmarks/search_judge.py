@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.search_truth import MARGIN, Floats, Indices, Problem
-from tuner.design.pareto import front, logarithms
-from tuner.reading.recommend import recommended, spread
-from tuner.surrogate.surrogate import Surrogate
+from tuner.model.pareto import front, logarithms
+from tuner.model.surrogate import Surrogate
+from tuner.results.recommend import recommended, spread
 
 SIX = 6
 TOLERANCE = math.log(1.02)

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.search_network import Model, serve, working_set_mib
 from benchmarks.search_truth import Floats, Mask, Noisy, Problem
-from tuner.design.lattice import Lattice
+from tuner.model.lattice import Lattice
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
 

@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.search_truth import Floats, Measured, Problem
-from tuner.design.lattice import Lattice
-from tuner.design.observations import Noise, Observation
+from tuner.backends.replay_file import read_table
+from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
-from tuner.measure.replay_file import read_table
-from tuner.measure.replay_table import RecordedTrial, ReplayTable
 from tuner.measure.student import Z
-from tuner.surrogate.candidates import Candidates
-from tuner.surrogate.surrogate import Surrogate
+from tuner.model.candidates import Candidates
+from tuner.model.lattice import Lattice
+from tuner.model.observations import Noise, Observation
+from tuner.model.surrogate import Surrogate
 
 Truth = Literal["mean", "smoothed"]
 

@@ -37,8 +37,8 @@ from benchmarks.search_judge import (
 from benchmarks.search_problems import problem
 from benchmarks.search_replay import Truth, replayed
 from benchmarks.search_truth import Problem
-from tuner.design.pareto import logarithms
-from tuner.search.seeds import start_configurations, start_count
+from tuner.model.initial_design import start_configurations, start_count
+from tuner.model.pareto import logarithms
 
 PEERS_FILE = Path(search_peers.__file__)
 

@@ -18,8 +18,8 @@ from benchmarks.search_contenders import (
     tell,
 )
 from benchmarks.search_truth import Problem
-from tuner.design.distributions import ask, distributions
-from tuner.design.observations import OBSERVED
+from tuner.model.observations import OBSERVED
+from tuner.search.distributions import ask, distributions
 
 VISITED = 0.8
 """Share of the configurations that the trials are of; beyond that, they are repeats."""

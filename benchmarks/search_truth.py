@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tuner.design.lattice import Lattice
-from tuner.design.pareto import hypervolume, logarithms, non_dominated
+from tuner.model.lattice import Lattice
+from tuner.model.pareto import hypervolume, logarithms, non_dominated
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace
 

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tuner.backend import docker_backend
+from tuner.backends.backend import docker_backend
 from tuner.load.parquet import Recording, read_samples, write_samples
 from tuner.load.ticks import RETRANSMISSION_NS
 from tuner.measure import stopping

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from statistics import median
 
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.spec.load import results_directory
 from tuner.study.storage import default_url, finished_trials
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import Tune
 from tests.cli.small_study import small_study
-from tuner.measure.replay_file import read_table
+from tuner.backends.replay_file import read_table
 
 SMALL = ("--study", "small")
 

@@ -10,9 +10,9 @@ from tests.cli.command import Tune
 from tests.cli.test_cli import SMALL, write_study
 from tests.study.small import FEASIBLE, run, specification
 from tuner.export.provenance import read_provenance
+from tuner.results.study_file import FinishedStudy, read_study
+from tuner.results.study_file import write_study as write_study_file
 from tuner.study.storage import study_record
-from tuner.study_file import FinishedStudy, read_study
-from tuner.study_file import write_study as write_study_file
 
 
 @pytest.fixture

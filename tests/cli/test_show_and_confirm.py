@@ -12,7 +12,7 @@ import pytest
 from tests.cli.command import Tune
 from tuner.cli import tables
 from tuner.cli.trial_page import show_trial
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 from tuner.study.storage import open_storage, read_study
 
 STUDY = """\

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tests.cli.command import Tune
 from tests.cli.small_study import small_study
 from tests.study.bursts import OBJECTIVES, burst, lost, study
-from tuner.analysis.summary import summarise
 from tuner.cli import tables
 from tuner.cli.front_plot import HEIGHT, NARROWEST, WIDEST, Axis, drawn, show_plot
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.summary import summarise
 
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 RECORD = study(

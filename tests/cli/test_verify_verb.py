@@ -13,10 +13,10 @@ from tests.verify.exported import TIGHT, study_of
 from tuner.export.compose import to_compose
 from tuner.export.provenance import PREFIX
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.study_file import FinishedStudy, write_study
 from tuner.spec.load import results_directory
 from tuner.study.storage import default_url, open_storage, read_study
-from tuner.study_file import FinishedStudy, write_study
 
 FILE = "compose.yaml"
 

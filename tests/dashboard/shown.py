@@ -10,12 +10,12 @@ from optuna.study import Study
 
 from tests.study.small import run, specification, url_of
 from tests.study.talking import talking
-from tuner.backend import Backend
+from tuner.backends.backend import Backend
 from tuner.dashboard.artifacts import Artifacts
 from tuner.dashboard.live_note import LiveNote
-from tuner.dashboard.view import StudyView
+from tuner.dashboard.storage_view import StudyView
 from tuner.load.parquet import Recording, read_samples
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study.storage import open_storage, study_id, study_record

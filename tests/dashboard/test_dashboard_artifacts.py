@@ -16,8 +16,8 @@ from tests.dashboard.shown import LOG, Shown
 from tuner.dashboard.artifacts import Artifacts
 from tuner.errors import InputError
 from tuner.load.parquet import Recording
+from tuner.measure.record import TrialRecord
 from tuner.measure.samples import Outcome
-from tuner.record import TrialRecord
 
 
 def described(shown: Shown, number: int) -> list[dict[str, str]]:

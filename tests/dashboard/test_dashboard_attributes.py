@@ -9,7 +9,7 @@ import pytest
 from tests.dashboard.shown import Shown
 from tuner.dashboard.attributes import attributes
 from tuner.dashboard.study_attributes import study_attributes
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.spec.metrics import METRICS
 
 OBJECTIVES = "art_ms", "cpu_percent"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.dashboard.shown import Shown
 from tests.study.small import opened, run, specification
-from tuner.analysis.summary import delta_percent, summarise
 from tuner.dashboard.note import ROWS, note
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.summary import delta_percent, summarise
 from tuner.spec.space import Parameter, SearchSpace
 from tuner.spec.study import Objective
 from tuner.study.storage import study_record

@@ -16,7 +16,7 @@ from tests.study.small import opened, run
 from tests.study.worlds import in_turn, untrusted
 from tuner.dashboard.artifacts import Artifacts
 from tuner.dashboard.live_note import LiveNote
-from tuner.dashboard.view import StudyView
+from tuner.dashboard.storage_view import StudyView
 
 
 def stored(shown: Shown) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
+from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.measure.samples import Burst, RequestSamples
 from tuner.spec.host import Host
 from tuner.spec.space import Configuration, Value

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tuner.backends.simulated import SimulatedDeployer
 from tuner.deploy import logs
 from tuner.deploy.protocol import Deployer
-from tuner.deploy.simulated import SimulatedDeployer
 from tuner.deploy.staying import Staying
 from tuner.errors import Infeasible
 from tuner.spec.host import Host

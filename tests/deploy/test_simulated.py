@@ -17,9 +17,9 @@ from tests.deploy.simulations import (
     seconds,
     sent,
 )
+from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
+from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
-from tuner.deploy.simulated_host import SimulatedHost, Workload
 from tuner.errors import Infeasible
 from tuner.measure.measure import measure
 from tuner.measure.samples import Outcome

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.deploy.simulations import HOST, art_ms, at, counted, deployment_spec, seconds, sent
-from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
+from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.errors import SetupError
 from tuner.measure.samples import Burst, Outcome
 from tuner.spec.study import (

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuner.backends.simulated import SimulatedDeployer
 from tuner.deploy.docker import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.deploy.simulated import SimulatedDeployer
 from tuner.deploy.staying import Staying
 from tuner.errors import Infeasible, TrialFailed
-from tuner.measure.target import Target
+from tuner.load.target import Target
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tuner.measure.measurement import Estimate, Finding, Measurement
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Constraint, Objective
 

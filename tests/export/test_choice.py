@@ -12,7 +12,7 @@ from tuner.export.choice import SHORT, Best, Every, Knee, Numbers, parse
 from tuner.export.pick import pick
 from tuner.export.scenario import scenario
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import Constraint, Objective

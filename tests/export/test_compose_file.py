@@ -27,7 +27,7 @@ from tuner.errors import InputError
 from tuner.export.balancer import nginx_conf
 from tuner.export.compose import to_compose
 from tuner.export.served import served
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 
 SCHEMA = Path("/usr/lib/python3/dist-packages/compose/config/compose_spec.json")
 """The Compose specification's schema, as Debian's docker-compose brings it."""

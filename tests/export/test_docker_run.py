@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.export.small import ANY_TEXT, IMAGE, NASTY, named, study, trial
 from tuner.errors import InputError
 from tuner.export.docker_run import to_docker_run
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 
 VERSIONS = Path("/versions")
 

@@ -16,12 +16,12 @@ import yaml
 
 from tests.export.small import FULL, NASTY
 from tests.study.small import FEASIBLE, run, specification
-from tuner.analysis.findings import find
-from tuner.analysis.summary import summarise
 from tuner.errors import InputError
 from tuner.export.provenance import PREFIX, read_provenance
 from tuner.export.render import Asked, Format, render
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.findings import find
+from tuner.results.summary import summarise
 from tuner.serving.model import directory_checksum
 from tuner.study.storage import study_record
 

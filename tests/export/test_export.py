@@ -17,7 +17,7 @@ from tuner.errors import InputError
 from tuner.export.compose import to_compose
 from tuner.export.documents import to_csv, to_json, to_yaml
 from tuner.export.pick import only, pick
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.spec.space import Condition, Parameter, SearchSpace
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from tests.export.small import ANY_TEXT, FULL, IMAGE, NASTY, named, study, trial
 from tuner.errors import InputError
 from tuner.export.kubernetes import to_kubernetes
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 
 VERSIONS = ["1.25", "1.31", kubernetes_validate.latest_version()]
 LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -15,7 +15,7 @@ from tuner.export.header import header
 from tuner.export.kubernetes import to_kubernetes
 from tuner.export.provenance import ANNOTATION, PREFIX, provenance, read_provenance
 from tuner.measure.measurement import Estimate
-from tuner.reading.recommend import Predicted
+from tuner.results.recommend import Predicted
 
 KEYS = {
     *("study", "trial", "configuration", "objectives", "image", "model_checksum", "version"),

@@ -19,7 +19,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tests.serving.asked_in_grpc import predict, predict_request
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.serving.base import base_tag
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tuner.kernel.proc import HostCounters
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
+from tuner.measure.proc import HostCounters
 from tuner.measure.samples import (
     Burst,
     ClientCounters,

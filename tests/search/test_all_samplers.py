@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.design.distributions import ask
+from tuner.model.initial_design import start_configurations
+from tuner.search.distributions import ask
 from tuner.search.samplers import make_sampler
-from tuner.search.seeds import start_configurations
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

@@ -13,16 +13,17 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
-from tuner.design.distributions import ask, configuration_of
-from tuner.design.observations import OBSERVED, OWNER, WHY, Noise, observations
-from tuner.design.pareto import hypervolume
-from tuner.reading.recommend import recommended
+from tuner.model.candidates import Candidates
+from tuner.model.initial_design import start_configurations
+from tuner.model.observations import OBSERVED, OWNER, WHY, Noise
+from tuner.model.pareto import hypervolume
+from tuner.model.surrogate import Surrogate
+from tuner.results.recommend import recommended
+from tuner.search.distributions import ask, configuration_of
+from tuner.search.observed import observations
 from tuner.search.samplers import StudySampler, make_sampler
-from tuner.search.seeds import start_configurations
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
-from tuner.surrogate.candidates import Candidates
-from tuner.surrogate.surrogate import Surrogate
 
 TARGETS: tuple[SearchTarget, ...] = ("overall", "per-scenario", "robust")
 SPACE = SearchSpace(

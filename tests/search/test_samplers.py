@@ -12,10 +12,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from tests.search.studies import new_study
-from tuner.design.distributions import configuration, distributions
 from tuner.errors import InputError
+from tuner.model.initial_design import start_configurations
+from tuner.search.distributions import configuration, distributions
 from tuner.search.samplers import FAILURES_ALLOWED, SpaceExhausted, make_sampler
-from tuner.search.seeds import start_configurations
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

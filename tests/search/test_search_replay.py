@@ -9,10 +9,10 @@ import pytest
 from benchmarks.search_replay import replayed
 from benchmarks.search_runs import Source, smoothed_grid
 from tests.search.small_problem import ROW, SMALL
+from tuner.backends.replay_file import write_table
+from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
-from tuner.measure.replay_file import write_table
-from tuner.measure.replay_table import RecordedTrial, ReplayTable
 
 
 def written(path: Path, *, passes: int = 2, direction: str = "minimize", absent: int = 0) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Objective
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tuner.backends.replay_file import write_table
+from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.measure.measurement import Estimate
-from tuner.measure.replay_file import write_table
-from tuner.measure.replay_table import RecordedTrial, ReplayTable
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec

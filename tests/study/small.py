@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from tuner.backend import BACKENDS, Backend, BackendName
+from tuner.backends.backend import BACKENDS, Backend, BackendName
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tuner.backend import BACKENDS, Backend
+from tuner.backends.backend import BACKENDS, Backend
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.measure.target import Target
+from tuner.load.target import Target
 from tuner.spec.study import DeploymentSpec, StudySpec
 
 

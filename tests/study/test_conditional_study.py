@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 
 from tests.study.small import opened, run, specification
 from tests.study.worlds import breaking
-from tuner.design.distributions import configuration_of
 from tuner.errors import InputError
+from tuner.search.distributions import configuration_of
 from tuner.spec.study import StudySpec
 from tuner.study.loop import Event, Started
 from tuner.study.plan import plan

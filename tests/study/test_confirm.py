@@ -12,11 +12,11 @@ from tests.study.bursts import burst, lost
 from tests.study.bursts import study as record_of
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import World
-from tuner.backend import BACKENDS, Backend
+from tuner.backends.backend import BACKENDS, Backend
+from tuner.backends.simulated import SimulatedDeployer
+from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.deploy.simulated import SimulatedDeployer
-from tuner.deploy.simulated_host import Workload
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 from tuner.spec.host import Host
 from tuner.spec.load import results_directory
 from tuner.spec.study import DeploymentSpec, StudySpec

@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from tests.study.small import FEASIBLE, opened, run, specification
-from tuner.backend import BACKENDS
+from tuner.backends.backend import BACKENDS
 from tuner.search.samplers import StudySampler
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration

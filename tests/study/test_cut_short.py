@@ -4,9 +4,9 @@ from optuna.study import Study
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
-from tuner.analysis.summary import summarise
-from tuner.design.observations import OBSERVED, Noise
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.model.observations import OBSERVED, Noise
+from tuner.results.summary import summarise
 from tuner.spec.study import StudySpec
 from tuner.study.judging import judge_of
 from tuner.study.storage import records, study_record

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, specification
 from tests.study.worlds import World, breaking, in_turn, untrusted
-from tuner.backend import BACKENDS, Backend
+from tuner.backends.backend import BACKENDS, Backend
 from tuner.deploy.protocol import Deployer
 from tuner.errors import InputError, TrialFailed, TuneError
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SearchSpec, StudySpec

@@ -18,8 +18,8 @@ from optuna.trial import TrialState
 
 from tests.study.small import configurations, opened, run, specification, url_of
 from tuner.deploy.ownership import Owner
-from tuner.design.distributions import distributions
-from tuner.design.observations import OWNER
+from tuner.model.observations import OWNER
+from tuner.search.distributions import distributions
 from tuner.serving.image import build_image
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
@@ -31,7 +31,7 @@ from tuner.study.storage import REASON, default_url, finished_trials, records
 KILLED_WHILE_IT_RUNS = """
 import os, signal
 from pathlib import Path
-from tuner.backend import BACKENDS
+from tuner.backends.backend import BACKENDS
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Goal, Started, run_study

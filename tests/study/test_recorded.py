@@ -11,10 +11,10 @@ import pytest
 from tests.study.grids import file_of
 from tests.study.small import FEASIBLE, opened, run, specification, url_of
 from tests.study.worlds import in_turn, untrusted
+from tuner.backends.replay_file import read_table
+from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
-from tuner.measure.replay_file import read_table
-from tuner.measure.replay_table import ReplayTable
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.recorded import passes_of, recorded

@@ -12,9 +12,9 @@ from optuna.study import Study
 
 from tests.study.grids import BURST_SECONDS, differing, file_of, grid_of, usual
 from tests.study.small import specification
-from tuner.backend import make_backend
+from tuner.backends.backend import make_backend
+from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
-from tuner.measure.replay_table import ReplayTable
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec, StudySpec

@@ -6,8 +6,9 @@ import pytest
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
-from tuner.design.observations import OBSERVED, Noise, observations
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.model.observations import OBSERVED, Noise
+from tuner.search.observed import observations
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study.loop import Event, Started
 from tuner.study.storage import records

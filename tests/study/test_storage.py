@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from tests.study.small import specification
-from tuner.backend import BACKENDS
+from tuner.backends.backend import BACKENDS
 from tuner.errors import InputError
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tuner.analysis.grid_cost import DEPLOY_SECONDS
 from tuner.measure.measurement import Measurement
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.results.grid_cost import DEPLOY_SECONDS
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration

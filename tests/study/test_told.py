@@ -5,9 +5,9 @@ import math
 from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, run, specification
-from tuner.analysis.summary import summarise
 from tuner.load.parquet import read_samples
-from tuner.record import ATTRIBUTE, TrialRecord
+from tuner.measure.record import ATTRIBUTE, TrialRecord
+from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective

@@ -8,11 +8,11 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, configurations, opened, run, specification
 from tests.study.worlds import World, in_turn, untrusted
-from tuner.analysis.summary import summarise
 from tuner.deploy.protocol import Deployer
 from tuner.errors import TrialFailed, TuneError
 from tuner.load.parquet import read_samples
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.study.loop import MOST_INVALID, Event, Failed, Finished, Repeating, Started

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, specification, url_of
-from tuner.design.observations import OWNER
+from tuner.model.observations import OWNER
 from tuner.study.grid import grid_order
 from tuner.study.queue import REPEATS
 from tuner.study.storage import records
@@ -26,7 +26,7 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 import optuna
-from tuner.backend import BACKENDS
+from tuner.backends.backend import BACKENDS
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Finished, Started, goal, run_study

@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tuner.backend import BACKENDS, Backend
+from tuner.backends.backend import BACKENDS, Backend
+from tuner.backends.simulated import SimulatedDeployer
+from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.deploy.simulated import SimulatedDeployer
-from tuner.deploy.simulated_host import Workload
 from tuner.errors import TrialFailed
 from tuner.load.sender import Progress
+from tuner.load.target import Target
 from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst
-from tuner.measure.target import Target
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, LoadProfile, Stage, StudySpec
 from tuner.trial import Client

@@ -11,7 +11,7 @@ from typing import Any
 from docker import DockerClient
 
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.serving.image import build_image
 from tuner.serving.model import model_checksum
 from tuner.spec.fingerprint import to_dict

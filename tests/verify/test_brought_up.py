@@ -23,11 +23,11 @@ from tuner.errors import SetupError
 from tuner.export.compose import to_compose
 from tuner.export.docker_run import to_docker_run
 from tuner.measure.measurement import Measurement
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.study_file import FinishedStudy, write_study
 from tuner.serving.image import build_image
 from tuner.spec.load import load_model
 from tuner.spec.study import ServingSpec
-from tuner.study_file import FinishedStudy, write_study
 from tuner.verify.file import read_exported
 from tuner.verify.result import Verified
 from tuner.verify.verify import verify

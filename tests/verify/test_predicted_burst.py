@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.study.small import FEASIBLE, specification
-from tuner.analysis.findings import FEWEST
-from tuner.analysis.pooled import ASSUMED_BETWEEN
-from tuner.deploy.simulated import SimulatedDeployer, SimulatedSender
+from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.findings import FEWEST
+from tuner.results.pooled import ASSUMED_BETWEEN
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host
 from tuner.spec.space import Configuration

@@ -27,7 +27,7 @@ from tuner.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tuner.record import StudyRecord
+    from tuner.measure.record import StudyRecord
 
 app = typer.Typer(
     name="tune",
@@ -455,7 +455,7 @@ def export(
     if format_ is Format.replay:
         from tuner.cli.grids import export_table
         from tuner.errors import InputError
-        from tuner.study_file import is_study_file
+        from tuner.results.study_file import is_study_file
 
         if is_study_file(study):
             raise InputError("a study file has no full grid", "name the study, with its database")
@@ -562,8 +562,8 @@ def compare(
         raise InputError("--against is for one study and a grid", f"leave it, or leave {other}")
     found = compare_two(side(study, named), side(other, named), as_json=as_json)
     if output is not None:
-        from tuner.report.comparison import comparison_page
-        from tuner.report.html import to_html
+        from tuner.pages.comparison import comparison_page
+        from tuner.render.html import to_html
 
         write_text(to_html(comparison_page(found)), output)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 
 from rich.markup import escape
 
-from tuner.analysis.against import Comparison, Judged, against
-from tuner.analysis.two_studies import TwoStudies, compare_studies
-from tuner.analysis.two_studies_document import document
-from tuner.backend import BackendName
+from tuner.backends.backend import BackendName
 from tuner.cli import tables
 from tuner.cli.grids import chosen_grid
 from tuner.cli.two_studies_page import show_two
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.against import Comparison, Judged, against
+from tuner.results.two_studies import TwoStudies, compare_studies
+from tuner.results.two_studies_document import document
 from tuner.spec.metrics import title
 from tuner.study.storage import open_storage, read_study
 

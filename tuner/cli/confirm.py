@@ -12,11 +12,11 @@ import optuna
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.backend import BackendName, make_backend
+from tuner.backends.backend import BackendName, make_backend
 from tuner.cli import INTERRUPTED, tables
 from tuner.cli.run import meant, view
 from tuner.errors import InputError
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study.confirm import candidates, queue_rounds

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 
-from tuner.analysis.explain import Explanation
-from tuner.analysis.explain import explain as explained
 from tuner.cli.tables import console, plain, warn_if_simulated
-from tuner.reading.dependence import Curve
-from tuner.reading.importance import ENOUGH_FOR_PED_ANOVA, Share
-from tuner.reading.statements import SETTLED, Kind, Statement
-from tuner.reading.wording import chance, figure
-from tuner.reading.wording import plain as spelled
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.dependence import Curve
+from tuner.results.explain import Explanation
+from tuner.results.explain import explain as explained
+from tuner.results.importance import ENOUGH_FOR_PED_ANOVA, Share
+from tuner.results.statements import SETTLED, Kind, Statement
+from tuner.results.wording import chance, figure
+from tuner.results.wording import plain as spelled
 from tuner.spec.metrics import METRICS, title
 
 _BARS = "▁▂▃▄▅▆▇█"

@@ -8,8 +8,8 @@ from typing import cast
 
 from tuner.errors import InputError
 from tuner.export.render import Asked, Format, render
-from tuner.record import StudyRecord
-from tuner.study_file import SUFFIX, FinishedStudy, is_study_file, write_study
+from tuner.measure.record import StudyRecord
+from tuner.results.study_file import SUFFIX, FinishedStudy, is_study_file, write_study
 
 
 def text(study: StudyRecord, form: str, asked: Asked) -> str:

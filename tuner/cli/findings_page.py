@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
-from tuner.analysis import in_words
-from tuner.analysis.findings import Findings, FrontFindings
-from tuner.analysis.pooled import Pooled
-from tuner.analysis.summary import Summary
 from tuner.cli.tables import console, estimate, two_lines, value
 from tuner.measure.measurement import Estimate
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results import in_words
+from tuner.results.findings import Findings, FrontFindings
+from tuner.results.pooled import Pooled
+from tuner.results.recommend import Predicted
+from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 
 _SHOWN = 4

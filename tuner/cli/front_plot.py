@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from tuner.analysis.summary import Summary
 from tuner.cli.tables import console
-from tuner.design.pareto import FLOOR
-from tuner.reading.wording import figure
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.model.pareto import FLOOR
+from tuner.results.summary import Summary
+from tuner.results.wording import figure
 from tuner.spec.metrics import title
 
 NARROWEST = 60

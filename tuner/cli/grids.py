@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tuner.backend import BackendName
+from tuner.backends.backend import BackendName
+from tuner.backends.replay_file import read_table, write_table
+from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
-from tuner.measure.replay_file import read_table, write_table
-from tuner.measure.replay_table import ReplayTable
 from tuner.spec.load import results_directory
 from tuner.study.recorded import recorded
 from tuner.study.storage import default_url, open_storage

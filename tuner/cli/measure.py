@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from rich.markup import escape
 from rich.status import Status
 
-from tuner.backend import BackendName, make_backend
-from tuner.by_hand import Repeats, explored, repeated
+from tuner.backends.backend import BackendName, make_backend
+from tuner.backends.by_hand import Repeats, explored, repeated
 from tuner.cli import NOTHING_FEASIBLE, tables
 from tuner.cli.tables import console, estimate, plain
 from tuner.cli.trial_page import facts, phases, show_measurement, show_network, show_replicas
@@ -20,7 +20,7 @@ from tuner.errors import Infeasible, InputError
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
-from tuner.reading.wording import figure
+from tuner.results.wording import figure
 from tuner.spec.by_hand import configuration
 from tuner.spec.metrics import METRICS, title
 from tuner.spec.study import Stage, StudySpec

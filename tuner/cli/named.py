@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from tuner.cli.options import BackendChoice
 
 if TYPE_CHECKING:
-    from tuner.record import StudyRecord
+    from tuner.measure.record import StudyRecord
+    from tuner.results.study_file import FinishedStudy
     from tuner.spec.study import StudySpec
-    from tuner.study_file import FinishedStudy
 
 
 def specification(study: str) -> StudySpec:
@@ -75,7 +75,7 @@ def finished(
     study: str, storage: str | None, backend: BackendChoice, *, grid: bool = False
 ) -> FinishedStudy:
     """The study's trials, from its storage or from a study file."""
-    from tuner.study_file import is_study_file, read_study
+    from tuner.results.study_file import is_study_file, read_study
 
     if is_study_file(study):
         return read_study(Path(study))
@@ -92,7 +92,7 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    from tuner.measure.whole import writable, written_whole
+    from tuner.files import writable, written_whole
 
     with writable(f"--output {output}"), written_whole(output) as file:
         file.write(text.encode())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import optuna
 
-from tuner.measure.whole import writable, written_whole
-from tuner.report.html import to_html
-from tuner.report.report import report as page_of
-from tuner.study_file import FinishedStudy
+from tuner.files import writable, written_whole
+from tuner.pages.report import report as page_of
+from tuner.render.html import to_html
+from tuner.results.study_file import FinishedStudy
 
 
 def report(
@@ -31,7 +31,7 @@ def report(
         file.write(data)
     images: tuple[Path, ...] = ()
     if figures is not None:
-        from tuner.report.images import write_figures
+        from tuner.render.images import write_figures
 
         images = write_figures(page, figures, image_format)  # type: ignore[arg-type] # a text, by now
     if as_json:

@@ -18,14 +18,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.analysis.summary import delta_percent, summarise
-from tuner.backend import BackendName, make_backend
+from tuner.backends.backend import BackendName, make_backend
+from tuner.backends.replay import refuse_unfit
+from tuner.backends.replay_file import read_table
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.sender import Progress
-from tuner.measure.replay_file import read_table
-from tuner.reading.wording import figure
-from tuner.record import StudyRecord, TrialRecord
-from tuner.replay import refuse_unfit
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.summary import delta_percent, summarise
+from tuner.results.wording import figure
 from tuner.search.samplers import require_sampler
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory

@@ -9,7 +9,7 @@ from tuner.cli.study_page import show_study
 from tuner.cli.trial_page import show_failed, show_trial
 from tuner.errors import InputError
 from tuner.export.findings import document, trial_document
-from tuner.record import FailedTrial, StudyRecord, TrialRecord
+from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
 
 
 def show(study: StudyRecord, number: int | None, *, as_json: bool) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tuner.analysis import in_words
-from tuner.analysis.findings import FEWEST, Findings, find
-from tuner.analysis.summary import ScenarioSummary, Summary, delta_percent, summarise
 from tuner.cli.findings_page import show_decisions, show_open, show_predicted
 from tuner.cli.front_plot import show_plot
 from tuner.cli.tables import console, plain, trial_table, value, warn_if_simulated
-from tuner.reading.wording import figure
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results import in_words
+from tuner.results.findings import FEWEST, Findings, find
+from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
+from tuner.results.wording import figure
 from tuner.spec.metrics import title
 
 

@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.analysis import in_words
-from tuner.analysis.summary import delta_percent
 from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate
-from tuner.reading import wording
-from tuner.reading.wording import figure
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results import in_words, wording
+from tuner.results.summary import delta_percent
+from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
 from tuner.study.check import Check

@@ -8,11 +8,11 @@ from typing import Any
 from rich.markup import escape
 from rich.padding import Padding
 
-from tuner.analysis.told import measurement_doubts, trial_doubts, why_proposed
 from tuner.cli.tables import console, plain, warn_if_simulated
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.reading.wording import figure
-from tuner.record import FailedTrial, StudyRecord, TrialRecord
+from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
+from tuner.results.told import measurement_doubts, trial_doubts, why_proposed
+from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 
 

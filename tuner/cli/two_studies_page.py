@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from tuner.analysis.study_differences import Difference
-from tuner.analysis.two_fronts import FrontScope, Side
-from tuner.analysis.two_studies import Pair, Told, TwoStudies
-from tuner.analysis.two_studies_words import sentences, shortened
 from tuner.cli.tables import SIMULATED, console, plain, value
 from tuner.measure.measurement import Estimate
-from tuner.reading.wording import figure
+from tuner.results.study_differences import Difference
+from tuner.results.two_fronts import FrontScope, Side
+from tuner.results.two_studies import Pair, Told, TwoStudies
+from tuner.results.two_studies_words import sentences, shortened
+from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 
 _MOST_PAIRS = 20

@@ -13,8 +13,8 @@ from tuner.cli.measure import status
 from tuner.cli.tables import console, estimate, plain
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
-from tuner.reading.wording import figure
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 from tuner.trial import TrialResult
 from tuner.verify.file import read_exported

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tuner.design.observations import SERVES
-from tuner.reading.wording import figure, interval
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.model.observations import SERVES
+from tuner.results.wording import figure, interval
 from tuner.spec.metrics import METRICS, title
 
 Attributes = dict[str, str | float]

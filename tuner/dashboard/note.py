@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tuner.analysis.in_words import WITH_SCENARIOS, not_measured, wanted
-from tuner.analysis.summary import ScenarioSummary, Summary, delta_percent, summarise
 from tuner.dashboard.markdown import inert, table
-from tuner.reading.wording import counted, interval, plain
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.in_words import WITH_SCENARIOS, not_measured, wanted
+from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
+from tuner.results.wording import counted, interval, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Parameter
 

@@ -15,10 +15,10 @@ from optuna_dashboard import wsgi
 from tuner.dashboard.artifacts import Artifacts
 from tuner.dashboard.guard import LOOPBACK, guarded
 from tuner.dashboard.live_note import LiveNote
-from tuner.dashboard.view import StudyView
+from tuner.dashboard.storage_view import StudyView
 from tuner.errors import InputError
 from tuner.load.parquet import Recording, read_samples
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
 from tuner.study.storage import samples_directory, stored, study_id
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- to be recognised

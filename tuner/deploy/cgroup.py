@@ -12,7 +12,7 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from tuner.kernel.proc import PROC, link, pressure_ns, tcp, wait_ns
+from tuner.measure.proc import PROC, link, pressure_ns, tcp, wait_ns
 from tuner.measure.samples import ContainerCounters
 
 _ROOT = Path("/sys/fs/cgroup")

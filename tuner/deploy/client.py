@@ -24,7 +24,7 @@ from docker.models.networks import Network
 from tuner.deploy import impairment
 from tuner.deploy.helper import start_helper
 from tuner.deploy.ownership import leave_network, remove_container
-from tuner.kernel.proc import PROC
+from tuner.measure.proc import PROC
 
 _CLONE_NEWNET = 0x40000000
 

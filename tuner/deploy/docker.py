@@ -37,8 +37,8 @@ from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.deploy.together import together
 from tuner.errors import SetupError, TrialFailed
-from tuner.kernel.proc import cpu_model
 from tuner.measure.golden import load_golden
+from tuner.measure.proc import cpu_model
 from tuner.serving.base import exists
 from tuner.serving.image import base_tag, find_image
 from tuner.serving.model import model_checksum, require_built

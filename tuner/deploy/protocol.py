@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
+from tuner.load.target import Target
 from tuner.measure.samples import Drops
-from tuner.measure.target import Target
 from tuner.spec.study import DeploymentSpec, NetworkSpec
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.measure.target import Target
+from tuner.load.target import Target
 from tuner.spec.study import DeploymentSpec
 
 

@@ -14,8 +14,8 @@ from tuner.export.compose import FIRST_PORT, entrances, ports_from
 from tuner.export.header import header, needs_image
 from tuner.export.names import docker_name
 from tuner.export.served import Served, served
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.recommend import Predicted
 from tuner.serving.plan import PIDS_LIMIT
 
 PROJECT_LABEL = "tune.export"

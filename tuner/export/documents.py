@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuner.analysis.summary import delta_percent
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Role
 from tuner.spec.yaml_text import yaml_text

@@ -7,8 +7,8 @@ import re
 from tuner.errors import InputError
 from tuner.export.header import header
 from tuner.export.served import served
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.recommend import Predicted
 from tuner.spec.space import as_text
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")

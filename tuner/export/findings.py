@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tuner.analysis.findings import Findings, FrontFindings, find
-from tuner.analysis.pooled import Pooled
-from tuner.analysis.summary import Summary, summarise
 from tuner.export import documents
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.findings import Findings, FrontFindings, find
+from tuner.results.pooled import Pooled
+from tuner.results.recommend import Predicted
+from tuner.results.summary import Summary, summarise
 
 
 def document(study: StudyRecord) -> dict[str, Any]:

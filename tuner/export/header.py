@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuner.analysis.summary import delta_percent
 from tuner.export.names import comments
 from tuner.export.provenance import Provenance, provenance
 from tuner.export.served import image_of
 from tuner.measure.measurement import Estimate
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.recommend import Predicted
+from tuner.results.summary import delta_percent
 from tuner.spec.metrics import METRICS
 
 _RULE = "!" * 88

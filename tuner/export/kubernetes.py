@@ -11,8 +11,8 @@ from tuner.export.header import header, needs_image
 from tuner.export.names import dns_label
 from tuner.export.provenance import ANNOTATION, provenance
 from tuner.export.served import Served, served
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.recommend import Predicted
 from tuner.serving.plan import PORT
 from tuner.spec.yaml_text import yaml_texts
 

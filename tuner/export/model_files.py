@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuner.errors import InputError
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 from tuner.serving.model import directory_checksum, highest_version_in
 from tuner.spec.load import load_model
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tuner.analysis.pooled import Pooled
-from tuner.analysis.summary import ScenarioSummary, Summary, summarise
 from tuner.errors import InputError
 from tuner.export.choice import Best, Every, Knee, Numbers, parse, with_unit
 from tuner.export.scenario import scenario
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.pooled import Pooled
+from tuner.results.summary import ScenarioSummary, Summary, summarise
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
 

@@ -15,8 +15,8 @@ from tuner.errors import InputError
 from tuner.export.documents import plain
 from tuner.export.served import image_of
 from tuner.measure.measurement import Estimate
-from tuner.reading.recommend import Predicted
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.recommend import Predicted
 from tuner.spec.space import Configuration
 
 PREFIX = "# tune.provenance: "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuner.analysis.findings import DOUBTFUL, Findings, FrontFindings
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.findings import DOUBTFUL, Findings, FrontFindings
 
 
 def remarks(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuner.analysis.findings import Findings, find
 from tuner.errors import InputError
 from tuner.export.compose import FIRST_PORT, to_compose
 from tuner.export.docker_run import to_docker_run
@@ -18,7 +17,8 @@ from tuner.export.model_files import model_versions
 from tuner.export.pick import only, pick
 from tuner.export.provenance import provenance
 from tuner.export.remarks import remarks
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.findings import Findings, find
 
 Format = Literal["json", "yaml", "csv", "compose", "kubernetes", "docker-run", "env"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tuner.errors import InputError
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 from tuner.spec.problems import listed, nearest
 from tuner.spec.space import Configuration, Parameter, Value, as_text
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tuner.errors import InputError
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.serving.image import image_tag
 from tuner.serving.plan import ContainerPlan, container_plan
 from tuner.spec.study import LoadProtocol, ServingSpec

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuner.errors import TrialFailed
-from tuner.kernel import powercap, proc
 from tuner.load.sender import LoadGenerator, Target
+from tuner.measure import powercap, proc
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Burst, Outcome

@@ -14,11 +14,11 @@ from tuner.load.process import Engine
 from tuner.load.progress import Progress, progress
 from tuner.load.readings import Reading, read, readings
 from tuner.load.stages import Span, check, describe, spans
+from tuner.load.target import CpuTimes, Target
 from tuner.load.ticks import Tick, batches_of, decode, fewest_completed, joined, kept_answers, slow
 from tuner.measure import stopping
 from tuner.measure.hopeless import Judge, Seen
 from tuner.measure.samples import Burst, Outcome, RequestSamples
-from tuner.measure.target import CpuTimes, Target
 from tuner.spec.study import LoadProfile, Stage
 
 TICKS_PER_BATCH = 2

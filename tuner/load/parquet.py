@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tuner.errors import InputError
+from tuner.files import written_whole
 from tuner.measure.samples import Burst, RequestSamples
-from tuner.measure.whole import written_whole
 
 # History of the format:
 # 1  first; closed loops only

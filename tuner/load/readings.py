@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuner.kernel import proc
+from tuner.load.target import CpuTimes, Target
 from tuner.load.ticks import Tick
+from tuner.measure import proc
 from tuner.measure.samples import ClientCounters, ContainerCounters, CpuReadings
-from tuner.measure.target import CpuTimes, Target
 
 
 @dataclass(frozen=True)

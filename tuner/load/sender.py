@@ -15,7 +15,7 @@ from tuner.load import wire
 from tuner.load.client import Check, Client, tick_seconds
 from tuner.load.process import engine
 from tuner.load.progress import Progress
-from tuner.measure.target import Target
+from tuner.load.target import Target
 from tuner.spec.study import LoadProfile, LoadProtocol
 
 __all__ = ["Check", "Client", "LoadGenerator", "Progress", "Target"]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tuner.kernel.powercap import joules
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
+from tuner.measure.powercap import joules
 from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
 from tuner.measure.statistics import NANOSECONDS, Batches, ratio
 

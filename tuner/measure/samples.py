@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tuner.kernel.proc import HostCounters
+from tuner.measure.proc import HostCounters
 
 
 class Outcome(IntEnum):

@@ -10,21 +10,22 @@ import numpy.typing as npt
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from tuner.design.observations import OWNER, WHY, Observation, observations, pending
-from tuner.design.pareto import front
-from tuner.search.asked import StudySampler, taken_by, turn_of
-from tuner.search.choice import Sought, best_gain, chosen
-from tuner.search.costs import Costs
-from tuner.search.large_space import fits, sampled
-from tuner.search.seeds import bursts_each, start_configurations
-from tuner.search.why import explained, started
+from tuner.model.candidates import Candidates
+from tuner.model.choice import Sought, best_gain, chosen
+from tuner.model.costs import Costs
+from tuner.model.feasibility import served
+from tuner.model.initial_design import bursts_each, start_configurations
+from tuner.model.large_space import fits, sampled
+from tuner.model.observations import OWNER, WHY, Observation
+from tuner.model.pareto import front
+from tuner.model.surrogate import Surrogate
+from tuner.model.warm import Warm
+from tuner.model.why import explained, started
+from tuner.search.observed import observations, pending
+from tuner.search.study_sampler import StudySampler, taken_by, turn_of
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 from tuner.spec.study import SearchSpec
-from tuner.surrogate.candidates import Candidates
-from tuner.surrogate.feasibility import served
-from tuner.surrogate.surrogate import Surrogate
-from tuner.surrogate.warm import Warm
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]

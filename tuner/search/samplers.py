@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 
-from tuner.design.lattice import ENUMERABLE, Lattice
 from tuner.errors import InputError
-from tuner.search.asked import (
+from tuner.model.lattice import ENUMERABLE, Lattice
+from tuner.model.warm import Warm
+from tuner.search.bayes import BayesSampler
+from tuner.search.optuna_samplers import StockSampler
+from tuner.search.study_sampler import (
     FAILURES_ALLOWED,
     UNTRUSTED,
     SpaceExhausted,
     StudySampler,
     size_in_words,
 )
-from tuner.search.bayes import BayesSampler
-from tuner.search.stock import StockSampler
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import SamplerName, SearchSpec
-from tuner.surrogate.warm import Warm
 
 __all__ = [
     "FAILURES_ALLOWED",

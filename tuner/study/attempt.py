@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tuner.backend import Backend
+from tuner.backends.backend import Backend
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.staying import Staying
 from tuner.measure.calibration import Calibration

@@ -10,8 +10,8 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.analysis.pooled import Pooled, chances_of, pooled
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.pooled import Pooled, chances_of, pooled
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.queue import BASELINE, CONFIRMS, waiting

@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from tuner.analysis.pooled import Pooled
-from tuner.analysis.summary import summarise
 from tuner.measure.measurement import Estimate
-from tuner.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.model.chances import behind
+from tuner.results.pooled import Pooled
+from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
 from tuner.study.confirm import with_chances
-from tuner.surrogate.chances import behind
 
 Status = Literal["kept", "joined", "tied", "demoted", "near"]
 """Of a configuration: on its front before and after; only after; not after, though more likely than

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.record import ATTRIBUTE, TrialRecord
+from tuner.measure.record import ATTRIBUTE, TrialRecord
 
 
 class Done:

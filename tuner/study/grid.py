@@ -10,8 +10,8 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.design.distributions import configuration_of
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.search.distributions import configuration_of
 from tuner.search.samplers import UNTRUSTED
 from tuner.spec.space import Configuration, SearchSpace
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuner.measure.hopeless import Hopeless, Rival
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import Repeatability
 from tuner.measure.student import student
-from tuner.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from optuna.study import Study
 from optuna.trial import Trial
 
-from tuner.backend import Backend
+from tuner.backends.backend import Backend
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import interruptible, shielded
 from tuner.load.sender import Progress
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.model.initial_design import start_count
 from tuner.search.samplers import make_sampler
-from tuner.search.seeds import start_count
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.attempt import World, study_deployer

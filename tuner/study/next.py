@@ -9,9 +9,9 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
-from tuner.design.distributions import ask
-from tuner.design.observations import OWNER
-from tuner.record import TrialRecord
+from tuner.measure.record import TrialRecord
+from tuner.model.observations import OWNER
+from tuner.search.distributions import ask
 from tuner.search.samplers import SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec

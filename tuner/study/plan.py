@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from tuner.analysis.grid_cost import GridCost, grid_cost
-from tuner.record import TrialRecord
-from tuner.search.seeds import start_count
+from tuner.measure.record import TrialRecord
+from tuner.model.initial_design import start_count
+from tuner.results.grid_cost import GridCost, grid_cost
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 

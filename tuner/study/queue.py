@@ -11,10 +11,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.deploy.ownership import Owner
-from tuner.design.distributions import configuration, configuration_of
-from tuner.design.observations import OWNER
 from tuner.errors import InputError
-from tuner.search.seeds import bursts_each, start_configurations, start_count
+from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.model.observations import OWNER
+from tuner.search.distributions import configuration, configuration_of
 from tuner.spec.study import StudySpec
 from tuner.study.grid import PASS
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
-from tuner.measure.replay_table import RecordedTrial, ReplayTable
-from tuner.record import TrialRecord
+from tuner.backends.replay_table import RecordedTrial, ReplayTable
+from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 from tuner.study.storage import SPECIFICATION, stored, study_record
 

@@ -17,15 +17,15 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.backend import BackendName
-from tuner.design.distributions import configuration_of
+from tuner.backends.backend import BackendName
 from tuner.errors import InputError
-from tuner.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
+from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
+from tuner.results.study_file import FinishedStudy
+from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import comparable, space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 from tuner.study.turns import locked, turn_in
-from tuner.study_file import FinishedStudy
 
 SPECIFICATION = "specification"
 COMPARABLE = "comparable"

@@ -11,9 +11,9 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tuner.design.observations import OBSERVED, SERVES, WHY, Noise
 from tuner.load.parquet import write_samples
-from tuner.record import ATTRIBUTE, TrialRecord
+from tuner.measure.record import ATTRIBUTE, TrialRecord
+from tuner.model.observations import OBSERVED, SERVES, WHY, Noise
 from tuner.search.samplers import UNTRUSTED
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec

@@ -8,11 +8,11 @@ from typing import Any
 
 from optuna.study import Study
 
-from tuner.analysis.findings import surrogate_of
 from tuner.errors import InputError
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.model.warm import Warm, warm_from
+from tuner.results.findings import surrogate_of
 from tuner.study.storage import open_storage, read_study
-from tuner.surrogate.warm import Warm, warm_from
 
 WARM = "warm start"
 """Attribute of a study: the other one's name, and what was taken from it."""

@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from tuner.analysis.findings import surrogate_of
-from tuner.analysis.pooled import between_bursts, pooled, standard_error
 from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord
 from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.measure.student import CONFIDENCE, Z, student
-from tuner.record import StudyRecord
+from tuner.results.findings import surrogate_of
+from tuner.results.pooled import between_bursts, pooled, standard_error
 from tuner.spec.space import Configuration
 
 Basis = Literal["model", "bursts"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import InputError
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
 from tuner.spec.load import load_model
 from tuner.spec.study import Budget, LoadSpec, ModelSpec, ServingSpec, StudySpec
 

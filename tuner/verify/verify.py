@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from tuner.analysis.pooled import Pooled, pooled
-from tuner.backend import Backend, docker_backend, simulated_backend
+from tuner.backends.backend import Backend, docker_backend, simulated_backend
 from tuner.deploy.adopted import AdoptingDeployer
 from tuner.deploy.protocol import Deployer
 from tuner.errors import InputError, TrialFailed
 from tuner.export.provenance import Provenance, backend_of
-from tuner.record import StudyRecord
+from tuner.measure.record import StudyRecord
+from tuner.results.pooled import Pooled, pooled
 from tuner.serving.plan import container_plan
 from tuner.spec.study import StudySpec
 from tuner.study.attempt import World

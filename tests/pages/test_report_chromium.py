@@ -1,0 +1,251 @@
+"""A report as people see it: opened from its file in the system's Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from tests.pages.conftest import HOSTILE
+from tuner.pages.report import report
+from tuner.render.html import to_html
+from tuner.results.study_file import FinishedStudy
+
+Scheme = Literal["light", "dark"]
+DRAWN = ".plot[data-drawn]"
+
+DRAWN_INK = "plot => plot._fullLayout.font.color"
+INK: dict[Scheme, str] = {"light": "#1c2128", "dark": "#e3e8ee"}
+
+
+@pytest.fixture(scope="module")
+def written(small: FinishedStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _written(small, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def evil(hostile: FinishedStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _written(hostile, tmp_path_factory)
+
+
+def _written(study: FinishedStudy, factory: pytest.TempPathFactory) -> Path:
+    path = factory.mktemp("page") / "report.html"
+    path.write_bytes(to_html(report(study)).encode())
+    return path
+
+
+class Visits:
+    """Pages from their files, and what went wrong on any of them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.wrong: list[str] = []
+
+    def __call__(
+        self, path: Path, width: int = 1440, scheme: Scheme = "light", at: str = ""
+    ) -> Page:
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 500
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", lambda asked: self._asked(asked.url, path))
+        page.goto(path.as_uri() + at)
+        return page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.wrong.append(message.text)
+
+    def _asked(self, url: str, path: Path) -> None:
+        if not url.startswith((path.as_uri(), "data:", "blob:")):
+            self.wrong.append(url)
+
+    def end(self) -> None:
+        """No error was said, and nothing but the file was asked for."""
+        for context in self._contexts:
+            context.close()
+        assert self.wrong == []
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Visits]:
+    visits = Visits(browser)
+    yield visits
+    visits.end()
+
+
+@pytest.fixture(scope="module")
+def _one(browser: Browser, written: Path) -> Iterator[Page]:
+    visits = Visits(browser)
+    yield visits(written)
+    visits.end()
+
+
+@pytest.fixture
+def page(_one: Page, written: Path) -> Page:
+    """The report at its beginning; it is not loaded again for each test."""
+    _one.goto(written.as_uri() + "#report")
+    return _one
+
+
+def scroll(page: Page) -> None:
+    """From the top to the bottom, as a reader would, until everything is drawn."""
+    for plot in page.locator(".plot:visible").all():
+        plot.scroll_into_view_if_needed()
+        expect(plot).to_have_attribute("data-drawn", "")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(
+    opened: Visits, written: Path, width: int
+) -> None:
+    page = opened(written, width)
+    scroll(page)
+    figures = page.locator("#report .plot").count()
+    assert figures == page.locator(f"#report {DRAWN}").count() > 5
+    expect(page.get_by_text("SIMULATED").first).to_be_visible()
+    for scheme, colour in INK.items():
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        for plot in page.locator(f"#report {DRAWN}").all():
+            box = plot.locator(".main-svg").first.bounding_box()
+            assert box is not None
+            assert box["width"] <= width
+            assert plot.evaluate(DRAWN_INK) == colour
+
+
+def test_a_sub_page_opens_by_click_and_one_comes_back_to_where_one_was(page: Page) -> None:
+    link = page.locator('#fronts a[href^="#trial-"]:visible').first
+    link.scroll_into_view_if_needed()
+    before = page.evaluate("window.scrollY")
+    link.click()
+    (name,) = page.evaluate("[location.hash.slice(1)]")
+    sub = page.locator(f"article#{name}")
+    expect(sub).to_be_visible()
+    expect(page.locator("#report")).to_be_hidden()
+    expect(sub.locator("h2")).to_be_focused()
+    scroll(page)
+    assert sub.locator(".plot").count() == sub.locator(DRAWN).count() > 0
+    page.go_back()
+    expect(page.locator("#report")).to_be_visible()
+    expect(link).to_be_focused()
+    assert abs(page.evaluate("window.scrollY") - before) < 5
+
+
+def test_everything_can_be_reached_by_keyboard(page: Page) -> None:
+    skip = page.locator(".skip")
+    skip.focus()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#report")).to_be_focused()
+    page.locator("nav summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    sub = page.locator("article.page:visible")
+    expect(sub).to_have_count(1)
+    expect(sub.locator("h2")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.locator("article.page:visible .around a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#report")).to_be_visible()
+
+
+def test_a_sub_page_can_be_named_in_the_address(opened: Visits, written: Path, page: Page) -> None:
+    name = page.locator("article.page").last.get_attribute("id")
+    other = opened(written, at=f"#{name}")
+    expect(other.locator(f"#{name}")).to_be_visible()
+    expect(other.locator("#report")).to_be_hidden()
+    other.goto(written.as_uri() + "#no-such")
+    expect(other.locator("#report")).to_be_visible()
+
+
+def test_an_axis_is_switched_between_logarithmic_and_linear(page: Page) -> None:
+    button = page.locator("button[data-axis=y]").first
+    button.scroll_into_view_if_needed()
+    figure = page.locator("figure", has=button).first
+    expect(figure.locator(DRAWN)).to_be_attached()
+    shown = "figure => figure.querySelector('.plot')._fullLayout.yaxis.type"
+    for _ in range(2):
+        before = figure.evaluate(shown)
+        assert button.get_attribute("aria-pressed") == str(before == "log").lower()
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(button).to_have_attribute("aria-pressed", str(before != "log").lower())
+        assert figure.evaluate(shown) == ("linear" if before == "log" else "log")
+        assert figure.evaluate("figure => figure.querySelectorAll('.plot .ytick').length") > 1
+
+
+def test_colours_follow_the_switch_which_is_remembered(opened: Visits, written: Path) -> None:
+    page = opened(written, at="#fronts")
+    plot = page.locator(f"#fronts {DRAWN}").first
+    expect(plot).to_be_visible()
+    assert plot.evaluate(DRAWN_INK) == INK["light"]
+    page.locator("#theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert plot.evaluate(DRAWN_INK) == INK["dark"]
+    page.evaluate("location.hash = document.querySelector('article.page').id")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.locator("#theme").click()
+    page.go_back()
+    assert plot.evaluate(DRAWN_INK) == INK["light"]
+    box = plot.locator(".main-svg").first.bounding_box()
+    assert box is not None
+    assert 700 < box["width"] < 1000
+    page.locator("#theme").click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_print_has_every_figure_and_leaves_the_page_as_it_was(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    expect(page.locator("#report .plot:not([data-drawn])")).to_have_count(0)
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")
+
+
+def test_a_figure_is_saved_without_a_network(page: Page, tmp_path: Path) -> None:
+    button = page.locator("button[data-save=svg]").first
+    with page.expect_download() as saved:
+        button.click()
+    saved.value.save_as(tmp_path / "saved")
+    name = page.locator("figure").first.get_attribute("id")
+    assert saved.value.suggested_filename == f"{name}.svg"
+    text = (tmp_path / "saved").read_text()
+    assert text.startswith("<svg")
+    assert "rgb(255, 255, 255)" in text
+
+
+def test_without_scripts_the_tables_can_be_read(browser: Browser, written: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(written.as_uri())
+    expect(page.locator("article.page").first).to_be_visible()
+    expect(page.get_by_text("Figures need JavaScript")).to_be_visible()
+    expect(page.locator(".plot:visible")).to_have_count(0)
+    page.locator("figure summary").first.click()
+    expect(page.locator("figure table").first).to_be_visible()
+    context.close()
+
+
+def test_a_hostile_study_does_nothing(opened: Visits, evil: Path) -> None:
+    page = opened(evil)
+    scroll(page)
+    name = page.locator("article.page").first.get_attribute("id")
+    page.goto(evil.as_uri() + f"#{name}")
+    scroll(page)
+    assert page.evaluate("window.__pwned") is None
+    assert page.locator("script").count() == 3 + page.locator(".plot").count()
+    assert page.locator("[onerror], iframe, object, embed, form").count() == 0
+    assert page.locator("a[href^='javascript'], svg a").count() == 0
+    assert "{{7*7}}" in page.locator("h1").inner_text()
+    assert HOSTILE[:35] in page.locator("h1").inner_text()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.study.small import FEASIBLE, run, specification
+from tuner.errors import InputError
+from tuner.measure.record import FailedTrial, StudyRecord
+from tuner.results.study_file import FinishedStudy, is_study_file, read_study, write_study
+from tuner.spec.fingerprint import to_dict
+from tuner.spec.load import results_directory
+from tuner.study.storage import default_url, finished_study, open_storage, study_record
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedStudy:
+    """A simulated study, as it is in its storage."""
+    monkeypatch.chdir(tmp_path)
+    spec = specification(FEASIBLE)
+    run(spec)
+    results = results_directory(spec)
+    storage = open_storage(default_url(results, "simulated"), create=False)
+    return finished_study(spec.name, storage, results)
+
+
+def test_a_study_file_gives_back_the_study_and_its_samples(finished: FinishedStudy) -> None:
+    path = Path("small.study.zip")
+    assert is_study_file(str(path))
+    write_study(path, finished)
+    back = read_study(path)
+    assert back.record == finished.record
+    assert back.record.specification["seed"] == 3
+    recorded = 0
+    for trial in finished.record.trials:
+        before, after = finished.recording(trial), back.recording(trial)
+        assert (before is None) == (after is None)
+        if before is not None and after is not None:
+            recorded += len(before.samples)
+            assert after.window_start_ns == before.window_start_ns
+            assert (after.samples.duration_ns == before.samples.duration_ns).all()
+    assert recorded > 0
+
+
+def test_a_study_file_needs_neither_the_database_nor_the_samples_directory(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    write_study(tmp_path / "small.study.zip", finished)
+    (tmp_path / "studies").rename(tmp_path / "gone")
+    back = read_study(tmp_path / "small.study.zip")
+    assert back.recording(back.record.trials[0]) is not None
+    assert finished.recording(finished.record.trials[0]) is None
+
+
+def test_the_same_study_gives_the_same_bytes(finished: FinishedStudy) -> None:
+    for name in ("a.study.zip", "b.study.zip"):
+        write_study(Path(name), finished)
+    written = Path("a.study.zip").read_bytes()
+    assert written == Path("b.study.zip").read_bytes()
+    write_study(Path("c.study.zip"), read_study(Path("a.study.zip")))
+    assert written == Path("c.study.zip").read_bytes()
+
+
+def test_failed_trials_are_kept_with_what_was_measured(finished: FinishedStudy) -> None:
+    record = finished.record
+    one = record.trials[1]
+    failed = (
+        FailedTrial(8, one.configuration, "INVALID twice", one),
+        FailedTrial(9, one.configuration, "its process was killed"),
+    )
+    study = StudyRecord.of(
+        record.name, record.specification, record.environment, record.trials, failed
+    )
+    write_study(Path("f.study.zip"), FinishedStudy(study, finished.sample_file))
+    assert read_study(Path("f.study.zip")).record.failed == failed
+
+
+def test_a_record_says_what_its_specification_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = specification(FEASIBLE)
+    record = study_record(run(spec, more=1))
+    assert record.specification == json.loads(json.dumps(to_dict(spec)))
+    assert record.objectives == spec.objectives
+    assert record.constraints == spec.constraints
+    assert record.search_space == spec.search_space
+
+
+def archive(**members: str) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as file:
+        for name, text in members.items():
+            file.writestr(name.replace("_", "."), text)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        (None, "No such file"),
+        (b"PK no archive", "not a readable study file"),
+        (archive(other_json="{}"), "not a readable study file"),
+        (archive(study_json="{"), "not a readable study file"),
+        (archive(study_json="[]"), "format none, expected 1"),
+        (archive(study_json='{"format": 7}'), "format 7, expected 1"),
+        (archive(study_json='{"format": 1, "study": "x"}'), "not a whole study"),
+    ],
+    ids=["absent", "no archive", "no document", "no JSON", "a list", "newer", "half"],
+)
+def test_another_file_is_refused(tmp_path: Path, held: bytes | None, expected: str) -> None:
+    path = tmp_path / "bad.study.zip"
+    if held is not None:
+        path.write_bytes(held)
+    with pytest.raises(InputError, match=expected) as refused:
+        read_study(path)
+    assert str(path) in refused.value.message
+
+
+def test_samples_that_cannot_be_read_are_refused(finished: FinishedStudy) -> None:
+    table = io.BytesIO()
+    pq.write_table(pa.table({"x": [1]}), table)
+    for held in (b"no Parquet", table.getvalue()):
+        study = FinishedStudy(finished.record, lambda _, held=held: held)  # type: ignore[misc]
+        with pytest.raises(InputError):
+            study.recording(finished.record.trials[0])
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(finished: FinishedStudy) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        write_study(Path("nowhere/a.study.zip"), finished)
+    assert not Path("nowhere").exists()

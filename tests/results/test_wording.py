@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from tuner.measure.measurement import Estimate
+from tuner.results.wording import bare, column, counted, difference, ends, interval, together
+from tuner.spec.space import Parameter, Value
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "expected"),
+    [
+        ("connections", 1, "1 connection"),
+        ("connections", 2, "2 connections"),
+        ("requests/s", 1, "1 request/s"),
+        ("requests/s", 50, "50 requests/s"),
+        ("MiB", 1, "1 MiB"),
+        ("ms", 1, "1 ms"),
+        ("", 4, "4"),
+    ],
+)
+def test_a_value_agrees_with_its_unit(unit: str, value: Value, expected: str) -> None:
+    parameter = Parameter("p", "int", "decision", value, choices=(value,), unit=unit)
+    assert bare(parameter, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("MiB", "memory (MiB)"), ("", "memory")], ids=["unit", "none"]
+)
+def test_a_column_has_the_parameters_unit(unit: str, expected: str) -> None:
+    assert column(Parameter("memory", "int", "decision", 1, choices=(1,), unit=unit)) == expected
+
+
+def test_a_value_stands_before_its_interval() -> None:
+    known, alone = Estimate(2.313, 2.24, 2381.2), Estimate(1234.5)
+    assert (interval(known), ends(known)) == ("2.31 (2.24 to 2,381)", "2.24 to 2,381")
+    assert (interval(alone), ends(alone)) == ("1,234", "")
+    assert difference(Estimate(-12.2, -20.0, 3.0)) == "-12 % (-20 to +3)"
+    assert difference(Estimate(0.4)) == "+0 %"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, "0 trials"), (1, "1 trial"), (12, "12 trials")]
+)
+def test_a_count_agrees_with_what_it_counts(count: int, expected: str) -> None:
+    assert counted(count, "trial") == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"), [("", ""), ("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")]
+)
+def test_parts_are_named_together(parts: str, expected: str) -> None:
+    assert together(list(parts)) == expected

@@ -1,1 +1,0 @@
-"""What finished trials of a study say together; reads records and nothing else."""

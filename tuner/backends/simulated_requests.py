@@ -1,0 +1,154 @@
+"""The requests of one simulated burst, in virtual time: when each is due, sent and answered."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.backends import queueing
+from tuner.measure.samples import Outcome, RequestSamples
+from tuner.spec.study import LoadProfile, LoadSpec
+
+Integers = npt.NDArray[np.int64]
+
+SPREAD = 0.35
+"""Standard deviation of the logarithm of the time inside a replica."""
+
+COLD_FACTOR = 6.0
+COLD_REQUESTS = 2
+
+
+@dataclass(frozen=True)
+class Course:
+    """Means of one burst: times per request, CPU time, share of time with a quota exhausted.
+
+    `response_seconds` = `inside_seconds` (in the replica) + `network_seconds` + retransmissions.
+    `jitter_seconds` is the standard deviation of each direction's delay, losses are percent of
+    packets. `cores` are those of all replicas together.
+    """
+
+    response_seconds: float
+    inside_seconds: float
+    network_seconds: float
+    jitter_seconds: float
+    loss_in: float
+    loss_out: float
+    cores: float
+    throttled: float
+
+    @property
+    def exchange_loss(self) -> float:
+        return queueing.exchange_loss(self.loss_in, self.loss_out)
+
+
+@dataclass(frozen=True, eq=False)
+class Requests:
+    """Requests as arrays of one shape; times are nanoseconds since the burst's start.
+
+    `due` is when a request should be sent, `sent` when it is, `took` the time from then on, and
+    `losses` how often it was lost.
+    """
+
+    due: Integers
+    sent: Integers
+    took: Integers
+    losses: Integers
+    connection: Integers
+
+
+def closed_loop(
+    course: Course,
+    profile: LoadProfile,
+    replicas: int,
+    horizon: float,
+    rng: np.random.Generator,
+) -> Requests:
+    """Every connection sends when its last request is answered, until the horizon is filled.
+
+    Arrays of shape (concurrency, requests).
+    """
+    requests = math.ceil(1.2 * horizon / course.response_seconds) + 20
+    while True:
+        cold = np.zeros((profile.concurrency, requests), dtype=bool)
+        cold[:replicas, :COLD_REQUESTS] = True
+        took, losses = _took(course, cold, profile.spec, rng)
+        if took.sum(axis=1).min() > 1e9 * horizon:
+            sent = np.cumsum(took, axis=1) - took
+            connection = np.indices(took.shape)[0]
+            return Requests(sent, sent, took, losses, connection)
+        requests *= 2
+
+
+def open_loop(
+    course: Course,
+    profile: LoadProfile,
+    replicas: int,
+    horizon: float,
+    rng: np.random.Generator,
+) -> Requests:
+    """Requests are due at the profile's rate; the connection that is free first takes the next."""
+    assert profile.rate_rps is not None
+    count = math.ceil(profile.rate_rps * horizon) + 1
+    gaps = np.full(count, 1 / profile.rate_rps)
+    if profile.spec.arrivals == "poisson":
+        gaps = rng.exponential(1 / profile.rate_rps, count)
+    due = np.rint(1e9 * np.cumsum(gaps)).astype(np.int64)
+    took, losses = _took(course, np.arange(count) < COLD_REQUESTS * replicas, profile.spec, rng)
+    sent, connection = np.empty_like(due), np.empty_like(due)
+    free = [(0, n) for n in range(profile.concurrency)]
+    for n in range(count):
+        at, connection[n] = heapq.heappop(free)
+        sent[n] = max(at, due[n])
+        heapq.heappush(free, (int(sent[n] + took[n]), int(connection[n])))
+    return Requests(due, sent, took, losses, connection)
+
+
+def _took(
+    course: Course, cold: npt.NDArray[np.bool_], spec: LoadSpec, rng: np.random.Generator
+) -> tuple[Integers, Integers]:
+    """Nanoseconds and losses of requests; what would take longer takes the timeout exactly."""
+    shape = cold.shape
+    losses = np.minimum(
+        rng.geometric(1 - course.exchange_loss, shape) - 1, queueing.MAX_RETRANSMISSIONS
+    )
+    inside = course.inside_seconds * np.exp(rng.normal(-(SPREAD**2) / 2, SPREAD, shape))
+    inside[cold] *= COLD_FACTOR
+    network = course.network_seconds
+    if course.jitter_seconds:
+        both_ways = rng.normal(0.0, math.sqrt(2) * course.jitter_seconds, shape)
+        inside += np.maximum(-network, both_ways)
+    took = network + inside + queueing.retransmission_seconds(losses)
+    return np.rint(1e9 * np.minimum(took, spec.timeout_seconds)).astype(np.int64), losses
+
+
+def samples_of(
+    requests: Requests, began: int, replicas: int, spec: LoadSpec
+) -> tuple[RequestSamples, Integers]:
+    """Samples in order of completion from `began` on, and the losses of each."""
+    order = np.argsort(requests.sent + requests.took, axis=None, kind="stable")
+    due, sent, took, losses, connection = (
+        array.ravel()[order]
+        for array in (
+            requests.due,
+            requests.sent,
+            requests.took,
+            requests.losses,
+            requests.connection,
+        )
+    )
+    timed_out = took == round(1e9 * spec.timeout_seconds)
+    samples = RequestSamples(
+        start_ns=began + due,
+        delay_ns=sent - due,
+        duration_ns=sent + took - due,
+        status=np.where(timed_out, 0, 200).astype(np.int16),
+        outcome=np.where(timed_out, Outcome.TIMEOUT, Outcome.OK).astype(np.int8),
+        replica=(connection % replicas).astype(np.int16),
+        connection=connection.astype(np.int32),
+        request=np.arange(len(order), dtype=np.int32),
+    )
+    return samples, losses

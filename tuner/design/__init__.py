@@ -1,1 +1,0 @@
-"""Points of the design space: the lattice, distributions, observations, dominance and fronts."""

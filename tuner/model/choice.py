@@ -1,0 +1,144 @@
+"""Which candidate to measure next: worth against cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.model.acquisition import Interest, overall_gain, scenario_interest
+from tuner.model.costs import Costs
+from tuner.model.learning import Learning
+from tuner.model.robust import robust_interest
+from tuner.model.surrogate import Surrogate
+from tuner.spec.study import SearchTarget
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+
+DEPLOYMENTS = 6
+"""So many deployments are looked at closely for what several bursts on each would tell."""
+
+BURSTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """What is sought, and what there is.
+
+    `measured` are the rows of candidates whose front is to be improved (target `overall`). `up` is
+    the number of the deployment that is up, None for none. With `costs` a second is what worth is
+    divided by, without it a trial. `burst_sd`, shape (m,), is the sd of a burst's logarithms.
+    """
+
+    target: SearchTarget
+    measured: Integers
+    up: int | None
+    costs: Costs | None
+    burst_sd: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A row of the candidates, its `gain` (`acquisition`), and the seconds that the trial will take
+    (None where nobody asked). `about` has the worth of what it will tell of each scenario.
+    """
+
+    row: int
+    gain: float
+    seconds: float | None
+    stays: bool
+    about: Floats
+
+
+def interest_of(surrogate: Surrogate, sought: Sought) -> Interest:
+    if sought.target == "robust":
+        return robust_interest(surrogate)
+    return scenario_interest(surrogate)
+
+
+def chosen(surrogate: Surrogate, free: Integers, sought: Sought) -> Choice:
+    """The best of the rows `free`, of which there is one at least."""
+    candidates, costs = surrogate.candidates, sought.costs
+    deployment = candidates.deployment[free]
+    stays = deployment == (-1 if sought.up is None else sought.up)
+    seconds = None
+    if costs is not None:
+        seconds = np.where(stays, costs.burst, costs.burst + costs.deploy)
+    if sought.target == "overall":
+        gain = overall_gain(surrogate, sought.measured)[free]
+        best = int(np.argmax(gain if seconds is None else gain / seconds))
+        about = np.zeros(len(candidates.scenarios))
+        about[candidates.scenario[free[best]]] = gain[best]
+    else:
+        learning = Learning.of(surrogate, interest_of(surrogate, sought), free, sought.burst_sd)
+        gain = learning.gain()
+        best = int(np.argmax(gain))
+        if costs is not None:
+            best = _best_rate(surrogate, learning, gain, deployment, stays, costs)
+        about = np.zeros(len(candidates.scenarios))
+        np.add.at(about, candidates.scenario[learning.interest.rows], learning.told(best))
+        about[candidates.scenario[free[best]]] += learning.interest.serving[free[best]]
+    return Choice(
+        int(free[best]),
+        float(gain[best]),
+        None if seconds is None else float(seconds[best]),
+        bool(stays[best]),
+        about,
+    )
+
+
+def best_gain(surrogate: Surrogate, free: Integers, sought: Sought) -> float:
+    """By what share the best of the rows `free` is expected to enlarge what is sought, whatever it
+    costs: the hypervolume, averaged over scenarios where those are sought.
+
+    Of each scenario the point counts of which it tells most: what is learned of several points of
+    one front does not add up.
+    """
+    if sought.target == "overall":
+        return float(overall_gain(surrogate, sought.measured)[free].max())
+    interest = interest_of(surrogate, sought)
+    learning = Learning.of(surrogate, interest, free, sought.burst_sd)
+    best = int(np.argmax(learning.gain()))
+    scenario = surrogate.candidates.scenario
+    most = np.zeros(len(surrogate.candidates.scenarios))
+    np.maximum.at(most, scenario[interest.rows], learning.share(best) * interest.improvement)
+    np.maximum.at(most, scenario[free[best]], interest.serving[free[best]])
+    return float(most.sum())
+
+
+def _best_rate(
+    surrogate: Surrogate,
+    learning: Learning,
+    gain: Floats,
+    deployment: Integers,
+    stays: Bools,
+    costs: Costs,
+) -> int:
+    """The first burst of the series on one deployment that tells most per second."""
+    best, rate = int(np.argmax(gain)), -1.0
+    if stays.any():
+        best = int(np.flatnonzero(stays)[np.argmax(gain[stays])])
+        rate = float(gain[best]) / costs.burst
+    for number in _promising(gain, deployment):
+        columns = np.flatnonzero(deployment == number)
+        if stays[columns[0]]:
+            continue
+        order, gains = learning.sequence(surrogate, columns, BURSTS)
+        rates = np.cumsum(gains) / (costs.deploy + costs.burst * np.arange(1, len(gains) + 1))
+        if rates.max() > rate:
+            best, rate = order[0], float(rates.max())
+    return best
+
+
+def _promising(gain: Floats, deployment: Integers) -> Sequence[int]:
+    """The deployments with the largest sums of their three best gains."""
+    order = np.lexsort((-gain, deployment))
+    start = np.flatnonzero(np.r_[True, np.diff(deployment[order]) != 0])
+    rank = np.arange(len(order)) - np.repeat(start, np.diff(np.r_[start, len(order)]))
+    top = np.add.reduceat(np.where(rank < 3, gain[order], 0.0), start)
+    best = np.argsort(-top, kind="stable")[:DEPLOYMENTS]
+    return [int(d) for d in deployment[order][start[best]]]

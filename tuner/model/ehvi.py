@@ -1,0 +1,112 @@
+"""What a candidate may add to a front: expected hypervolume improvement and its relatives. Pure.
+
+Objectives are minimised, and each candidate's are independent normal variables with known mean and
+standard deviation, both of shape (n, m). A `front` has shape (f, m); only what lies below the
+`reference` (m,) counts.
+
+The improvement by a point y is the volume of all z below the reference that y dominates and the
+front does not, so its expectation is the integral of P(y <= z) over what the front leaves free.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+from scipy.stats import qmc
+
+from tuner.model import pareto
+
+Floats = npt.NDArray[np.float64]
+
+_SAMPLES = 512
+_MARGIN = 3.0
+_LEAST_SD = 1e-9
+
+
+def expected_below(bounds: Floats, mean: Floats, sd: Floats) -> Floats:
+    """E[max(bound - Y, 0)] for each Y ~ N(mean, sd), shape (n, b) for (n,) and (b,).
+
+    As a function of the bound it is the integral of P(Y <= z) up to there. With the best value so
+    far as bound it is the expected improvement (Jones, Schonlau and Welch, Journal of Global
+    Optimization 13, 1998). A bound of -inf gives 0.
+    """
+    sd = np.maximum(sd, _LEAST_SD)[:, None]
+    finite = np.isfinite(bounds)
+    distance = np.where(finite, bounds, 0.0)[None, :] - mean[:, None]
+    scaled = distance / sd
+    density = np.exp(-0.5 * scaled**2) / math.sqrt(2 * math.pi)
+    found: Floats = np.where(finite[None, :], distance * ndtr(scaled) + sd * density, 0.0)
+    return np.maximum(found, 0.0)
+
+
+def ehvi(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
+    """Expected hypervolume improvement of each candidate, shape (n,).
+
+    One objective: expected improvement. Two: exact, by the front's strips (Emmerich, Deutz and
+    Klinkenberg, IEEE CEC 2011; Yang et al., Journal of Global Optimization 75, 2019), O(n f). More:
+    the integral by quasi-Monte Carlo, with the same points for all candidates.
+    """
+    free = _useful(front, reference)
+    if mean.shape[1] == 1:
+        best = free.min(axis=0) if len(free) else reference
+        return expected_below(best, mean[:, 0], sd[:, 0])[:, 0]
+    if mean.shape[1] > 2:
+        return _by_sampling(mean, sd, free, reference)
+    left, ceilings = _strips(free, reference)
+    widths = np.diff(expected_below(left, mean[:, 0], sd[:, 0]), axis=1)
+    heights = expected_below(ceilings, mean[:, 1], sd[:, 1])
+    found: Floats = np.maximum((widths * heights).sum(axis=1), 0.0)
+    return found
+
+
+def chance_undominated(mean: Floats, sd: Floats, front: Floats) -> Floats:
+    """The probability of each candidate that no point of `front` dominates it, shape (n,).
+
+    One or two objectives: exact. More: the product over the front's points of not being dominated
+    by each, which is a lower bound (being dominated by one makes it likelier by another).
+    """
+    sd = np.maximum(sd, _LEAST_SD)
+    if len(front) == 0:
+        return np.ones(len(mean))
+    if mean.shape[1] == 1:
+        found: Floats = ndtr((front.min() - mean[:, 0]) / sd[:, 0])
+        return found
+    if mean.shape[1] == 2:
+        left, ceilings = _strips(front, np.full(2, np.inf))
+        below = ndtr((left[None, :] - mean[:, :1]) / sd[:, :1])
+        under = ndtr((ceilings[None, :] - mean[:, 1:]) / sd[:, 1:])
+        found = (np.diff(below, axis=1) * under).sum(axis=1)
+        return np.clip(found, 0.0, 1.0)
+    above = ndtr((mean[:, None, :] - front[None, :, :]) / sd[:, None, :])
+    undominated: Floats = np.prod(1.0 - np.prod(above, axis=2), axis=1)
+    return undominated
+
+
+def _useful(front: Floats, reference: Floats) -> Floats:
+    front = front[(front < reference).all(axis=1)]
+    return front[pareto.front(front)]
+
+
+def _strips(front: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    """What a front of two objectives leaves free, as strips from left to right.
+
+    Strip i lies between the first objective's bounds i and i + 1, under ceiling i.
+    """
+    front = front[pareto.front(front)]
+    left = np.concatenate([[-np.inf], front[:, 0], reference[:1]])
+    return left, np.concatenate([reference[1:], front[:, 1]])
+
+
+def _by_sampling(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
+    low = np.minimum((mean - _MARGIN * sd).min(axis=0), reference - _LEAST_SD)
+    points = low + (reference - low) * qmc.Sobol(mean.shape[1], rng=0).random(_SAMPLES)
+    dominated = (front[None, :, :] <= points[:, None, :]).all(axis=2).any(axis=1)
+    points = points[~dominated]
+    chances = np.ones((len(mean), len(points)))
+    for j in range(mean.shape[1]):
+        chances *= ndtr((points[None, :, j] - mean[:, None, j]) / np.maximum(sd[:, None, j], 1e-9))
+    found: Floats = chances.sum(axis=1) * (float(np.prod(reference - low)) / _SAMPLES)
+    return found

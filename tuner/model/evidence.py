@@ -1,0 +1,263 @@
+"""From observations to a Gaussian process of each logarithm.
+
+Whatever is slow (hyperparameters, the queue, the factor of many observations) is learned from the
+first observations up to a checkpoint and kept for as long as that stays the same. What is kept is
+keyed by its content, so it changes no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.model.candidates import Candidates
+from tuner.model.gp import Data, LogNormal, Priors, checkpoint, fitted, grouped
+from tuner.model.kept import Kept, digest
+from tuner.model.observations import Observation
+from tuner.model.process import Places, Prior, Process
+from tuner.model.queue_fit import QueueFit, fitted_queue
+from tuner.model.queue_prior import OUTPUTS, PARAMETERS, Loads
+from tuner.model.representative import representative
+from tuner.model.trends import Trend, linear, queueing
+from tuner.model.warm import Warm
+from tuner.spec.space import Configuration
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+MEMORY_LENGTH = LogNormal(3.0, 0.7)
+"""Memory hardly matters once it fits."""
+NOISE = LogNormal(0.035, 0.5)
+"""Between-burst deviation beyond a burst's own interval; and where no burst has one:"""
+WHOLE_NOISE = LogNormal(0.06, 0.7)
+
+LEARNED = 200
+"""The most distinct configurations that hyperparameters are learned from."""
+BLOCK = 32
+"""So many observations after the checkpoint are learned from together."""
+EXACT = 1000
+"""The most distinct configurations that a checkpoint's process holds; fewer where there are very
+many candidates, so that it has at most so many numbers:"""
+NUMBERS = 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One logarithm, larger is worse, per burst: shape (N,), NaN where it is not known.
+
+    `sds` are the bursts' own deviations, NaN where unknown. `metric` is what it is the logarithm of
+    (times `sign`), None where that is not a plain metric.
+    """
+
+    metric: str | None
+    sign: float
+    values: Floats
+    sds: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Where the N bursts of configurations that could serve were.
+
+    `rows`, shape (N,), are those of candidates, or beyond them of `outside`. The first `early`
+    bursts are those up to the checkpoint.
+    """
+
+    candidates: Candidates
+    outside: tuple[Configuration, ...]
+    rows: Integers
+    early: int
+    host_cpus: float | None
+
+    @classmethod
+    def of(
+        cls,
+        candidates: Candidates,
+        observations: Sequence[Observation],
+        served: Callable[[Observation], bool],
+        host_cpus: float | None,
+    ) -> Evidence:
+        outside: dict[Configuration, int] = {}
+        rows = []
+        for observation in observations:
+            if served(observation):
+                row = candidates.index(observation.configuration)
+                if row is None:
+                    following = len(candidates) + len(outside)
+                    row = outside.setdefault(observation.configuration, following)
+                rows.append(row)
+        early = sum(map(served, observations[: checkpoint(len(observations))]))
+        return cls(candidates, tuple(outside), np.array(rows, dtype=np.intp), early, host_cpus)
+
+    @cached_property
+    def coordinates(self) -> Floats:
+        if not self.outside:
+            return self.candidates.coordinates
+        outside = self.candidates.encoded(self.outside)
+        return np.concatenate([self.candidates.coordinates, outside])
+
+    def queue(self, columns: Sequence[Column], warm: Warm | None = None) -> QueueFit | None:
+        """What fits the columns that queueing speaks of best, up to the checkpoint.
+
+        What another study says is believed where it makes these values more likely.
+        """
+        believed = [PARAMETERS] if warm is None else [PARAMETERS, warm.queue_priors(self.early)]
+        spoken = [c for c in columns if c.metric in OUTPUTS]
+        use = np.zeros(len(self.rows), np.bool_)
+        use[: self.early] = True
+        for column in spoken:
+            use &= np.isfinite(column.values)
+        if not spoken or not use.any():
+            return None
+        values = np.column_stack([c.values[use] for c in spoken])
+        within, where = _distinct(self.rows[use])
+        pooled = np.column_stack([np.bincount(where, v) / np.bincount(where) for v in values.T])
+        kept = representative(self.coordinates[within], pooled, LEARNED)
+        signs = np.array([c.sign for c in spoken])
+        loads = _loads_at(self, within[kept])
+        names = tuple(str(c.metric) for c in spoken)
+        values = pooled[kept] * signs
+        fits = []
+        for priors in believed:
+            key = (digest(loads.table, values), names, self.host_cpus, tuple(priors.items()))
+            compute = partial(
+                fitted_queue, loads, names, values, host_cpus=self.host_cpus, priors=priors
+            )
+            fits.append(_QUEUES.get(key, compute))
+        return max((f for f in fits if f is not None), key=lambda f: f.evidence, default=None)
+
+    def process(
+        self,
+        column: Column,
+        queue: QueueFit | None,
+        warm: Warm | None = None,
+    ) -> Process:
+        """Of one column, around the prior mean for which there is more evidence."""
+        usable = np.isfinite(column.values)
+        early = int(usable[: self.early].sum())
+        rows, values, sds = self.rows[usable], column.values[usable], column.sds[usable]
+        known = sds[:early][np.isfinite(sds[:early])]
+        # What is not known of one burst is supposed to be as it is in others.
+        variance = np.where(np.isfinite(sds), sds, np.median(known) if len(known) else 0.0) ** 2
+        noise = NOISE if len(known) else WHOLE_NOISE
+        names, groups = grouped(self.candidates.owners)
+        centre = float(np.median(values[:early])) if early else 0.0
+        trends = [linear(self.coordinates, centre)]
+        if queue is not None and column.metric is not None and column.metric in OUTPUTS:
+            trends.append(_queueing(self, queue, column.metric, column.sign))
+
+        distinct, where = _distinct(rows[:early])
+        pooled = np.bincount(where, values[:early]) / np.maximum(np.bincount(where), 1)
+        most = max(LEARNED, min(EXACT, NUMBERS // max(len(self.candidates), 1)))
+        kept = representative(self.coordinates[distinct], pooled[:, None], most)
+        learned = kept[
+            representative(self.coordinates[distinct[kept]], pooled[kept, None], LEARNED)
+        ]
+
+        def data(trend: Trend, among: Integers) -> Data:
+            use = np.isin(where, among)
+            at, positions = _distinct(rows[:early][use])
+            return Data(
+                self.coordinates[at],
+                groups,
+                values[:early][use],
+                variance[:early][use],
+                positions,
+                trend.mean[at],
+                trend.basis[at],
+                trend.covariance,
+            )
+
+        fits = [
+            fitted(data(t, learned), _priors(t, names, noise, column.metric, warm, early))
+            for t in trends
+        ]
+        best = max(range(len(fits)), key=lambda i: fits[i].evidence + trends[i].occam)
+        trend, hyper = trends[best], fits[best].hyper
+        places = Places(self.coordinates, trend.mean, trend.basis)
+        seen = data(trend, kept)
+        everywhere = places.at(slice(len(self.candidates)))
+
+        def base() -> Process:
+            residual, noise_variance = seen.pooled(hyper.noise)
+            return Process(
+                Prior(groups, trend.covariance, hyper, trend.name),
+                everywhere,
+                Places(seen.points, seen.mean, seen.basis),
+                residual + seen.mean,
+                noise_variance,
+            )
+
+        key: Hashable = (seen.digest(), digest(*hyper.all), self.candidates, bool(best) and queue)
+        process = _PROCESSES.get(key, base)
+        # Whole blocks stay as they are when more observations come.
+        for start in range(early, len(values), BLOCK):
+            block = slice(start, start + BLOCK)
+            more = (rows[block], values[block], variance[block] + hyper.noise**2)
+            key = (key, digest(self.coordinates[rows[block]], *more[1:]))
+            process = _BLOCKS.get(key, partial(_after, process, places, *more))
+        return process
+
+
+_QUEUES: Kept[QueueFit | None] = Kept(16)
+_PROCESSES: Kept[Process] = Kept(6)
+_BLOCKS: Kept[Process] = Kept(32)
+
+
+def _priors(
+    trend: Trend,
+    names: Sequence[str],
+    noise: LogNormal,
+    metric: str | None,
+    warm: Warm | None,
+    seen: int,
+) -> Priors:
+    lengths = {n: MEMORY_LENGTH if n == "memory" else trend.length for n in names}
+    if warm is not None:
+        lengths = {n: warm.length(metric, trend.name, n, p, seen) for n, p in lengths.items()}
+        noise = warm.between_bursts(metric, noise, seen)
+    return Priors(tuple(lengths[n] for n in names), trend.signal, noise)
+
+
+def _after(
+    process: Process, places: Places, rows: Integers, values: Floats, variance: Floats
+) -> Process:
+    return process.seeing(places.at(rows), values, variance)
+
+
+def _distinct(rows: Integers) -> tuple[Integers, Integers]:
+    """The distinct rows in order of appearance, and which of them each one is."""
+    distinct, first, where = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return distinct[order], np.argsort(order)[where.reshape(-1)]
+
+
+@lru_cache(maxsize=4)
+def _loads(candidates: Candidates, host_cpus: float | None) -> Loads:
+    return Loads.of(candidates.space, candidates.configurations, host_cpus)
+
+
+def _loads_at(evidence: Evidence, rows: Integers) -> Loads:
+    own = _loads(evidence.candidates, evidence.host_cpus)
+    outside = Loads.of(evidence.candidates.space, evidence.outside, evidence.host_cpus)
+    return Loads(*np.concatenate([own.table, outside.table])[rows].T)
+
+
+@lru_cache(maxsize=8)
+def _expected(
+    candidates: Candidates, host_cpus: float | None, queue: QueueFit, metric: str
+) -> tuple[Floats, Floats]:
+    return queue.predicted(_loads(candidates, host_cpus), metric)
+
+
+def _queueing(evidence: Evidence, queue: QueueFit, metric: str, sign: float) -> Trend:
+    candidates, host_cpus = evidence.candidates, evidence.host_cpus
+    mean, changes = _expected(candidates, host_cpus, queue, metric)
+    if evidence.outside:
+        more = queue.predicted(Loads.of(candidates.space, evidence.outside, host_cpus), metric)
+        mean, changes = np.concatenate([mean, more[0]]), np.concatenate([changes, more[1]])
+    return queueing(evidence.coordinates, sign * mean, changes, queue.occam)

@@ -1,0 +1,128 @@
+"""Candidates of a space that is continuous or too large to look at as a whole."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import qmc
+
+from tuner.model.initial_design import value_at
+from tuner.spec.space import LIVE, Configuration, Parameter, SearchSpace, Value
+
+CELLS = 16_000_000
+"""So many pairs of candidate and observation are held in memory at most."""
+
+WHOLE = 50_000
+SPREAD = 1024
+_SPREAD_LEAST = 32
+_NEAR = 48
+_FEW = 3
+_STEP = 0.08
+_LEVELS = 4
+_SCENARIOS = 36
+_ELSEWHERE = 32
+
+
+def fits(space: SearchSpace, observations: int) -> bool:
+    """Whether every configuration of the space can be a candidate after so many observations."""
+    size = space.size()
+    return size is not None and size <= WHOLE and size * max(observations, 1) <= CELLS
+
+
+def sampled(
+    space: SearchSpace,
+    centres: Sequence[Configuration],
+    seed: Sequence[int],
+    *,
+    scenarios: Sequence[str] = (),
+    up: Configuration | None = None,
+) -> list[Configuration]:
+    """Distinct configurations of `space`: spread over it, and near to `centres`.
+
+    Scrambled Sobol points; steps from each centre in one or two parameters, most of them small; and
+    other loads and networks of the configuration that is `up`. With `scenarios` (names of
+    parameters) each of these in every scenario; of a continuum of scenarios a few levels are taken.
+    The same arguments give the same list.
+    """
+    rng = np.random.default_rng([*seed, 2])
+    levels = list(_scenarios(space, scenarios))
+    # What is up is repeated first: a deployment in each scenario.
+    points = itertools.chain(
+        [space.filled(up)] if up is not None else [],
+        (space.filled(c) for c in centres),
+        _near(space, centres, max(_NEAR // len(levels), _FEW), rng),
+        _elsewhere(space, up if len(levels) == 1 else None, rng),
+        _spread(space, max(SPREAD // len(levels), _SPREAD_LEAST), rng),
+    )
+    found = (space.effective({**point, **level}) for point in points for level in levels)
+    return list(dict.fromkeys(found))
+
+
+def _scenarios(space: SearchSpace, names: Sequence[str]) -> Iterator[Mapping[str, Value]]:
+    """Values of the parameters `names`, at most `_SCENARIOS` combinations; one of nothing."""
+    parameters = [p for p in space if p.name in names]
+    levels = [list(p.values() or _levels(p, _LEVELS)) for p in parameters]
+    while math.prod(map(len, levels)) > _SCENARIOS:
+        longest = max(range(len(levels)), key=lambda i: len(levels[i]))
+        levels[longest] = levels[longest][::2] if len(levels[longest]) > 2 else levels[longest][:1]
+    for values in itertools.product(*levels):
+        yield dict(zip([p.name for p in parameters], values, strict=True))
+
+
+def _levels(parameter: Parameter, count: int) -> list[Value]:
+    return [value_at(parameter, i / (count - 1)) for i in range(count)]
+
+
+def _spread(space: SearchSpace, count: int, rng: np.random.Generator) -> Iterator[dict[str, Value]]:
+    parameters = list(space)
+    engine = qmc.Sobol(len(parameters), scramble=True, rng=rng)
+    for point in engine.random(2 ** math.ceil(math.log2(count))):
+        yield {p.name: value_at(p, float(u)) for p, u in zip(parameters, point, strict=True)}
+
+
+def _near(
+    space: SearchSpace, centres: Sequence[Configuration], each: int, rng: np.random.Generator
+) -> Iterator[dict[str, Value]]:
+    several = [p for p in space if p.values() is None or len(p.values() or ()) > 1]
+    for centre in centres if several else ():
+        for _ in range(each):
+            point = space.filled(centre)
+            for i in rng.permutation(len(several))[: rng.integers(1, 3)]:
+                point[several[i].name] = _stepped(several[i], point[several[i].name], rng)
+            yield point
+
+
+def _elsewhere(
+    space: SearchSpace, up: Configuration | None, rng: np.random.Generator
+) -> Iterator[dict[str, Value]]:
+    live = [p for p in space if p.name in LIVE]
+    for _ in range(_ELSEWHERE if up is not None and live else 0):
+        assert up is not None
+        yield {**space.filled(up), **{p.name: value_at(p, float(rng.random())) for p in live}}
+
+
+def _stepped(parameter: Parameter, value: Value, rng: np.random.Generator) -> Value:
+    """Another value of the parameter, mostly one near to `value`."""
+    values = parameter.values()
+    if not parameter.ordered:
+        assert values is not None
+        return values[int(rng.integers(len(values)))]
+    width = _STEP * math.exp(rng.standard_normal())
+    if values is not None:
+        at = values.index(value) if value in values else 0
+        steps = max(1, round(width * (len(values) - 1))) * (1 if rng.random() < 0.5 else -1)
+        return values[min(max(at + steps, 0), len(values) - 1)]
+    share = _share(parameter, float(value)) + width * rng.standard_normal()
+    return value_at(parameter, min(max(share, 0.0), 1.0))
+
+
+def _share(parameter: Parameter, value: float) -> float:
+    """The inverse of `value_at` for a continuum."""
+    assert parameter.low is not None
+    assert parameter.high is not None
+    if parameter.log:
+        return math.log(value / parameter.low) / math.log(parameter.high / parameter.low)
+    return (value - parameter.low) / (parameter.high - parameter.low)

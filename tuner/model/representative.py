@@ -1,0 +1,43 @@
+"""Few of many observed points, so that what grows with their cube stays quick."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.model.kept import Kept, digest
+from tuner.model.pareto import non_dominated
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+_CHOICES: Kept[Integers] = Kept(32)
+
+
+def representative(points: Floats, values: Floats, count: int) -> Integers:
+    """At most `count` of n points, ascending: half of them the least dominated by `values`, shape
+    (n, m), smaller is better; the others as far from all that are chosen as can be.
+    """
+    size = len(points)
+    if size <= count:
+        return np.arange(size)
+    return _CHOICES.get((digest(points, values), count), lambda: _chosen(points, values, count))
+
+
+def _chosen(points: Floats, values: Floats, count: int) -> Integers:
+    size = len(points)
+    chosen: list[int] = []
+    left = np.arange(size)
+    while len(chosen) < count // 2:
+        layer = non_dominated(values[left])
+        chosen += left[layer][: count // 2 - len(chosen)].tolist()
+        left = left[~layer]
+    distance = np.full(size, np.inf)
+    for row in chosen:
+        distance = np.minimum(distance, ((points - points[row]) ** 2).sum(axis=1))
+    while len(chosen) < count:
+        distance[chosen[-1]] = -1.0
+        row = int(np.argmax(distance))
+        chosen.append(row)
+        distance = np.minimum(distance, ((points - points[row]) ** 2).sum(axis=1))
+    return np.array(sorted(chosen), dtype=np.intp)

@@ -1,0 +1,142 @@
+"""The figure of why configurations are dominated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord
+from tuner.pages import theme
+from tuner.pages.blocks import Cell, Figure, Table
+from tuner.pages.data.cause_groups import Causes
+from tuner.pages.data.cause_rules import NOISE, UNKNOWN, UNSTABLE
+from tuner.pages.data.causes import Explained
+from tuner.pages.marks import MARKS, Drawn, Mark, columns_of, marks, trial_link, values_of
+from tuner.pages.panels import scale
+from tuner.pages.sources import Sources
+from tuner.pages.ticks import decades
+from tuner.results.in_words import listed
+from tuner.results.pooled import Pooled
+from tuner.results.wording import interval
+from tuner.spec.metrics import title
+
+_LOOKS = {
+    "short of memory": (theme.VERMILION, "square"),
+    "retransmission": (theme.PURPLE, "triangle-up"),
+    "throttled": (theme.ORANGE, "diamond"),
+    "queueing": (theme.GREEN, "triangle-down"),
+    "more load": (theme.SKY, "cross"),
+    "idle replicas": (theme.SKY, "square-open"),
+    "oversized": (theme.GREEN, "pentagon-open"),
+    "costly requests": (theme.ORANGE, "diamond-open"),
+    NOISE: (theme.GREY, "circle-open"),
+    UNSTABLE: (theme.GREY, "hourglass-open"),
+    UNKNOWN: (theme.GREY, "x-thin-open"),
+}
+"""Colour and mark of each cause."""
+
+
+def cause_figure(sources: Sources, found: Causes) -> Figure:
+    """The first two objectives of every dominated configuration, by main cause, and of the front.
+
+    The only objective is drawn over the trials' numbers.
+    """
+    study = sources.record
+    metrics = [o.metric for o in study.objectives]
+    pair: tuple[int | None, int] = (0, 1) if len(metrics) > 1 else (None, 0)
+    across, up = pair
+    x = "trial" if across is None else title(metrics[across])
+    front = [sources.summary.pooled[t.number] for t in sources.summary.front]
+    ways = [(MARKS["front"], [_drawn(study, p, "") for p in front])]
+    for cause, some in _by_cause(found).items():
+        drawn = [_drawn(study, e.pooled, ", ".join(e.causes)) for e in some]
+        ways.append((Mark(cause, *_LOOKS[cause], 9), drawn))
+    shown = [*front, *(e.pooled for e in found.dominated)]
+    axes = {
+        axis: _axis(np.array([p.values[index] for p in shown]))
+        for axis, index in (("xaxis", across), ("yaxis", up))
+        if index is not None
+    }
+    drawing = theme.plot(
+        x=x,
+        y=title(metrics[up]),
+        height=480,
+        traces=[marks(study, mark, drawn, pair, bars=False) for mark, drawn in ways],
+        margin={"t": 72},
+        **axes,
+    )
+    return Figure(
+        "causes",
+        "Why configurations are dominated",
+        _caption(found, len(metrics)),
+        drawing,
+        _table(study, found.dominated),
+    )
+
+
+def _axis(values: npt.NDArray[np.float64]) -> dict[str, object]:
+    """Logarithmic where they span a large factor."""
+    if scale([values]) == "log" and values.min() > 0:
+        return decades(float(values.min()), float(values.max()))
+    return {"rangemode": "tozero"}
+
+
+def _by_cause(found: Causes) -> dict[str, list[Explained]]:
+    """Those with each main cause, the largest group first: it is drawn below the others."""
+    groups: dict[str, list[Explained]] = {g.cause: [] for g in found.groups if g.end == "dominated"}
+    for e in found.dominated:
+        groups[e.causes[0]].append(e)
+    return groups
+
+
+def _drawn(study: StudyRecord, pooled: Pooled, note: str) -> Drawn:
+    number = pooled.representative.number
+    estimates = tuple(pooled.estimate(i) for i in range(len(pooled.values)))
+    if not pooled.bursts:
+        # Cut short: what it was when it was ended, without an interval.
+        estimates = tuple(Estimate(e.value) for e in estimates)
+    values = map(theme.plain, values_of(study, pooled.configuration))
+    texts = (f"trial {number}", *values, *map(interval, estimates), theme.plain(note))
+    return Drawn(estimates, texts, number)
+
+
+def _caption(found: Causes, objectives: int) -> str:
+    text = (
+        f"Each of the {len(found.dominated)} configurations that are not on the front, by the main"
+        " cause that its containers' counters show; the front for comparison."
+    )
+    if objectives > 2:
+        text += " Drawn in the first two objectives."
+    if found.infeasible:
+        text += f" {len(found.infeasible)} infeasible ones are in the table below."
+    return text
+
+
+def _table(study: StudyRecord, dominated: Iterable[Explained]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for e in dominated:
+        drawn = _drawn(study, e.pooled, "")
+        rows.append(
+            (
+                trial_link(e.trial.number),
+                *values_of(study, e.pooled.configuration, units=False),
+                *map(interval, drawn.estimates),
+                e.causes[0],
+                ", ".join(e.causes[1:]) or "-",
+                listed([t.number for t in e.rivals], 4) or "-",
+            )
+        )
+    return Table(
+        (
+            "Trial",
+            *columns_of(study),
+            *(title(o.metric) for o in study.objectives),
+            "Main cause",
+            "Also",
+            "Dominated by",
+        ),
+        tuple(rows),
+    )

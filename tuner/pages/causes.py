@@ -1,0 +1,173 @@
+"""The section on why: what decides the objectives, and why configurations are not on the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tuner.pages.blocks import Block, Points, Section, Table, Words
+from tuner.pages.cause_figure import cause_figure
+from tuner.pages.data.cause_groups import Causes, Evidence, Group, causes
+from tuner.pages.data.cause_rules import MEANINGS, NOISE, UNKNOWN
+from tuner.pages.data.counters import label as counter_label
+from tuner.pages.data.importances import Importances, importances
+from tuner.pages.importance_figure import importance_figure, share
+from tuner.pages.sources import Sources
+from tuner.results.explain import Explanation
+from tuner.results.importance import Interaction, Share
+from tuner.results.in_words import listed
+from tuner.results.statements import SETTLED
+from tuner.results.wording import counted, figure, label
+
+_EXAMPLES = 4
+
+
+def why(sources: Sources) -> Section:
+    """Importances, interactions and the reading of the model; then the causes of each region."""
+    explanation = sources.explanation
+    blocks: list[Block] = []
+    if explanation.too_few:
+        blocks.append(Words(f"Parameters: not enough yet, {explanation.too_few}.", "doubt"))
+    else:
+        blocks += _parameters(explanation, importances(sources.record, explanation))
+    blocks += _regions(sources, causes(sources.record, sources.summary))
+    return Section("why", "Why", tuple(blocks))
+
+
+def _parameters(explanation: Explanation, found: Importances) -> Iterator[Block]:
+    if found.parameters:
+        yield Words(_decisive(found), "lead")
+        yield importance_figure(found)
+    if found.pairs:
+        yield _together(found.pairs)
+    if explanation.reading:
+        title = (
+            "In words, averaged over the other parameters; what is less probable than"
+            f" {SETTLED:g} is not settled"
+        )
+        yield Points(title, tuple(map(str, explanation.reading)))
+
+
+def _decisive(found: Importances) -> str:
+    """Which parameter decides each objective the most."""
+    texts = []
+    for metric in found.metrics:
+        some = [i for i in found.by_parameter.values() if i.metric == metric]
+        most = max(some, key=lambda i: i.total.value)
+        texts.append(f"{_ends(most.total)} of {label(metric)} by {most.parameter}")
+    return (
+        f"What decides most of the variation, alone and together with others: {'; '.join(texts)}."
+    )
+
+
+def _ends(found: Share) -> str:
+    low, high = (f"{100 * x:.0f}" for x in (found.low, found.high))
+    return f"{100 * found.value:.0f} % ({low} to {high})"
+
+
+def _together(pairs: Sequence[Interaction]) -> Table:
+    return Table(
+        ("Parameters", "Objective", "Share of its variation"),
+        tuple((" and ".join(i.parameters), label(i.metric), share(i.share)) for i in pairs),
+        "What two parameters do together beyond what each does alone (second-order Sobol index,"
+        " 95 % interval)",
+    )
+
+
+def _regions(sources: Sources, found: Causes) -> Iterator[Block]:
+    yield Words(_counted(found), "lead")
+    if not found.groups:
+        return
+    scenarios = bool(sources.summary.scenarios)
+    whose = (
+        "on the front of its own scenario or, where none does there, on the overall front: what"
+        " makes it worse is then the scenario too"
+        if scenarios
+        else "on the front"
+    )
+    yield Words(
+        f"A configuration is compared with those that dominate it, {whose}. A cause is named only"
+        " where a counter of its containers shows it. Of several the one that costs most is the"
+        " main one."
+    )
+    dominated = [g for g in found.groups if g.end == "dominated"]
+    if dominated:
+        yield _causes_table(found, dominated, scenarios=scenarios)
+        yield cause_figure(sources, found)
+    failed = [g for g in found.groups if g.end == "infeasible"]
+    if failed:
+        yield _failed_table(found, failed)
+
+
+def _counted(found: Causes) -> str:
+    if not found.known:
+        return "No trial has finished: there is nothing to explain."
+    front = found.known - len(found.dominated) - len(found.infeasible)
+    text = (
+        f"{counted(found.known, 'configuration')}: {front} on the overall"
+        f" front, {len(found.dominated)} not on it, {len(found.infeasible)} not feasible."
+    )
+    named = [g for g in found.groups if g.end == "dominated" and g.cause not in (NOISE, UNKNOWN)]
+    if named:
+        most = named[0]
+        where = f", mostly with {most.region}" if most.region else ""
+        text += f" Most often: {most.cause}, in {_of(most, len(found.dominated))}{where}."
+    return text
+
+
+def _of(group: Group, whole: int) -> str:
+    return f"{len(group.trials)} of {whole} ({100 * len(group.trials) / whole:.0f} %)"
+
+
+def _causes_table(found: Causes, groups: Sequence[Group], *, scenarios: bool) -> Table:
+    whole = len(found.dominated)
+    return Table(
+        ("Main cause", "Share", "What the counters say", "Region", "Trials"),
+        tuple(
+            (
+                g.cause,
+                _share(g, whole, scenarios=scenarios),
+                _evidence(g),
+                g.region or "-",
+                listed(g.trials, _EXAMPLES),
+            )
+            for g in groups
+        ),
+        "Why configurations are dominated: medians of the counters, in brackets those of what"
+        " dominates them; values that most of a region share and others have less often",
+    )
+
+
+def _share(group: Group, whole: int, *, scenarios: bool) -> str:
+    """How many have the cause, with those where it is not the main one."""
+    notes = []
+    if group.also:
+        notes.append(f"{group.also} more have it beside another cause")
+    if group.within and scenarios:
+        notes.append(f"{group.within} dominated within their own scenario")
+    return "; ".join((_of(group, whole), *notes))
+
+
+def _evidence(group: Group) -> str:
+    """The meaning of a cause, and the counters that show it."""
+    shown = "; ".join(_counter(e) for e in group.evidence if not math.isnan(e.own))
+    means = group.detail or MEANINGS[group.cause]
+    return f"{means}: {shown}" if shown else means
+
+
+def _counter(found: Evidence) -> str:
+    name, unit = counter_label(found.counter)
+    theirs = "-" if math.isnan(found.theirs) else figure(found.theirs)
+    return f"{name} {f'{figure(found.own)} {unit}'.rstrip()} ({theirs})"
+
+
+def _failed_table(found: Causes, groups: Sequence[Group]) -> Table:
+    whole = len(found.infeasible)
+    return Table(
+        ("Cause", "Share", "Such as", "Region", "Trials"),
+        tuple(
+            (g.cause, _of(g, whole), g.detail or "-", g.region or "-", listed(g.trials, _EXAMPLES))
+            for g in groups
+        ),
+        "Why configurations are infeasible",
+    )

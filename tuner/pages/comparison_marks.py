@@ -1,0 +1,48 @@
+"""How two studies are drawn side by side: A is blue and round, B orange and a diamond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.pages import theme
+from tuner.pages.data.comparison import Series
+from tuner.pages.grid import wrapped
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a study is drawn as."""
+
+    name: str
+    colour: str
+    symbol: str
+
+
+A, B = Mark("A", theme.BLUE, "circle"), Mark("B", theme.ORANGE, "diamond")
+
+_LINE = 30
+"""Characters of a line of a label."""
+
+
+def errors(ends: Series, colour: str) -> dict[str, Any]:
+    """Error bars of Plotly's, thin enough to stand beside one another."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": ends.above,
+        "arrayminus": ends.below,
+        "thickness": 1,
+        "width": 3,
+        "color": colour,
+    }
+
+
+def p_value(p: float) -> str:
+    """Three decimals: `0.031`."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def lines(label: str) -> str:
+    """What a panel or a bar is named."""
+    return wrapped(label, _LINE) or "-"

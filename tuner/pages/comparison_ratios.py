@@ -1,0 +1,133 @@
+"""The ratios of two studies as a forest plot."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from tuner.measure.measurement import Estimate
+from tuner.pages import theme
+from tuner.pages.blocks import Figure, Table
+from tuner.pages.comparison_marks import B, errors, lines, p_value
+from tuner.pages.data.comparison import Forest, ForestRow, forest, series
+from tuner.pages.grid import AROUND
+from tuner.results.two_studies import TwoStudies
+from tuner.results.wording import figure as number
+from tuner.results.wording import interval
+from tuner.spec.metrics import METRICS, title
+
+_LINE, _BETWEEN = 15, 8
+"""Pixels of a line of a label, and between labels."""
+
+_FINE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0)
+_COARSE = tuple(sorted({d * 10.0**n for d in (1, 2, 5) for n in range(-4, 5)}))
+
+_MEAN = "<b>mean</b>"
+
+
+def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
+    """A forest plot: each configuration's ratio, and their mean below; None without any."""
+    data = forest(found, metric)
+    if data is None:
+        return None
+    label = METRICS[metric].label
+    plot = theme.plot(x=f"{label}: B / A", y="", height=AROUND + sum(map(_pixels, data.rows)))
+    for differs, text, symbol in (
+        (True, "differs", "diamond"),
+        (False, "may not differ", "diamond-open"),
+    ):
+        rows = [row for row in data.rows if row.differs is differs]
+        if rows:
+            ends = series([row.ratio for row in rows])
+            plot.add_trace(
+                go.Scatter(
+                    x=ends.values,
+                    y=[lines(row.label) for row in rows],
+                    mode="markers",
+                    name=text,
+                    marker={"color": B.colour, "symbol": symbol, "size": 9},
+                    error_x=errors(ends, B.colour),
+                    customdata=[
+                        [
+                            interval(r.ratio),
+                            number(r.value_a),
+                            number(r.value_b),
+                            p_value(r.adjusted),
+                        ]
+                        for r in rows
+                    ],
+                    hovertemplate=f"%{{y}}<br>{label} A %{{customdata[1]}}, B %{{customdata[2]}}"
+                    "<br>B / A %{customdata[0]}<br>p %{customdata[3]}<extra></extra>",
+                )
+            )
+    ends = series([data.mean])
+    plot.add_trace(
+        go.Scatter(
+            x=ends.values,
+            y=[_MEAN],
+            mode="markers",
+            name="mean",
+            marker={"color": theme.GREEN, "symbol": "diamond-wide", "size": 13},
+            error_x=errors(ends, theme.GREEN),
+            hovertemplate=f"mean of {data.count}: {interval(data.mean)}<extra></extra>",
+        )
+    )
+    order = [_MEAN, *(lines(row.label) for row in reversed(data.rows))]
+    plot.update_yaxes(type="category", categoryorder="array", categoryarray=order, tickfont_size=11)
+    # A ratio and its inverse are as far from 1.
+    ticks = _ticks(data)
+    plot.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    plot.add_vline(x=1, line={"width": 1, "dash": "dot"})
+    plot.update_layout(margin_t=56, hovermode="closest")
+    more = f" The {data.left_out} that are least sure are in the table only." * bool(data.left_out)
+    return Figure(
+        f"ratio-{metric.replace('_', '-')}",
+        f"{label}: B against A",
+        "Right of the line B has more. Each ratio has its own 95 % interval; filled ones differ"
+        f" after correction for all tests. The mean is that of random effects.{more}",
+        plot,
+        _ratio_table(found, metric, data),
+    )
+
+
+def _ticks(data: Forest) -> tuple[float, ...]:
+    """Few enough for a narrow screen."""
+    ends = [
+        end for e in (data.mean, *(r.ratio for r in data.rows)) for end in (e.low, e.high) if end
+    ]
+    return _FINE if max(ends) <= _FINE[-1] * min(ends) else _COARSE
+
+
+def _pixels(row: ForestRow) -> int:
+    return _BETWEEN + _LINE * (1 + lines(row.label).count("<br>"))
+
+
+def _ratio_table(found: TwoStudies, metric: str, data: Forest) -> Table:
+    index = [o.metric for o in found.objectives].index(metric)
+    rows = []
+    for pair in found.pairs:
+        ratio = pair.ratios.get(metric)
+        told = (
+            ("unstable" if pair.unstable else "-", "-", "-", "-")
+            if ratio is None
+            else (
+                interval(Estimate(ratio.value, ratio.low, ratio.high)),
+                p_value(ratio.adjusted),
+                "yes" if ratio.differs else "no",
+                f"{ratio.seen:.2f}",
+            )
+        )
+        values = (number(values[index]) for values in (pair.values_a, pair.values_b))
+        rows.append((str(pair.configuration), *values, *told))
+    return Table(
+        (
+            "configuration",
+            f"A: {title(metric)}",
+            f"B: {title(metric)}",
+            "B / A",
+            "p, corrected",
+            "differs",
+            "smallest factor to be seen",
+        ),
+        (*rows, ("mean", "", "", interval(data.mean), "", "", "")),
+        "Every configuration that both measured to the end, with 95 % intervals",
+    )

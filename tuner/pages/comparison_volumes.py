@@ -1,0 +1,74 @@
+"""The hypervolumes of two studies' fronts as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from tuner.measure.measurement import Estimate
+from tuner.pages import theme
+from tuner.pages.blocks import Figure, Table
+from tuner.pages.comparison_marks import A, B, errors, lines
+from tuner.pages.data.comparison import Bar, bars, scope_label, series
+from tuner.pages.grid import AROUND
+from tuner.results.two_studies import TwoStudies
+from tuner.results.wording import interval
+
+
+def volume_figure(found: TwoStudies) -> Figure | None:
+    """Bars of both hypervolumes by scope; None where nobody has a front."""
+    some = bars(found)
+    if not some:
+        return None
+    plot = theme.plot(x="% of both fronts together", y="", height=AROUND + 52 * len(some))
+    for mark in (A, B):
+        ends = series([_percent(bar.a if mark is A else bar.b) for bar in some])
+        plot.add_trace(
+            go.Bar(
+                x=ends.values,
+                y=[lines(bar.label) for bar in some],
+                orientation="h",
+                name=mark.name,
+                marker={"color": mark.colour},
+                error_x=errors(ends, theme.GREY),
+                hovertemplate=f"%{{y}}: %{{x:.0f}} %<extra>{mark.name}</extra>",
+            )
+        )
+    plot.update_layout(barmode="group", margin_t=56)
+    plot.update_xaxes(range=[0, 105])
+    plot.update_yaxes(type="category", autorange="reversed", tickfont_size=11)
+    return Figure(
+        "hypervolumes",
+        "Hypervolume of both fronts",
+        "On logarithmic axes, in one box below the worst values of both. Who measured more"
+        " configurations of a scenario has a larger front by that alone. Bars have 95 % intervals.",
+        plot,
+        _volume_table(found, some),
+    )
+
+
+def _volume_table(found: TwoStudies, some: Sequence[Bar]) -> Table:
+    known = {scope_label(scope): scope for scope in found.scopes}
+    rows = []
+    for bar in some:
+        scope = known[bar.label]
+        ratio = "-" if scope.hypervolume is None else interval(scope.hypervolume)
+        cells = []
+        for side in (scope.a, scope.b):
+            share = interval(_percent(side.share))
+            cells += [str(side.measured), str(len(side.front)), str(side.beaten), share]
+        rows.append((bar.label, *cells, ratio, scope.ahead))
+    columns = [
+        f"{name}: {what}"
+        for name in (A.name, B.name)
+        for what in ("configurations", "on the front", "clearly dominated", "hypervolume (%)")
+    ]
+    return Table(
+        ("scenario", *columns, "hypervolume of B / A", "clearly ahead"), tuple(rows), "Both fronts"
+    )
+
+
+def _percent(share: Estimate) -> Estimate:
+    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
+    return Estimate(100 * share.value, low, high)

@@ -1,0 +1,174 @@
+"""The front of a study as it is drawn: every configuration with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.model.pareto import front, minimised
+from tuner.results.pooled import Pooled
+from tuner.results.summary import Summary
+from tuner.spec.space import Configuration
+from tuner.spec.study import Objective
+
+Place = Literal["front", "dominated", "unstable", "cut short", "infeasible", "invalid"]
+"""`unstable`: its bursts do not agree. `cut short`: no burst of it was measured to the end.
+`infeasible`: it was measured, and breaks a constraint or could not always serve. `invalid`: it was
+measured and cannot be trusted, so its trial failed."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration where it was measured.
+
+    `trial` is the number of the trial that stands for it, `trials` has all of them. `estimates` are
+    its objectives in the study's order and their units, with 95 % intervals where they are known:
+    the averages of the bursts that were measured to the end, where there are some. `note` says what
+    its place does not.
+    """
+
+    trial: int
+    trials: tuple[int, ...]
+    configuration: Configuration
+    place: Place
+    estimates: tuple[Estimate, ...]
+    note: str
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(e.value for e in self.estimates)
+
+
+@dataclass(frozen=True)
+class Unserved:
+    """A configuration that could not serve: nothing of it was measured."""
+
+    trials: tuple[int, ...]
+    configuration: Configuration
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class FrontData:
+    """Every configuration of a study, in the order of its first trial, those that failed last.
+
+    `bursts` has number and values of each single burst of configurations with several.
+    """
+
+    points: tuple[Point, ...]
+    unserved: tuple[Unserved, ...]
+    bursts: tuple[tuple[int, tuple[float, ...]], ...]
+    baseline: Point | None
+    knee: Point | None
+
+    def at(self, place: Place) -> tuple[Point, ...]:
+        return tuple(p for p in self.points if p.place == place)
+
+
+def front_data(study: StudyRecord, summary: Summary) -> FrontData:
+    """The overall front and all else that was measured."""
+    on_front = {t.configuration for t in summary.front}
+    known = list(summary.pooled.values())
+    points = [p for one in known if (p := point_of(study, one, on_front)) is not None]
+    found = {p.configuration: p for p in points}
+    invalid = [
+        _invalid(study, f.record)
+        for f in study.failed
+        if f.record is not None and f.record.measurement is not None
+    ]
+    baseline, knee = study.baseline, summary.knee
+    return FrontData(
+        (*points, *invalid),
+        tuple(_unserved(one) for one in known if one.configuration not in found),
+        tuple((t.number, t.values) for p in known if len(p.bursts) > 1 for t in p.bursts),
+        None if baseline is None else found[baseline.configuration],
+        None if knee is None else found[knee.configuration],
+    )
+
+
+def boundary(
+    points: Iterable[Point], objectives: Sequence[Objective], pair: tuple[int, int]
+) -> tuple[Point, ...]:
+    """Those on a front of `points` that are non-dominated in two of their objectives alone, from
+    the best in the first of them to the best in the second.
+    """
+    able = [p for p in points if p.place == "front"]
+    directions = [objectives[i].direction for i in pair]
+    values = np.array([[p.values[i] for i in pair] for p in able]).reshape(-1, 2)
+    return tuple(able[i] for i in front(minimised(values, directions)))
+
+
+def infeasible_by_reason(study: StudyRecord) -> dict[str, tuple[TrialRecord, ...]]:
+    """The trials that could not serve or broke a constraint, the most frequent reason first."""
+    reasons: dict[str, list[TrialRecord]] = {}
+    for trial in study.trials:
+        if not trial.feasible:
+            broken = [text for text, v in trial.violations.items() if v > 0]
+            reasons.setdefault(trial.reason or f"breaks {', '.join(broken)}", []).append(trial)
+    ordered = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
+    return {reason: tuple(trials) for reason, trials in ordered}
+
+
+def point_of(study: StudyRecord, one: Pooled, on_front: set[Configuration]) -> Point | None:
+    """None where nothing was measured: a stand-in is no value to draw."""
+    if one.bursts:
+        chosen = one.representative
+        estimates = tuple(one.estimate(i) for i in range(len(study.objectives)))
+    else:
+        measured = [t for t in one.trials if not t.imputed]
+        if not measured:
+            return None
+        chosen = measured[-1]
+        estimates = _estimates(study, chosen)
+    numbers = tuple(t.number for t in one.trials)
+    notes = [_verdict(chosen), one.infeasible, one.unstable, "" if one.bursts else chosen.cut_short]
+    if study.drift(chosen) is not None:
+        notes.append("the host had drifted")
+    return Point(
+        chosen.number,
+        numbers,
+        one.configuration,
+        _place(one, on_front),
+        estimates,
+        "; ".join(filter(None, notes)),
+    )
+
+
+def _place(one: Pooled, on_front: set[Configuration]) -> Place:
+    if one.infeasible:
+        return "infeasible"
+    if not one.bursts:
+        return "cut short"
+    if one.unstable:
+        return "unstable"
+    return "front" if one.configuration in on_front else "dominated"
+
+
+def _invalid(study: StudyRecord, trial: TrialRecord) -> Point:
+    note = f"INVALID: {trial.reason}" if trial.reason else "INVALID"
+    estimates = _estimates(study, trial)
+    return Point(trial.number, (trial.number,), trial.configuration, "invalid", estimates, note)
+
+
+def _estimates(study: StudyRecord, trial: TrialRecord) -> tuple[Estimate, ...]:
+    """A single trial's objectives, as they are stated."""
+    return tuple(
+        study.estimate(trial, o.metric) or Estimate(value)
+        for o, value in zip(study.objectives, trial.values, strict=True)
+    )
+
+
+def _verdict(trial: TrialRecord) -> str:
+    return trial.measurement.verdict if trial.measurement is not None else ""
+
+
+def _unserved(one: Pooled) -> Unserved:
+    last = one.trials[-1]
+    numbers = tuple(t.number for t in one.trials)
+    return Unserved(numbers, one.configuration, one.infeasible or last.reason, last.detail)

@@ -1,0 +1,81 @@
+"""Which configurations are on a front, on which ones, and what they are compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.student import Z
+from tuner.results.outcomes import default_decision
+from tuner.results.pooled import Pooled
+from tuner.results.summary import Summary
+from tuner.spec.space import Configuration
+
+_Front = tuple[Configuration | None, tuple[TrialRecord, ...], TrialRecord | None]
+
+
+@dataclass(frozen=True, eq=False)
+class OnFronts:
+    """A configuration that is on `fronts`: scenarios, or None for the overall front.
+
+    Those of `recommends` recommend it. `reference` is what it is compared with: the decisions of
+    the baseline in its own scenario where they were measured there (`alike`), else the baseline;
+    None where that was not measured or is the configuration itself.
+    """
+
+    pooled: Pooled
+    fronts: tuple[Configuration | None, ...]
+    recommends: tuple[Configuration | None, ...]
+    reference: Pooled | None
+    alike: bool
+
+
+def on_fronts(study: StudyRecord, summary: Summary) -> tuple[OnFronts, ...]:
+    """Every configuration of any front once: the overall front's first, in each front's order."""
+    found: dict[int, tuple[list[Configuration | None], list[Configuration | None]]] = {}
+    fronts: list[_Front] = [(None, summary.front, summary.knee)]
+    if len(summary.scenarios) > 1:
+        fronts += [(s.scenario, s.front, s.knee) for s in summary.scenarios]
+    for scenario, front, knee in fronts:
+        for trial in front:
+            fronts_of, recommends = found.setdefault(trial.number, ([], []))
+            fronts_of.append(scenario)
+            if knee is not None and knee.number == trial.number:
+                recommends.append(scenario)
+    known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
+    return tuple(
+        _on_fronts(study, summary.pooled[number], tuple(of), tuple(recommends), known)
+        for number, (of, recommends) in found.items()
+    )
+
+
+def _on_fronts(
+    study: StudyRecord,
+    pooled: Pooled,
+    fronts: tuple[Configuration | None, ...],
+    recommends: tuple[Configuration | None, ...],
+    known: Mapping[Configuration, Pooled],
+) -> OnFronts:
+    space = study.search_space
+    here = default_decision(study, space.scenario_of(pooled.configuration))
+    for configuration, alike in ((here, True), (space.baseline(), False)):
+        if configuration in known:
+            reference = known[configuration]
+            other = None if reference is pooled else reference
+            return OnFronts(pooled, fronts, recommends, other, alike)
+    return OnFronts(pooled, fronts, recommends, None, alike=False)
+
+
+def change(of: Pooled, against: Pooled, index: int) -> Estimate | None:
+    """By how many percent objective `index` is above that of `against`, with its 95 % interval.
+
+    None where that is 0.
+    """
+    if against.values[index] <= 0 or of.values[index] <= 0:
+        return None
+    ratio = of.values[index] / against.values[index]
+    factor = math.exp(Z * math.hypot(float(of.sd[index]), float(against.sd[index])))
+    return Estimate(*(100 * (r - 1) for r in (ratio, ratio / factor, ratio * factor)))

@@ -1,0 +1,182 @@
+"""What was searched, what is recommended, and how much of it was measured well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.pages.data.fronts_of import change
+from tuner.pages.data.timeline import timeline
+from tuner.results.findings import Findings
+from tuner.results.grid_cost import GridCost, grid_cost_of
+from tuner.results.outcomes import Outcome, default_decision, outcomes, with_decision
+from tuner.results.pooled import Pooled
+from tuner.results.summary import Summary
+from tuner.spec.space import Configuration
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How much of the search space was looked at, and what that took.
+
+    `configurations` is how many have a measurement, `share` that of the grid, None where the grid
+    is endless. `infeasible` counts trials, `failed` those that say nothing. `trial_seconds` is the
+    wall time of all trials, `elapsed` from the first one's start to the last one's end without
+    pauses; `of_grid` is `trial_seconds` as a share of what the full grid is estimated to take in
+    the cheaper of both orders.
+    """
+
+    cost: GridCost
+    configurations: int
+    share: float | None
+    trials: int
+    infeasible: int
+    failed: int
+    trial_seconds: float
+    elapsed: float
+    of_grid: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A configuration to choose, as its bursts together measured it or as a model predicts it.
+
+    `trial` is the representative burst, None where it was not `measured`. `changes` are by how many
+    percent the objectives are above the baseline's decision in the same scenario, by measurements
+    of both where there are such (`changes_measured`), else by the model; None where neither knows.
+    `from_baseline` are changes against the baseline itself, in its own scenario, where both were
+    measured. `is_baseline` says that the decision is the baseline's own. `on_front` is the
+    probability that it is on its scenario's front, None where no model says so.
+    """
+
+    configuration: Configuration
+    scenario: Configuration
+    trial: int | None
+    bursts: int
+    values: tuple[Estimate, ...]
+    changes: tuple[Estimate | None, ...]
+    changes_measured: bool
+    from_baseline: tuple[Estimate | None, ...]
+    is_baseline: bool
+    on_front: float | None
+
+    @property
+    def measured(self) -> bool:
+        return self.trial is not None
+
+
+def searched(study: StudyRecord) -> Searched:
+    """Of all trials, those that failed too."""
+    cost = grid_cost_of(study)
+    configurations = len({t.configuration for t in study.trials if t.measurement is not None})
+    again = [f.record for f in study.failed if f.record is not None]
+    seconds = sum(t.seconds for t in (*study.trials, *again))
+    estimates = [s for s in (cost.grid_seconds, cost.ordered_seconds) if s]
+    return Searched(
+        cost,
+        configurations,
+        configurations / cost.grid if cost.grid else None,
+        len(study.trials),
+        sum(not t.feasible for t in study.trials),
+        len(study.failed),
+        seconds,
+        timeline(study).elapsed,
+        seconds / min(estimates) if estimates else None,
+    )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The knee of the overall front, that of every scenario's front, and the decision of least
+    regret in each scenario; none of them where nothing is feasible or no model knows.
+    """
+
+    overall: Choice | None
+    scenarios: tuple[Choice, ...]
+    robust: tuple[Choice, ...]
+
+
+def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Choices:
+    """Scenarios have choices of their own where there are several."""
+    several = len(summary.scenarios) > 1
+    knees = [s.knee.configuration for s in summary.scenarios if s.knee is not None]
+    knees = knees if several else []
+    overall = [] if summary.knee is None else [summary.knee.configuration]
+    robust: list[Configuration] = []
+    if found is not None and found.robust is not None:
+        scenarios = [f.scenario for f in found.scenarios if f.scenario is not None]
+        robust = [with_decision(study, found.robust.decision, s) for s in scenarios]
+    predicted = outcomes(study, dict.fromkeys([*overall, *knees, *robust]))
+    known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
+
+    def chosen(some: list[Configuration]) -> tuple[Choice, ...]:
+        made = (_choice(study, c, known, predicted, found) for c in some)
+        return tuple(c for c in made if c is not None)
+
+    return Choices(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
+
+
+def _choice(
+    study: StudyRecord,
+    configuration: Configuration,
+    known: Mapping[Configuration, Pooled],
+    predicted: Mapping[Configuration, Outcome],
+    found: Findings | None,
+) -> Choice | None:
+    own, outcome = known.get(configuration), predicted.get(configuration)
+    count = len(study.objectives)
+    if own is not None:
+        values = tuple(own.estimate(i) for i in range(count))
+    elif outcome is not None:
+        values = outcome.values
+    else:
+        return None
+    scenario = study.search_space.scenario_of(configuration)
+    default = default_decision(study, scenario)
+    reference = known.get(default)
+    changes: tuple[Estimate | None, ...] = (None,) * count
+    if configuration == default:
+        pass
+    elif own is not None and reference is not None:
+        changes = tuple(change(own, reference, i) for i in range(count))
+    elif outcome is not None and outcome.changes is not None:
+        changes = outcome.changes
+    first = known.get(study.search_space.baseline())
+    beside = None if own is None or first is None or own is first else (own, first)
+    chance = found and found.predicted(configuration)
+    return Choice(
+        configuration,
+        scenario,
+        None if own is None else own.representative.number,
+        0 if own is None else len(own.bursts),
+        values,
+        changes,
+        own is not None and reference is not None,
+        tuple(None if beside is None else change(*beside, i) for i in range(count)),
+        configuration == default,
+        chance.on_front if chance else None,
+    )
+
+
+def verdicts(study: StudyRecord) -> Mapping[str, int]:
+    """How many measured trials have which verdict, the invalid ones of failed trials too."""
+    return Counter(t.measurement.verdict for t in _measured(study) if t.measurement)
+
+
+def warnings(study: StudyRecord) -> tuple[tuple[str, int], ...]:
+    """What most measurements are doubted for, by their remedies: each with how many."""
+    found = Counter(
+        remedy
+        for t in _measured(study)
+        if t.measurement
+        for remedy in {f.remedy for f in t.measurement.findings}
+    )
+    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _measured(study: StudyRecord) -> tuple[TrialRecord, ...]:
+    failed = [f.record for f in study.failed if f.record is not None]
+    return (*(t for t in study.trials if t.measurement), *(t for t in failed if t.measurement))

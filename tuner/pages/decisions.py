@@ -1,0 +1,110 @@
+"""The decisions that do well in many scenarios, and the one with the least regret over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuner.measure.record import StudyRecord
+from tuner.model.regret import Robust
+from tuner.pages import theme
+from tuner.pages.blocks import Block, Figure, Table, Words
+from tuner.pages.data.scenarios import Decision, regrets
+from tuner.pages.marks import columns_of, trial_link, values_of
+from tuner.results import in_words
+from tuner.results.findings import Findings
+from tuner.results.wording import percent
+
+MOST_LISTED = 40
+
+
+def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Block]:
+    """Which decisions are on many fronts."""
+    if not some:
+        return
+    best = some[0]
+    yield Words(
+        f"On most fronts is {best.decision}: on those of {len(best.on_front)} of the"
+        f" {best.measured} scenarios where it was measured to the end"
+        + (
+            f", and recommended by the model in {len(best.recommended)}."
+            if best.chance is not None
+            else "."
+        )
+    )
+    more = f" (the first {MOST_LISTED} of {len(some)})" if len(some) > MOST_LISTED else ""
+    yield Table(
+        (
+            *columns_of(study, role="decision"),
+            "fronts",
+            "measured on",
+            "of scenarios measured",
+            "recommended on",
+            "mean P",
+            "such as trial",
+        ),
+        tuple(
+            (
+                *values_of(study, d.decision, units=False, role="decision"),
+                str(d.fronts),
+                str(len(d.on_front)),
+                str(d.measured),
+                str(len(d.recommended)),
+                "-" if d.chance is None else f"{d.chance:.2f}",
+                trial_link(next(iter(d.on_front.values()))) if d.on_front else "-",
+            )
+            for d in some[:MOST_LISTED]
+        ),
+        "Decisions by the number of scenario fronts that they are on, as measured or recommended"
+        f" by the model{more}; P is the mean probability that they are on those",
+    )
+
+
+def regret_blocks(study: StudyRecord, findings: Findings | None) -> Iterator[Block]:
+    """The decision of least regret over all scenarios, and the one that serves in most."""
+    if findings is None:
+        return
+    robust, serving = findings.robust, findings.serving
+    if robust is not None:
+        yield from _robust(study, findings, robust)
+    elif serving is not None:
+        yield Words(in_words.NONE_SERVES, "doubt")
+    if serving is not None:
+        yield Words(in_words.serves_most(study, serving))
+
+
+def _robust(study: StudyRecord, findings: Findings, robust: Robust) -> Iterator[Block]:
+    yield Words(
+        f"Least regret over all scenarios: {robust.decision}. {in_words.behind(robust)}", "lead"
+    )
+    some = regrets(study, findings, robust)
+    names = [theme.plain(str(scenario)) or "no scenario parameter" for scenario, _ in some]
+    plot = theme.plot(x="expected regret (%)", y="", height=96 + 30 * len(some))
+    plot.add_bar(
+        x=[100 * share for _, share in some],
+        y=names,
+        orientation="h",
+        marker={
+            "color": theme.PREDICTED,
+            "opacity": [1.0 if scenario == robust.scenario else 0.6 for scenario, _ in some],
+        },
+        text=[percent(share) for _, share in some],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+    )
+    plot.update_yaxes(type="category", autorange="reversed", ticksuffix=" ")
+    plot.update_layout(margin_r=48)
+    yield Figure(
+        "regret",
+        "Regret of the least-regret decision in each scenario",
+        f"By how much {robust.decision} is behind the best compromise of each scenario, as the"
+        " model expects: in the objective where it is furthest off. It is worst most often in"
+        f" {robust.scenario}. The regret at worst is more than any of these: where it is worst is"
+        " not sure.",
+        plot,
+        Table(
+            ("scenario", "expected regret"),
+            tuple((str(scenario) or "-", percent(share)) for scenario, share in some),
+            f"Regret of {robust.decision} by scenario",
+        ),
+    )

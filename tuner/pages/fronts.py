@@ -1,0 +1,117 @@
+"""The section on fronts: overall, in each scenario, what is on many, and what cannot serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.pages.blocks import Block, Section, Table, Words
+from tuner.pages.data.fronts import FrontData, front_data, infeasible_by_reason
+from tuner.pages.data.scenarios import decisions, panels
+from tuner.pages.decisions import decision_table, regret_blocks
+from tuner.pages.front_figure import front_figures
+from tuner.pages.marks import columns_of, values_of
+from tuner.pages.scenario_figure import scenario_figure
+from tuner.pages.sources import Sources
+from tuner.results.in_words import WITH_SCENARIOS, listed
+from tuner.results.wording import counted, interval
+from tuner.spec.metrics import METRICS
+
+NAME, TITLE = "fronts", "Fronts"
+
+
+def fronts(sources: Sources) -> Section:
+    """Sections of a study in which nothing was measured say so, and what could not serve."""
+    return Section(NAME, TITLE, tuple(_blocks(sources)))
+
+
+def _blocks(sources: Sources) -> Iterator[Block]:
+    study = sources.record
+    data = front_data(study, sources.summary)
+    yield Words(_lead(sources, data), "lead")
+    if data.points:
+        yield from front_figures(sources, data)
+    yield from _doubts(sources, data)
+    some = panels(study, sources.summary, sources.findings)
+    if some:
+        yield Words(WITH_SCENARIOS)
+    if any(panel.points or panel.recommended for panel in some):
+        yield scenario_figure(sources, some)
+        yield from decision_table(study, decisions(study, some, sources.findings))
+    yield from regret_blocks(study, sources.findings)
+    yield from _infeasible(sources, data)
+
+
+def _lead(sources: Sources, data: FrontData) -> str:
+    study, summary = sources.record, sources.summary
+    if not study.trials and not study.failed:
+        return "Nothing was measured yet."
+    if not summary.front:
+        return f"Nothing feasible was measured in {len(study.trials)} trials: there is no front."
+    knee = data.knee
+    assert knee is not None
+    values = ", ".join(
+        f"{METRICS[o.metric].label} {interval(e)} {METRICS[o.metric].unit}".rstrip()
+        for o, e in zip(study.objectives, knee.estimates, strict=True)
+    )
+    return (
+        f"The overall front has {counted(len(summary.front), 'configuration')}; its knee is"
+        f" {knee.configuration}: {values}."
+    )
+
+
+def _doubts(sources: Sources, data: FrontData) -> Iterator[Block]:
+    for one in data.at("unstable"):
+        yield Words(
+            f"On no front: {one.configuration} ({listed(one.trials)}): {one.note}.", "doubt"
+        )
+    failed = sources.record.failed
+    if failed:
+        says = "says" if len(failed) == 1 else "say"
+        yield Words(
+            f"{counted(len(failed), 'trial')} failed and {says} nothing about"
+            " a configuration: on no front."
+        )
+        yield Table(
+            ("trial", *columns_of(sources.record), "why"),
+            tuple(
+                (
+                    str(f.number),
+                    *values_of(sources.record, f.configuration, units=False),
+                    f.reason,
+                )
+                for f in failed
+            ),
+            "Failed trials",
+        )
+
+
+def _infeasible(sources: Sources, data: FrontData) -> Iterator[Block]:
+    """Counted by reason, then one by one."""
+    study = sources.record
+    reasons = infeasible_by_reason(study)
+    if not reasons:
+        return
+    yield Table(
+        ("reason", "trials", "configurations", "which trials"),
+        tuple(
+            (
+                reason,
+                str(len(trials)),
+                str(len({t.configuration for t in trials})),
+                listed([t.number for t in trials]),
+            )
+            for reason, trials in reasons.items()
+        ),
+        "Infeasible, by reason",
+    )
+    broken = [p for p in data.points if p.place == "infeasible"]
+    rows = [(u.trials, u.configuration, u.reason, u.detail) for u in data.unserved]
+    rows += [(p.trials, p.configuration, p.note, "") for p in broken]
+    yield Table(
+        ("trials", *columns_of(study), "reason", "detail"),
+        tuple(
+            (listed(trials), *values_of(study, configuration, units=False), reason, detail)
+            for trials, configuration, reason, detail in rows
+        ),
+        "Infeasible configurations",
+    )

@@ -1,0 +1,221 @@
+"""The section on the first requests of a burst: how cold they are, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tuner.measure.record import TrialRecord
+from tuner.pages import theme
+from tuner.pages.blocks import Block, Figure, Section, Table, Words
+from tuner.pages.cold import NTH, bursts_of, over_the_study
+from tuner.pages.data.requests import POINTS, SLOW, Sent, thinned
+from tuner.pages.panels import Panel, light, panels, scale
+from tuner.pages.sources import Sources
+from tuner.pages.theme import Trace
+from tuner.results.wording import figure as number
+
+NAME, TITLE = "requests", "The first requests"
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "bowtie")
+_EXCLUDED = ("no request", "each replica's first request", "each replica's first two requests")
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A trial whose burst is drawn; `role` is `baseline` or `recommended`."""
+
+    role: str
+    trial: TrialRecord
+    replicas: tuple[Sent, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.role}, trial {self.trial.number}"
+
+
+def requests(sources: Sources) -> Section:
+    """Response time by the order of sending, as in the document that the project grew from."""
+    shown, missing = _shown(sources)
+    blocks: list[Block] = list(_words(shown))
+    blocks += [Words(text, "doubt") for text in missing]
+    if shown:
+        blocks += [_in_order(shown, skip) for skip in range(len(_EXCLUDED))]
+    blocks += over_the_study(sources)
+    return Section(NAME, TITLE, tuple(blocks))
+
+
+def _shown(sources: Sources) -> tuple[list[_Shown], list[str]]:
+    """What to draw, and why something is not. A fresh deployment goes before one that stayed."""
+    found: list[_Shown] = []
+    missing: list[str] = []
+    asked = {"baseline": sources.record.baseline, "recommended": sources.summary.knee}
+    for role, trial in asked.items():
+        if trial is None:
+            missing.append(f"There is no {role} trial: nothing was measured for it.")
+            continue
+        if any(trial.configuration == s.trial.configuration for s in found):
+            continue
+        alike = [t for t in sources.record.trials if t.configuration == trial.configuration]
+        some = next(bursts_of(sources, sorted(alike, key=lambda t: t.stayed)), None)
+        if some is None:
+            missing.append(f"No samples are kept of the {role} (trial {trial.number}): no figure.")
+        else:
+            found.append(_Shown(role, *some))
+    return found, missing
+
+
+def _words(shown: Sequence[_Shown]) -> Iterator[Block]:
+    for of in shown:
+        if told := _told(of):
+            yield Words(told, "plain" if of.trial.stayed else "lead")
+        if of.trial.stayed:
+            yield Words(
+                f"Trial {of.trial.number} was measured on the deployment of an earlier trial, so"
+                " its first requests are not cold: no burst of this configuration on a fresh"
+                " deployment has its samples kept.",
+                "doubt",
+            )
+    if not shown:
+        return
+    warmups = " and ".join(
+        f"{of.trial.measurement.warmup_requests:,} ({of.label})"
+        for of in shown
+        if of.trial.measurement is not None
+    )
+    yield Words(
+        f"The warm-up took so many requests: {warmups}. It ends when response times no longer"
+        " drift, so nobody has to guess how many requests to exclude. They are recorded, and drawn"
+        " here, but never counted: ART and every other metric begin with the measured window."
+    )
+    docker = any(of.trial.backend == "docker" for of in shown)
+    yield Words(
+        "Requests are numbered for each replica by itself, in order of sending, since it is a"
+        " replica that is cold; connections are open before. Where several connections share a"
+        " replica, its first requests are sent at the same moment and also wait for one another."
+        + (
+            " Each replica has answered a few golden requests before, by which it is checked, so"
+            " the very first inference of its server is not among these."
+            if docker
+            else ""
+        )
+    )
+
+
+def _told(of: _Shown) -> str:
+    known = [s for s in of.replicas if s.usual_ms]
+    if not known:
+        return ""
+    several = len(known) > 1
+    parts = []
+    for k, nth in enumerate(NTH[:2]):
+        ratios = [r for s in known if len(s.ratios) > k and np.isfinite(r := float(s.ratios[k]))]
+        if ratios:
+            times = _range(number(min(ratios)), number(max(ratios)))
+            parts.append(f"{times} times" if k == 0 else f"the {nth} {times} times")
+    if not parts:
+        return ""
+    usual = sorted(s.usual_ms for s in known if s.usual_ms)
+    slow = sorted(s.slow for s in known)
+    whose = f"its {len(known)} replicas' first requests" if several else "its first request"
+    return (
+        f"{of.role.capitalize()} (trial {of.trial.number}): {whose} took"
+        f" {' and '.join(parts)} the usual"
+        f" {_range(*(number(v) for v in (usual[0], usual[-1])))} ms (the median of the measured"
+        f" window). Counted from the first, {_range(str(slow[0]), str(slow[-1]))} in a row took at"
+        f" least {SLOW:g} times as long as usual."
+    )
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
+    """The document's figures: all, all but the first, all but the first two."""
+    drawn = [one for of in shown for one in of.replicas if len(one) > skip]
+    xaxis = {"type": scale([np.arange(skip + 1, len(one) + 1) for one in drawn])}
+    yaxis = {"type": scale([one.ms[skip:] for one in drawn])}
+    x, y = "request, in order of sending", "response time (ms)"
+    named: set[int] = set()
+    plot = panels(
+        [Panel(x, y, [*_traces(of, skip, named)], xaxis, yaxis, title=of.label) for of in shown],
+        shapes=[*_warmups(shown)],
+        meta={"log_switch": ["x", "y"]},
+    )
+    excluded = _EXCLUDED[skip]
+    return Figure(
+        f"requests-without-{skip}",
+        f"Response time by request, {excluded} excluded",
+        f"Response time of each request by its number in order of sending; {excluded} excluded, the"
+        " warm-up, up to the dotted line, is included. Crosses failed. Of long bursts the"
+        " least and the greatest of each run of neighbours are drawn.",
+        plot,
+        Table(
+            (
+                *("trial", "replica", "requests", "of these warm-up", "failed"),
+                *("first drawn (ms)", "median (ms)", "p95 (ms)", "slowest (ms)"),
+            ),
+            tuple(_row(of, one, skip) for of in shown for one in of.replicas if len(one) > skip),
+        ),
+    )
+
+
+def _traces(of: _Shown, skip: int, named: set[int]) -> Iterator[Trace]:
+    """A replica's marks; replicas that are `named` in the legend already are not named again."""
+    for one in of.replicas:
+        kept = thinned(one.ms, skip, max(POINTS // len(of.replicas), 100))
+        for succeeded in (True, False):
+            at = kept[one.ok[kept] == succeeded]
+            if len(at):
+                yield _marks(one, at, succeeded=succeeded, named=one.replica not in named)
+                named.add(one.replica)
+
+
+def _marks(one: Sent, at: np.ndarray, *, succeeded: bool, named: bool) -> Trace:
+    return {
+        "type": "scatter",
+        "x": (at + 1).astype(np.uint32),
+        "y": light(one.ms[at]),
+        "mode": "markers",
+        "name": f"replica {one.replica}",
+        "legendgroup": f"replica {one.replica}",
+        "showlegend": named,
+        "marker": {
+            "size": 5 if succeeded else 8,
+            "opacity": 0.7,
+            "color": theme.SERIES[one.replica % len(theme.SERIES)],
+            "symbol": _SYMBOLS[one.replica % len(_SYMBOLS)] if succeeded else "x-thin-open",
+        },
+        "hovertemplate": "request %{x}: %{y:.3g} ms" + ("" if succeeded else ", failed"),
+    }
+
+
+def _warmups(shown: Sequence[_Shown]) -> Iterator[dict[str, Any]]:
+    """A line where each panel's warm-up ended."""
+    for k, of in enumerate(shown):
+        if warmup := max((one.warmup for one in of.replicas), default=0):
+            name = str(k + 1) if k else ""
+            yield {
+                "type": "line",
+                "x0": warmup + 0.5,
+                "x1": warmup + 0.5,
+                "y0": 0,
+                "y1": 1,
+                "xref": f"x{name}",
+                "yref": f"y{name} domain",
+                "line": {"dash": "dot", "width": 1.5, "color": theme.GREY},
+            }
+
+
+def _row(of: _Shown, one: Sent, skip: int) -> tuple[str, ...]:
+    ms = one.ms[skip:]
+    p95 = float(np.quantile(ms, 0.95))
+    return (
+        *(of.label, str(one.replica), f"{len(ms):,}", f"{max(0, one.warmup - skip):,}"),
+        f"{int(np.count_nonzero(~one.ok[skip:])):,}",
+        *(number(float(v)) for v in (ms[0], np.median(ms), p95, ms.max())),
+    )

@@ -1,0 +1,167 @@
+"""The fronts of the scenarios, one small panel each, all with the same axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from tuner.pages import theme
+from tuner.pages.blocks import Figure, Link, Table
+from tuner.pages.data.fronts import Point, boundary
+from tuner.pages.data.scenarios import Panel, shown
+from tuner.pages.grid import AROUND, grid, wrapped
+from tuner.pages.marks import (
+    BASELINE,
+    MARKS,
+    PREDICTED,
+    Drawn,
+    Mark,
+    columns_of,
+    edge,
+    error,
+    marks,
+    of_point,
+    of_prediction,
+    predicted,
+    trial_link,
+    values_of,
+)
+from tuner.pages.panels import scale
+from tuner.pages.sources import Sources
+from tuner.pages.theme import Trace
+from tuner.results.wording import interval
+from tuner.spec.metrics import title
+from tuner.spec.space import Configuration
+
+_SCALE = 0.75
+"""Of the marks' usual size."""
+_TITLE = 24
+"""Characters that a line above a panel has room for."""
+
+
+def scenario_figure(sources: Sources, some: Sequence[Panel]) -> Figure:
+    """Of the scenarios with most trials, `MOST_PANELS` at most; the table has all of them."""
+    drawn = shown(some)
+    single = len(sources.record.objectives) == 1
+    plot = _strip(sources, drawn) if single else _panels(sources, drawn)
+    said = [
+        "What was measured in each scenario, and what the model recommends there: the averages that"
+        " many bursts would give, with 95 % intervals."
+        if sources.findings is not None
+        else "What was measured in each scenario, with 95 % intervals.",
+        "" if single else "All panels have the same axes.",
+        "The baseline's decision is marked where it was measured.",
+    ]
+    if len(sources.record.objectives) > 2:
+        said.append("Of the objectives the first two are drawn; the table has all.")
+    if len(drawn) < len(some):
+        said.append(
+            f"Drawn are the {len(drawn)} scenarios with most trials, of {len(some)}; the table has"
+            " all."
+        )
+    return Figure(
+        "scenario-fronts",
+        "The front of each scenario",
+        " ".join(filter(None, said)),
+        plot,
+        _table(sources, some),
+    )
+
+
+def _panels(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
+    x, y = (title(o.metric) for o in sources.record.objectives[:2])
+    titles = [_heading(panel.scenario) for panel in drawn]
+    return grid(titles, [[*_traces(sources, panel)] for panel in drawn], x=x, y=y)
+
+
+def _traces(sources: Sources, panel: Panel) -> Iterator[Trace]:
+    study, pair = sources.record, (0, 1)
+    yield edge(boundary(panel.points, study.objectives, pair), pair)
+    for mark, some, bars in _marked(sources, panel):
+        yield marks(study, mark, some, pair, bars=bars, scale=_SCALE)
+
+
+def _marked(sources: Sources, panel: Panel) -> Iterator[tuple[Mark, list[Drawn], bool]]:
+    """What is drawn of a scenario, with intervals or without."""
+    study = sources.record
+    for place, mark in MARKS.items():
+        if some := [of_point(study, p) for p in panel.points if p.place == place]:
+            yield mark, some, place == "front"
+    if panel.recommended:
+        yield PREDICTED, [of_prediction(study, p) for p in panel.recommended], True
+    if panel.baseline is not None:
+        yield BASELINE, [of_point(study, panel.baseline)], False
+
+
+def _strip(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
+    """A single objective: a line per scenario."""
+    metric = sources.record.objectives[0].metric
+    seen: set[str] = set()
+    traces = []
+    for panel in drawn:
+        for mark, some, bars in _marked(sources, panel):
+            trace = marks(sources.record, mark, some, (0, 0), bars=False)
+            trace |= {
+                "y": [_heading(panel.scenario)] * len(some),
+                "showlegend": mark.label not in seen,
+            }
+            if bars:
+                trace["error_x"] = error(mark, [d.estimates[0] for d in some])
+            seen.add(mark.label)
+            traces.append(trace)
+    known = np.concatenate([trace["x"] for trace in traces])
+    return theme.plot(
+        x=title(metric),
+        y="",
+        height=AROUND + 34 * len(drawn),
+        traces=traces,
+        xaxis={"type": scale([known]) if (known > 0).all() else "linear"},
+        yaxis={"type": "category", "autorange": "reversed", "ticksuffix": " "},
+        meta={"log_switch": ["x"]},
+        margin={"t": 76},
+    )
+
+
+def _heading(scenario: Configuration) -> str:
+    return wrapped(str(scenario), _TITLE) or "no scenario parameter"
+
+
+def _table(sources: Sources, some: Sequence[Panel]) -> Table:
+    study = sources.record
+    metrics = [title(o.metric) for o in study.objectives]
+    model = sources.findings is not None
+    columns = [*columns_of(study), "trial", *metrics, "place"]
+    if model:
+        columns += [*(f"{metric}, predicted" for metric in metrics), "P"]
+    rows = [row for panel in some for row in _rows(sources, panel, model=model)]
+    return Table(
+        tuple(columns),
+        tuple(rows),
+        "Configurations on a scenario's front, as measured or as the model recommends",
+    )
+
+
+def _rows(sources: Sources, panel: Panel, *, model: bool) -> Iterator[tuple[str | Link, ...]]:
+    study, findings = sources.record, sources.findings
+    measured = {p.configuration: p for p in panel.points}
+    known = {p.configuration: p for p in panel.recommended}
+    chosen = dict.fromkeys([*(p.configuration for p in panel.points if p.place == "front"), *known])
+    nothing = ("-",) * len(study.objectives)
+    for configuration in chosen:
+        point = measured.get(configuration)
+        one = known.get(configuration) or (findings and findings.predicted(configuration))
+        cells: list[str | Link] = [*values_of(study, configuration, units=False)]
+        cells += ["-" if point is None else trial_link(point.trial)]
+        cells += nothing if point is None else map(interval, point.estimates)
+        cells += [_place(point, configuration in known)]
+        if model:
+            cells += map(interval, predicted(one)) if one else nothing
+            cells += [f"{one.on_front:.2f}" if one else "-"]
+        yield tuple(cells)
+
+
+def _place(point: Point | None, recommended: bool) -> str:
+    said = [] if point is None else [MARKS[point.place].label]
+    return ", ".join(said + (["recommended"] if recommended else []))

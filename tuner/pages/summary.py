@@ -1,0 +1,123 @@
+"""The section that a reader in a hurry reads: the question, the answer, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.measure.record import StudyRecord
+from tuner.pages.blocks import Block, Cell, Facts, Link, Points, Section, Words
+from tuner.pages.choice_table import by_scenario, stated
+from tuner.pages.data.summary import Choice, Choices, choices, searched, verdicts
+from tuner.pages.data.summary import warnings as doubted
+from tuner.pages.searched import cost, question
+from tuner.pages.sources import Sources
+from tuner.results import in_words
+from tuner.results.findings import FEWEST
+from tuner.results.wording import chance, percent
+
+_REMEDIES = 4
+
+
+def summary(sources: Sources) -> Section:
+    """The answer first, then the question, what it took, each scenario, and the doubts."""
+    record = sources.record
+    chosen = choices(record, sources.summary, sources.findings)
+    blocks: list[Block] = [
+        *_answer(sources, chosen),
+        question(record),
+        cost(searched(record)),
+        *_scenarios(record, chosen),
+        *_robust(sources, chosen),
+        *_uncertain(sources),
+    ]
+    return Section("summary", "Summary", tuple(blocks))
+
+
+def _answer(sources: Sources, chosen: Choices) -> Iterator[Block]:
+    record, best = sources.record, chosen.overall
+    if best is None:
+        yield Words(
+            "Nothing was measured yet."
+            if not record.trials
+            else f"Nothing feasible was found among {len(record.trials)} trials, so nothing is"
+            " recommended.",
+            "lead",
+        )
+        return
+    yield Words(
+        f"Recommended, as the best compromise of all that was measured (the knee of the overall"
+        f" front): {best.configuration}.",
+        "lead",
+    )
+    yield stated(record, best)
+    yield _evidence(best)
+    if len(sources.summary.scenarios) > 1:
+        yield Words(in_words.WITH_SCENARIOS)
+
+
+def _evidence(choice: Choice) -> Facts:
+    bursts = "one burst" if choice.bursts == 1 else f"{choice.bursts} bursts"
+    rows: list[tuple[str, Cell]] = [
+        ("rests on", Link(f"{bursts}: trial {choice.trial}", f"trial-{choice.trial}"))
+    ]
+    if choice.on_front is not None:
+        rows.append(("that it is on its front", chance(choice.on_front)))
+    return Facts(tuple(rows))
+
+
+def _scenarios(record: StudyRecord, chosen: Choices) -> Iterator[Block]:
+    if not chosen.scenarios:
+        return
+    yield by_scenario(
+        record,
+        chosen.scenarios,
+        "Recommended in each scenario, as measured",
+        decisions=True,
+    )
+
+
+def _robust(sources: Sources, chosen: Choices) -> Iterator[Block]:
+    record, found = sources.record, sources.findings
+    if found is None:
+        return
+    if found.robust is not None:
+        yield Words(
+            f"One decision for all scenarios, with the least regret: {found.robust.decision}.",
+            "lead",
+        )
+        yield Words(in_words.behind(found.robust))
+        yield by_scenario(
+            record, chosen.robust, "The decision of least regret in each scenario", decisions=False
+        )
+    elif found.serving is not None:
+        yield Words(in_words.NONE_SERVES)
+    if found.serving is not None:
+        yield Words(in_words.serves_most(record, found.serving))
+
+
+def _uncertain(sources: Sources) -> Iterator[Block]:
+    record, found = sources.record, sources.findings
+    if not record.trials and not record.failed:
+        return
+    lines = [*_verdicts(record), *in_words.doubts(record), *in_words.unstable(sources.summary)]
+    lines += in_words.infeasible(record.trials)
+    if found is None:
+        lines.append(
+            f"Nothing is predicted yet: a model needs {FEWEST} configurations that could be"
+            " measured."
+        )
+    if found is not None:
+        lines = [*(f"{line[0].upper()}{line[1:]}." for line in in_words.still_open(found)), *lines]
+    yield Points("What is uncertain", tuple(lines))
+
+
+def _verdicts(record: StudyRecord) -> Iterator[str]:
+    counts = verdicts(record)
+    total = sum(counts.values())
+    doubtful = total - counts.get("VALID", 0)
+    if not total:
+        return
+    listed = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+    yield f"Of {total} measurements {percent(doubtful / total)} are in doubt: {listed}."
+    for remedy, count in doubted(record)[:_REMEDIES]:
+        yield f"What would help {count} of them: {remedy}"

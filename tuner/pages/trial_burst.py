@@ -1,0 +1,162 @@
+"""A trial's burst drawn in the order of time, and what each replica had of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuner.pages import theme
+from tuner.pages.blocks import Figure, Table
+from tuner.pages.data.burst import OverTime, Part
+from tuner.pages.panels import Panel, light, line, panels, scale
+from tuner.pages.theme import Trace
+from tuner.pages.trial_tables import replica_table
+from tuner.results.wording import figure as number
+
+_TIME = "response time (ms)"
+
+
+def over_time(trial: int, of: OverTime) -> Figure:
+    """Response time and throughput while the burst went on."""
+    seconds = "time since the first request (s)"
+    times = {"type": scale([of.least, of.most])}
+    rates = {"type": "linear", "rangemode": "tozero"}
+    plot = panels(
+        [
+            Panel(seconds, _TIME, [*_extremes(of), *_levels(of)], yaxis=times),
+            Panel(seconds, "requests/s", [*_rates(of)], yaxis=rates),
+        ],
+        shared=True,
+        shapes=_window(of),
+        meta={"log_switch": ["y"]},
+    )
+    return Figure(
+        f"trial-{trial}-time",
+        "The burst over time",
+        f"Requests by when they completed, in spans of {of.span:.2g} s: median, p95 and the"
+        " extremes of the successful ones, and how many there were a second. The shaded part on the"
+        " left is the warm-up; dotted lines mark the measured window.",
+        plot,
+        _time_table(of),
+    )
+
+
+def _extremes(of: OverTime) -> Iterator[Trace]:
+    for values, label, symbol in (
+        (of.most, "slowest", "triangle-up"),
+        (of.least, "quickest", "triangle-down"),
+    ):
+        yield {
+            "type": "scatter",
+            "x": light(of.middle),
+            "y": light(values),
+            "mode": "markers",
+            "name": label,
+            "marker": {"symbol": symbol, "size": 4, "color": theme.FRONT, "opacity": 0.5},
+            "hovertemplate": f"{label} %{{y:.3g}} ms",
+        }
+
+
+def _levels(of: OverTime) -> Iterator[Trace]:
+    for values, label, dash in ((of.p95, "p95", "dot"), (of.median, "median", "solid")):
+        style = {"color": theme.FRONT, "dash": dash}
+        # Spans may stand alone, between others without a request.
+        marked = {"mode": "lines+markers", "marker": {"size": 4}}
+        hover = f"{label} %{{y:.3g}} ms"
+        yield line(of.middle, values, label, style, hovertemplate=hover, **marked)
+
+
+def _rates(of: OverTime) -> Iterator[Trace]:
+    style, hover = {"color": theme.GREEN}, "%{y:.3g} requests/s"
+    yield line(of.middle, of.rate, "throughput", style, hovertemplate=hover)
+    failed = np.flatnonzero(of.errors)
+    if len(failed):
+        yield {
+            "type": "scatter",
+            "x": light(of.middle[failed]),
+            "y": light(of.errors[failed] / of.span),
+            "mode": "markers",
+            "name": "failed requests",
+            "marker": {"symbol": "x", "size": 8, "color": theme.INFEASIBLE},
+            "hovertemplate": "%{y:.3g} failed/s",
+        }
+
+
+def _window(of: OverTime) -> list[dict[str, Any]]:
+    start, end = of.window
+    shapes: list[dict[str, Any]] = []
+    for panel in ("", "2"):
+        on = {"xref": f"x{panel}", "yref": f"y{panel} domain", "y0": 0, "y1": 1, "layer": "below"}
+        fill = theme.band(theme.PHASES["warm-up"], 0.3)
+        shapes.append(
+            {"type": "rect", "x0": 0, "x1": start, "fillcolor": fill, "line": {"width": 0}, **on}
+        )
+        style = {"dash": "dot", "width": 1.5, "color": theme.GREY}
+        shapes += [{"type": "line", "x0": x, "x1": x, "line": style, **on} for x in (start, end)]
+    return shapes
+
+
+def _time_table(of: OverTime) -> Table:
+    """The same in ten spans: the median of medians, and the extremes."""
+    rows = []
+    for part in np.array_split(np.arange(len(of.middle)), min(10, len(of.middle))):
+        some = part[np.isfinite(of.median[part])]
+        ends = (of.middle[part[0]] - of.span / 2, of.middle[part[-1]] + of.span / 2)
+        levels = (
+            (np.median(of.median[some]), np.median(of.p95[some]), of.most[some].max())
+            if len(some)
+            else ()
+        )
+        rows.append(
+            (
+                f"{ends[0]:.1f} to {ends[1]:.1f}",
+                *(number(float(v)) for v in levels),
+                *("-" for _ in range(3 - len(levels))),
+                number(float(of.rate[part].mean())),
+                f"{int(of.errors[part].sum()):,}",
+            )
+        )
+    columns = "time (s)", "median (ms)", "p95 (ms)", "slowest (ms)", "requests/s", "failed"
+    start, end = of.window
+    caption = (
+        f"Measured window from {start:.2f} to {end:.2f} s. Median and p95: median of the spans'."
+    )
+    return Table(columns, tuple(rows), caption)
+
+
+def replicas(trial: int, of: Sequence[Part]) -> Figure:
+    """Whether requests and CPU time were spread evenly."""
+    names = [f"replica {part.replica}" for part in of]
+    colours = [theme.SERIES[part.replica % len(theme.SERIES)] for part in of]
+    bars = {"type": "bar", "x": names}
+    shared_out = [
+        {
+            **bars,
+            "y": [None if share is None else 100 * share for share in shares],
+            "name": label,
+            "marker": {"color": colours, "pattern": {"shape": shape}},
+            "hovertemplate": "%{y:.1f} %",
+        }
+        for label, shares, shape in (
+            ("requests", [part.request_share for part in of], ""),
+            ("CPU time", [part.cpu_share for part in of], "/"),
+        )
+    ]
+    art = {
+        **bars,
+        "y": [part.metrics.get("art_ms") for part in of],
+        "marker": {"color": colours},
+        "showlegend": False,
+        "hovertemplate": "ART %{y:.3g} ms",
+    }
+    plot = panels([Panel("", "share (%)", shared_out), Panel("", "ART (ms)", [art])])
+    return Figure(
+        f"trial-{trial}-replicas",
+        "Balance of the replicas",
+        "Each replica's share of the window's requests (plain) and of the replicas' CPU time"
+        " (hatched), and below the ART of its requests.",
+        plot,
+        replica_table(of),
+    )

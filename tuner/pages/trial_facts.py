@@ -1,0 +1,127 @@
+"""What a trial's page says in words and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.pages.blocks import Block, Cell, Facts, Words
+from tuner.pages.data.fronts_of import OnFronts, change
+from tuner.pages.sources import Sources
+from tuner.results.told import measurement_doubts, trial_doubts, why_proposed
+from tuner.results.wording import amount, chance, difference, interval, together
+from tuner.spec.metrics import title
+from tuner.spec.space import Configuration, Parameter
+
+
+def described(study: StudyRecord, configuration: Configuration) -> str:
+    """A configuration as people say it: `2 replicas, 0.5 cores (cpu), 128 MiB of memory, ...`.
+
+    What one decides stands before what the world chooses.
+    """
+    space = study.search_space
+    parameters: list[Parameter] = [*space.with_role("decision"), *space.with_role("scenario")]
+    return ", ".join(
+        amount(p, configuration[p.name]) for p in parameters if p.name in configuration
+    )
+
+
+def reference_name(of: OnFronts) -> str:
+    """What it is compared with, in a few words; empty where there is nothing."""
+    if of.reference is None:
+        return ""
+    return "the baseline's decisions in this scenario" if of.alike else "the baseline"
+
+
+def reference_burst(of: OnFronts) -> str:
+    """The same, with the trial whose burst stands for it in a drawing."""
+    if of.reference is None:
+        return ""
+    return f"{reference_name(of)} (burst of trial {of.reference.representative.number})"
+
+
+def headline(sources: Sources, of: OnFronts) -> Words:
+    """Where it stands, in a sentence."""
+    objectives = sources.record.objectives
+    values = [
+        f"{title(o.metric)} {interval(of.pooled.estimate(i))}" for i, o in enumerate(objectives)
+    ]
+    return Words(f"{'; '.join(values)}. {_standing(of)}", "lead")
+
+
+def _standing(of: OnFronts) -> str:
+    fronts = together([_front(f) for f in of.fronts])
+    recommended = together([_front(f) for f in of.recommends])
+    says = f"On {fronts}."
+    if of.recommends == of.fronts:
+        return f"{says[:-1]}, and recommended there."
+    return f"{says} Recommended on {recommended}." if of.recommends else says
+
+
+def _front(scenario: Configuration | None) -> str:
+    return "the overall front" if scenario is None else f"the front of {scenario}"
+
+
+def facts(sources: Sources, of: OnFronts) -> Facts:
+    """Objectives with intervals and changes, fronts with probabilities, what it rests on."""
+    record, trial = sources.record, of.pooled.representative
+    rows: list[tuple[str, Cell]] = []
+    for index, objective in enumerate(record.objectives):
+        rows.append((title(objective.metric), interval(of.pooled.estimate(index))))
+        if of.reference is not None and (by := change(of.pooled, of.reference, index)) is not None:
+            rows.append(("... against " + reference_name(of), difference(by)))
+    bursts = of.pooled.bursts
+    numbers = ", ".join(str(t.number) for t in bursts)
+    rows.append(
+        ("rests on", f"trial {numbers}" if len(bursts) == 1 else f"the bursts of trials {numbers}")
+    )
+    if len(of.pooled.trials) > len(bursts):
+        counted = {t.number for t in bursts}
+        others = (str(t.number) for t in of.pooled.trials if t.number not in counted)
+        rows.append(("not counted", f"trials {', '.join(others)}: cut short, or not measured"))
+    rows += [(f"P(on {_front(s)})", chance(p)) for s, p in _chances(sources, of).items()]
+    measured = trial.measurement
+    if measured is not None:
+        saved = measured.saved_seconds
+        rows += [
+            ("verdict", measured.verdict),
+            ("window", f"{measured.requests:,} requests in {measured.window_seconds:.1f} s"),
+            ("warm-up", f"{measured.warmup_requests:,} requests, not counted"),
+            ("why the window ended", measured.stop_reason + _saved(saved)),
+        ]
+    rows += [("started", trial.started), ("backend", trial.backend)]
+    return Facts(tuple(rows))
+
+
+def _saved(seconds: float) -> str:
+    return f" ({seconds:.1f} s before its cap)" if seconds else ""
+
+
+def _chances(sources: Sources, of: OnFronts) -> dict[Configuration | None, float]:
+    """P(on the front) by front, where a model knows it."""
+    found = sources.findings
+    if found is None:
+        return {}
+    by_front = {f.scenario: f.measured for f in (found.overall, *found.scenarios)}
+    configuration = of.pooled.configuration
+    return {
+        scenario: by_front[scenario][configuration].on_front
+        for scenario in of.fronts
+        if scenario in by_front and configuration in by_front[scenario]
+    }
+
+
+def warnings(study: StudyRecord, trial: TrialRecord) -> Iterator[Block]:
+    """The verdict's reasons with their remedies, or that there are none."""
+    found = [*trial_doubts(study, trial)]
+    if trial.measurement is not None:
+        found = [*measurement_doubts(trial.measurement), *found]
+    yield from [Words(text, "doubt") for text in found] or [
+        Words("Nothing speaks against this measurement.")
+    ]
+
+
+def proposal(study: StudyRecord, trial: TrialRecord) -> Iterator[Block]:
+    """Why the sampler asked for it."""
+    for text in why_proposed(study, trial):
+        yield Words(text)

@@ -1,1 +1,0 @@
-"""What a model says to people: recommendations, importances, curves, statements in words."""

@@ -1,0 +1,1 @@
+"""Blocks as HTML, as images, and on a terminal."""

@@ -1,0 +1,163 @@
+"""A page as one HTML file: no network, no clock, nothing of it can run but our own scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from tuner.pages.blocks import (
+    Block,
+    Cell,
+    Facts,
+    Figure,
+    Link,
+    Log,
+    Page,
+    Points,
+    Table,
+    Words,
+    figures,
+)
+from tuner.render import inert
+
+MANY = 50
+"""A table of more rows is folded away."""
+
+_FIRST = "document.documentElement.classList.add('js');"
+"""Before anything is shown: what needs no script hides what needs one, and the other way round."""
+
+_DEFAULT_HEIGHT = 450
+"""Of a figure that names none: Plotly's own, in pixels."""
+
+_NUMBER = re.compile(r"(P )?[-+\N{MINUS SIGN}<>~]?\s?\d[^a-zA-Z]*(to [^a-zA-Z]+)?[a-z]{0,3}")
+"""What begins with a number and goes on with numbers, an interval or a short unit."""
+
+_WIDE = 30
+"""Characters of a text above which its column wraps."""
+
+
+def to_html(page: Page) -> str:
+    """`page` as a document that works from a file, offline; the same page gives the same text.
+
+    A link to what the page does not hold is text. Raises ValueError for a name that stands for two
+    things.
+    """
+    names = list(_names(page))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"names that are not unique on the page: {', '.join(twice)}")
+    scripts = _FIRST, get_plotlyjs(), _own("page.js")
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
+        page=page,
+        targets=frozenset(names),
+        many=MANY,
+        policy=_policy(scripts),
+        style=_own("page.css"),
+        first_script=scripts[0],
+        plotly=scripts[1],
+        script=scripts[2],
+    )
+
+
+def _names(page: Page) -> Iterator[str]:
+    yield "report"
+    yield from (section.name for section in (*page.sections, *page.pages))
+    yield from (figure.name for figure in figures(page))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tuner", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_readable,
+    )
+    kinds = {"words": Words, "facts": Facts, "table": Table, "log": Log, "points": Points}
+    environment.tests |= {name: partial(_is, kind) for name, kind in kinds.items()}  # type: ignore[misc] # any callable
+    environment.globals |= {
+        "kinds_of": _kinds,
+        "drawing": _drawing,
+        "logarithmic": _logarithmic,
+        "height": _height,
+    }
+    return environment
+
+
+def _readable(text: object) -> object:
+    """`text` without what no HTML document may hold."""
+    if not isinstance(text, str) or isinstance(text, Markup):
+        return text
+    return inert.legible(text)
+
+
+def _is(kind: type, block: Block) -> bool:
+    return isinstance(block, kind)
+
+
+@cache
+def _own(name: str) -> str:
+    """A file beside this one."""
+    return files("tuner.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: tuple[str, ...]) -> str:
+    """A Content-Security-Policy: these scripts alone, and no connection whatsoever.
+
+    Plotly writes style rules as it draws, and makes images of figures as `data:` and `blob:`.
+    """
+    digests = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _drawing(figure: Figure) -> Markup:
+    """The figure as JSON that can stand in a script element: `<`, `>` and `&` are escaped."""
+    return htmlsafe_json_dumps(
+        inert.document(figure.plot),
+        dumps=json.dumps,
+        cls=PlotlyJSONEncoder,
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def _logarithmic(figure: Figure) -> tuple[str, ...]:
+    """The axes that have a switch, `x` or `y`: those that the layout's `meta` names."""
+    meta = figure.plot.layout.meta
+    asked = meta.get("log_switch", ()) if isinstance(meta, dict) else ()
+    return tuple(axis for axis in ("x", "y") if axis in asked)
+
+
+def _height(figure: Figure) -> int:
+    return int(figure.plot.layout.height or _DEFAULT_HEIGHT)
+
+
+def _kinds(table: Table) -> tuple[str, ...]:
+    """Of each column how it is set: `n` numbers, to the right; `w` wide texts, which wrap."""
+    return tuple(_kind([row[i] for row in table.rows]) for i in range(len(table.columns)))
+
+
+def _kind(cells: Sequence[Cell]) -> str:
+    texts = [cell.text if isinstance(cell, Link) else cell for cell in cells]
+    known = [text for text in texts if text not in ("", "-")]
+    if known and all(_NUMBER.fullmatch(text) for text in known):
+        return "n"
+    return "w" if max(map(len, known), default=0) > _WIDE else ""

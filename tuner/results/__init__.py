@@ -1,0 +1,1 @@
+"""Answers: pure functions of a study's records and of the model of them."""

@@ -1,0 +1,287 @@
+"""A study compared with a recorded grid: pure functions of both.
+
+Whatever the study found is valued by what the grid says of it, averaged over its passes, so that a
+lucky burst of the study earns nothing. The grid itself is noisy: what a single pass of it scores
+against the others is the most that a search could be asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tuner.backends.replay_table import ReplayTable
+from tuner.errors import InputError
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.statistics import mean
+from tuner.model.fronts import fronts
+from tuner.results.averaged import Averaged, Rows, averaged
+from tuner.results.findings import find
+from tuner.results.summary import summarise
+from tuner.spec.space import Configuration
+
+# History of the format of `Comparison.to_json`: 1 (first).
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Dominated:
+    """A point of a front that the grid clearly dominates (`Averaged.dominator`).
+
+    `factors` are its objectives as multiples of those of the configuration `by`, in order.
+    """
+
+    configuration: Configuration
+    by: Configuration
+    factors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A front valued by the grid.
+
+    `share` is its part of the hypervolume of the grid's own front, on logarithmic axes.
+    `infeasible` are points that could not serve, or broke a constraint, in the grid.
+    """
+
+    points: int
+    share: float
+    infeasible: tuple[Configuration, ...]
+    dominated: tuple[Dominated, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Everything, or one scenario: what the study measured there and what its front is worth.
+
+    `grid_front` counts the points of the grid's own front. `recommended` judges what the study's
+    model recommends, measured there or not; None where the study has no model yet. `passes` are
+    the fronts of each single pass, valued by all the others; empty where there are fewer than two.
+    """
+
+    scenario: Configuration | None
+    trials: int
+    grid_front: int
+    study: Judged
+    recommended: Judged | None
+    passes: tuple[Judged, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A study against a grid; the first of `scopes` is overall.
+
+    `configurations` are those of the grid that are in the study's search space, `outside` those of
+    the study that the grid does not have: their trials cost, but count for no front. `seconds` are
+    those of all the study's trials, `grid_seconds` those of one pass ordered by deployment; None
+    where one of them was simulated, which takes no time worth telling. `ratios` are the study's
+    measurements as multiples of the grid's, by objective: off 1 where the host has changed.
+    """
+
+    study: str
+    grid: str
+    recorded: tuple[str, str] | None
+    grid_backend: str
+    passes: int
+    configurations: int
+    trials: int
+    outside: int
+    seconds: float | None
+    grid_seconds: float | None
+    ratios: dict[str, Estimate]
+    scopes: tuple[Scope, ...]
+
+    @property
+    def trials_share(self) -> float:
+        """Of the trials of one pass."""
+        return self.trials / self.configurations
+
+    @property
+    def cost_share(self) -> float | None:
+        """Of the seconds of one pass."""
+        if self.seconds is None or not self.grid_seconds:
+            return None
+        return self.seconds / self.grid_seconds
+
+    @property
+    def scenarios_share(self) -> float | None:
+        """The mean over scenarios of the hypervolume's share; None without scenarios."""
+        shares = [scope.study.share for scope in self.scopes if scope.scenario is not None]
+        return fmean(shares) if shares else None
+
+    @property
+    def scenarios_recommended(self) -> float | None:
+        """The same of what is recommended; None without scenarios or a model."""
+        inner = [s.recommended for s in self.scopes if s.scenario is not None]
+        shares = [judged.share for judged in inner if judged is not None]
+        return fmean(shares) if shares else None
+
+    @property
+    def scenarios_passes(self) -> tuple[float, ...]:
+        """The same of each single pass."""
+        inner = [scope.passes for scope in self.scopes if scope.scenario is not None]
+        return tuple(fmean(j.share for j in one_pass) for one_pass in zip(*inner, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON-able data."""
+        document = asdict(self)
+        for scope, found in zip(document["scopes"], self.scopes, strict=True):
+            scope["scenario"] = None if found.scenario is None else dict(found.scenario)
+            documents = [scope["study"], scope["recommended"], *scope["passes"]]
+            pairs = zip(documents, [found.study, found.recommended, *found.passes], strict=True)
+            for judged, known in pairs:
+                if known is None:
+                    continue
+                judged["infeasible"] = [dict(c) for c in known.infeasible]
+                for one, point in zip(judged["dominated"], known.dominated, strict=True):
+                    one["configuration"], one["by"] = dict(point.configuration), dict(point.by)
+        return {
+            "format": FORMAT,
+            **document,
+            "trials_share": self.trials_share,
+            "cost_share": self.cost_share,
+            "scenarios_share": self.scenarios_share,
+            "scenarios_recommended": self.scenarios_recommended,
+            "scenarios_passes": list(self.scenarios_passes),
+        }
+
+
+def against(study: StudyRecord, table: ReplayTable) -> Comparison:
+    """`study` against the part of `table` that is in its search space.
+
+    Objectives, constraints and roles are the study's. Raises InputError where the grid has no part
+    in the search space or lacks an objective.
+    """
+    grid = table.inside(study.search_space)
+    known = {name for t in grid.trials for name in t.metrics}
+    if missing := [o.metric for o in study.objectives if o.metric not in known]:
+        raise InputError(
+            f"the grid {table.study} cannot be compared with study {study.name!r}: it has no"
+            f" configuration of its search space with {', '.join(missing)}",
+            "compare with a grid of the same parameters, values and objectives",
+        )
+    truth = averaged(grid, study.objectives, study.constraints)
+    within = fronts(
+        study.search_space,
+        truth.configurations,
+        truth.values,
+        truth.feasible.tolist(),
+        truth.directions,
+    )
+    scenarios: dict[Configuration | None, Sequence[int]] = {None: range(len(truth.configurations))}
+    scenarios |= {part.scenario: part.trials for part in within.scenarios}
+    summary = summarise(study)
+    found: dict[Configuration | None, Sequence[TrialRecord]] = {None: summary.front}
+    found |= {scenario.scenario: scenario.front for scenario in summary.scenarios}
+    model = find(study)
+    fronts_of = () if model is None else (model.overall, *model.scenarios)
+    advised = {f.scenario: [p.configuration for p in f.recommended] for f in fronts_of}
+    measured = Counter(study.search_space.scenario_of(t.configuration) for t in study.trials)
+    halves = _halves(study, grid)
+    scopes = []
+    for scenario, numbers in scenarios.items():
+        among = np.array(numbers, dtype=np.intp)
+        scopes.append(
+            Scope(
+                scenario,
+                len(study.trials) if scenario is None else measured[scenario],
+                len(truth.front(among)),
+                _judged(truth, among, [t.configuration for t in found.get(scenario, ())]),
+                None if model is None else _judged(truth, among, advised.get(scenario, ())),
+                tuple(
+                    _pass([truth.configurations[i] for i in numbers], one, others)
+                    for one, others in halves
+                ),
+            )
+        )
+    tried = {t.configuration for t in study.trials}
+    simulated = "simulated" in {
+        str(table.environment.get("backend")),
+        *(t.backend for t in study.trials),
+    }
+    seconds = sum(t.seconds for t in study.trials)
+    seconds += sum(f.record.seconds for f in study.failed if f.record is not None)
+    return Comparison(
+        study=study.name,
+        grid=table.study,
+        recorded=table.recorded,
+        grid_backend=str(table.environment.get("backend", "")),
+        passes=len(grid.passes),
+        configurations=len(truth.configurations),
+        trials=len(study.trials),
+        outside=len(tried - truth.row.keys()),
+        seconds=None if simulated else seconds,
+        grid_seconds=None if simulated else grid.ordered_seconds,
+        ratios=_ratios(study, truth),
+        scopes=tuple(scopes),
+    )
+
+
+def _halves(study: StudyRecord, grid: ReplayTable) -> list[tuple[Averaged, Averaged]]:
+    """Each single pass, and all that was measured besides it."""
+    if len(grid.passes) < 2:
+        return []
+    every = {t.pass_number for t in grid.trials}
+
+    def of(passes: Iterable[int]) -> Averaged:
+        return averaged(grid, study.objectives, study.constraints, set(passes))
+
+    return [(of({number}), of(every - {number})) for number in grid.passes]
+
+
+def _pass(among: Sequence[Configuration], one: Averaged, others: Averaged) -> Judged:
+    """The front that a single pass finds `among` some configurations, valued by the others."""
+    mine, theirs = (np.array([of.row[c] for c in among], dtype=np.intp) for of in (one, others))
+    return _judged(others, theirs, [one.configurations[i] for i in one.front(mine)])
+
+
+def _judged(truth: Averaged, among: Rows, front: Iterable[Configuration]) -> Judged:
+    found = [c for c in dict.fromkeys(front) if c in truth.row]
+    rows = np.array([truth.row[c] for c in found], dtype=np.intp)
+    able = rows[truth.feasible[rows]]
+    return Judged(
+        points=len(found),
+        share=truth.share(able, among),
+        infeasible=tuple(c for c in found if not truth.feasible[truth.row[c]]),
+        dominated=tuple(
+            Dominated(
+                truth.configurations[row],
+                truth.configurations[by],
+                tuple((truth.positive[row] / truth.positive[by]).tolist()),
+            )
+            for row in able
+            if (by := truth.dominator(int(row), among)) is not None
+        ),
+    )
+
+
+def _ratios(study: StudyRecord, truth: Averaged) -> dict[str, Estimate]:
+    """Geometric means over the configurations that both measured, with Student's t interval."""
+    logs: dict[str, dict[Configuration, list[float]]] = {o.metric: {} for o in study.objectives}
+    for trial in study.trials:
+        row = truth.row.get(trial.configuration)
+        if row is None or trial.measurement is None or trial.cut_short:
+            continue
+        values = zip(logs.values(), truth.values[row], trial.values, strict=True)
+        for found, expected, value in values:
+            if expected > 0 and value > 0:
+                found.setdefault(trial.configuration, []).append(math.log(value / expected))
+    return {
+        metric: _exponential(mean([float(np.mean(some)) for some in found.values()]))
+        for metric, found in logs.items()
+        if found
+    }
+
+
+def _exponential(of: Estimate) -> Estimate:
+    def up(value: float | None) -> float | None:
+        return None if value is None else math.exp(value)
+
+    return Estimate(math.exp(of.value), up(of.low), up(of.high))

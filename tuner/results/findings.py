@@ -1,0 +1,217 @@
+"""What a model of a study's measurements says: fronts, decisions, and what is not known yet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.model.candidates import Candidates
+from tuner.model.chances import Chances, chances
+from tuner.model.observations import Noise, Observation
+from tuner.model.regret import Robust, Serving, minimax, most_serving
+from tuner.model.surrogate import Surrogate
+from tuner.results.pooled import standard_error
+from tuner.results.recommend import Predicted, predicted, recommended, rows_of
+from tuner.results.settle import SETTLED, Settling, settling
+from tuner.spec.space import Configuration, SearchSpace
+
+FEWEST = 8
+"""Measured configurations below which a model says nothing that is worth to be read."""
+
+DOUBTFUL = (0.2, 0.8)
+"""Of a configuration whose probability of being on its front is between these, nothing is known."""
+
+_MOST_ENUMERATED = 20_000
+_MOST_SCENARIOS = 200
+
+
+@dataclass(frozen=True)
+class FrontFindings:
+    """A front as predicted; `scenario` is None for the overall one.
+
+    `uncertainty` is the standard deviation of its hypervolume as a share of it. `measured` has what
+    is predicted of the configurations of the scenario that were measured. `doubtful` counts those
+    of both whose place on it is open (`DOUBTFUL`).
+    """
+
+    scenario: Configuration | None
+    recommended: tuple[Predicted, ...]
+    uncertainty: float
+    measured: Mapping[Configuration, Predicted]
+    doubtful: int
+
+    @property
+    def uncertain(self) -> bool:
+        return self.uncertainty > SETTLED
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`trials` has the numbers of a configuration's trials; `between` the standard deviation
+    between bursts, by objective, as a share; `next` the configurations that would say most.
+    `candidates` is how many configurations were looked at, `whole` whether these are all.
+    """
+
+    overall: FrontFindings
+    scenarios: tuple[FrontFindings, ...]
+    robust: Robust | None
+    serving: Serving | None
+    settling: Settling
+    next: tuple[Configuration, ...]
+    trials: Mapping[Configuration, tuple[int, ...]]
+    between: Mapping[str, float]
+    candidates: int
+    whole: bool
+
+    @property
+    def doubtful(self) -> int:
+        return sum(f.doubtful for f in self.scenarios or (self.overall,))
+
+    def predicted(self, configuration: Configuration) -> Predicted | None:
+        """What is predicted of a measured configuration, on the front of its scenario."""
+        for found in (*self.scenarios, self.overall):
+            if configuration in found.measured:
+                return found.measured[configuration]
+        return None
+
+
+def find(study: StudyRecord) -> Findings | None:
+    """None where fewer than `FEWEST` configurations could be measured.
+
+    A pure function of the study: it uses the same numbers in place of chance each time.
+    """
+    surrogate = surrogate_of(study)
+    if surrogate is None:
+        return None
+    candidates = surrogate.candidates
+    several = len(candidates.scenarios) > 1
+    within = [chances(surrogate, rows_of(surrogate, s)) for s in candidates.scenarios]
+    whole = chances(surrogate, rows_of(surrogate, None)) if several else within[0]
+    trials = _trials(study)
+    overall = _front(surrogate, None, whole, trials)
+    scenarios = [
+        _front(surrogate, s, w, trials)
+        for s, w in zip(candidates.scenarios, within, strict=True)
+        if len(s)
+    ]
+    errors = np.array([_own_errors(study, s) for s in candidates.scenarios])
+    open_fronts = settling(surrogate, within, errors)
+    return Findings(
+        overall,
+        tuple(scenarios),
+        minimax(surrogate, within) if several else None,
+        most_serving(surrogate) if several else None,
+        open_fronts,
+        tuple(candidates.configurations[row] for row in open_fronts.first),
+        trials,
+        dict(zip(surrogate.metrics, map(float, surrogate.noise_sd), strict=True)),
+        len(candidates),
+        len(candidates) == study.search_space.size(),
+    )
+
+
+def surrogate_of(study: StudyRecord, candidates: Candidates | None = None) -> Surrogate | None:
+    """The model of a study's measurements; None where fewer than `FEWEST` could be measured.
+
+    It speaks of `candidates`, or of what `candidates_of` names.
+    """
+    known = [observation(study, t) for t in study.trials]
+    if len({o.configuration for o in known if o.values is not None}) < FEWEST:
+        return None
+    host = study.environment.get("host")
+    cpus = host.get("cpus") if isinstance(host, Mapping) else None
+    return Surrogate.fit(
+        candidates or candidates_of(study),
+        [o.metric for o in study.objectives],
+        [o.direction for o in study.objectives],
+        known,
+        host_cpus=None if cpus is None else float(cpus),
+    )
+
+
+def observation(study: StudyRecord, trial: TrialRecord) -> Observation:
+    """What a model is told of a trial."""
+    errors = (standard_error(trial.metric(o.metric)) for o in study.objectives)
+    return Observation(
+        trial.number,
+        trial.configuration,
+        None if trial.imputed else trial.values,
+        trial.violations,
+        Noise(tuple(e or None for e in errors), bool(trial.cut_short), trial.imputed),
+    )
+
+
+def candidates_of(study: StudyRecord) -> Candidates:
+    """All configurations; of a space that is too large, every measured decision in every measured
+    scenario.
+    """
+    space = study.search_space
+    size = space.size()
+    if size is not None and size <= _MOST_ENUMERATED:
+        return Candidates.of(space)
+    return Candidates.of(space, _crossed(space, [t.configuration for t in study.trials]))
+
+
+def _crossed(space: SearchSpace, known: list[Configuration]) -> list[Configuration]:
+    names = {p.name for p in space.with_role("scenario")}
+    decisions = dict.fromkeys(
+        Configuration(tuple(i for i in c.items_ if i[0] not in names)) for c in known
+    )
+    scenarios = list(dict.fromkeys(map(space.scenario_of, known)))[:_MOST_SCENARIOS]
+    defaults = {p.name: p.default for p in space}
+    crossed = (
+        space.effective({**defaults, **decision, **scenario})
+        for decision, scenario in itertools.product(decisions, scenarios)
+    )
+    return list(dict.fromkeys([*known, *crossed]))
+
+
+def _front(
+    surrogate: Surrogate,
+    scenario: Configuration | None,
+    within: Chances,
+    trials: Mapping[Configuration, tuple[int, ...]],
+) -> FrontFindings:
+    at = [row for c in trials if (row := surrogate.candidates.index(c)) is not None]
+    rows = np.intersect1d(rows_of(surrogate, scenario), np.array(at, dtype=np.intp))
+    low, high = DOUBTFUL
+    best = recommended(surrogate, scenario, within=within)
+    measured = {p.configuration: p for p in predicted(surrogate, rows, within)}
+    known = {**measured, **{p.configuration: p for p in best}}
+    return FrontFindings(
+        scenario,
+        best,
+        within.uncertainty,
+        measured,
+        sum(low < p.on_front < high for p in known.values()),
+    )
+
+
+def _trials(study: StudyRecord) -> dict[Configuration, tuple[int, ...]]:
+    """The numbers of each configuration's trials that were measured."""
+    found: dict[Configuration, tuple[int, ...]] = {}
+    for trial in study.trials:
+        if not trial.imputed:
+            found[trial.configuration] = (*found.get(trial.configuration, ()), trial.number)
+    return found
+
+
+def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.float64]:
+    """The usual standard error of a burst in a scenario, as a share of the value, shape (m,).
+
+    That of all bursts where the scenario has none.
+    """
+    bursts = [t for t in study.trials if t.measurement is not None and not t.cut_short]
+    there = [t for t in bursts if study.search_space.scenario_of(t.configuration) == scenario]
+    errors = [
+        [standard_error(t.metric(o.metric)) for o in study.objectives] for t in there or bursts
+    ]
+    if not errors:
+        return np.zeros(len(study.objectives))
+    usual: npt.NDArray[np.float64] = np.median(np.array(errors), axis=0)
+    return usual

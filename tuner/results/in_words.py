@@ -1,0 +1,175 @@
+"""What is said of a study as a whole, in sentences: by `tune show`, and by its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.model.regret import Robust, Serving
+from tuner.results.findings import DOUBTFUL, Findings
+from tuner.results.settle import MOST_TRIALS, SETTLED
+from tuner.results.summary import Summary
+from tuner.results.wording import figure, percent
+from tuner.spec.metrics import METRICS, title
+
+SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
+REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."
+
+WITH_SCENARIOS = (
+    "With every parameter free, the overall front prefers little load and a good network. What to"
+    " deploy is read from the front of the scenario that you expect."
+)
+NONE_SERVES = "No decision is sure (0.9) to serve in every scenario."
+
+_SETTLED = f"{100 * SETTLED:.0f} %"
+_SCENARIOS = 4
+_TOLD = (8, 16, 32, 64, MOST_TRIALS)
+
+
+def not_measured(study: StudyRecord) -> Iterator[str]:
+    """That no container ran for these trials: those of a recorded grid or a computed host."""
+    made = {t.backend for t in study.trials} | {study.environment.get("backend")}
+    replayed = study.environment.get("replayed", {})
+    if "replay" in made:
+        yield REPLAYED
+    if "simulated" in made or replayed.get("backend") == "simulated":
+        yield SIMULATED
+
+
+def regret(robust: Robust) -> Iterator[str]:
+    """How far the decision of least regret is behind."""
+    yield (
+        f"at worst {percent(robust.regret)} behind a scenario's best compromise"
+        f" ({percent(robust.low)} to {percent(robust.high)}; in {robust.scenario})"
+    )
+    yield (
+        f"and {percent(robust.behind)} behind a front;"
+        f" P(no decision is better by more than 2 %) = {robust.best:.2f}"
+    )
+    if robust.left_out:
+        yield (
+            f"{robust.left_out} decisions are left out: they surely serve in some scenarios only"
+        )
+
+
+def behind(robust: Robust) -> str:
+    """The same in sentences."""
+    worst, usual, *left_out = regret(robust)
+    return " ".join((f"It is {worst}, {usual}.", *(f"{text}." for text in left_out)))
+
+
+def slo(study: StudyRecord) -> str:
+    """What a configuration must hold."""
+    return ", ".join(map(str, study.constraints)) or "enough memory"
+
+
+def wanted(study: StudyRecord) -> str:
+    """The objectives as wishes: `least ART (ms), most throughput (requests/s)`."""
+    return ", ".join(
+        f"{'least' if o.direction == 'minimize' else 'most'} {title(o.metric)}"
+        for o in study.objectives
+    )
+
+
+def served(serving: Serving) -> Iterator[str]:
+    """In how many scenarios the decision that serves most often does."""
+    yield (
+        f"in {serving.sure} of {serving.scenarios} with probability 0.9 or more"
+        f" ({serving.expected:.1f} expected; the least sure has {serving.everywhere:.2f})"
+    )
+    if serving.fails:
+        fails = "; ".join(map(str, serving.fails[:_SCENARIOS]))
+        more = len(serving.fails) - _SCENARIOS
+        yield f"not sure in: {fails}" + (f" and {more} more" if more > 0 else "")
+
+
+def serves_most(study: StudyRecord, serving: Serving) -> str:
+    """The decision that holds what it must in most scenarios, in a sentence."""
+    return (
+        f"Meets the SLO in most scenarios ({slo(study)}): {serving.decision},"
+        f" {'; '.join(served(serving))}."
+    )
+
+
+def still_open(found: Findings) -> Iterator[str]:
+    """What the model does not know, and what more trials are expected to do about it."""
+    fronts = found.scenarios or (found.overall,)
+    between = ", ".join(
+        f"{METRICS[name].label} {figure(100 * share)} %" for name, share in found.between.items()
+    )
+    yield f"bursts of one configuration are taken to differ by: {between}"
+    open_fronts = [f for f in fronts if f.uncertain]
+    if open_fronts:
+        worst = max(open_fronts, key=lambda f: f.uncertainty)
+        where = f" for {worst.scenario}" if worst.scenario is not None else ""
+        yield (
+            f"{len(open_fronts)} of {len(fronts)} fronts: the standard deviation of their"
+            f" hypervolume is above {_SETTLED}; it is {percent(worst.uncertainty)}{where}"
+        )
+    if found.doubtful:
+        low, high = DOUBTFUL
+        yield (
+            f"{found.doubtful} configurations that were measured or are recommended: P is between"
+            f" {low:g} and {high:g}"
+        )
+    yield settled(found)
+
+
+def settled(found: Findings) -> str:
+    """How many more trials would settle the fronts."""
+    settling, fronts = found.settling, len(found.scenarios or (found.overall,))
+    if settling.trials == 0:
+        return f"every front is known to {_SETTLED}: more trials would change little"
+    if settling.trials is not None:
+        return (
+            f"about {settling.trials} more trials, each where it says most, are expected to settle"
+            " all fronts"
+        )
+    course = ", ".join(f"{left} after {n}" for n, left in settling.course if n in _TOLD)
+    return f"fronts that more trials are expected to leave open, of {fronts}: {course}"
+
+
+def doubts(study: StudyRecord) -> Iterator[str]:
+    """What a reader of its figures must know: repeatability, drift of the host, failed trials."""
+    for metric, found in study.repeatability.items():
+        yield (
+            f"{title(metric)} of one configuration differs by {100 * found.relative_sd:.1f} %"
+            f" between bursts ({found.degrees} repeats); intervals include it."
+        )
+    if not study.repeatability and study.trials:
+        yield (
+            "Intervals hold what varies within a burst only: too few configurations were measured"
+            " again to know how far bursts differ."
+        )
+    for drift in study.drifts:
+        numbers = [t.number for t in study.trials if t.number in drift]
+        if numbers:
+            yield (
+                f"Drift: {drift.what}. In doubt, marked ~: trials {numbers[0]} to {numbers[-1]}."
+                " Measure what matters again (--repeat)."
+            )
+    if study.failed:
+        numbers = [f.number for f in study.failed]
+        yield f"Failed, and on no front: {len(numbers)} ({listed(numbers)})"
+
+
+def unstable(summary: Summary) -> Iterator[str]:
+    """Which configurations are on no front since their bursts do not agree."""
+    for one in summary.unstable:
+        yield f"On no front, unstable: trial {one.representative.number}: {one.unstable}"
+
+
+def infeasible(trials: Sequence[TrialRecord]) -> Iterator[str]:
+    """Why trials are infeasible, and which."""
+    reasons: dict[str, list[int]] = {}
+    for trial in trials:
+        if not trial.feasible:
+            broken = [text for text, v in trial.violations.items() if v > 0]
+            reasons.setdefault(trial.reason or ", ".join(broken), []).append(trial.number)
+    for reason, numbers in reasons.items():
+        yield f"Infeasible, {reason}: {len(numbers)} ({listed(numbers)})"
+
+
+def listed(numbers: Sequence[int], most: int = 12) -> str:
+    """The first of some trials' numbers, at most so many."""
+    return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")

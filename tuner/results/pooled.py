@@ -1,0 +1,222 @@
+"""What all bursts of one configuration say together.
+
+One burst that was lucky looks better than its configuration is. Where a configuration was measured
+more than once, its logarithms are averaged by precision: what a burst's own interval says and what
+differs between bursts both count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import f as fisher
+
+from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
+from tuner.measure.student import Z
+from tuner.model.chances import tolerated
+from tuner.model.pareto import logarithms, minimised
+from tuner.spec.metrics import METRICS
+from tuner.spec.space import Configuration
+
+Floats = npt.NDArray[np.float64]
+
+ASSUMED_BETWEEN = 0.05
+"""Standard deviation between bursts as a share of the value, until repeats say what it is."""
+
+_ALPHA = 0.01
+_FACTOR = 3.0
+_LEAST_UNSTABLE = 0.1
+_DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """A configuration with at least one trial.
+
+    `trials` are all of it, `bursts` those of them that were measured to the end. `values` are the
+    objectives' averages in their units, `mean` and `sd` the same as minimised logarithms; all have
+    shape (m,), and are those of the last trial where there is no burst. `representative` is the
+    burst nearest to the averages, the first of equals. `infeasible` says why the configuration
+    cannot serve or breaks a constraint, `unstable` why its bursts do not agree; both are empty for
+    what may be on a front.
+    """
+
+    configuration: Configuration
+    trials: tuple[TrialRecord, ...]
+    bursts: tuple[TrialRecord, ...]
+    values: tuple[float, ...]
+    mean: Floats
+    sd: Floats
+    representative: TrialRecord
+    infeasible: str = ""
+    unstable: str = ""
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be on a front."""
+        return bool(self.bursts) and not self.infeasible and not self.unstable
+
+    def estimate(self, index: int) -> Estimate:
+        """The average of an objective with its 95 % interval, in its unit."""
+        value = self.values[index]
+        factor = math.exp(Z * float(self.sd[index]))
+        return Estimate(value, value / factor, value * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The bursts of one configuration: minimised logarithms and their own variances, (k, m)."""
+
+    trials: tuple[TrialRecord, ...]
+    bursts: tuple[TrialRecord, ...]
+    logs: Floats
+    own: Floats
+
+    @property
+    def squares(self) -> Floats:
+        """Sum of squared deviations from the group's mean, shape (m,)."""
+        found: Floats = ((self.logs - self.logs.mean(axis=0)) ** 2).sum(axis=0)
+        return found
+
+
+def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
+    """Every configuration of a study's finished trials, in the order of its first trial."""
+    by_configuration: dict[Configuration, list[TrialRecord]] = {}
+    for trial in study.trials:
+        by_configuration.setdefault(trial.configuration, []).append(trial)
+    groups = [_group(study, trials) for trials in by_configuration.values()]
+    between = np.array([between_bursts(study, o.metric) for o in study.objectives])
+    return tuple(_pooled(study, group, between, groups) for group in groups)
+
+
+def _group(study: StudyRecord, trials: Sequence[TrialRecord]) -> _Group:
+    bursts = tuple(t for t in trials if t.outcome == "measured" and not t.cut_short)
+    own = [[standard_error(t.metric(o.metric)) ** 2 for o in study.objectives] for t in bursts]
+    shape = len(bursts), len(study.objectives)
+    return _Group(tuple(trials), bursts, _logs(study, bursts), np.array(own).reshape(shape))
+
+
+def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
+    directions = [o.direction for o in study.objectives]
+    return minimised(
+        logarithms([t.values for t in trials]).reshape(-1, len(directions)), directions
+    )
+
+
+def standard_error(found: Estimate | None) -> float:
+    """The standard error of a burst's value as a share of it; 0 where no interval is known."""
+    return 0.0 if found is None else found.relative_error or 0.0
+
+
+def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence[_Group]) -> Pooled:
+    configuration = group.trials[0].configuration
+    if not group.bursts:
+        last = group.trials[-1]
+        mean = _logs(study, [last])[0]
+        sd = np.full(len(mean), np.inf)
+        return Pooled(
+            *(configuration, group.trials, (), last.values, mean, sd, last),
+            infeasible=_infeasible(group),
+        )
+    variance = np.maximum(group.own + between**2, 1e-12)
+    weights = 1.0 / variance
+    mean = (weights * group.logs).sum(axis=0) / weights.sum(axis=0)
+    sd = 1.0 / np.sqrt(weights.sum(axis=0))
+    away = (np.abs(group.logs - mean) / sd).max(axis=1)
+    nearest = group.bursts[int(np.argmin(np.round(away, 9)))]
+    if len(group.bursts) == 1:
+        values = nearest.values
+    else:
+        signs = [1.0 if o.direction == "minimize" else -1.0 for o in study.objectives]
+        values = tuple(np.exp(signs * mean).tolist())
+    return Pooled(
+        *(configuration, group.trials, group.bursts, values, mean, sd, nearest),
+        infeasible=_infeasible(group),
+        unstable=_unstable(study, group, groups),
+    )
+
+
+def _infeasible(group: _Group) -> str:
+    """It must serve each time, and hold its constraints on average."""
+    failed = [t for t in group.trials if t.outcome == "infeasible"]
+    if failed:
+        times = f" in {len(failed)} of {len(group.trials)} trials" if len(group.trials) > 1 else ""
+        return f"{failed[0].reason}{times}"
+    judged = group.bursts or group.trials
+    broken = [
+        text
+        for text in judged[0].violations
+        if sum(t.violations.get(text, 0.0) for t in judged) > 0
+    ]
+    return f"breaks {', '.join(broken)}" if broken else ""
+
+
+def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> str:
+    """Why a configuration's bursts do not agree, by those of all others that were repeated.
+
+    The ratio of its variance between bursts to theirs has Fisher's F distribution where they are
+    alike. It counts as unstable from three times their deviation and 10 % on, where the chance that
+    any of all repeated configurations looked so is 1 % (Bonferroni's bound).
+    A metric without an interval of its own is taken to vary as the worst known one of its burst:
+    in a closed loop CPU usage follows response time.
+    """
+    degrees = len(group.bursts) - 1
+    if not degrees:
+        return ""
+    found = group.squares / degrees
+    if found.max() <= _LEAST_UNSTABLE**2:
+        return ""
+    tests = len(study.objectives) * sum(len(g.bursts) > 1 for g in groups)
+    own = np.where(group.own > 0, group.own, group.own.max(axis=1, keepdims=True)).mean(axis=0)
+    for index, objective in enumerate(study.objectives):
+        if found[index] <= _LEAST_UNSTABLE**2:
+            continue
+        others = repeatability(
+            [e for t in g.bursts if (e := t.metric(objective.metric))]
+            for g in groups
+            if g is not group
+        )
+        if others is None:
+            continue
+        expected = max(others.relative_sd**2 + float(own[index]), 1e-12)
+        ratio = float(found[index]) / expected
+        if ratio > _FACTOR**2 and fisher.sf(ratio, degrees, others.degrees) < _ALPHA / tests:
+            return (
+                f"its bursts differ by {100 * math.sqrt(found[index]):.0f} % in"
+                f" {METRICS[objective.metric].label}, those of other configurations by"
+                f" {100 * others.relative_sd:.0f} %"
+            )
+    return ""
+
+
+def between_bursts(study: StudyRecord, metric: str) -> float:
+    """The standard deviation between bursts, as a share.
+
+    What few repeats say is joined with what is assumed before any, as if that were
+    `FEWEST_DEGREES` repeats.
+    """
+    known = study.repeatability.get(metric)
+    if known is None:
+        return ASSUMED_BETWEEN
+    squares = known.degrees * known.relative_sd**2 + FEWEST_DEGREES * ASSUMED_BETWEEN**2
+    return math.sqrt(squares / (known.degrees + FEWEST_DEGREES))
+
+
+def chances_of(some: Sequence[Pooled], seed: int = 0) -> Floats:
+    """P(on the front of these, or within 2 % of it) of each, shape (len(some),).
+
+    By draws of what their averages may be; only what is eligible takes part.
+    """
+    found = np.zeros(len(some))
+    able = [i for i, p in enumerate(some) if p.eligible]
+    if able:
+        mean, sd = (np.array([getattr(some[i], name) for i in able]) for name in ("mean", "sd"))
+        normal = np.random.default_rng(seed).standard_normal((_DRAWS, *mean.shape))
+        found[able] = tolerated(mean + sd * normal).mean(axis=0)
+    return found

@@ -1,0 +1,142 @@
+"""The few configurations to recommend, read from the model and not from single measurements.
+
+A measured front prefers what was measured by luck better than it is; the means of the model do so
+far less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.model.chances import SURE, TOLERANCE, Chances, chances, reference_of
+from tuner.model.pareto import front, hypervolume
+from tuner.model.surrogate import Surrogate
+from tuner.spec.space import Configuration
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+LIMIT = 6
+
+_Z = 1.959964
+
+_LEAST_GAIN = 0.002
+"""What adds less than this share of the hypervolume is next to one that is recommended already."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the model says of a configuration.
+
+    `values` are the objectives in their units, `low` and `high` the 95 % interval of what many
+    bursts would give on average. `on_front` is the probability that it is on the front asked for
+    (`tuner.model.chances`), `feasible` that it serves and holds the constraints. `row` is its
+    number among the model's candidates.
+    """
+
+    configuration: Configuration
+    row: int
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    on_front: float
+    feasible: float
+
+
+def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Integers:
+    """The candidates of a scenario, or all; none where there is no such scenario."""
+    candidates = surrogate.candidates
+    if scenario is None:
+        return np.arange(len(candidates))
+    known = {s: i for i, s in enumerate(candidates.scenarios)}
+    return np.flatnonzero(candidates.scenario == known.get(scenario, -1))
+
+
+def recommended(
+    surrogate: Surrogate,
+    scenario: Configuration | None,
+    limit: int = LIMIT,
+    within: Chances | None = None,
+) -> tuple[Predicted, ...]:
+    """At most `limit` configurations of `scenario`, of all where None, by the first objective.
+
+    They are taken from the front of the posterior means of those that are feasible with
+    probability `SURE`, one after another, each the one that adds most hypervolume (logarithms).
+    Each then gives way to the one that is known best (least sd, and surest to serve) of those that
+    are as good to 2 % in every objective. `within` are the scenario's chances where they are known.
+    Fewer where the front has fewer that differ.
+    """
+    rows = rows_of(surrogate, scenario)
+    posterior = surrogate.posterior(rows)
+    sure = np.flatnonzero(posterior.feasible > SURE)
+    best = sure[front(posterior.mean[sure])]
+    picks = best[spread(posterior.mean[best], reference_of(posterior), limit)]
+    means = posterior.mean[sure]
+    doubt = posterior.sd[sure].sum(axis=1) - np.log(posterior.feasible[sure])
+    known = (means[None] <= posterior.mean[picks, None] + TOLERANCE).all(axis=2)
+    picks = sure[np.where(known, doubt, np.inf).argmin(axis=1)] if len(picks) else picks
+    picks = np.array(list(dict.fromkeys(picks.tolist())), dtype=np.intp)
+    return predicted(surrogate, rows[picks], within or chances(surrogate, rows))
+
+
+def predicted(
+    surrogate: Surrogate, rows: Sequence[int] | Integers, within: Chances
+) -> tuple[Predicted, ...]:
+    """What the model says of these rows of its candidates."""
+    numbers = np.asarray(rows, dtype=np.intp)
+    posterior = surrogate.posterior(numbers)
+    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
+    ends = [np.exp(signs * (posterior.mean + z * posterior.sd)) for z in (-_Z, 0.0, _Z)]
+    low, values, high = np.minimum(ends[0], ends[2]), ends[1], np.maximum(ends[0], ends[2])
+    return tuple(
+        Predicted(
+            surrogate.candidates.configurations[row],
+            int(row),
+            tuple(values[i].tolist()),
+            tuple(low[i].tolist()),
+            tuple(high[i].tolist()),
+            within.of(int(row)),
+            float(posterior.feasible[i]),
+        )
+        for i, row in enumerate(numbers)
+    )
+
+
+def spread(points: Floats, reference: Floats, limit: int) -> Integers:
+    """Indices, ascending, of at most `limit` points of a front sorted by its first coordinate.
+
+    Greedy: each adds the most hypervolume to those before it; the greedy set has at least 63 % of
+    the best set's (Nemhauser, Wolsey and Fisher, Mathematical Programming 14, 1978). It ends where
+    the next one would add next to nothing.
+    """
+    chosen: list[int] = []
+    total = 0.0
+    while len(chosen) < min(limit, len(points)):
+        gains = _gains(points, np.array(sorted(chosen), dtype=np.intp), reference)
+        gains[chosen] = -np.inf
+        best = int(np.argmax(gains))
+        if chosen and gains[best] < _LEAST_GAIN * total:
+            break
+        chosen.append(best)
+        total += float(gains[best])
+    return np.array(sorted(chosen), dtype=np.intp)
+
+
+def _gains(points: Floats, chosen: Integers, reference: Floats) -> Floats:
+    """What each point would add to the hypervolume of the chosen ones."""
+    if points.shape[1] != 2:
+        before = hypervolume(points[chosen], reference)
+        return np.array(
+            [hypervolume(points[[*chosen, i]], reference) - before for i in range(len(points))]
+        )
+    # Along a front sorted by its first coordinate the second one falls: what a point adds is the
+    # box between its neighbours among the chosen.
+    place = np.searchsorted(chosen, np.arange(len(points)))
+    right = np.append(points[chosen, 0], reference[0])[place]
+    above = np.insert(points[chosen, 1], 0, reference[1])[place]
+    found: Floats = np.maximum(right - points[:, 0], 0) * np.maximum(above - points[:, 1], 0)
+    return found

@@ -1,0 +1,86 @@
+"""Joint draws from the posterior where a factorial compares configurations."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.model.surrogate import Surrogate
+from tuner.results.factorial import Crossing, Factorial
+from tuner.spec.metrics import Direction
+from tuner.spec.space import Configuration
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Joint draws from the posterior at all configurations of a factorial.
+
+    `draws`, shape (count, n, m), are minimised logarithms; `feasible`, shape (n,), probabilities.
+    """
+
+    factorial: Factorial
+    metrics: tuple[str, ...]
+    directions: tuple[Direction, ...]
+    draws: Floats
+    feasible: Floats
+
+    @classmethod
+    def of(
+        cls, surrogate: Surrogate, factorial: Factorial, count: int = 400, seed: int = 0
+    ) -> Sample:
+        """With `count` 0 the posterior mean stands for the draws, at hardly any cost.
+
+        Raises KeyError where a configuration of the factorial is no candidate.
+        """
+        index = surrogate.candidates.index
+        rows = np.array([_known(index(c), c) for c in factorial.configurations], dtype=np.intp)
+        posterior = surrogate.posterior(rows)
+        rng = np.random.default_rng(seed)
+        draws = surrogate.draws(rows, count, rng) if count else posterior.mean[None]
+        return cls(factorial, surrogate.metrics, surrogate.directions, draws, posterior.feasible)
+
+    def logs(self, metric: str) -> Floats:
+        """Draws of the natural logarithm of a metric, shape (count, n)."""
+        column = self.metrics.index(metric)
+        sign = 1.0 if self.directions[column] == "minimize" else -1.0
+        logs: Floats = sign * self.draws[:, :, column]
+        return logs
+
+    def serving(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Per parameter, at which of its values at least some configurations can be expected to
+        be feasible. All, where none is at any.
+        """
+        found = {}
+        for name, crossing in self.factorial.mains.items():
+            able = (self.feasible[crossing.rows] >= 0.5).mean(axis=1) >= 0.05
+            found[name] = able if able.any() else np.ones_like(able)
+        return found
+
+    def where_served(self, crossing: Crossing) -> Crossing:
+        """A crossing without the values, of any parameter, at which nothing serves."""
+        serving, axes = self.serving(), self.factorial.axes
+        keep = np.ones(len(crossing.settings), dtype=np.bool_)
+        for j, name in enumerate(axes):
+            if name in serving and name not in crossing.names:
+                keep &= serving[name][crossing.settings[:, j]]
+        if not keep.any():
+            keep[:] = True
+        rows, values = crossing.rows[..., keep], []
+        for axis, (name, of) in enumerate(zip(crossing.names, crossing.values, strict=True)):
+            able = np.array([serving[name][axes[name].index(v)] for v in of])
+            rows = np.compress(able, rows, axis=axis)
+            values.append(tuple(itertools.compress(of, able)))
+        return Crossing(
+            crossing.names, tuple(values), rows, crossing.settings[keep], crossing.share
+        )
+
+
+def _known(row: int | None, configuration: Configuration) -> int:
+    if row is None:
+        raise KeyError(f"{configuration} is not among the surrogate's candidates")
+    return row

@@ -1,0 +1,58 @@
+"""In plain words: at which values of a parameter a configuration is feasible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.results.statements import SETTLED, Kind, Statement
+from tuner.results.wording import amount
+from tuner.spec.space import Parameter, Value
+
+Floats = npt.NDArray[np.float64]
+
+
+def feasibility(
+    parameter: Parameter, values: Sequence[Value], table: Floats
+) -> tuple[Statement, ...]:
+    """At which values hardly anything, or not everything, is feasible.
+
+    `table`, shape (V, S), has the probability for each value in each setting of the others.
+    Nothing is said where no value is feasible for the most part.
+    """
+    mean = table.mean(axis=1)
+    if mean.max() < SETTLED:
+        return ()
+    found, best = [], int(mean.argmax())
+    low = [k for k in range(len(values)) if mean[k] <= 1 - SETTLED]
+    if parameter.ordered:
+        # Of several that are too little, the largest says it all.
+        little = [k for k in low if k < best and all(j in low for j in range(k))]
+        much = [k for k in low if k > best and all(j in low for j in range(k, len(values)))]
+        for which, word, pick in ((little, "little", max), (much, "much", min)):
+            if which:
+                k = pick(which)
+                also = (" or less" if word == "little" else " or more") if len(which) > 1 else ""
+                text = f"{amount(parameter, values[k])}{also} is too {word}"
+                found.append(_possible(parameter, "infeasible", 1 - mean[k], text))
+        low = [k for k in low if k not in little + much]
+    for k in low:
+        text = f"{amount(parameter, values[k])} is not feasible"
+        found.append(_possible(parameter, "infeasible", 1 - mean[k], text))
+    for k, value in enumerate(values):
+        surely, hardly = table[k] >= 0.9, table[k] <= 0.1
+        known = surely | hardly
+        sure = float(np.where(surely, table[k], 1 - table[k])[known].mean()) if known.any() else 0.0
+        if min(surely.mean(), hardly.mean()) >= 0.1 and known.mean() >= SETTLED:
+            text = (
+                f"{amount(parameter, value)} is feasible in some settings of the other parameters"
+                f" only (about {100 * mean[k]:.0f} %)"
+            )
+            found.append(_possible(parameter, "partly feasible", sure, text))
+    return tuple(found)
+
+
+def _possible(parameter: Parameter, kind: Kind, probability: float, text: str) -> Statement:
+    return Statement(kind, (parameter.name,), None, float(probability), text)

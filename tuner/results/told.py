@@ -1,0 +1,68 @@
+"""What is said of a trial in plain words, by whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tuner.measure.measurement import Measurement
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.wording import figure
+from tuner.spec.metrics import title
+
+
+def why_proposed(study: StudyRecord, trial: TrialRecord) -> Iterator[str]:
+    """Why a trial was proposed and what was predicted of it, and what the search saved on it."""
+    why = trial.why
+    if reason := why.get("reason"):
+        yield f"Why it was proposed: {reason}."
+    if predicted := _predicted(study, why):
+        yield predicted
+    if trial.stayed:
+        since = str(trial.deployment.get("since", ""))
+        label = f" of trial {int(since)}" if since.isdecimal() else " of an earlier trial"
+        yield f"It stayed on the deployment{label}: nothing was deployed for it."
+    if trial.same_as is not None:
+        yield f"It was not tried: its deployment is that of trial {trial.same_as}."
+    if trial.cut_short:
+        saved = trial.measurement.saved_seconds if trial.measurement else 0.0
+        yield f"Cut short, so on no front: {trial.cut_short}" + (
+            f" (saved up to {saved:.1f} s)" if saved else ""
+        )
+
+
+def _predicted(study: StudyRecord, why: Mapping[str, Any]) -> str:
+    means, sds = why.get("mean"), why.get("sd")
+    if not means or not sds:
+        return ""
+    parts = [
+        f"{title(o.metric)} {figure(mean)} ± {100 * sd:.0f} %"
+        for o, mean, sd in zip(study.objectives, means, sds, strict=True)
+    ]
+    feasible, worth = why.get("feasible"), why.get("acquisition")
+    able = "" if feasible is None else f"; P(feasible) {feasible:.2f}"
+    gain = "" if worth is None else f"; acquisition {figure(worth)}"
+    return f"Predicted then (standard deviation): {', '.join(parts)}{able}{gain}"
+
+
+def measurement_doubts(measured: Measurement) -> Iterator[str]:
+    """Each finding with its remedy, and the requests that failed."""
+    for finding in measured.findings:
+        yield f"{finding.verdict}: {finding.what}. {finding.remedy}"
+    if measured.errors:
+        listed = ", ".join(f"{count} {name}" for name, count in measured.errors.items())
+        yield f"Requests that did not succeed: {listed}"
+
+
+def trial_doubts(study: StudyRecord, trial: TrialRecord) -> Iterator[str]:
+    """What else to be careful with."""
+    if trial.attempts > 1:
+        reasons = "; ".join(f"{f.verdict}: {f.what}" for f in trial.discarded)
+        yield f"It was measured twice; the first time did not count: {reasons}"
+    if trial.outcome == "invalid":
+        yield "INVALID both times, so it was told as failed and is on no front."
+    if drift := study.drift(trial):
+        yield f"The host had drifted: {drift.what}"
+    for text, violation in trial.violations.items():
+        if violation > 0 and not trial.imputed:
+            yield f"Constraint broken: {text} (by {figure(violation)})"

@@ -1,0 +1,254 @@
+"""Two studies side by side: two models, two hosts, before and after a change. Pure functions.
+
+Both are read alike and nothing depends on which stands first: B against A is the inverse of A
+against B.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tuner.errors import InputError
+from tuner.measure.record import StudyRecord
+from tuner.measure.repeatability import FEWEST_DEGREES
+from tuner.results.pooled import Pooled, pooled
+from tuner.results.ratios import LogRatios, Overall, Ratio, judged, overall
+from tuner.results.study_differences import Common, Difference, cautions, differences
+from tuner.results.two_fronts import FrontScope, front_scope
+from tuner.spec.metrics import Direction
+from tuner.spec.space import Configuration
+from tuner.spec.study import Objective
+
+
+@dataclass(frozen=True)
+class Told:
+    """A study in short: its configurations, those that the other could have measured too, and what
+    measured them (`docker`, `simulated`, `replay`).
+    """
+
+    name: str
+    model: str
+    trials: int
+    configurations: int
+    common: int
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A configuration that both measured; B's values as multiples of A's by objective.
+
+    `trials_a` and `trials_b` are the bursts behind them. An objective that was 0 in one has no
+    ratio. Where `unstable` says why the bursts of a study do not agree, nothing was tested.
+    """
+
+    configuration: Configuration
+    trials_a: tuple[int, ...]
+    trials_b: tuple[int, ...]
+    values_a: tuple[float, ...]
+    values_b: tuple[float, ...]
+    ratios: Mapping[str, Ratio]
+    unstable: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return any(ratio.differs for ratio in self.ratios.values())
+
+
+@dataclass(frozen=True)
+class OneSided:
+    """A configuration that serves, and keeps the constraints, in one study (`serves`) only."""
+
+    configuration: Configuration
+    serves: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TwoStudies:
+    """What two studies say about each other.
+
+    `scopes` begins with everything that both could have measured, then come its scenarios. `pairs`
+    are in A's order. `overall` has an objective only where a pair has a ratio of it. `cautions` say
+    what a reader of the ratios must know.
+    """
+
+    a: Told
+    b: Told
+    objectives: tuple[Objective, ...]
+    differences: tuple[Difference, ...]
+    cautions: tuple[str, ...]
+    scopes: tuple[FrontScope, ...]
+    pairs: tuple[Pair, ...]
+    overall: Mapping[str, Overall]
+    one_sided: tuple[OneSided, ...]
+
+    def ratios(self, metric: str) -> list[Ratio]:
+        return [pair.ratios[metric] for pair in self.pairs if metric in pair.ratios]
+
+
+def compare_studies(a: StudyRecord, b: StudyRecord) -> TwoStudies:
+    """`a` and `b` side by side, as far as their search spaces overlap.
+
+    Raises InputError where their objectives are not the same metrics in the same directions.
+    """
+    _require_same_objectives(a, b)
+    common = Common(a, b)
+    in_a, in_b = (_by_key(study, common, a.objectives) for study in (a, b))
+    both = [key for key in in_a if key in in_b]
+    logs = _log_ratios(a, b, [(in_a[key], in_b[key]) for key in both])
+    return TwoStudies(
+        _told(a, len(in_a)),
+        _told(b, len(in_b)),
+        a.objectives,
+        differences(a, b),
+        cautions(a, b),
+        _scopes(common, in_a, in_b, [o.direction for o in a.objectives]),
+        _pairs({key: (in_a[key], in_b[key]) for key in both}, logs),
+        {metric: mean for metric, one in logs.items() if (mean := overall(one.logs))},
+        tuple(found for key in both if (found := _one_sided(key, in_a[key], in_b[key]))),
+    )
+
+
+def _require_same_objectives(a: StudyRecord, b: StudyRecord) -> None:
+    asked_a, asked_b = ({o.metric: o.direction for o in study.objectives} for study in (a, b))
+    if asked_a == asked_b:
+        return
+    texts = [
+        " and ".join(f"{how} {metric}" for metric, how in asked.items())
+        for asked in (asked_a, asked_b)
+    ]
+    raise InputError(
+        f"studies {a.name!r} and {b.name!r} have different objectives: A is to {texts[0]}, B to"
+        f" {texts[1]}",
+        "compare studies of the same metrics in the same directions",
+    )
+
+
+def _told(study: StudyRecord, common: int) -> Told:
+    return Told(
+        study.name,
+        study.model,
+        len(study.trials),
+        len({t.configuration for t in study.trials}),
+        common,
+        tuple(sorted({t.backend for t in study.trials})),
+    )
+
+
+def _by_key(
+    study: StudyRecord, common: Common, objectives: Sequence[Objective]
+) -> dict[Configuration, Pooled]:
+    """What was measured of each configuration that both know, objectives in the order given."""
+    metrics = [o.metric for o in study.objectives]
+    order = [metrics.index(o.metric) for o in objectives]
+    return {
+        key: replace(
+            one, values=tuple(one.values[i] for i in order), mean=one.mean[order], sd=one.sd[order]
+        )
+        for one in pooled(study)
+        if (key := common.key(study, one.configuration)) is not None
+    }
+
+
+def _scopes(
+    common: Common,
+    in_a: Mapping[Configuration, Pooled],
+    in_b: Mapping[Configuration, Pooled],
+    directions: Sequence[Direction],
+) -> tuple[FrontScope, ...]:
+    scenarios = {common.scenario(key) for key in (*in_a, *in_b)} if common.scenario_names else ()
+
+    def within(known: Mapping[Configuration, Pooled], scope: Configuration | None) -> list[Pooled]:
+        # By what both know of it, as that is the name it has here.
+        return [
+            replace(one, configuration=key)
+            for key, one in known.items()
+            if scope is None or common.scenario(key) == scope
+        ]
+
+    return tuple(
+        front_scope(scope, within(in_a, scope), within(in_b, scope), directions)
+        for scope in (None, *sorted(scenarios, key=common.rank))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """The pairs, by their number, that have a ratio of one objective."""
+
+    numbers: tuple[int, ...]
+    logs: LogRatios
+
+
+def _log_ratios(
+    a: StudyRecord, b: StudyRecord, pairs: Sequence[tuple[Pooled, Pooled]]
+) -> dict[str, _Tested]:
+    """B against A by objective, where both are known and their bursts agree.
+
+    The error is that of both averages (`tuner.results.pooled`): what varies within a burst and
+    between bursts. How well it is known (degrees of freedom) is that of the part between bursts,
+    joined by Welch and Satterthwaite's rule (Satterthwaite, Biometrics Bulletin 2(6), 1946).
+    """
+    found = {}
+    for i, objective in enumerate(a.objectives):
+        numbers = tuple(
+            n for n, pair in enumerate(pairs) if not _unstable(pair) and _positive(pair, i)
+        )
+        some = [pairs[n] for n in numbers]
+        values = np.array([math.log(two.values[i] / one.values[i]) for one, two in some])
+        variances = np.array([[p.sd[i] ** 2 for p in pair] for pair in some]).reshape(-1, 2)
+        known = np.array([_degrees(study, objective.metric) for study in (a, b)])
+        total = variances.sum(axis=1)
+        degrees = total**2 / (variances**2 / known).sum(axis=1)
+        found[objective.metric] = _Tested(numbers, LogRatios(values, np.sqrt(total), degrees))
+    return found
+
+
+def _positive(pair: tuple[Pooled, Pooled], index: int) -> bool:
+    return all(one.bursts and one.values[index] > 0 for one in pair)
+
+
+def _unstable(pair: tuple[Pooled, Pooled]) -> str:
+    return next((one.unstable for one in pair if one.unstable), "")
+
+
+def _degrees(study: StudyRecord, metric: str) -> int:
+    known = study.repeatability.get(metric)
+    return FEWEST_DEGREES + (0 if known is None else known.degrees)
+
+
+def _pairs(
+    both: Mapping[Configuration, tuple[Pooled, Pooled]], logs: Mapping[str, _Tested]
+) -> tuple[Pair, ...]:
+    """Every configuration that both measured to the end."""
+    ratios: list[dict[str, Ratio]] = [{} for _ in both]
+    together = judged([one.logs for one in logs.values()])
+    for (metric, one), found in zip(logs.items(), together, strict=True):
+        for number, ratio in zip(one.numbers, found, strict=True):
+            ratios[number][metric] = ratio
+    return tuple(
+        Pair(
+            key,
+            tuple(t.number for t in a.bursts),
+            tuple(t.number for t in b.bursts),
+            a.values,
+            b.values,
+            ratios[number],
+            _unstable((a, b)),
+        )
+        for number, (key, (a, b)) in enumerate(both.items())
+        if a.bursts and b.bursts
+    )
+
+
+def _one_sided(key: Configuration, a: Pooled, b: Pooled) -> OneSided | None:
+    """None where both serve, or neither, or one of them was not measured to the end."""
+    if bool(a.infeasible) == bool(b.infeasible):
+        return None
+    serves, good, reason = ("B", b, a.infeasible) if a.infeasible else ("A", a, b.infeasible)
+    return OneSided(key, serves, reason) if good.bursts else None

@@ -1,0 +1,140 @@
+"""What every sampler of this project keeps to: what is taken, and how a trial is asked for."""
+
+# ruff: noqa: ARG002, ANN401 -- the signatures are Optuna's
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import TuneError
+from tuner.model.lattice import Lattice, Positions
+from tuner.search.distributions import configuration_of, distributions
+from tuner.spec.space import Configuration, SearchSpace
+from tuner.spec.study import SamplerName
+
+FAILURES_ALLOWED = 2
+"""A configuration whose trial failed this often (the world's fault each time) is left alone."""
+
+UNTRUSTED = "untrusted"
+"""Attribute of a failed trial that was measured, twice, and could not be trusted: no more tries."""
+
+
+class SpaceExhausted(TuneError):  # noqa: N818 -- the end of a search, not a mistake
+    """Every configuration of the search space is in the study already."""
+
+
+class StudySampler(BaseSampler):
+    """A sampler for studies of one search space. Make it with `tuner.search.samplers.make_sampler`.
+
+    - It never proposes a configuration that a complete, pruned, running or waiting trial has.
+      Where every configuration is in the study, SpaceExhausted is raised (the trial that asked is
+      told FAIL). Repeats are for whoever enqueues them.
+    - A failed trial says nothing about its configuration, which may be proposed again once, unless
+      the trial was measured and could not be trusted (`UNTRUSTED`).
+    - What it proposes depends on the study and the seed alone, and not on failed trials. So a study
+      that was killed, whether or not within a trial, and is resumed proposes what it would have
+      proposed.
+    - Values that it proposes for inactive parameters are dropped, so what it proposes counts as the
+      same where only these differ.
+
+    Parallel workers see each other's running trials as soon as their parameters are stored.
+    """
+
+    def __init__(self, name: SamplerName, space: SearchSpace, seed: int) -> None:
+        self.name = name
+        self._space = space
+        self._seed = seed
+        self._lattice = Lattice.of(space)
+
+    @abstractmethod
+    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
+        """What `trial`, new in `study`, is to measure."""
+
+    def unvisited(self, study: Study) -> int | None:
+        """How many configurations are left to propose; None where they cannot be counted."""
+        if self._lattice is None:
+            return None
+        taken = taken_by(self._space, study.get_trials(deepcopy=False))
+        return len(self._lattice.free(taken))
+
+    def expected_gain(self, study: Study) -> float | None:
+        """The share by which the best next trial is expected to enlarge the hypervolume of what
+        is sought; None where that cannot be said.
+        """
+        return None
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+    ) -> dict[str, BaseDistribution]:
+        return {n: d for n, d in distributions(self._space).items() if not d.single()}
+
+    def sample_relative(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        # A trial that was enqueued with some values may make others active than the proposal does.
+        proposal = self._space.filled(self._propose(study, trial))
+        return {name: proposal[name] for name in search_space}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        raise ValueError(f"parameter {param_name!r} is not in the search space of this sampler")
+
+    def _free(self, study: Study, trial: FrozenTrial, taken: set[Configuration]) -> Positions:
+        """What is left of a finite space; raises SpaceExhausted where nothing is."""
+        if self._lattice is None:
+            return np.zeros(0, dtype=np.intp)
+        free = self._lattice.free(taken)
+        if len(free) == 0:
+            study.tell(trial.number, state=TrialState.FAIL)
+            raise SpaceExhausted(
+                f"all {size_in_words(self._space)} configurations of the search space are in the"
+                " study",
+                "Widen the search space, or ask for repeats.",
+            )
+        return free
+
+
+def taken_by(space: SearchSpace, trials: Sequence[FrozenTrial]) -> set[Configuration]:
+    """The configurations that must not be proposed again."""
+    taken: set[Configuration] = set()
+    failures: Counter[Configuration] = Counter()
+    for trial in trials:
+        known = configuration_of(space, trial)
+        if known is None:
+            continue
+        if trial.state == TrialState.FAIL and UNTRUSTED not in trial.user_attrs:
+            failures[known] += 1
+        else:
+            taken.add(known)
+    return taken | {known for known, count in failures.items() if count >= FAILURES_ALLOWED}
+
+
+def turn_of(trial: FrozenTrial, others: Sequence[FrozenTrial]) -> int:
+    """The number of earlier trials that did not fail: what makes one proposal's seed differ from
+    the next. Not the trial's own number: a failed trial must not change what comes after it.
+    """
+    return sum(t.number < trial.number and t.state != TrialState.FAIL for t in others)
+
+
+def size_in_words(space: SearchSpace) -> str:
+    size = space.size()
+    return "no end of them" if size is None else f"{size:,}"
