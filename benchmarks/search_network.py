@@ -19,10 +19,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 
-Floats = npt.NDArray[np.float64]
+from tuner.arrays import Floats
 
 RETRANSMISSION_MS = 200.0
 

@@ -10,14 +10,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats, Mask
 from tuner.model.lattice import Lattice
 from tuner.model.pareto import hypervolume, logarithms, non_dominated
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace
 
-Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 MARGIN = math.log(1.01)
 """The reference point lies this far beyond the worst feasible values: no volume is zero."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hn
 
+from tuner.arrays import Floats
 from tuner.model.chances import (
     Chances,
     Floats,

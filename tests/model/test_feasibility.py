@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from tests.model.served_space import CANDIDATES, SPACE, bursts, fits, number, some_rows
+from tuner.arrays import Floats
 from tuner.model.candidates import Candidates
 from tuner.model.feasibility import probability_of_serving, served
 from tuner.model.observations import Observation
 from tuner.spec.space import Configuration, SearchSpace
-
-Floats = npt.NDArray[np.float64]
 
 ABLE = np.array([fits(x) for x in CANDIDATES.configurations])
 MEMORY = np.array([number(x, "memory") for x in CANDIDATES.configurations])

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuner.arrays import Floats
 from tuner.model.gp import (
     Data,
     Hyper,
@@ -17,8 +17,6 @@ from tuner.model.gp import (
     negative_log_posterior,
 )
 from tuner.model.process import Places, Prior, Process, joint_draws
-
-Floats = npt.NDArray[np.float64]
 
 GROUPS = np.array([0, 1, 1])
 COVARIANCE = np.diag([4.0, 0.5])

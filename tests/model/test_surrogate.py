@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from tests.model.served_space import (
     some_rows,
     upside_down,
 )
+from tuner.arrays import Floats
 from tuner.model import evidence
 from tuner.model.candidates import Candidates
 from tuner.model.kept import forget
@@ -30,8 +30,6 @@ from tuner.model.observations import Noise, Observation
 from tuner.model.representative import representative
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration, Parameter, SearchSpace
-
-Floats = npt.NDArray[np.float64]
 
 TRUTH = logs(bounds)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hn
 
 from tests.model.planted import METRICS, SPACE, model, observed, truth
+from tuner.arrays import Floats
 from tuner.model.candidates import Candidates
 from tuner.model.chances import Floats
 from tuner.model.pareto import front, hypervolume, non_dominated

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.results.known_truth import SERVING, Truth, sample
+from tuner.arrays import Floats
 from tuner.results.dependence import Effect, effects
 from tuner.results.importance import interactions
 from tuner.results.joint_effects import together
-from tuner.results.laws import Floats, law_of
+from tuner.results.laws import law_of
 from tuner.results.statements import Statement, level, moves, readings
 from tuner.results.thresholds import feasibility
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace

@@ -4,16 +4,14 @@ import itertools
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.search_network import Model, normalisation, serve, throughput
 from benchmarks.search_problems import JUDGED, SETTINGS, TUNED, problem
+from tuner.arrays import Floats
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
 
 # The network.
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-Floats = npt.NDArray[np.float64]
+from tuner.arrays import Floats
 
 RETRANSMISSION_SECONDS = 0.2
 """Linux's least TCP retransmission timeout; it doubles with each loss in a row (RFC 6298)."""

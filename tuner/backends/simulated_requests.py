@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Counts
 from tuner.backends import queueing
 from tuner.measure.samples import Outcome, RequestSamples
 from tuner.spec.study import LoadProfile, LoadSpec
-
-Integers = npt.NDArray[np.int64]
 
 SPREAD = 0.35
 """Standard deviation of the logarithm of the time inside a replica."""
@@ -53,11 +52,11 @@ class Requests:
     `losses` how often it was lost.
     """
 
-    due: Integers
-    sent: Integers
-    took: Integers
-    losses: Integers
-    connection: Integers
+    due: Counts
+    sent: Counts
+    took: Counts
+    losses: Counts
+    connection: Counts
 
 
 def closed_loop(
@@ -109,7 +108,7 @@ def open_loop(
 
 def _took(
     course: Course, cold: npt.NDArray[np.bool_], spec: LoadSpec, rng: np.random.Generator
-) -> tuple[Integers, Integers]:
+) -> tuple[Counts, Counts]:
     """Nanoseconds and losses of requests; what would take longer takes the timeout exactly."""
     shape = cold.shape
     losses = np.minimum(
@@ -127,7 +126,7 @@ def _took(
 
 def samples_of(
     requests: Requests, began: int, replicas: int, spec: LoadSpec
-) -> tuple[RequestSamples, Integers]:
+) -> tuple[RequestSamples, Counts]:
     """Samples in order of completion from `began` on, and the losses of each."""
     order = np.argsort(requests.sent + requests.took, axis=None, kind="stable")
     due, sent, took, losses, connection = (

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
 from tuner.measure.powercap import joules
 from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
 from tuner.measure.statistics import NANOSECONDS, Batches, ratio
-
-Floats = npt.NDArray[np.float64]
 
 Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
 """The counters of each replica at the window's start and end."""

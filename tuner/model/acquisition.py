@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.ehvi import chance_undominated, ehvi
 from tuner.model.pareto import front, hypervolume
 from tuner.model.surrogate import Posterior, Surrogate
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 ALIKE = 0.01
 """A point counts as on a front where it is behind it by no more than this."""
@@ -39,7 +36,7 @@ class Interest:
     sought, as a share; `serving` is the worth of seeing a candidate serve, shape (n,).
     """
 
-    rows: Integers
+    rows: Indices
     worth: Floats
     improvement: Floats
     serving: Floats
@@ -53,7 +50,7 @@ def reference_of(posterior: Posterior) -> Floats:
     return found
 
 
-def overall_gain(surrogate: Surrogate, measured: Integers) -> Floats:
+def overall_gain(surrogate: Surrogate, measured: Indices) -> Floats:
     """Expected improvement of the front of what is `measured` (rows), shape (n,).
 
     The front is that of the posterior means, free of the luck of single measurements; the gain is a

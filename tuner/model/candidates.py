@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.lattice import ENUMERABLE
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 _LOG_RATIO = 3.0
 """From this ratio of highest to lowest value on, ratios of values matter, not differences."""
@@ -105,8 +102,8 @@ class Candidates:
     configurations: tuple[Configuration, ...]
     coordinates: Floats
     owners: tuple[str, ...]
-    deployment: Integers
-    scenario: Integers
+    deployment: Indices
+    scenario: Indices
     scenarios: tuple[Configuration, ...]
     scenario_parameters: tuple[str, ...]
 
@@ -192,7 +189,7 @@ def _of(
     )
 
 
-def _numbered(parts: Sequence[Configuration]) -> tuple[Integers, tuple[Configuration, ...]]:
+def _numbered(parts: Sequence[Configuration]) -> tuple[Indices, tuple[Configuration, ...]]:
     numbers: dict[Configuration, int] = {}
     ids = [numbers.setdefault(part, len(numbers)) for part in parts]
     return np.array(ids, dtype=np.intp), tuple(numbers)

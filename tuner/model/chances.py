@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices, Mask
 from tuner.model.pareto import front
 from tuner.model.surrogate import Posterior, Surrogate
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.intp]
 
 TOLERANCE = math.log(1.02)
 """A configuration is as good as on a front unless another is better by more than 2 % in every
@@ -37,20 +33,20 @@ _SLICED_DRAWS = 48
 _BLOCK = 4_000_000
 
 
-def tolerated(draws: Floats, tolerance: float = TOLERANCE) -> Bools:
+def tolerated(draws: Floats, tolerance: float = TOLERANCE) -> Mask:
     """Mask, shape (count, n), of the points that are on the front of their draw, shape (count, n,
     m), or not behind it by more than `tolerance`: no other is smaller by more in every objective.
 
     A point with an infinite coordinate is on no front.
     """
     count, n, m = draws.shape
-    finite: Bools = np.asarray(np.isfinite(draws).all(axis=2), dtype=np.bool_)
+    finite: Mask = np.asarray(np.isfinite(draws).all(axis=2), dtype=np.bool_)
     if m == 1:
         best = draws.min(axis=1, initial=np.inf)
         return np.asarray((draws[..., 0] <= best + tolerance) & finite, dtype=np.bool_)
     if m == 2:
         return _tolerated_pairs(draws, finite, tolerance)
-    found: Bools = np.empty((count, n), dtype=np.bool_)
+    found: Mask = np.empty((count, n), dtype=np.bool_)
     step = max(1, _BLOCK // max(1, n * n))
     for start in range(0, count, step):
         some = np.where(finite[start : start + step, :, None], draws[start : start + step], 1e300)
@@ -61,7 +57,7 @@ def tolerated(draws: Floats, tolerance: float = TOLERANCE) -> Bools:
     return found & finite
 
 
-def _tolerated_pairs(draws: Floats, finite: Bools, tolerance: float) -> Bools:
+def _tolerated_pairs(draws: Floats, finite: Mask, tolerance: float) -> Mask:
     """Two objectives: by order of the first, in O(n log n) per draw."""
     count, n, _ = draws.shape
     if n == 0 or not finite.any():
@@ -79,7 +75,7 @@ def _tolerated_pairs(draws: Floats, finite: Bools, tolerance: float) -> Bools:
     before -= np.arange(count)[:, None] * n
     nothing = before <= 0
     best = np.take_along_axis(lowest, np.maximum(before - 1, 0), axis=1)
-    found: Bools = (nothing | (best >= second - tolerance)) & finite
+    found: Mask = (nothing | (best >= second - tolerance)) & finite
     return found
 
 
@@ -111,7 +107,7 @@ def hypervolumes(draws: Floats, reference: Floats) -> Floats:
     return found
 
 
-def plausible(posterior: Posterior, most: int = MOST) -> Integers:
+def plausible(posterior: Posterior, most: int = MOST) -> Indices:
     """Indices, ascending, of what may be on the front of all that `posterior` holds.
 
     Left out are those whose best bounds are behind some sure one's worst bounds, and those that
@@ -160,7 +156,7 @@ class Chances:
     values where a configuration cannot serve, or breaks a constraint, in that draw.
     """
 
-    rows: Integers
+    rows: Indices
     draws: Floats
     reference: Floats
     """Behind every configuration of the scenario that surely serves, by the means."""
@@ -190,7 +186,7 @@ class Chances:
         return float(self.on_front[at]) if there else 0.0
 
 
-def chances(surrogate: Surrogate, rows: Integers, *, count: int = DRAWS) -> Chances:
+def chances(surrogate: Surrogate, rows: Indices, *, count: int = DRAWS) -> Chances:
     """Of these rows of the candidates, ascending. The same arguments give the same draws."""
     posterior = surrogate.posterior(rows)
     likely = plausible(posterior)

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices, Mask
 from tuner.model.acquisition import Interest, overall_gain, scenario_interest
 from tuner.model.costs import Costs
 from tuner.model.learning import Learning
 from tuner.model.robust import robust_interest
 from tuner.model.surrogate import Surrogate
 from tuner.spec.study import SearchTarget
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
 
 DEPLOYMENTS = 6
 """So many deployments are looked at closely for what several bursts on each would tell."""
@@ -35,7 +31,7 @@ class Sought:
     """
 
     target: SearchTarget
-    measured: Integers
+    measured: Indices
     up: int | None
     costs: Costs | None
     burst_sd: Floats
@@ -60,7 +56,7 @@ def interest_of(surrogate: Surrogate, sought: Sought) -> Interest:
     return scenario_interest(surrogate)
 
 
-def chosen(surrogate: Surrogate, free: Integers, sought: Sought) -> Choice:
+def chosen(surrogate: Surrogate, free: Indices, sought: Sought) -> Choice:
     """The best of the rows `free`, of which there is one at least."""
     candidates, costs = surrogate.candidates, sought.costs
     deployment = candidates.deployment[free]
@@ -91,7 +87,7 @@ def chosen(surrogate: Surrogate, free: Integers, sought: Sought) -> Choice:
     )
 
 
-def best_gain(surrogate: Surrogate, free: Integers, sought: Sought) -> float:
+def best_gain(surrogate: Surrogate, free: Indices, sought: Sought) -> float:
     """By what share the best of the rows `free` is expected to enlarge what is sought, whatever it
     costs: the hypervolume, averaged over scenarios where those are sought.
 
@@ -114,8 +110,8 @@ def _best_rate(
     surrogate: Surrogate,
     learning: Learning,
     gain: Floats,
-    deployment: Integers,
-    stays: Bools,
+    deployment: Indices,
+    stays: Mask,
     costs: Costs,
 ) -> int:
     """The first burst of the series on one deployment that tells most per second."""
@@ -134,7 +130,7 @@ def _best_rate(
     return best
 
 
-def _promising(gain: Floats, deployment: Integers) -> Sequence[int]:
+def _promising(gain: Floats, deployment: Indices) -> Sequence[int]:
     """The deployments with the largest sums of their three best gains."""
     order = np.lexsort((-gain, deployment))
     start = np.flatnonzero(np.r_[True, np.diff(deployment[order]) != 0])

@@ -6,17 +6,15 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
+from tuner.arrays import Floats
 from tuner.model.evidence import Column, Evidence
 from tuner.model.observations import SERVES, Observation
 from tuner.model.process import Process
 from tuner.model.queue_fit import QueueFit
 from tuner.model.queue_prior import OUTPUTS
 from tuner.model.warm import Warm
-
-Floats = npt.NDArray[np.float64]
 
 _TEXT = re.compile(r"^(\w+) (<=|>=) (\S+)$")
 _SHIFT = 0.1

@@ -13,13 +13,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import qmc
 
+from tuner.arrays import Floats
 from tuner.model import pareto
-
-Floats = npt.NDArray[np.float64]
 
 _SAMPLES = 512
 _MARGIN = 3.0

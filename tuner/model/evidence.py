@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.gp import Data, LogNormal, Priors, checkpoint, fitted, grouped
 from tuner.model.kept import Kept, digest
@@ -25,9 +25,6 @@ from tuner.model.representative import representative
 from tuner.model.trends import Trend, linear, queueing
 from tuner.model.warm import Warm
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 MEMORY_LENGTH = LogNormal(3.0, 0.7)
 """Memory hardly matters once it fits."""
@@ -69,7 +66,7 @@ class Evidence:
 
     candidates: Candidates
     outside: tuple[Configuration, ...]
-    rows: Integers
+    rows: Indices
     early: int
     host_cpus: float | None
 
@@ -158,7 +155,7 @@ class Evidence:
             representative(self.coordinates[distinct[kept]], pooled[kept, None], LEARNED)
         ]
 
-        def data(trend: Trend, among: Integers) -> Data:
+        def data(trend: Trend, among: Indices) -> Data:
             use = np.isin(where, among)
             at, positions = _distinct(rows[:early][use])
             return Data(
@@ -224,12 +221,12 @@ def _priors(
 
 
 def _after(
-    process: Process, places: Places, rows: Integers, values: Floats, variance: Floats
+    process: Process, places: Places, rows: Indices, values: Floats, variance: Floats
 ) -> Process:
     return process.seeing(places.at(rows), values, variance)
 
 
-def _distinct(rows: Integers) -> tuple[Integers, Integers]:
+def _distinct(rows: Indices) -> tuple[Indices, Indices]:
     """The distinct rows in order of appearance, and which of them each one is."""
     distinct, first, where = np.unique(rows, return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -241,7 +238,7 @@ def _loads(candidates: Candidates, host_cpus: float | None) -> Loads:
     return Loads.of(candidates.space, candidates.configurations, host_cpus)
 
 
-def _loads_at(evidence: Evidence, rows: Integers) -> Loads:
+def _loads_at(evidence: Evidence, rows: Indices) -> Loads:
     own = _loads(evidence.candidates, evidence.host_cpus)
     outside = Loads.of(evidence.candidates.space, evidence.outside, evidence.host_cpus)
     return Loads(*np.concatenate([own.table, outside.table])[rows].T)

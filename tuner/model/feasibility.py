@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
+from tuner.arrays import Floats
 from tuner.model.candidates import Candidates, numbers
 from tuner.model.gp import grouped
 from tuner.model.observations import SERVES, Observation
 from tuner.model.probit import probability_of_success
 from tuner.spec.space import SearchSpace, Value
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 OTHER_CAUSES = 0.02
 """Probability that a configuration with memory enough cannot serve, before anything is known."""

@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
+from tuner.arrays import Floats, Indices
 from tuner.model.kept import Kept, digest
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 JITTER = 1e-8
 """Variance added to every value's, so that factors exist."""
@@ -76,10 +73,10 @@ class Data:
     """
 
     points: Floats
-    groups: Integers
+    groups: Indices
     values: Floats
     variance: Floats
-    where: Integers
+    where: Indices
     mean: Floats
     basis: Floats
     basis_covariance: Floats
@@ -95,7 +92,7 @@ class Data:
         return digest(*(getattr(self, f.name) for f in fields(self)))
 
 
-def squares(a: Floats, b: Floats, groups: Integers) -> Floats:
+def squares(a: Floats, b: Floats, groups: Indices) -> Floats:
     """Squared distances per group, shape (groups, len(a), len(b))."""
     found = np.zeros((int(groups.max()) + 1 if len(groups) else 0, len(a), len(b)))
     for column, group in enumerate(groups):
@@ -103,7 +100,7 @@ def squares(a: Floats, b: Floats, groups: Integers) -> Floats:
     return found
 
 
-def matern(a: Floats, b: Floats, groups: Integers, hyper: Hyper) -> Floats:
+def matern(a: Floats, b: Floats, groups: Indices, hyper: Hyper) -> Floats:
     """The kernel, shape (len(a), len(b)); equation 4.17 of Rasmussen and Williams."""
     scales = 1.0 / hyper.lengths[groups]
     a, b = a * scales, b * scales
@@ -213,7 +210,7 @@ def checkpoint(count: int, dense: int = 20, growth: float = 1.08) -> int:
     return reached
 
 
-def grouped(owners: Sequence[str]) -> tuple[tuple[str, ...], Integers]:
+def grouped(owners: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
     """The distinct names in order, and the number of each column's name."""
     names = tuple(dict.fromkeys(owners))
     return names, np.array([names.index(o) for o in owners], dtype=np.intp)

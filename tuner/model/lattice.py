@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Indices
 from tuner.spec.space import Configuration, SearchSpace, Value
 
 ENUMERABLE = 100_000
 """Largest space that is held in memory as a whole."""
-
-Positions = npt.NDArray[np.intp]
 
 
 class Lattice:
@@ -34,10 +32,10 @@ class Lattice:
         size = space.size()
         return cls(space) if size is not None and size <= ENUMERABLE else None
 
-    def _enumerated(self) -> Positions:
+    def _enumerated(self) -> Indices:
         """A row per configuration: the position of each parameter's value, -1 where inactive."""
         column = {p.name: i for i, p in enumerate(self._parameters)}
-        rows: Positions = np.full((1, len(self._parameters)), -1, dtype=np.intp)
+        rows: Indices = np.full((1, len(self._parameters)), -1, dtype=np.intp)
         for i, (parameter, axis) in enumerate(zip(self._parameters, self._axes, strict=True)):
             active = np.ones(len(rows), dtype=np.bool_)
             if (when := parameter.when) is not None:
@@ -70,7 +68,7 @@ class Lattice:
         }
         return self._space.effective(values)
 
-    def free(self, taken: Collection[Mapping[str, Value]]) -> Positions:
+    def free(self, taken: Collection[Mapping[str, Value]]) -> Indices:
         """Numbers of all configurations that are not in `taken`, ascending."""
         is_free = np.ones(self.size, dtype=np.bool_)
         for configuration in taken:
@@ -79,7 +77,7 @@ class Lattice:
                 is_free[index] = False
         return np.flatnonzero(is_free)
 
-    def nearest(self, index: int, free: Positions, rng: np.random.Generator) -> int:
+    def nearest(self, index: int, free: Indices, rng: np.random.Generator) -> int:
         """The one of `free` nearest to `index`, ties broken by `rng`.
 
         Distance is the sum over parameters of the way from one end of the values to the other

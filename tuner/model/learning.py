@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.acquisition import Interest
 from tuner.model.surrogate import Surrogate
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +25,7 @@ class Learning:
     """
 
     interest: Interest
-    rows: Integers
+    rows: Indices
     feasible: Floats
     across: tuple[Floats, ...]
     own: tuple[Floats, ...]
@@ -37,7 +34,7 @@ class Learning:
 
     @classmethod
     def of(
-        cls, surrogate: Surrogate, interest: Interest, rows: Integers, burst_sd: Floats
+        cls, surrogate: Surrogate, interest: Interest, rows: Indices, burst_sd: Floats
     ) -> Learning:
         """`burst_sd`, shape (m,), is the sd of a burst's logarithms."""
         posterior = surrogate.posterior()
@@ -74,7 +71,7 @@ class Learning:
         return found
 
     def sequence(
-        self, surrogate: Surrogate, chosen: Integers, most: int
+        self, surrogate: Surrogate, chosen: Indices, most: int
     ) -> tuple[list[int], Floats]:
         """Up to `most` of the columns `chosen`, each the best after those before, and their gains.
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.spec.metrics import Direction
-
-Floats = npt.NDArray[np.float64]
 
 FLOOR = 1e-6
 """What stands for zero where a logarithm is taken: below the resolution of every metric."""

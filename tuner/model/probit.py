@@ -11,15 +11,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import log_ndtr, ndtr
 
+from tuner.arrays import Floats, Indices, Mask
 from tuner.model.gp import Hyper, matern
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.intp]
 
 _SIGNAL = 2.0
 _MEAN = 2.05 * math.sqrt(1 + _SIGNAL**2)
@@ -32,7 +28,7 @@ _STEPS = 30
 
 
 def probability_of_success(
-    points: Floats, success: Bools, weights: Floats, asked: Floats, groups: Integers, count: int
+    points: Floats, success: Mask, weights: Floats, asked: Floats, groups: Indices, count: int
 ) -> Floats:
     """At `asked`, shape (n,), from outcomes at `points` (N, d), each counted `weights` (N,) times.
 
@@ -100,7 +96,7 @@ def _mode(kernel: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floa
     return slope, root, factor, value - float(np.log(np.diag(factor)).sum())
 
 
-def _relevant(points: Floats, success: Bools, weights: Floats) -> tuple[Floats, Bools, Floats]:
+def _relevant(points: Floats, success: Mask, weights: Floats) -> tuple[Floats, Mask, Floats]:
     """One row per distinct point and outcome that counts at all; of a crowd of either outcome,
     those nearest to the other.
     """

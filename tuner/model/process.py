@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf
 
+from tuner.arrays import Floats, Indices
 from tuner.model.gp import JITTER, Hyper, matern
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +25,7 @@ class Places:
     mean: Floats
     basis: Floats
 
-    def at(self, rows: Integers | slice) -> Places:
+    def at(self, rows: Indices | slice) -> Places:
         return Places(self.points[rows], self.mean[rows], self.basis[rows])
 
 
@@ -39,7 +36,7 @@ class Prior:
     `trend` names the prior mean that it is about.
     """
 
-    groups: Integers
+    groups: Indices
     basis_covariance: Floats
     hyper: Hyper
     trend: str
@@ -139,7 +136,7 @@ class Process:
         found: Floats = np.sqrt(np.maximum(self._variance_everywhere, 1e-12))
         return found
 
-    def covariance(self, a: Integers, b: Integers) -> Floats:
+    def covariance(self, a: Indices, b: Indices) -> Floats:
         """Posterior covariance of rows of `everywhere`, shape (len(a), len(b))."""
         found = self.prior.covariance(self.everywhere.at(a), self.everywhere.at(b))
         for block in (*self._earlier, self):
@@ -152,7 +149,7 @@ class Process:
             return self
         return Process(self.prior, self.everywhere, seen, values, variance, self)
 
-    def believing(self, rows: Integers, variance: float) -> Process:
+    def believing(self, rows: Indices, variance: float) -> Process:
         """As if each of `rows` had been measured once more and its mean had come out."""
         return self.seeing(self.everywhere.at(rows), self.mean[rows], np.full(len(rows), variance))
 

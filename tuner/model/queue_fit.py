@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import least_squares
 
+from tuner.arrays import Floats
 from tuner.model.gp import LogNormal
 from tuner.model.queue_prior import OUTPUTS, PARAMETERS, Loads, solved
-
-Floats = npt.NDArray[np.float64]
 
 _FIRM = frozenset({"art_ms", "throughput_rps", "cpu_percent", "cpu_cores", "cpu_ms_per_request"})
 _USAGES = frozenset({"cpu_percent", "cpu_cores"})

@@ -16,14 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import numbers
 from tuner.model.gp import LogNormal
 from tuner.spec.space import SearchSpace, Value
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 PARAMETERS: Mapping[str, LogNormal] = {
     "service_s": LogNormal(0.01, 2.0),
@@ -103,10 +100,10 @@ class Loads:
     def table(self) -> Floats:
         return np.column_stack([getattr(self, f.name) for f in fields(self)])
 
-    def at(self, rows: Integers) -> Loads:
+    def at(self, rows: Indices) -> Loads:
         return Loads(*self.table[rows].T)
 
-    def distinct(self) -> tuple[Loads, Integers]:
+    def distinct(self) -> tuple[Loads, Indices]:
         """The different ones, and which of them each configuration is."""
         rows, inverse = np.unique(self.table, axis=0, return_inverse=True)
         return Loads(*rows.T), inverse.reshape(-1)

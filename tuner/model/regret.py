@@ -17,15 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.chances import DRAWS, SURE, Chances, able_in, behind
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 ALIKE = math.log(1.02)
 """Decisions whose worst scenarios differ by less than 2 % count as equally good."""
@@ -40,7 +37,7 @@ class Decisions:
     """`rows`, shape (decisions, scenarios): the candidates that they mean; -1 for none."""
 
     decisions: tuple[Configuration, ...]
-    rows: Integers
+    rows: Indices
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def off_ideal(points: Floats, ideal: Floats) -> Floats:
     return found
 
 
-def worst_regrets(surrogate: Surrogate, known: Decisions) -> tuple[Integers, Floats]:
+def worst_regrets(surrogate: Surrogate, known: Decisions) -> tuple[Indices, Floats]:
     """The decisions that surely serve in every scenario, and the worst regret of each by the
     posterior means, as a logarithm.
     """
@@ -156,7 +153,7 @@ def minimax(
 
 
 def _drawn_regrets(
-    surrogate: Surrogate, own: Integers, within: Sequence[Chances], count: int
+    surrogate: Surrogate, own: Indices, within: Sequence[Chances], count: int
 ) -> tuple[Floats, Floats]:
     """Regrets of decisions, `own` (decisions, scenarios), by joint draws over all scenarios, and
     how far they are behind the fronts; both are logarithms of shape (count, decisions, scenarios).
@@ -182,7 +179,7 @@ def _drawn_regrets(
     return regrets, behinds
 
 
-def _rivals(surrogate: Surrogate, number: int, chances: Chances) -> Integers:
+def _rivals(surrogate: Surrogate, number: int, chances: Chances) -> Indices:
     """Rows that may be a scenario's best: of its front, in an objective, or as compromise."""
     order = np.argsort(-chances.on_front, kind="stable")[:_RIVALS]
     likely = chances.rows[order[chances.on_front[order] > _LIKELY]]
@@ -193,7 +190,7 @@ def _rivals(surrogate: Surrogate, number: int, chances: Chances) -> Integers:
     return np.unique(np.concatenate([likely, rows[ends], rows[[compromise]]]))
 
 
-def _sure_rows(surrogate: Surrogate, number: int) -> Integers:
+def _sure_rows(surrogate: Surrogate, number: int) -> Indices:
     rows = np.flatnonzero(surrogate.candidates.scenario == number)
     return rows[surrogate.feasible[rows] > SURE]
 
@@ -223,7 +220,7 @@ def most_serving(surrogate: Surrogate) -> Serving | None:
     )
 
 
-def _spare_regret(surrogate: Surrogate, rows: Integers, feasible: Floats) -> Floats:
+def _spare_regret(surrogate: Surrogate, rows: Indices, feasible: Floats) -> Floats:
     """Worst regret by the means over the scenarios where each decision surely serves."""
     posterior = surrogate.posterior()
     worst = np.zeros(len(rows))

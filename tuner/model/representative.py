@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.kept import Kept, digest
 from tuner.model.pareto import non_dominated
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
-
-_CHOICES: Kept[Integers] = Kept(32)
+_CHOICES: Kept[Indices] = Kept(32)
 
 
-def representative(points: Floats, values: Floats, count: int) -> Integers:
+def representative(points: Floats, values: Floats, count: int) -> Indices:
     """At most `count` of n points, ascending: half of them the least dominated by `values`, shape
     (n, m), smaller is better; the others as far from all that are chosen as can be.
     """
@@ -24,7 +21,7 @@ def representative(points: Floats, values: Floats, count: int) -> Integers:
     return _CHOICES.get((digest(points, values), count), lambda: _chosen(points, values, count))
 
 
-def _chosen(points: Floats, values: Floats, count: int) -> Integers:
+def _chosen(points: Floats, values: Floats, count: int) -> Indices:
     size = len(points)
     chosen: list[int] = []
     left = np.arange(size)

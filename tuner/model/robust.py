@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Indices
 from tuner.model.acquisition import LIKELY, Interest, scenario_interest
 from tuner.model.regret import decisions, off_ideal
 from tuner.model.surrogate import Surrogate
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 _RIVALS = 12
 _DRAWS = 64
@@ -63,7 +60,7 @@ def robust_interest(surrogate: Surrogate) -> Interest:
     return Interest(found, worth[found], worth[found], np.zeros(len(candidates)))
 
 
-def _ideals(surrogate: Surrogate, scenarios: int) -> Integers:
+def _ideals(surrogate: Surrogate, scenarios: int) -> Indices:
     """The row with the least mean of each objective in each scenario, shape (scenarios, m)."""
     posterior = surrogate.posterior()
     found = np.empty((scenarios, posterior.mean.shape[1]), dtype=np.intp)

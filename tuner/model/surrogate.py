@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.constraint_models import probability_of_holding
 from tuner.model.evidence import Column, Evidence
@@ -23,9 +24,6 @@ from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit
 from tuner.model.warm import Warm
 from tuner.spec.metrics import Direction
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 _UNKNOWN_NOISE = 0.03
 
@@ -56,7 +54,7 @@ class Surrogate:
     directions: tuple[Direction, ...]
     processes: tuple[Process, ...]
     feasible: Floats
-    observed: Integers
+    observed: Indices
     usual_sd: Floats
     queue_fit: QueueFit | None = None
 

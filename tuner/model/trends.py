@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.model.gp import LogNormal
-
-Floats = npt.NDArray[np.float64]
 
 QUEUE_ODDS = 3.0
 """So many times likelier than a linear mean is a queueing one before anything is seen."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from tuner.arrays import Floats
 from tuner.pages import theme
 from tuner.pages.data.effects import Dependence
 from tuner.pages.panels import Panel, light, panels
@@ -18,8 +19,6 @@ from tuner.pages.ticks import decades
 from tuner.results.dependence import Curve
 from tuner.results.wording import label, plain
 from tuner.spec.metrics import METRICS, title
-
-Floats = npt.NDArray[np.float64]
 
 TITLES = {
     "concurrency": "request concurrency",

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from tuner.arrays import Indices
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.statistics import mean
 from tuner.model.fronts import fronts
-from tuner.results.averaged import Averaged, Rows, averaged
+from tuner.results.averaged import Averaged, averaged
 from tuner.results.findings import find
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
@@ -242,7 +243,7 @@ def _pass(among: Sequence[Configuration], one: Averaged, others: Averaged) -> Ju
     return _judged(others, theirs, [one.configurations[i] for i in one.front(mine)])
 
 
-def _judged(truth: Averaged, among: Rows, front: Iterable[Configuration]) -> Judged:
+def _judged(truth: Averaged, among: Indices, front: Iterable[Configuration]) -> Judged:
     found = [c for c in dict.fromkeys(front) if c in truth.row]
     rows = np.array([truth.row[c] for c in found], dtype=np.intp)
     able = rows[truth.feasible[rows]]

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices, Mask
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.model.pareto import FLOOR, front, hypervolume, logarithms, minimised
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 MARGIN = math.log(1.01)
 """The reference point lies this far beyond the worst values, so that no volume is zero."""
@@ -60,12 +56,12 @@ class Averaged:
         logs = minimised(logarithms(able), self.directions)
         return np.where(self.feasible[:, None], logs, np.inf)
 
-    def front(self, among: Rows) -> Rows:
-        """Rows of the non-dominated feasible configurations of `among`."""
+    def front(self, among: Indices) -> Indices:
+        """Indices of the non-dominated feasible configurations of `among`."""
         able = among[self.feasible[among]]
         return able[front(self.logs[able])]
 
-    def share(self, chosen: Rows, among: Rows) -> float:
+    def share(self, chosen: Indices, among: Indices) -> float:
         """Of the hypervolume of everything in `among`, how much the rows `chosen` have.
 
         On logarithmic axes, below the worst feasible values of `among`. 1 where none is feasible.
@@ -77,7 +73,7 @@ class Averaged:
         found = hypervolume(self.logs[chosen], reference)
         return found / hypervolume(self.logs[able], reference)
 
-    def dominator(self, row: int, among: Rows) -> int | None:
+    def dominator(self, row: int, among: Indices) -> int | None:
         """The row of `among` that clearly dominates `row` by most; None where none does.
 
         It is nowhere worse, and somewhere better by more than `CLEAR_ERRORS` standard errors of the

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.model.observations import Observation
 from tuner.results.factorial import Crossing
 from tuner.results.sample import Sample
 from tuner.spec.space import Configuration, Parameter, Value
-
-Floats = npt.NDArray[np.float64]
 
 _LIKELY = 0.5
 """From this probability on a configuration counts as feasible here."""

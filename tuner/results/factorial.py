@@ -8,12 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Indices
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 MOST_ROWS = 3000
 """So many configurations are compared jointly: the cost of a joint draw grows as their cube."""
@@ -35,8 +32,8 @@ class Crossing:
 
     names: tuple[str, ...]
     values: tuple[tuple[Value, ...], ...]
-    rows: Integers
-    settings: Integers
+    rows: Indices
+    settings: Indices
     share: float
 
 
@@ -99,7 +96,7 @@ class _Rows:
         self._axes = axes
         self.numbers: dict[Configuration, int] = {}
 
-    def __call__(self, positions: Integers) -> Integers:
+    def __call__(self, positions: Indices) -> Indices:
         """Rows of points given by their positions on the axes, shape (..., d)."""
         flat = positions.reshape(-1, positions.shape[-1]).tolist()
         found = [
@@ -127,7 +124,7 @@ def _varying(space: SearchSpace, axes: Mapping[str, tuple[Value, ...]]) -> list[
 
 def _full(space: SearchSpace, axes: Mapping[str, tuple[Value, ...]]) -> Factorial:
     shape = tuple(map(len, axes.values()))
-    positions: Integers = np.moveaxis(np.indices(shape, dtype=np.intp), 0, -1)
+    positions: Indices = np.moveaxis(np.indices(shape, dtype=np.intp), 0, -1)
     rows = _Rows(space, axes)
     table = rows(positions)
     names = tuple(axes)
@@ -164,14 +161,14 @@ def _sampled(
     names, counts = tuple(axes), np.array([len(a) for a in axes.values()])
     rows = _Rows(space, axes)
 
-    def hypercube(size: int) -> Integers:
+    def hypercube(size: int) -> Indices:
         """Each value of each parameter equally often, up to one."""
         ranks = rng.permuted(np.tile(np.arange(size), (len(names), 1)), axis=1)
         offsets = rng.integers(counts)[:, None]
-        found: Integers = ((ranks * counts[:, None] // size + offsets) % counts[:, None]).T
+        found: Indices = ((ranks * counts[:, None] // size + offsets) % counts[:, None]).T
         return found
 
-    def crossing(base: Integers, picked: Mapping[int, Integers]) -> Crossing:
+    def crossing(base: Indices, picked: Mapping[int, Indices]) -> Crossing:
         which = tuple(picked)
         grid = np.stack(np.meshgrid(*picked.values(), indexing="ij"), axis=-1)
         points = np.broadcast_to(base, (*grid.shape[:-1], *base.shape)).copy()
@@ -193,7 +190,7 @@ def _sampled(
     mains = {names[i]: crossing(base, {i: np.arange(counts[i])}) for i in several}
     base = hypercube(_SETTINGS_OF_PAIRS)
 
-    def few(i: int) -> Integers:
+    def few(i: int) -> Indices:
         at = np.linspace(0, counts[i] - 1, min(counts[i], _LEVELS_OF_PAIRS))
         return at.round().astype(np.intp)
 

@@ -11,14 +11,13 @@ import numpy.typing as npt
 import optuna
 from optuna.trial import create_trial
 
+from tuner.arrays import Floats
 from tuner.model.observations import Observation
 from tuner.model.pareto import logarithms, minimised
 from tuner.results.sample import Sample
 from tuner.search.distributions import to_view, viewed
 from tuner.spec.metrics import Direction
 from tuner.spec.space import SearchSpace
-
-Floats = npt.NDArray[np.float64]
 
 ENOUGH_FOR_PED_ANOVA = 20
 """Fewer feasible trials say nothing about which values the best of them share."""

@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.results.wording import between, figure, one, reading
 from tuner.spec.space import Parameter
-
-Floats = npt.NDArray[np.float64]
 
 _FITS = 0.05
 """A law holds where no value is further off than this share."""

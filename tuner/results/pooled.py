@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import f as fisher
 
+from tuner.arrays import Floats
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
@@ -23,8 +23,6 @@ from tuner.model.chances import tolerated
 from tuner.model.pareto import logarithms, minimised
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
 
 ASSUMED_BETWEEN = 0.05
 """Standard deviation between bursts as a share of the value, until repeats say what it is."""

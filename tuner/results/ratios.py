@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student_t
 
+from tuner.arrays import Floats
 from tuner.measure.measurement import Estimate
 from tuner.measure.student import student
-
-Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05
 """Of what is said to differ, so large a share is expected not to (false discovery rate)."""

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.chances import SURE, TOLERANCE, Chances, chances, reference_of
 from tuner.model.pareto import front, hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 LIMIT = 6
 
@@ -47,7 +44,7 @@ class Predicted:
     feasible: float
 
 
-def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Integers:
+def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Indices:
     """The candidates of a scenario, or all; none where there is no such scenario."""
     candidates = surrogate.candidates
     if scenario is None:
@@ -84,7 +81,7 @@ def recommended(
 
 
 def predicted(
-    surrogate: Surrogate, rows: Sequence[int] | Integers, within: Chances
+    surrogate: Surrogate, rows: Sequence[int] | Indices, within: Chances
 ) -> tuple[Predicted, ...]:
     """What the model says of these rows of its candidates."""
     numbers = np.asarray(rows, dtype=np.intp)
@@ -106,7 +103,7 @@ def predicted(
     )
 
 
-def spread(points: Floats, reference: Floats, limit: int) -> Integers:
+def spread(points: Floats, reference: Floats, limit: int) -> Indices:
     """Indices, ascending, of at most `limit` points of a front sorted by its first coordinate.
 
     Greedy: each adds the most hypervolume to those before it; the greedy set has at least 63 % of
@@ -126,7 +123,7 @@ def spread(points: Floats, reference: Floats, limit: int) -> Integers:
     return np.array(sorted(chosen), dtype=np.intp)
 
 
-def _gains(points: Floats, chosen: Integers, reference: Floats) -> Floats:
+def _gains(points: Floats, chosen: Indices, reference: Floats) -> Floats:
     """What each point would add to the hypervolume of the chosen ones."""
     if points.shape[1] != 2:
         before = hypervolume(points[chosen], reference)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.model.surrogate import Surrogate
 from tuner.results.factorial import Crossing, Factorial
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.model.chances import Chances, hypervolumes
 from tuner.model.process import joint_draws
 from tuner.model.surrogate import Surrogate
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 SETTLED = 0.05
 """A front is settled when its hypervolume is known to a standard deviation of 5 %: with bursts that
@@ -88,7 +85,7 @@ def settling(surrogate: Surrogate, within: Sequence[Chances], own: Floats) -> Se
     return Settling(tuple(course), tuple(int(rows[i]) for i in dict.fromkeys(picks[:6])))
 
 
-def _likely(chances: Chances) -> Integers:
+def _likely(chances: Chances) -> Indices:
     order = np.argsort(-chances.on_front, kind="stable")[:_ROWS]
     return chances.rows[np.sort(order[chances.on_front[order] > _LIKELY])]
 

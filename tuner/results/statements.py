@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.results.dependence import Effect
 from tuner.results.laws import Law, law_of
 from tuner.results.wording import amount, bare, chance, change, figure, label, plain, reading
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Value
 
-Floats = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
 
 SETTLED = 0.8

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.results.statements import SETTLED, Kind, Statement
 from tuner.results.wording import amount
 from tuner.spec.space import Parameter, Value
-
-Floats = npt.NDArray[np.float64]
 
 
 def feasibility(

@@ -9,14 +9,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.measure.measurement import Estimate
 from tuner.model.pareto import hypervolume
-from tuner.results.averaged import MARGIN, Averaged, Rows
+from tuner.results.averaged import MARGIN, Averaged
 from tuner.results.pooled import Pooled
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
-
-Floats = npt.NDArray[np.float64]
 
 DRAWS = 256
 _SLICED_DRAWS = 60
@@ -112,7 +111,7 @@ def front_scope(
         np.ones(len(rows), np.bool_),
     )
 
-    def points(own: Rows, other: Rows) -> tuple[FrontPoint, ...]:
+    def points(own: Indices, other: Indices) -> tuple[FrontPoint, ...]:
         found = []
         for row in both.front(own).tolist():
             one, by = rows[row], both.dominator(row, other)
@@ -132,7 +131,9 @@ def front_scope(
     )
 
 
-def _volumes(both: Averaged, of_a: Rows, of_b: Rows) -> tuple[Estimate, Estimate, Estimate | None]:
+def _volumes(
+    both: Averaged, of_a: Indices, of_b: Indices
+) -> tuple[Estimate, Estimate, Estimate | None]:
     """The shares of A and B, and B's hypervolume as a multiple of A's."""
     if not len(both.values):
         return Estimate(0.0), Estimate(0.0), None

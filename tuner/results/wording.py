@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.measure.measurement import Estimate
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Parameter, Value, as_text
-
-Floats = npt.NDArray[np.float64]
 
 
 def figure(value: float) -> str:

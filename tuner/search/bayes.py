@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.choice import Sought, best_gain, chosen
 from tuner.model.costs import Costs
@@ -27,9 +27,6 @@ from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 from tuner.spec.study import SearchSpec
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
-
 _CENTRES = 12
 
 
@@ -38,7 +35,7 @@ class _Look:
     """A study as it is when it is asked: the model, what may be proposed, what is up."""
 
     surrogate: Surrogate
-    free: Integers
+    free: Indices
     sought: Sought
 
 
@@ -199,7 +196,7 @@ class BayesSampler(StudySampler):
 
 def _rows(
     candidates: Candidates, configurations: Sequence[Configuration] | set[Configuration]
-) -> Integers:
+) -> Indices:
     found = [row for c in configurations if (row := candidates.index(c)) is not None]
     return np.array(found, dtype=np.intp)
 

@@ -15,8 +15,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.arrays import Indices
 from tuner.errors import TuneError
-from tuner.model.lattice import Lattice, Positions
+from tuner.model.lattice import Lattice
 from tuner.search.distributions import configuration_of, distributions
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import SamplerName
@@ -98,7 +99,7 @@ class StudySampler(BaseSampler):
     ) -> Any:
         raise ValueError(f"parameter {param_name!r} is not in the search space of this sampler")
 
-    def _free(self, study: Study, trial: FrozenTrial, taken: set[Configuration]) -> Positions:
+    def _free(self, study: Study, trial: FrozenTrial, taken: set[Configuration]) -> Indices:
         """What is left of a finite space; raises SpaceExhausted where nothing is."""
         if self._lattice is None:
             return np.zeros(0, dtype=np.intp)

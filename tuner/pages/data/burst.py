@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Counts, Floats
 from tuner.load.parquet import Recording
 from tuner.measure.measurement import Measurement
 from tuner.measure.samples import Outcome
 from tuner.measure.statistics import NANOSECONDS
 from tuner.pages.data.latency import in_window
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SPANS = 100
 """Of a burst, from its first request to its last answer."""
@@ -38,7 +35,7 @@ class OverTime:
     p95: Floats
     most: Floats
     rate: Floats
-    errors: Ints
+    errors: Counts
     window: tuple[float, float]
     span: float
     """Seconds."""

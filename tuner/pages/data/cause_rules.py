@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tuner.arrays import Floats
+
 Truths = npt.NDArray[np.bool_]
 
 MEMORY_PRESSURE, MAJOR_FAULTS, LIMIT_HITS = 5.0, 10.0, 1.0

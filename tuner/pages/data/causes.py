@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.pareto import minimised
 from tuner.pages.data.cause_rules import CAUSES, NOISE, UNKNOWN, UNSTABLE
 from tuner.pages.data.counters import medians, table
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

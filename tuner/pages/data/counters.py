@@ -8,12 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats
 from tuner.measure.record import TrialRecord
 from tuner.spec.metrics import METRICS
-
-Floats = npt.NDArray[np.float64]
 
 IDLE_SHARE = 0.1
 """A replica is idle where it served less than this part of what its share would be."""

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Floats, Indices
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.data.levels import Level, levels, position
 from tuner.results.dependence import Curve
 from tuner.results.explain import Explanation
 from tuner.spec.space import Parameter, SearchSpace, Value
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
 
 FIRST = ("concurrency", "replicas", "cpu", "memory", "loss")
 """Parameters that come before any other, in this order."""
@@ -33,8 +30,8 @@ class Points:
 
     x: Floats
     measured: Floats
-    level: Integers
-    trial: Integers
+    level: Indices
+    trial: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ class Dependence:
     levels: tuple[Level, ...]
     points: Points
     infeasible_x: Floats
-    infeasible: Integers
+    infeasible: Indices
     absent: int
     panels: tuple[Panel, ...]
 

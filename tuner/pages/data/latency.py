@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Counts, Floats
 from tuner.load.parquet import Recording
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Outcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import percentile
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 POINTS = 200
 """Of an ECDF, at most."""
@@ -40,7 +37,7 @@ class Latency:
     at: Floats
     share: Floats
     edges: Floats
-    bins: Ints
+    bins: Counts
     percentiles: Mapping[str, Estimate]
     unit: str = "ms"
 
@@ -94,7 +91,7 @@ def ecdf(ascending: Floats, points: int = POINTS) -> tuple[Floats, Floats]:
     return at, np.searchsorted(ascending, at, side="right") / max(n, 1)
 
 
-def histogram(ascending: Floats) -> tuple[Floats, Ints]:
+def histogram(ascending: Floats) -> tuple[Floats, Counts]:
     """Edges (b + 1,) and counts (b,) of positive values, in bins that are equal on a log axis.
 
     There are fewer than `BINS` where there are few values.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
 from tuner.model.pareto import hypervolume
@@ -24,9 +24,6 @@ from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 Kind = Literal["start", "proposed", "again", "grid"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -46,7 +43,7 @@ class Progress:
     point of any scenario's front.
     """
 
-    numbers: Ints
+    numbers: Counts
     seconds: Floats
     overall: Floats
     scenarios: Floats

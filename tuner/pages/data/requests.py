@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from tuner.arrays import Counts, Floats, Mask
 from tuner.load.parquet import Recording
 from tuner.measure.samples import Outcome
 from tuner.pages.data.latency import in_window
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 T = TypeVar("T")
 
 POINTS = 2000
@@ -39,7 +36,7 @@ class Sent:
 
     replica: int
     ms: Floats
-    ok: Bools
+    ok: Mask
     usual_ms: float | None
     warmup: int
 
@@ -90,7 +87,7 @@ def sent(recording: Recording) -> tuple[Sent, ...]:
     return tuple(found)
 
 
-def thinned(values: Floats, skip: int = 0, points: int = POINTS) -> Ints:
+def thinned(values: Floats, skip: int = 0, points: int = POINTS) -> Counts:
     """Which of `values`, shape (n,), to draw after the first `skip`: ascending, at most `points`.
 
     All where there are no more. Otherwise the first `HEAD`, and of equal runs of the rest the least

@@ -11,10 +11,8 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 PHASES = ("deploy", "impair", "warm-up", "measure", "tear down", "other")
 """`other` is to connect, and a first measurement that did not count."""
@@ -31,7 +29,7 @@ _RESOLUTION = 1.0
 class Spans:
     """One phase of some trials: `row` says of which of the timeline's trials; all shape (k,)."""
 
-    row: Ints
+    row: Counts
     start: Floats
     seconds: Floats
 
@@ -54,7 +52,7 @@ class Timeline:
     known: they broke before they were measured, or shared another trial's end.
     """
 
-    numbers: Ints
+    numbers: Counts
     start: Floats
     seconds: Floats
     failed: npt.NDArray[np.bool_]
