@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hn
 from tuner.arrays import Floats
 from tuner.model.chances import (
     Chances,
-    Floats,
     able_in,
     behind,
     hypervolumes,

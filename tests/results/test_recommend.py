@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hn
 from tests.model.planted import METRICS, SPACE, model, observed, truth
 from tuner.arrays import Floats
 from tuner.model.candidates import Candidates
-from tuner.model.chances import Floats
 from tuner.model.pareto import front, hypervolume, non_dominated
 from tuner.model.surrogate import Surrogate
 from tuner.results.recommend import recommended, rows_of, spread
