@@ -81,7 +81,7 @@ def _names(page: Page) -> Iterator[str]:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("tuner", "report"),
+        loader=PackageLoader("tuner", "render"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -112,7 +112,7 @@ def _is(kind: type, block: Block) -> bool:
 @cache
 def _own(name: str) -> str:
     """A file beside this one."""
-    return files("tuner.pages").joinpath(name).read_text(encoding="utf-8")
+    return files("tuner.render").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: tuple[str, ...]) -> str:
