@@ -19,8 +19,8 @@ from tuner.backends.backend import docker_backend
 from tuner.measure.measure import measure
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Burst, Drops
-from tuner.spec.by_hand import by_model, configuration
 from tuner.spec.host import Host
+from tuner.spec.settings import only_configuration, study_of_model
 from tuner.trial import deployment_spec, load_profile, network_spec
 
 LEVELS = (0.5, 1.0, 2.0, 5.0)
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base = [f"min_seconds={arguments.seconds}", f"max_seconds={arguments.seconds}"]
     base += ["concurrency=16", "replicas=2", "cpu=1"]
-    spec = by_model("mnist", base, Host.this())
+    spec = study_of_model("mnist", base, Host.this())
     backend = docker_backend(spec)
     shown = ""
     with backend.deployer as deployer:
@@ -74,8 +74,8 @@ def main() -> None:
         for name, (in_, out) in DIRECTIONS.items():
             for level in LEVELS:
                 settings = [*base, f"loss_in={level * in_}", f"loss_out={level * out}"]
-                spec = by_model("mnist", settings, Host.this())
-                asked = configuration(spec)
+                spec = study_of_model("mnist", settings, Host.this())
+                asked = only_configuration(spec)
                 with (
                     deployer.deploy(deployment_spec(spec, asked), f"loss-{name}") as deployment,
                     backend.connect(deployment, load_profile(spec, asked)) as client,

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from tuner.backends.backend import docker_backend
 from tuner.errors import SetupError
-from tuner.spec.by_hand import by_model, configuration
 from tuner.spec.host import Host
+from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.study import PageCache
 from tuner.trial import TrialResult, run_trial
 
@@ -26,16 +26,16 @@ OWNERS: tuple[PageCache, ...] = ("shared", "private")
 
 def row(limits: list[int], owner: PageCache, ready: float) -> dict[int, TrialResult]:
     """What each limit gave, measured in this order by one run of the deployer."""
-    base = by_model("mnist", ["concurrency=4"], Host.this())
+    base = study_of_model("mnist", ["concurrency=4"], Host.this())
     serving = replace(base.serving, page_cache=owner, ready_seconds=ready)
     backend = docker_backend(replace(base, serving=serving))
     found = {}
     with backend.deployer as deployer:
         for limit in limits:
-            spec = by_model("mnist", ["concurrency=4", f"memory={limit}"], Host.this())
+            spec = study_of_model("mnist", ["concurrency=4", f"memory={limit}"], Host.this())
             spec = replace(spec, serving=serving)
             found[limit] = run_trial(
-                spec, configuration(spec), deployer, backend.connect, f"memory-{limit}"
+                spec, only_configuration(spec), deployer, backend.connect, f"memory-{limit}"
             )
     return found
 

@@ -19,8 +19,8 @@ from tuner.deploy.protocol import Deployer
 from tuner.load.payload import PAYLOADS
 from tuner.measure.golden import load_golden
 from tuner.measure.measure import measure
-from tuner.spec.by_hand import by_model, configuration
 from tuner.spec.host import Host
+from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.study import LoadProtocol, StudySpec
 from tuner.trial import deployment_spec, load_profile
 
@@ -40,7 +40,7 @@ def main() -> None:
 
     def spec_of(protocol: LoadProtocol, concurrency: int) -> StudySpec:
         settings = [*base, f"protocol={protocol}", f"concurrency={concurrency}"]
-        spec = by_model(arguments.model, settings, Host.this())
+        spec = study_of_model(arguments.model, settings, Host.this())
         return replace(spec, serving=replace(spec.serving, image=arguments.image))
 
     backends = {name: docker_backend(spec_of(name, 1)) for name in PROTOCOLS}
@@ -75,7 +75,7 @@ def main() -> None:
 
 def figures(deployer: Deployer, backend: Backend, spec: StudySpec) -> list[float]:
     """Those of `HEAD` from the third on."""
-    asked = configuration(spec)
+    asked = only_configuration(spec)
     with (
         deployer.deploy(deployment_spec(spec, asked), spec.load.protocol) as deployment,
         backend.connect(deployment, load_profile(spec, asked)) as client,

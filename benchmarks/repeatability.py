@@ -28,8 +28,8 @@ from contextlib import contextmanager, nullcontext
 from tuner.backends.backend import docker_backend
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability, widened
-from tuner.spec.by_hand import by_model, configuration
 from tuner.spec.host import Host
+from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.space import Configuration
 from tuner.trial import run_trial
 
@@ -70,15 +70,15 @@ def spin() -> None:
 
 def measured(repeats: int, seed: int) -> dict[Configuration, list[Measurement]]:
     """All measurements by configuration, in one random order."""
-    specs = [by_model("mnist", text.split(), Host.this()) for text in CONFIGURATIONS]
+    specs = [study_of_model("mnist", text.split(), Host.this()) for text in CONFIGURATIONS]
     order = [spec for spec in specs for _ in range(repeats)]
     random.Random(seed).shuffle(order)  # noqa: S311 -- no secret
     backend = docker_backend(specs[0])
-    found: dict[Configuration, list[Measurement]] = {configuration(spec): [] for spec in specs}
+    found: dict[Configuration, list[Measurement]] = {only_configuration(spec): [] for spec in specs}
     with backend.deployer as deployer:
         calibration = backend.calibrate(deployer)
         for number, spec in enumerate(order):
-            asked = configuration(spec)
+            asked = only_configuration(spec)
             result = run_trial(spec, asked, deployer, backend.connect, f"{number:04d}", calibration)
             if result.measurement is None:
                 sys.exit(f"{asked} is infeasible here: {result.infeasible}")

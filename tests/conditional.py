@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from tuner.spec.space import Comparison, Condition, Configuration, Parameter, SearchSpace, Value
+from tuner.spec.space import (
+    Condition,
+    ConditionOperator,
+    Configuration,
+    Parameter,
+    SearchSpace,
+    Value,
+)
 
 BATCHING = SearchSpace(
     (
@@ -58,7 +65,7 @@ def spaces(draw: st.DrawFn, most: int = 5) -> SearchSpace:
         if found and depends:
             parent = draw(st.sampled_from(found))
             values = parent.values() or ()
-            comparison: Comparison = draw(st.sampled_from(["==", "!=", "in"]))
+            comparison: ConditionOperator = draw(st.sampled_from(["==", "!=", "in"]))
             some = draw(
                 st.lists(
                     st.sampled_from(values),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import InputError
-from tuner.spec.bounds import resolve
+from tuner.spec.expressions import parse_bound
 from tuner.spec.host import Host
 
 hosts = st.builds(Host, cpus=st.integers(1, 1024), memory_mib=st.integers(64, 2**24))
@@ -16,8 +16,8 @@ numbers = st.integers(0, 10**6) | st.floats(0, 1e6, allow_nan=False)
 
 @given(number=st.integers(-(10**9), 10**9) | st.floats(-1e9, 1e9), host=hosts)
 def test_number_is_itself(number: float, host: Host) -> None:
-    assert resolve(number, host) == number
-    assert resolve(repr(number), host) == number
+    assert parse_bound(number, host) == number
+    assert parse_bound(repr(number), host) == number
 
 
 # Pairs of an expression's text and its value on a host, built side by side.
@@ -40,19 +40,19 @@ def grown(parts: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[
 def test_expression_means_what_python_means(pair: tuple[str, str], host: Host) -> None:
     text, same = pair
     expected = eval(same, {"host": host, "min": min, "max": max})
-    assert resolve(text, host) == pytest.approx(float(expected))
+    assert parse_bound(text, host) == pytest.approx(float(expected))
 
 
 @given(host=hosts, a=numbers, b=numbers.filter(lambda n: n > 1e-3))
 def test_division(host: Host, a: float, b: float) -> None:
-    assert resolve(f"{a!r} / {b!r}", host) == a / b
-    assert resolve(f"{a!r} // {b!r}", host) == a // b
+    assert parse_bound(f"{a!r} / {b!r}", host) == a / b
+    assert parse_bound(f"{a!r} // {b!r}", host) == a // b
 
 
 @given(text=st.text(max_size=60), host=hosts)
 def test_any_text_is_a_finite_number_or_refused(text: str, host: Host) -> None:
     try:
-        number = resolve(text, host)
+        number = parse_bound(text, host)
     except InputError:
         return
     assert math.isfinite(number)
@@ -89,15 +89,15 @@ def test_any_text_is_a_finite_number_or_refused(text: str, host: Host) -> None:
 )
 def test_everything_else_is_refused(expression: str) -> None:
     with pytest.raises(InputError):
-        resolve(expression, Host(4, 4096))
+        parse_bound(expression, Host(4, 4096))
 
 
 @pytest.mark.parametrize("value", [None, True, [1], {"a": 1}, math.nan, math.inf, 10**400])
 def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(InputError):
-        resolve(value, Host(4, 4096))
+        parse_bound(value, Host(4, 4096))
 
 
 def test_unknown_fact_of_the_host_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"did you mean 'host\.memory_mib'"):
-        resolve("host.memory // 2", Host(4, 4096))
+        parse_bound("host.memory // 2", Host(4, 4096))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import conditional
 from tuner.errors import InputError
-from tuner.spec.conditions import parse
+from tuner.spec.expressions import parse_condition
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
@@ -35,7 +35,7 @@ from tuner.spec.space import Condition, Parameter, SearchSpace
 def test_a_condition_is_read_as_a_yaml_file_holds_its_values(
     text: str, expected: Condition
 ) -> None:
-    found = parse(text)
+    found = parse_condition(text)
     assert found == expected
     assert list(map(type, found.values)) == list(map(type, expected.values))
 
@@ -51,22 +51,22 @@ def test_a_condition_is_read_as_a_yaml_file_holds_its_values(
 )  # fmt: skip
 def test_any_other_form_is_refused_with_examples(text: str) -> None:
     with pytest.raises(InputError, match=re.escape("a condition such as 'batching == true'")):
-        parse(text)
+        parse_condition(text)
 
 
 @given(st.text(max_size=20))
 def test_no_text_does_worse_than_being_refused(text: str) -> None:
     for condition in (text, f"a == {text}", f"a in [{text}]"):
         try:
-            assert parse(condition).values
+            assert parse_condition(condition).values
         except InputError as error:
             assert error.message  # noqa: PT017 -- most texts are refused, a few are conditions
 
 
 def test_what_a_condition_says_reads_back() -> None:
     for text in ("a == true", "a != 0.25", "a in [1, b, false]"):
-        assert str(parse(text)) == text
-        assert parse(str(parse(text))) == parse(text)
+        assert str(parse_condition(text)) == text
+        assert parse_condition(str(parse_condition(text))) == parse_condition(text)
 
 
 def test_true_and_one_are_different() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import InputError
-from tuner.spec import constraints, durations
+from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.metrics import METRICS
 
 bounds = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
@@ -24,7 +24,7 @@ spaces = st.sampled_from(["", " ", "  "])
 def test_constraint_says_what_is_written(
     metric: str, sign: str, bound: float, gap: str, value: float
 ) -> None:
-    constraint = constraints.parse(f"{gap}{metric}{gap}{sign}{gap}{bound!r}")
+    constraint = parse_constraint(f"{gap}{metric}{gap}{sign}{gap}{bound!r}")
     assert (constraint.metric, constraint.operator, constraint.bound) == (metric, sign, bound)
     holds = value <= bound if sign == "<=" else value >= bound
     assert (constraint.violation(value) <= 0) == holds
@@ -32,14 +32,14 @@ def test_constraint_says_what_is_written(
 
 @given(metric=st.sampled_from(list(METRICS)), bound=st.integers(-99_999, 99_999))
 def test_constraint_survives_its_own_text(metric: str, bound: int) -> None:
-    constraint = constraints.parse(f"{metric} <= {bound}")
-    assert constraints.parse(str(constraint)) == constraint
+    constraint = parse_constraint(f"{metric} <= {bound}")
+    assert parse_constraint(str(constraint)) == constraint
 
 
 @given(text=st.text(max_size=40))
 def test_any_other_text_is_refused_as_input(text: str) -> None:
     with pytest.raises(InputError):
-        constraints.parse(text)
+        parse_constraint(text)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_any_other_text_is_refused_as_input(text: str) -> None:
 )
 def test_bad_constraint(text: str) -> None:
     with pytest.raises(InputError):
-        constraints.parse(text)
+        parse_constraint(text)
 
 
 def test_metric_that_is_like_no_other_is_told_them_all() -> None:
     with pytest.raises(InputError, match=re.escape(", ".join(METRICS))):
-        constraints.parse("joy <= 1")
+        parse_constraint("joy <= 1")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_metric_that_is_like_no_other_is_told_them_all() -> None:
     ],
 )
 def test_duration(text: str, seconds: float) -> None:
-    assert durations.parse(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_duration(text: str, seconds: float) -> None:
 )
 def test_bad_duration(text: str) -> None:
     with pytest.raises(InputError, match="duration"):
-        durations.parse(text)
+        parse_duration(text)
 
 
 @given(hours=st.integers(0, 99), minutes=st.integers(0, 99), seconds=st.integers(1, 99), gap=spaces)
 def test_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: int, gap: str) -> None:
     text = f"{hours}{gap}h {minutes}{gap}min {seconds}{gap}s"
-    assert durations.parse(text) == hours * 3600 + minutes * 60 + seconds
+    assert parse_duration(text) == hours * 3600 + minutes * 60 + seconds

@@ -24,7 +24,7 @@ def sections(page: Path) -> list[Any]:
     for section in re.split(r"(?m)^## ", page.read_text(encoding="utf-8")):
         shown: dict[str, Any] = {}
         for block in re.findall(r"(?s)```yaml\n(.*?)```", section):
-            shown |= yaml.parse(block, page).data
+            shown |= yaml.parse_yaml(block, page).data
         if shown:
             found.append(pytest.param(shown, id=section.partition("\n")[0]))
     return found
@@ -34,7 +34,7 @@ def sections(page: Path) -> list[Any]:
 def test_what_a_page_shows_loads(shown: dict[str, Any], tmp_path: Path) -> None:
     keys = {"load", "search", "serving", "objectives", "constraints", "budget"}
     assert shown.keys() <= {"parameters", *keys}
-    shipped = yaml.read(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
+    shipped = yaml.read_yaml(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
     study = {
         "model": "mnist",
         "budget": {"trials": 5},

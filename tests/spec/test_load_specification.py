@@ -11,7 +11,6 @@ import pytest
 import tuner
 from tuner.errors import InputError, SetupError
 from tuner.spec import yaml
-from tuner.spec.documents import LoadDocument, ServingDocument, StudyDocument
 from tuner.spec.host import Host
 from tuner.spec.load import (
     builder_of,
@@ -21,6 +20,7 @@ from tuner.spec.load import (
     results_directory,
 )
 from tuner.spec.study import Budget, LoadSpec, Objective
+from tuner.spec.yaml_documents import LoadDocument, ServingDocument, StudyDocument
 
 SMALL = Host(cpus=2, memory_mib=8192)
 LARGE = Host(cpus=64, memory_mib=262_144)
@@ -154,7 +154,7 @@ def test_load_as_written(tmp_path: Path) -> None:
 
 
 def test_the_case_with_every_key_has_every_key() -> None:
-    written = yaml.read(CHECKOUT / "tests/cases/good/every_key.yaml").data
+    written = yaml.read_yaml(CHECKOUT / "tests/cases/good/every_key.yaml").data
     assert written.keys() == StudyDocument.model_fields.keys()
     assert written["load"].keys() == LoadDocument.model_fields.keys()
     assert written["serving"].keys() == ServingDocument.model_fields.keys()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.spec.documents import ParameterDocument
 from tuner.spec.host import Host
-from tuner.spec.parameters import ProblemsFoundError, resolve
+from tuner.spec.parameters import ProblemsFoundError, resolve_parameter
 from tuner.spec.space import Configuration, Parameter, SearchSpace
+from tuner.spec.yaml_documents import ParameterDocument
 
 HOST = Host(cpus=4, memory_mib=4096)
 
@@ -17,7 +17,7 @@ HOST = Host(cpus=4, memory_mib=4096)
 def own(host: Host = HOST, **keys: object) -> Parameter:
     """A parameter outside the built-in ones, resolved."""
     document = ParameterDocument.model_validate({"role": "decision", "flag": "x", **keys})
-    return resolve("x", document, host)
+    return resolve_parameter("x", document, host)
 
 
 def keys_of(error: pytest.ExceptionInfo[ProblemsFoundError]) -> set[str | int]:
@@ -126,7 +126,7 @@ def test_space_has_the_grid_of_its_parameters() -> None:
     space = SearchSpace(
         (
             own(type="int", low=1, high=3, default=2),
-            resolve(
+            resolve_parameter(
                 "loss",
                 ParameterDocument(type="float", role="scenario", choices=[0, 5], default=0),
                 HOST,

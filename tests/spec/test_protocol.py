@@ -9,9 +9,9 @@ import pytest
 
 from tuner.errors import InputError
 from tuner.spec import yaml
-from tuner.spec.by_hand import by_model, by_study, configuration
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
+from tuner.spec.settings import only_configuration, study_of_model, study_of_settings
 from tuner.spec.study import LoadProtocol, StudySpec
 from tuner.trial import deployment_spec, load_profile
 
@@ -26,7 +26,7 @@ CHOICES = {
 
 
 def study(root: Path, protocol: LoadProtocol | None, *, parameter: bool) -> StudySpec:
-    space = yaml.read(SHIPPED / "search_spaces/mnist.yaml").data["parameters"]
+    space = yaml.read_yaml(SHIPPED / "search_spaces/mnist.yaml").data["parameters"]
     document = {
         "model": "mnist",
         "budget": {"trials": 5},
@@ -59,12 +59,12 @@ def test_a_parameter_wins(tmp_path: Path) -> None:
 
 
 def test_by_hand_it_is_a_key_of_load_or_the_parameter_of_the_study(tmp_path: Path) -> None:
-    spec = by_model("mnist", ["protocol=grpc"], HOST, tmp_path)
+    spec = study_of_model("mnist", ["protocol=grpc"], HOST, tmp_path)
     assert spec.load.protocol == "grpc"
-    assert "protocol" not in configuration(spec)
+    assert "protocol" not in only_configuration(spec)
     study(tmp_path, None, parameter=True)
-    chosen = by_study("mine.yaml", ["protocol=rest"], HOST, root=tmp_path)
-    assert configuration(chosen)["protocol"] == "rest"
+    chosen = study_of_settings("mine.yaml", ["protocol=rest"], HOST, root=tmp_path)
+    assert only_configuration(chosen)["protocol"] == "rest"
     assert sent(chosen) == {"rest"}
 
 
@@ -72,4 +72,4 @@ def test_by_hand_it_is_a_key_of_load_or_the_parameter_of_the_study(tmp_path: Pat
 def test_another_protocol_is_refused_by_hand(tmp_path: Path, parameter: bool) -> None:
     study(tmp_path, None, parameter=parameter)
     with pytest.raises(InputError, match="--set protocol: expected 'rest' or 'grpc', found 'http'"):
-        by_study("mine.yaml", ["protocol=http"], HOST, root=tmp_path)
+        study_of_settings("mine.yaml", ["protocol=http"], HOST, root=tmp_path)

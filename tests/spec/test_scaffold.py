@@ -7,10 +7,10 @@ import pytest
 
 from tuner.errors import InputError
 from tuner.spec.built_in import BUILT_INS
-from tuner.spec.documents import LoadDocument
 from tuner.spec.host import Host
 from tuner.spec.load import load_search_space, load_study
 from tuner.spec.scaffold import scaffold
+from tuner.spec.yaml_documents import LoadDocument
 
 HOST = Host(cpus=2, memory_mib=8192)
 

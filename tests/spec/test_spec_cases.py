@@ -99,14 +99,14 @@ def test_schema_for_editors_accepts(path: Path) -> None:
         kind = {"studies": "study", "search_spaces": "search_space"}.get(
             path.relative_to(SHIPPED).parts[0], "model"
         )
-    jsonschema.validate(yaml.read(path).data, json.loads(schema(kind)))
+    jsonschema.validate(yaml.read_yaml(path).data, json.loads(schema(kind)))
 
 
 @pytest.mark.parametrize(
     "name", ["unknown_keys", "missing_keys", "wrong_kinds", "objective_metric", "sampler"]
 )
 def test_schema_for_editors_refuses(name: str) -> None:
-    data = yaml.read(CASES / "bad" / f"{name}.yaml").data
+    data = yaml.read_yaml(CASES / "bad" / f"{name}.yaml").data
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, json.loads(schema("study")))
 
@@ -114,25 +114,25 @@ def test_schema_for_editors_refuses(name: str) -> None:
 def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
     levels = [f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 9)}]" for i in range(1, 9)]
     with pytest.raises(InputError, match="too large"):
-        yaml.parse("\n".join(["k0: &k0 [1]", *levels]), tmp_path / "bomb.yaml")
+        yaml.parse_yaml("\n".join(["k0: &k0 [1]", *levels]), tmp_path / "bomb.yaml")
 
 
 @pytest.mark.parametrize("text", ["a: &a [*a]", "[" * 1000])
 def test_endless_nesting_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nested too deeply"):
-        yaml.parse(text, tmp_path / "deep.yaml")
+        yaml.parse_yaml(text, tmp_path / "deep.yaml")
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        yaml.read(tmp_path / "none.yaml")
+        yaml.read_yaml(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(InputError, match="UTF-8"):
-        yaml.read(tmp_path / "latin.yaml")
+        yaml.read_yaml(tmp_path / "latin.yaml")
 
 
 def test_lines_of_keys_and_items(tmp_path: Path) -> None:
-    file = yaml.parse("a: 1\nb:\n  - x\n  - c: 1e-3\n", tmp_path / "f.yaml")
+    file = yaml.parse_yaml("a: 1\nb:\n  - x\n  - c: 1e-3\n", tmp_path / "f.yaml")
     assert file.data == {"a": 1, "b": ["x", {"c": 0.001}]}
     assert [file.line(key) for key in [(), ("b",), ("b", 0), ("b", 1, "c"), ("b", 1, "z")]] == [
         1,

@@ -21,8 +21,8 @@ from tuner.load.sender import Progress
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
 from tuner.results.wording import figure
-from tuner.spec.by_hand import configuration
 from tuner.spec.metrics import METRICS, title
+from tuner.spec.settings import only_configuration
 from tuner.spec.study import Stage, StudySpec
 from tuner.trial import Observe, TrialResult
 
@@ -32,7 +32,7 @@ _LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percen
 
 def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: bool) -> int:
     """Measure and print; the exit code."""
-    asked = configuration(spec)
+    asked = only_configuration(spec)
     backend = make_backend(backend_name, spec)
     if not as_json:
         if backend_name == "simulated":
@@ -55,7 +55,7 @@ def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: 
 
 def explore(spec: StudySpec, backend_name: BackendName, stages: Sequence[Stage]) -> int:
     """Measure at one level of load after another and print a row for each; the exit code."""
-    asked = configuration(spec)
+    asked = only_configuration(spec)
     backend = make_backend(backend_name, spec)
     console.print(f"Model {spec.model.name}: {asked}")
     try:

@@ -33,15 +33,15 @@ def by_hand(
     storage: str | None,
 ) -> StudySpec:
     from tuner.errors import InputError
-    from tuner.spec.by_hand import by_model, by_study
     from tuner.spec.host import Host
+    from tuner.spec.settings import study_of_model, study_of_settings
 
     if (model is None) == (study is None):
         raise InputError("expected --model or --study, one of them", "such as: --model mnist")
     if model is not None:
         if trial is not None:
             raise InputError("--trial goes with --study only", "name the study of the trial")
-        return by_model(model, settings, Host.this())
+        return study_of_model(model, settings, Host.this())
     assert study is not None
     start = None
     if trial is not None:
@@ -52,7 +52,7 @@ def by_hand(
                 f"study {record.name!r} has no finished trial {trial}", "see tune show"
             )
         start = known.configuration
-    return by_study(study, settings, Host.this(), start)
+    return study_of_settings(study, settings, Host.this(), start)
 
 
 def storage_url(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.errors import InputError
-from tuner.spec import constraints
+from tuner.spec.expressions import parse_constraint
 from tuner.spec.metrics import METRICS, Direction
-from tuner.spec.problems import nearest, show
+from tuner.spec.problems import nearest, short_text
 from tuner.spec.study import Constraint, Objective
 
 SHORT = {"art": "art_ms", "cpu": "cpu_percent"}
@@ -75,7 +75,7 @@ def parse(text: str, objectives: Sequence[Objective]) -> Choice:
         metric = _metric(match[2])
         bounds = tuple(map(_bound, _AND.split(match[3]))) if match[3] else ()
         return Best(metric, _direction(match[1]), bounds)
-    raise InputError(f"cannot pick {show(text)}", f"expected {EXPECTED}")
+    raise InputError(f"cannot pick {short_text(text)}", f"expected {EXPECTED}")
 
 
 def with_unit(bound: Constraint) -> str:
@@ -97,9 +97,9 @@ def _extreme(word: str, name: str, objectives: Sequence[Objective]) -> Best:
 
 def _bound(text: str) -> Constraint:
     try:
-        return constraints.parse(text)
+        return parse_constraint(text)
     except InputError as error:
-        raise InputError(f"cannot pick by {show(text)}: {error.message}", _UNITS) from error
+        raise InputError(f"cannot pick by {short_text(text)}: {error.message}", _UNITS) from error
 
 
 def _metric(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
-from tuner.spec.problems import listed, nearest
+from tuner.spec.problems import listed_values, nearest
 from tuner.spec.space import Configuration, Parameter, Value, as_text
 
 _SHOWN = 8
@@ -111,7 +111,7 @@ def _ordered(
 
 def _levels_of(parameter: Parameter, known: Sequence[Configuration]) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
-    return f"{parameter.name} ({listed(_levels(parameter, known))}{unit})"
+    return f"{parameter.name} ({listed_values(_levels(parameter, known))}{unit})"
 
 
 def _example(parameters: Sequence[Parameter], known: Sequence[Configuration]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tuner.spec.host import Host
-from tuner.spec.problems import Problem, nearest, show
+from tuner.spec.problems import Problem, nearest, short_text
 from tuner.spec.space import BUILT_IN, Parameter, ParameterType
 from tuner.spec.study import LoadProtocol
 
@@ -18,7 +18,7 @@ class BuiltIn:
     """What a built-in parameter may be.
 
     Numbers: `at_least` so much and, exclusively, `below`. Names: some of `names`. A space without a
-    `required` one is refused; which losses it needs is said by `missing`.
+    `required` one is refused; which losses it needs is said by `missing_parameters`.
     """
 
     types: tuple[ParameterType, ...]
@@ -63,7 +63,7 @@ BUILT_INS: Mapping[str, BuiltIn] = {
 assert tuple(BUILT_INS) == BUILT_IN
 
 
-def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
+def check_built_in(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
     """Problems of a built-in parameter; none for any other. `unit` is the one written."""
     rule = BUILT_INS.get(parameter.name)
     if rule is None:
@@ -72,7 +72,7 @@ def check(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
         yield Problem(("type",), f"expected {rule.types[0]} for {parameter.name}")
         return
     if unit not in {"", rule.unit}:
-        yield Problem(("unit",), f"expected {rule.unit!r}, found {show(unit)}")
+        yield Problem(("unit",), f"expected {rule.unit!r}, found {short_text(unit)}")
     if rule.names:
         yield from _other_names(parameter, rule)
         return
@@ -94,10 +94,12 @@ def _other_names(parameter: Parameter, rule: BuiltIn) -> Iterator[Problem]:
         if choice not in rule.names:
             expected = " or ".join(map(repr, rule.names))
             hint = nearest(choice, rule.names)
-            yield Problem(("choices", index), f"expected {expected}, found {show(choice)}{hint}")
+            yield Problem(
+                ("choices", index), f"expected {expected}, found {short_text(choice)}{hint}"
+            )
 
 
-def missing(names: Collection[str]) -> Iterator[Problem]:
+def missing_parameters(names: Collection[str]) -> Iterator[Problem]:
     """Problems of a search space that has parameters of these names and no others."""
     for name, rule in BUILT_INS.items():
         if rule.required and name not in names:

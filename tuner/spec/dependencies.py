@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tuner.spec import bounds
-from tuner.spec.documents import ParameterDocument
+from tuner.spec.expressions import parse_bound
 from tuner.spec.host import Host
-from tuner.spec.problems import Problem, listed, nearest, show
+from tuner.spec.problems import Problem, listed_values, nearest, short_text
 from tuner.spec.space import BUILT_IN, Condition, Parameter, Value, as_text
+from tuner.spec.yaml_documents import ParameterDocument
 
 CONDITIONAL = ("loss_in", "loss_out", "delay", "jitter", "bandwidth")
 """The built-in parameters that a configuration can do without."""
 
 
-def problems(
+def condition_problems(
     parameters: Sequence[Parameter],
     documents: Mapping[str, ParameterDocument | None],
     host: Host,
@@ -77,11 +77,11 @@ def _of_pair(
             has = (
                 f"{parent.low:g} to {parent.high:g}"
                 if values is None
-                else listed([show(each) for each in values])
+                else listed_values([short_text(each) for each in values])
             )
             known = map(as_text, values or ())
             hint = nearest(value, known) if isinstance(value, str) else ""
-            yield f"{parent.name!r} is never {show(value)}; its values are {has}{hint}"
+            yield f"{parent.name!r} is never {short_text(value)}; its values are {has}{hint}"
 
 
 def _never(value: Value, parent: Parameter, document: ParameterDocument, host: Host) -> bool:
@@ -92,7 +92,7 @@ def _never(value: Value, parent: Parameter, document: ParameterDocument, host: H
     if isinstance(value, (bool, str)):
         return True
     if document.choices is not None:  # also those that are left out here
-        written = [float(f"{bounds.resolve(choice, host):.12g}") for choice in document.choices]
+        written = [float(f"{parse_bound(choice, host):.12g}") for choice in document.choices]
         return value not in written
     if isinstance(document.low, str) or isinstance(document.high, str):
         return False

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import InputError, SetupError
-from tuner.spec import constraints, durations, places, yaml
-from tuner.spec.documents import (
-    ModelDocument,
-    ParameterDocument,
-    Scalar,
-    SearchSpaceDocument,
-    StudyDocument,
-)
+from tuner.spec import places, yaml
+from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
 from tuner.spec.metrics import METRICS
 from tuner.spec.parameters import search_space
@@ -32,6 +26,13 @@ from tuner.spec.study import (
     StudySpec,
 )
 from tuner.spec.validation import validate
+from tuner.spec.yaml_documents import (
+    ModelDocument,
+    ParameterDocument,
+    Scalar,
+    SearchSpaceDocument,
+    StudyDocument,
+)
 
 
 def load_study(name_or_path: str, host: Host, root: Path | None = None) -> StudySpec:
@@ -43,7 +44,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     """
     root = root or Path.cwd()
     name, path = _study_file(name_or_path, root)
-    file = yaml.read(path)
+    file = yaml.read_yaml(path)
     document, problems = validate(StudyDocument, file.data)
     inline = file.data.get("search_space") if isinstance(file.data, dict) else None
     space = None
@@ -83,7 +84,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         constraints=_constraints(document),
         budget=Budget(
             trials=document.budget.trials,
-            seconds=durations.parse(document.budget.time) if document.budget.time else None,
+            seconds=parse_duration(document.budget.time) if document.budget.time else None,
         ),
         search=SearchSpec(
             **document.search.model_dump(exclude={"scenarios"}),
@@ -96,7 +97,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
 
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
     """The search space in the file of that name, for `host`; raises InputError."""
-    file = yaml.read(places.find("search space", name, root or Path.cwd()))
+    file = yaml.read_yaml(places.find_file("search space", name, root or Path.cwd()))
     document, problems = validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
     at: KeyPath = ("parameters",)
@@ -115,7 +116,7 @@ def load_model(name: str, root: Path | None = None) -> ModelSpec:
     What its builder writes always goes below `root`, also for a shipped model.
     """
     root = root or Path.cwd()
-    path = places.find("model", name, root)
+    path = places.find_file("model", name, root)
     document = _model_document(path)
     return ModelSpec(
         name=name,
@@ -150,7 +151,7 @@ def results_directory(study: StudySpec | str, root: Path | None = None) -> Path:
 
 def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
     if "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
-        return name_or_path, places.find("study", name_or_path, root)
+        return name_or_path, places.find_file("study", name_or_path, root)
     path = root / name_or_path
     path = path / "study.yaml" if path.is_dir() else path
     name = path.resolve().parent.name if path.stem == "study" else path.stem
@@ -175,7 +176,7 @@ def _well_formed(
 
 
 def _model_document(path: Path) -> ModelDocument:
-    file = yaml.read(path)
+    file = yaml.read_yaml(path)
     document, problems = validate(ModelDocument, file.data)
     if document is None:
         file.refuse(problems)
@@ -192,7 +193,7 @@ def _objectives(document: StudyDocument) -> tuple[Objective, ...]:
 
 
 def _constraints(document: StudyDocument) -> tuple[Constraint, ...]:
-    return tuple(constraints.parse(text) for text in document.constraints)
+    return tuple(parse_constraint(text) for text in document.constraints)
 
 
 def _repeated(document: StudyDocument) -> list[Problem]:
@@ -218,7 +219,7 @@ def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
 
 def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
     """Names of a model or search space that is not there."""
-    wanted: list[tuple[str, places.Kind, object]] = [
+    wanted: list[tuple[str, places.FileKind, object]] = [
         ("model", "model", document.model),
         ("search_space", "search space", document.search_space),
     ]

@@ -7,14 +7,22 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from tuner.spec import bounds, built_in, conditions, dependencies
+from tuner.spec import built_in, dependencies
 from tuner.spec.built_in import BUILT_INS
-from tuner.spec.documents import ParameterDocument
+from tuner.spec.expressions import parse_bound, parse_condition
 from tuner.spec.host import Host
-from tuner.spec.problems import KeyPath, Problem, UnexpectedError, listed, nearest, show
+from tuner.spec.problems import (
+    KeyPath,
+    Problem,
+    UnexpectedError,
+    listed_values,
+    nearest,
+    short_text,
+)
 from tuner.spec.space import BUILT_IN, Parameter, SearchSpace, Value
+from tuner.spec.yaml_documents import ParameterDocument
 
-MOST_VALUES = 100_000
+MOST_GRID_VALUES = 100_000
 """Larger grids of one parameter are refused: nobody means them and listing them takes memory."""
 
 
@@ -34,12 +42,12 @@ def search_space(
     None stands for a parameter whose shape is wrong: it counts as present and is left out.
     """
     parameters: list[Parameter] = []
-    problems = list(built_in.missing(documents))
+    problems = list(built_in.missing_parameters(documents))
     for name, document in documents.items():
         if document is None:
             continue
         try:
-            parameters.append(resolve(name, document, host))
+            parameters.append(resolve_parameter(name, document, host))
         except ProblemsFoundError as error:
             problems += [problem.below((name,)) for problem in error.problems]
     setters: dict[tuple[str, str | None], str] = {}
@@ -48,11 +56,11 @@ def search_space(
             first = setters.setdefault((kind, target), parameter.name)
             if target is not None and first != parameter.name:
                 problems.append(Problem((parameter.name, kind), f"{first!r} sets it already"))
-    problems += dependencies.problems(parameters, documents, host)
+    problems += dependencies.condition_problems(parameters, documents, host)
     return SearchSpace(tuple(parameters)), problems
 
 
-def resolve(name: str, document: ParameterDocument, host: Host) -> Parameter:
+def resolve_parameter(name: str, document: ParameterDocument, host: Host) -> Parameter:
     """One parameter for `host`; raises ProblemsFoundError.
 
     Expressions become numbers, a high bound moves down to the grid, choices outside `low` and
@@ -64,7 +72,7 @@ def resolve(name: str, document: ParameterDocument, host: Host) -> Parameter:
         parameter = _parameter(name, document, default=document.default, choices=choices)
     else:
         parameter = _numeric(name, document, host)
-    _refuse(_default(parameter, document), built_in.check(parameter, document.unit, host))
+    _refuse(_default(parameter, document), built_in.check_built_in(parameter, document.unit, host))
     return parameter
 
 
@@ -139,7 +147,7 @@ def _number(document: ParameterDocument, key: KeyPath, host: Host) -> float:
     written = getattr(document, str(key[0]))
     if len(key) == 2:
         written = written[key[1]]
-    number = bounds.resolve(written, host)
+    number = parse_bound(written, host)
     if document.type == "float":
         # Twelve digits, so that 3 * 0.1 is the 0.3 of a grid.
         return float(f"{number:.12g}")
@@ -183,8 +191,8 @@ def _range(
         yield Problem(("low",), f"expected a number > 0 because of log, found {low:g}")
     if step is not None and step <= 0:
         yield Problem(("step",), f"expected a number > 0, found {step:g}")
-    elif (step or document.type == "int") and (high - low) / (step or 1) >= MOST_VALUES:
-        yield Problem((), f"expected at most {MOST_VALUES} values; a larger step gives fewer")
+    elif (step or document.type == "int") and (high - low) / (step or 1) >= MOST_GRID_VALUES:
+        yield Problem((), f"expected at most {MOST_GRID_VALUES} values; a larger step gives fewer")
 
 
 def _parameter(
@@ -211,13 +219,13 @@ def _parameter(
         description=document.description,
         flag=document.flag,
         env=document.env,
-        when=None if document.when is None else conditions.parse(document.when),
+        when=None if document.when is None else parse_condition(document.when),
     )
 
 
 def _default(parameter: Parameter, document: ParameterDocument) -> Iterator[Problem]:
     """The default must be a value of the parameter."""
-    key, default, found = ("default",), parameter.default, show(parameter.default)
+    key, default, found = ("default",), parameter.default, short_text(parameter.default)
     values = parameter.values()
     if values is None:
         low, high = parameter.low, parameter.high
@@ -228,11 +236,13 @@ def _default(parameter: Parameter, document: ParameterDocument) -> Iterator[Prob
         kinds = [(type(choice), choice) for choice in values]
         if (type(default), default) not in kinds:
             hint = nearest(default, map(str, values))
-            yield Problem(key, f"expected one of the choices {listed(values)}, found {found}{hint}")
+            yield Problem(
+                key, f"expected one of the choices {listed_values(values)}, found {found}{hint}"
+            )
         if len(set(kinds)) < len(kinds):
             yield Problem(("choices",), "expected each choice once")
     elif default not in values:
-        text = f"expected one of the values {listed(values)}, found {found}"
+        text = f"expected one of the values {listed_values(values)}, found {found}"
         if isinstance(document.high, str) and not isinstance(document.default, str):
             text += f"; 'min({document.default}, {document.high})' would adapt it to the host"
         yield Problem(key, text)

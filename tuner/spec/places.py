@@ -14,12 +14,12 @@ from typing import Literal
 import tuner
 from tuner.errors import InputError
 
-Kind = Literal["study", "search space", "model"]
+FileKind = Literal["study", "search space", "model"]
 
 NAME_PATTERN = "[a-z0-9][a-z0-9_-]*"
 NAME_EXPECTED = "a name of small letters, digits, - and _"
 
-_FILES: dict[Kind, str] = {
+_FILES: dict[FileKind, str] = {
     "study": "studies/*/study.yaml",
     "search space": "search_spaces/*.yaml",
     "model": "models/*/model.yaml",
@@ -34,19 +34,19 @@ def shipped() -> Path:
     return installed if installed.is_dir() else package.parent
 
 
-def check_name(name: str, kind: Kind) -> None:
+def check_name(name: str, kind: FileKind) -> None:
     """Raise InputError where `name` could not be the name of a file or directory of ours."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise InputError(f"{kind} {name!r}: expected {NAME_EXPECTED}")
 
 
-def path_of(kind: Kind, name: str, base: Path) -> Path:
+def path_of(kind: FileKind, name: str, base: Path) -> Path:
     """Where the file of that name is, or would be, below `base`."""
     check_name(name, kind)
     return base / _FILES[kind].replace("*", name)
 
 
-def find(kind: Kind, name: str, root: Path) -> Path:
+def find_file(kind: FileKind, name: str, root: Path) -> Path:
     """The existing file, below `root` or else shipped.
 
     Raises InputError that lists what there is, with the nearest name.
@@ -63,12 +63,12 @@ def find(kind: Kind, name: str, root: Path) -> Path:
     )
 
 
-def existing(kind: Kind, root: Path) -> list[str]:
+def existing(kind: FileKind, root: Path) -> list[str]:
     """Names below `root` and of what is shipped, sorted."""
     return sorted({name for base in (root, shipped()) for name in _names(kind, base)})
 
 
-def _names(kind: Kind, base: Path) -> Iterator[str]:
+def _names(kind: FileKind, base: Path) -> Iterator[str]:
     for path in base.glob(_FILES[kind]):
         name = path.stem if kind == "search space" else path.parent.name
         if re.fullmatch(NAME_PATTERN, name):

@@ -19,7 +19,7 @@ class UnexpectedError(InputError, ValueError):
     """
 
     def __init__(self, expected: str, found: object, hint: str = "") -> None:
-        super().__init__(f"expected {expected}, found {show(found)}{hint}")
+        super().__init__(f"expected {expected}, found {short_text(found)}{hint}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Problem:
         return replace(self, key=(*key, *self.key))
 
 
-def show(value: object) -> str:
+def short_text(value: object) -> str:
     """A value as a person would name it, in one short piece of text."""
     if value is None:
         return "nothing"
@@ -49,9 +49,9 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
-def listed(values: Sequence[object]) -> str:
+def listed_values(values: Sequence[object]) -> str:
     """Values in a row, those in the middle of a long one left out."""
-    words = [show(value) if isinstance(value, bool) else _word(value) for value in values]
+    words = [short_text(value) if isinstance(value, bool) else _word(value) for value in values]
     return ", ".join([*words[:5], "...", words[-1]] if len(words) > 7 else words)
 
 

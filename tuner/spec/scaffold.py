@@ -43,7 +43,7 @@ def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list
     return list(texts)
 
 
-def _template(kind: places.Kind) -> Path:
+def _template(kind: places.FileKind) -> Path:
     return places.path_of(kind, TEMPLATE, places.shipped())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tuner.spec.documents import Document, ModelDocument, SearchSpaceDocument, StudyDocument
+from tuner.spec.yaml_documents import Document, ModelDocument, SearchSpaceDocument, StudyDocument
 
 DOCUMENTS: dict[str, type[Document]] = {
     "study": StudyDocument,
@@ -27,7 +27,7 @@ def schema(name: str) -> str:
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
-def write(directory: Path) -> list[Path]:
+def write_schemas(directory: Path) -> list[Path]:
     """Write every schema as `<name>.json`; the paths written."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.json" for name in DOCUMENTS]
@@ -37,4 +37,4 @@ def write(directory: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    write(Path("schema"))
+    write_schemas(Path("schema"))

@@ -11,7 +11,7 @@ from typing import Literal
 Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
 Role = Literal["decision", "scenario"]
-Comparison = Literal["==", "!=", "in"]
+ConditionOperator = Literal["==", "!=", "in"]
 
 BUILT_IN = (
     "concurrency",
@@ -42,7 +42,7 @@ class Condition:
     """
 
     parameter: str
-    comparison: Comparison
+    comparison: ConditionOperator
     values: tuple[Value, ...]
 
     def holds(self, value: Value) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tuner.spec.documents import Document
-from tuner.spec.problems import KeyPath, Problem, UnexpectedError, nearest, show
+from tuner.spec.problems import KeyPath, Problem, UnexpectedError, nearest, short_text
+from tuner.spec.yaml_documents import Document
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
@@ -59,14 +59,14 @@ def _text(detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
         hint = nearest(found, words) if isinstance(found, str) else ""
-        return f"expected {context['expected']}, found {show(found)}{hint}"
+        return f"expected {context['expected']}, found {short_text(found)}{hint}"
     for name, sign in _COMPARISONS.items():
         if name in context:
-            return f"expected a number {sign} {context[name]:g}, found {show(found)}"
+            return f"expected a number {sign} {context[name]:g}, found {short_text(found)}"
     if detail["type"] in {"too_short", "string_too_short"}:
         return "expected something, found nothing"
     expected = _KINDS.get(detail["type"])
-    return f"expected {expected}, found {show(found)}" if expected else detail["msg"]
+    return f"expected {expected}, found {short_text(found)}" if expected else detail["msg"]
 
 
 def _key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:

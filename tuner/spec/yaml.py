@@ -15,7 +15,7 @@ from tuner.spec.problems import KeyPath, Problem, dotted
 
 MOST_PROBLEMS = 10
 # Study files have some hundred values. The limits stop a file whose aliases refer to each other.
-MOST_VALUES = 20_000
+MOST_ENTRIES = 20_000
 DEEPEST = 40
 
 
@@ -49,7 +49,7 @@ class YamlFile:
         raise InputError("\n".join(lines), "docs/reference/study.md describes every key.")
 
 
-def read(path: Path) -> YamlFile:
+def read_yaml(path: Path) -> YamlFile:
     """Read one file.
 
     Raises InputError where it cannot be read, is not YAML or has a key twice.
@@ -60,11 +60,11 @@ def read(path: Path) -> YamlFile:
         raise InputError(f"{_readable(path)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{_readable(path)}: expected UTF-8 text ({error.reason})") from error
-    return parse(text, path)
+    return parse_yaml(text, path)
 
 
-def parse(text: str, path: Path) -> YamlFile:
-    """Like `read`, for text at hand; `path` is for messages only."""
+def parse_yaml(text: str, path: Path) -> YamlFile:
+    """Like `read_yaml`, for text at hand; `path` is for messages only."""
     walk = _Walk(path)
     try:
         walk.loader = _Loader(text)
@@ -108,7 +108,7 @@ class _Walk:
     def value(self, node: yaml.Node, key: KeyPath) -> Any:  # noqa: ANN401 - YAML holds any data
         line = node.start_mark.line + 1
         self.lines.setdefault(key, line)
-        if len(self.lines) > MOST_VALUES or len(key) > DEEPEST:
+        if len(self.lines) > MOST_ENTRIES or len(key) > DEEPEST:
             raise InputError(f"{_readable(self.path)}:{line}: too large or nested too deeply")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, key)

@@ -1,4 +1,4 @@
-"""The tables of docs/reference/study.md, from the documents: `python -m tuner.spec.reference`."""
+"""The tables of docs/reference/study.md, from the documents: `python -m tuner.spec.study_page`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tuner.spec.built_in import BUILT_INS, BuiltIn
-from tuner.spec.documents import (
+from tuner.spec.metrics import METRICS
+from tuner.spec.yaml_documents import (
     BudgetDocument,
     LoadDocument,
     ModelDocument,
@@ -26,9 +27,8 @@ from tuner.spec.documents import (
     ServingDocument,
     StudyDocument,
 )
-from tuner.spec.metrics import METRICS
 
-PAGE = Path("docs/reference/study.md")
+STUDY_PAGE = Path("docs/reference/study.md")
 
 _DOCUMENTS: dict[str, type[BaseModel]] = {
     "study": StudyDocument,
@@ -45,12 +45,12 @@ _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "tex
 _BLOCK = re.compile(r"(<!-- table: ([a-z -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def renewed(page: str) -> str:
+def renewed_study_page(page: str) -> str:
     """The page with every block `<!-- table: NAME --> ... <!-- end -->` filled in anew."""
-    return _BLOCK.sub(lambda match: f"{match[1]}\n{table(match[2])}\n{match[3]}", page)
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{reference_table(match[2])}\n{match[3]}", page)
 
 
-def table(name: str) -> str:
+def reference_table(name: str) -> str:
     """One Markdown table: of a document's keys, the built-in parameters or the metrics."""
     if name == "metrics":
         return _markdown(
@@ -127,4 +127,6 @@ def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    STUDY_PAGE.write_text(
+        renewed_study_page(STUDY_PAGE.read_text(encoding="utf-8")), encoding="utf-8"
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tuner.errors import InputError
-from tuner.spec.by_hand import by_study, configuration
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
+from tuner.spec.settings import only_configuration, study_of_settings
 from tuner.spec.space import Configuration
 
 HOST = Host(cpus=2, memory_mib=8192)
@@ -16,29 +16,33 @@ SIZES = {"max_batch_size": 4, "batch_timeout_micros": 0, "num_batch_threads": 1}
 
 
 def test_the_baseline_has_what_is_active() -> None:
-    found = configuration(by_study(STUDY, [], HOST))
+    found = only_configuration(study_of_settings(STUDY, [], HOST))
     assert found == load_study(STUDY, HOST).search_space.baseline()
     assert not SIZES.keys() & found.keys()
 
 
 def test_what_becomes_active_has_its_default_unless_it_is_set() -> None:
-    found = configuration(by_study(STUDY, ["enable_batching=true", "max_batch_size=128"], HOST))
+    found = only_configuration(
+        study_of_settings(STUDY, ["enable_batching=true", "max_batch_size=128"], HOST)
+    )
     assert {name: found[name] for name in SIZES} == {**SIZES, "max_batch_size": 128}
-    assert all(parameter.when is None for parameter in by_study(STUDY, [], HOST).search_space)
+    assert all(
+        parameter.when is None for parameter in study_of_settings(STUDY, [], HOST).search_space
+    )
 
 
 def test_a_trial_s_own_values_are_kept_as_far_as_they_are_active() -> None:
     start = {**load_study(STUDY, HOST).search_space.baseline(), "enable_batching": True, **SIZES}
     trial = Configuration.of({**start, "max_batch_size": 64, "cpu": 2.0})
-    assert configuration(by_study(STUDY, [], HOST, trial)) == trial
-    off = configuration(by_study(STUDY, ["enable_batching=false"], HOST, trial))
+    assert only_configuration(study_of_settings(STUDY, [], HOST, trial)) == trial
+    off = only_configuration(study_of_settings(STUDY, ["enable_batching=false"], HOST, trial))
     assert off["cpu"] == 2.0
     assert not SIZES.keys() & off.keys()
 
 
 def test_setting_what_is_not_active_is_refused_with_the_reason() -> None:
     with pytest.raises(InputError) as caught:
-        by_study(STUDY, ["max_batch_size=64", "num_batch_threads=2", "cpu=x"], HOST)
+        study_of_settings(STUDY, ["max_batch_size=64", "num_batch_threads=2", "cpu=x"], HOST)
     lines = caught.value.message.splitlines()
     assert lines[:2] == [
         f"--set {name}: has no effect, as enable_batching == true does not hold"

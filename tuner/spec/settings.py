@@ -11,7 +11,6 @@ import yaml
 from tuner.errors import InputError
 from tuner.spec import parameters
 from tuner.spec.built_in import BUILT_INS
-from tuner.spec.documents import LoadDocument, ParameterDocument
 from tuner.spec.host import Host
 from tuner.spec.load import load_model, load_study
 from tuner.spec.metrics import METRICS
@@ -20,6 +19,7 @@ from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Budget, LoadSpec, Objective, ServingSpec, StudySpec
 from tuner.spec.validation import validate
+from tuner.spec.yaml_documents import LoadDocument, ParameterDocument
 
 DEFAULTS: Mapping[str, Value] = {
     "concurrency": 1,
@@ -34,7 +34,7 @@ _OBJECTIVES = ("art_ms", "cpu_percent")
 _LOAD = tuple(field.name for field in fields(LoadSpec))
 
 
-def by_model(
+def study_of_model(
     model: str, settings: Sequence[str], host: Host, root: Path | None = None
 ) -> StudySpec:
     """A study of one configuration of `model`: the defaults, changed by `settings`.
@@ -59,7 +59,7 @@ def by_model(
     return _set(base, dict(DEFAULTS), settings, host)
 
 
-def by_study(
+def study_of_settings(
     study: str,
     settings: Sequence[str],
     host: Host,
@@ -76,7 +76,7 @@ def by_study(
     return _set(base, {**defaults, **(start or {})}, settings, host)
 
 
-def configuration(spec: StudySpec) -> Configuration:
+def only_configuration(spec: StudySpec) -> Configuration:
     """The only configuration of such a study."""
     return spec.search_space.baseline()
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tuner.errors import InputError
-from tuner.spec.by_hand import DEFAULTS, by_model, by_study, configuration
 from tuner.spec.host import Host
+from tuner.spec.settings import DEFAULTS, only_configuration, study_of_model, study_of_settings
 from tuner.spec.space import Configuration
 from tuner.spec.study import LoadSpec
 
@@ -14,8 +14,8 @@ HOST = Host(cpus=2, memory_mib=8192)
 
 
 def test_without_settings_a_model_has_the_defaults() -> None:
-    spec = by_model("mnist", [], HOST)
-    assert configuration(spec) == DEFAULTS
+    spec = study_of_model("mnist", [], HOST)
+    assert only_configuration(spec) == DEFAULTS
     assert spec.search_space.size() == 1
     assert spec.load == LoadSpec()
     assert spec.model.name == "mnist"
@@ -23,38 +23,40 @@ def test_without_settings_a_model_has_the_defaults() -> None:
 
 def test_settings_are_parameters_and_keys_of_load() -> None:
     settings = ["cpu=0.5", "replicas=2", "concurrency=8", "loss=1", "max_seconds=20"]
-    spec = by_model("mnist", settings, HOST)
-    asked = configuration(spec)
+    spec = study_of_model("mnist", settings, HOST)
+    asked = only_configuration(spec)
     assert (asked["cpu"], asked["replicas"], asked["concurrency"], asked["loss"]) == (0.5, 2, 8, 1)
     assert asked["memory"] == DEFAULTS["memory"]
     assert spec.load.max_seconds == 20
 
 
 def test_the_last_of_two_settings_counts() -> None:
-    assert configuration(by_model("mnist", ["cpu=1", "cpu=2"], HOST))["cpu"] == 2
+    assert only_configuration(study_of_model("mnist", ["cpu=1", "cpu=2"], HOST))["cpu"] == 2
 
 
 def test_a_rate_makes_an_open_loop() -> None:
-    spec = by_model("mnist", ["rate=100", "concurrency=32"], HOST)
-    assert configuration(spec)["rate"] == 100
+    spec = study_of_model("mnist", ["rate=100", "concurrency=32"], HOST)
+    assert only_configuration(spec)["rate"] == 100
     assert spec.load.arrivals == "poisson"
-    assert by_model("mnist", ["rate=1", "arrivals=constant"], HOST).load.arrivals == "constant"
+    assert (
+        study_of_model("mnist", ["rate=1", "arrivals=constant"], HOST).load.arrivals == "constant"
+    )
 
 
 def test_losses_of_both_directions_replace_the_common_one() -> None:
-    asked = configuration(by_model("mnist", ["loss_in=1", "loss_out=0"], HOST))
+    asked = only_configuration(study_of_model("mnist", ["loss_in=1", "loss_out=0"], HOST))
     assert "loss" not in asked
     assert (asked["loss_in"], asked["loss_out"]) == (1, 0)
 
 
 def test_a_longer_shortest_window_makes_the_longest_longer() -> None:
-    load = by_model("mnist", ["min_seconds=30"], HOST).load
+    load = study_of_model("mnist", ["min_seconds=30"], HOST).load
     assert (load.min_seconds, load.max_seconds) == (30, 30)
 
 
 def test_a_study_gives_its_baseline_and_its_load() -> None:
-    spec = by_study("mnist", ["concurrency=3"], HOST)
-    asked = configuration(spec)
+    spec = study_of_settings("mnist", ["concurrency=3"], HOST)
+    asked = only_configuration(spec)
     assert asked["concurrency"] == 3, "not a value that the study tries"
     assert asked["cpu"] == 1
     assert spec.serving.ready_seconds == 20
@@ -62,7 +64,7 @@ def test_a_study_gives_its_baseline_and_its_load() -> None:
 
 def test_a_trials_configuration_can_be_the_start() -> None:
     start = Configuration.of({**DEFAULTS, "cpu": 0.5})
-    assert configuration(by_study("mnist", [], HOST, start))["cpu"] == 0.5
+    assert only_configuration(study_of_settings("mnist", [], HOST, start))["cpu"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -83,17 +85,17 @@ def test_a_trials_configuration_can_be_the_start() -> None:
 )
 def test_a_wrong_setting_is_named(settings: list[str], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        by_model("mnist", settings, HOST)
+        study_of_model("mnist", settings, HOST)
     assert re.search(message, caught.value.message)
     assert len(caught.value.message.splitlines()) == 1
 
 
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        by_model("mnist", ["cup=1", "loss=-1"], HOST)
+        study_of_model("mnist", ["cup=1", "loss=-1"], HOST)
     assert len(caught.value.message.splitlines()) == 2
 
 
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(InputError, match="mnits"):
-        by_model("mnits", [], HOST)
+        study_of_model("mnits", [], HOST)

@@ -8,6 +8,7 @@ of docs/reference/study.md are made from them. What values mean together is chec
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -21,7 +22,15 @@ from pydantic import (
     model_validator,
 )
 
-from tuner.spec import conditions, constraints, durations
+from tuner.spec.expressions import (
+    EXPECTED_CONDITION,
+    EXPECTED_CONSTRAINT,
+    EXPECTED_DURATION,
+    check_metric,
+    parse_condition,
+    parse_constraint,
+    parse_duration,
+)
 from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.places import NAME_EXPECTED, NAME_PATTERN
 from tuner.spec.problems import UnexpectedError
@@ -74,25 +83,16 @@ def _scalar(value: object) -> object:
     return value
 
 
-def _duration(text: object) -> object:
-    if not isinstance(text, str):
-        raise UnexpectedError(durations.EXPECTED, text)
-    durations.parse(text)
-    return text
+def _text_of(parse: Callable[[str], object], expected: str) -> BeforeValidator:
+    """Accepts a text that `parse` can read, and keeps it as text."""
 
+    def check(text: object) -> object:
+        if not isinstance(text, str):
+            raise UnexpectedError(expected, text)
+        parse(text)
+        return text
 
-def _constraint(text: object) -> object:
-    if not isinstance(text, str):
-        raise UnexpectedError(constraints.EXPECTED, text)
-    constraints.parse(text)
-    return text
-
-
-def _condition(text: object) -> object:
-    if not isinstance(text, str):
-        raise UnexpectedError(conditions.EXPECTED, text)
-    conditions.parse(text)
-    return text
+    return BeforeValidator(check)
 
 
 _name = _matching(NAME_PATTERN, NAME_EXPECTED)
@@ -104,7 +104,7 @@ FlagName = Annotated[str, _flag[0], _flag[1]]
 EnvName = Annotated[str, _env[0], _env[1]]
 MetricName = Annotated[
     str,
-    AfterValidator(constraints.check_metric),
+    AfterValidator(check_metric),
     Field(json_schema_extra={"enum": list(METRICS)}),
 ]
 Number = Annotated[int | float | str, BeforeValidator(_number)]
@@ -154,7 +154,7 @@ class ParameterDocument(Document):
     env: EnvName | None = None
     """The environment variable that a parameter of your own sets."""
 
-    when: Annotated[str, BeforeValidator(_condition)] | None = None
+    when: Annotated[str, _text_of(parse_condition, EXPECTED_CONDITION)] | None = None
     """The condition on another parameter, such as `batching == true`, under which it is there."""
 
 
@@ -269,7 +269,7 @@ class BudgetDocument(Document):
     trials: Annotated[int, Field(ge=1)] | None = None
     """Number of trials, the baseline included."""
 
-    time: Annotated[str, BeforeValidator(_duration)] | None = None
+    time: Annotated[str, _text_of(parse_duration, EXPECTED_DURATION)] | None = None
     """Wall time, such as `15 min`, `90 s` or `1 h 30 min`."""
 
     @model_validator(mode="after")
@@ -350,7 +350,9 @@ class StudyDocument(Document):
     ] = Field(default=["art_ms", "cpu_percent"])
     """What is optimised: metrics, or `{metric, direction}` for the other direction."""
 
-    constraints: list[Annotated[str, BeforeValidator(_constraint)]] = Field(default_factory=list)
+    constraints: list[Annotated[str, _text_of(parse_constraint, EXPECTED_CONSTRAINT)]] = Field(
+        default_factory=list
+    )
     """What must hold, such as `p95_ms <= 80`."""
 
     budget: BudgetDocument
