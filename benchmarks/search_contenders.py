@@ -18,7 +18,8 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from benchmarks.search_problems import problem as named
-from benchmarks.search_truth import Floats, Indices, Measured, Problem
+from benchmarks.search_truth import Measured, Problem
+from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
 from tuner.model.observations import OBSERVED, OWNER, SERVES, Noise, Observation

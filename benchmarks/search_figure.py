@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.search_runs import Outcome
 from benchmarks.search_tables import Groups
-from benchmarks.search_truth import Floats, Problem
+from benchmarks.search_truth import Problem
+from tuner.arrays import Floats
 
 COLOURS = (
     "#0072B2",

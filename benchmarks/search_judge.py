@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.search_truth import MARGIN, Floats, Indices, Problem
+from benchmarks.search_truth import MARGIN, Problem
+from tuner.arrays import Floats, Indices
 from tuner.model.pareto import front, logarithms
 from tuner.model.surrogate import Surrogate
 from tuner.results.recommend import recommended, spread

@@ -18,7 +18,8 @@ from functools import cache
 import numpy as np
 
 from benchmarks.search_network import Model, serve, working_set_mib
-from benchmarks.search_truth import Floats, Mask, Noisy, Problem
+from benchmarks.search_truth import Noisy, Problem
+from tuner.arrays import Floats, Mask
 from tuner.model.lattice import Lattice
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 

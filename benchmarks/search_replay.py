@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.search_truth import Floats, Measured, Problem
+from benchmarks.search_truth import Measured, Problem
+from tuner.arrays import Floats
 from tuner.backends.replay_file import read_table
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError

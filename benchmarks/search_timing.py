@@ -10,7 +10,6 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from benchmarks.search_contenders import (
-    SERVES,
     Contender,
     costs,
     measured_noise,
@@ -18,7 +17,7 @@ from benchmarks.search_contenders import (
     tell,
 )
 from benchmarks.search_truth import Problem
-from tuner.model.observations import OBSERVED
+from tuner.model.observations import OBSERVED, SERVES
 from tuner.search.distributions import ask, distributions
 
 VISITED = 0.8

@@ -1,0 +1,455 @@
+"""The front door: a study as one object. The command line calls it and nothing beside it.
+
+    from tuner import Study
+
+    study = Study.open("mnist", backend="simulated").run(trials=20)
+    busy = {"concurrency": 16, "loss": 0}
+    print(study.recommend(busy))
+    study.export("compose", scenario=busy, output="compose.yaml")
+
+A method imports what it needs when it is called, so that opening a study is cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tuner.errors import InputError
+from tuner.spec.space import Configuration, Value
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+    from tuner.backends.backend import Backend, BackendName
+    from tuner.export.render import Format
+    from tuner.measure.record import StudyRecord, TrialRecord
+    from tuner.results.explain import Explanation
+    from tuner.results.outcomes import Outcome
+    from tuner.results.study_file import FinishedStudy
+    from tuner.results.two_studies import TwoStudies
+    from tuner.spec.study import SamplerName, StudySpec
+    from tuner.study.check import Check
+    from tuner.study.confirmed import Confirmation
+    from tuner.study.loop import Event
+    from tuner.study.next import Goal
+    from tuner.study.plan import Plan
+    from tuner.trial import Observe, TrialResult
+    from tuner.verify.result import Verified
+
+Scenario = Mapping[str, Value] | str
+"""Values of scenario parameters: a mapping, or a text such as `loss=1,concurrency=8`.
+
+A parameter may be left out where the others leave only one measured scenario.
+"""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The first event of a run: what the study holds, and when the run will stop."""
+
+    record: StudyRecord
+    goal: Goal
+
+
+class Study:
+    """A study: what to explore, where its trials are stored, and what runs them.
+
+    Make one with `Study.open`. Reading methods see the finished trials as they are stored at the
+    time of the call, also while another process runs the study. Every method raises a
+    `tuner.errors.TuneError` whose message says what is wrong and whose `mend` says what to do.
+    """
+
+    def __init__(
+        self,
+        specification: StudySpec | None,
+        *,
+        url: str,
+        backend: BackendName,
+        replay: Path | None,
+        grid: bool,
+        file: FinishedStudy | None = None,
+    ) -> None:
+        self._specification = specification
+        self.url = url
+        """The Optuna storage URL; empty for a study file."""
+        self.backend: BackendName = backend
+        """Who runs the trials: `docker`, `simulated` or `replay`."""
+        self.grid = grid
+        """Whether this is the study's full grid, which has a storage of its own."""
+        self._replay = replay
+        self._file = file
+
+    @classmethod
+    def open(
+        cls,
+        study: str | Path,
+        *,
+        storage: str | None = None,
+        backend: BackendName = "docker",
+        replay: str | Path | None = None,
+        sampler: SamplerName | None = None,
+        root: str | Path | None = None,
+    ) -> Study:
+        """The study of that name, in that `study.yaml`, or in that study file (`.study.zip`).
+
+        `storage` is an Optuna storage URL; by default each backend has a SQLite file of its own
+        in the study's results. `replay` is the recorded grid that backend `replay` reads.
+        `sampler` replaces the study's own; `grid` means the full grid. `root` is where studies,
+        search spaces and models are looked up, the working directory by default. Nothing is
+        created. Raises InputError for a study that cannot be read.
+        """
+        from tuner.results.study_file import is_study_file, read_study
+        from tuner.spec.host import Host
+        from tuner.spec.load import load_study, results_directory
+        from tuner.study.storage import default_url
+
+        if (replay is None) == (backend == "replay"):
+            raise InputError(
+                "backend replay and a recorded grid go together", "give both, or neither"
+            )
+        recorded = None if replay is None else Path(replay)
+        grid = sampler == "grid"
+        place = None if root is None else Path(root)
+        if is_study_file(str(study)):
+            held = read_study(Path(study))
+            return cls(None, url="", backend=backend, replay=recorded, grid=grid, file=held)
+        specification = load_study(str(study), Host.this(), place)
+        if sampler is not None:
+            search = replace(specification.search, sampler=sampler)
+            specification = replace(specification, search=search)
+        url = storage or default_url(results_directory(specification, place), backend, grid=grid)
+        return cls(specification, url=url, backend=backend, replay=recorded, grid=grid)
+
+    # ---- what it is ------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.record.name if self._specification is None else self._specification.name
+
+    @property
+    def specification(self) -> StudySpec:
+        """What is explored, validated and frozen.
+
+        Raises InputError for a study file whose model is not on this machine.
+        """
+        if self._specification is not None:
+            return self._specification
+        from tuner.verify.specification import specification_of
+
+        return specification_of(self.record)
+
+    @property
+    def results(self) -> Path:
+        """The directory of the study's results; it need not exist."""
+        from tuner.spec.load import results_directory
+
+        return results_directory(self._runnable())
+
+    @property
+    def finished(self) -> FinishedStudy:
+        """The finished trials with the samples of their bursts. Raises InputError before a run."""
+        if self._file is not None:
+            return self._file
+        from tuner.study.storage import finished_study, open_storage
+
+        return finished_study(self.name, open_storage(self.url, create=False), self.results)
+
+    @property
+    def record(self) -> StudyRecord:
+        """The finished trials. Raises InputError before a run."""
+        return self.finished.record
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The Optuna study underneath, to read with any tool of Optuna. Raises InputError."""
+        from tuner.study.storage import open_storage, stored
+
+        self._runnable()
+        return stored(self.name, open_storage(self.url, create=False))
+
+    def __repr__(self) -> str:
+        where = "a study file" if self._file is not None else self.url
+        return f"<tuner.Study {self.name!r}, backend {self.backend}, {where}>"
+
+    # ---- running it ------------------------------------------------------------------------
+
+    def check(self) -> Sequence[Check]:
+        """All that a run needs: each check is ok, or says how to mend it."""
+        from tuner.study.check import checks
+
+        return tuple(checks(self._runnable(), self.results, self.url))
+
+    def plan(self) -> Plan:
+        """What the full grid and the budget would take, estimated from finished trials."""
+        from tuner.study.plan import plan
+        from tuner.study.storage import finished_trials
+
+        specification = self._runnable()
+        return plan(specification, finished_trials(specification.name, self.url))
+
+    def run(
+        self,
+        trials: int | None = None,
+        *,
+        repeat: Sequence[int] = (),
+        passes: int = 1,
+        warm_start: str | None = None,
+        on_event: Callable[[Begun | Event], None] = lambda _: None,
+    ) -> Study:
+        """Run the study to its budget, or `trials` more; resume it where it was interrupted.
+
+        `repeat` are trials whose configurations are measured once more. The full grid is measured
+        `passes` times. `warm_start` names a study whose model this one begins with. `on_event` is
+        told each event as it happens (`tuner.study.loop.Event`), first a `Begun`. Returns the
+        study. Raises InputError before anything is stored, TuneError where the world breaks too
+        many trials in a row; an interrupt passes through, with nothing left running.
+        """
+        from tuner.search.samplers import require_sampler
+        from tuner.study.loop import goal, run_study
+        from tuner.study.queue import repeat as queue_repeat
+        from tuner.study.storage import open_storage, start_or_resume, study_record
+        from tuner.study.warmed import warm_start as begin_warm
+
+        specification = self._runnable()
+        # Before there is a database, which would be an empty one.
+        require_sampler(specification.search.sampler, specification.search_space)
+        self._require_fit()
+        study = start_or_resume(specification, open_storage(self.url, create=True), self.backend)
+        if warm_start is not None:
+            begin_warm(study, warm_start, self._url_of)
+        for number in repeat:
+            queue_repeat(specification, study, number)
+        until = goal(specification, study, trials, len(repeat), passes if self.grid else 0)
+        record = study_record(study)
+        backend = self._made_backend(record)
+        on_event(Begun(record, until))
+        run_study(specification, study, backend, self.results, until, on_event)
+        return self
+
+    def confirm(
+        self,
+        top: int = 8,
+        reps: int = 3,
+        *,
+        on_event: Callable[[Begun | Event], None] = lambda _: None,
+    ) -> Confirmation:
+        """Measure the `top` candidates for the fronts and the baseline `reps` times more.
+
+        Tells which of them stay on a front. Raises as `run`, and InputError where nothing that
+        may be on a front was measured.
+        """
+        from tuner.study.confirm import candidates, queue_rounds
+        from tuner.study.confirmed import confirmed
+        from tuner.study.loop import goal, run_study
+        from tuner.study.storage import open_storage, start_or_resume, study_record
+
+        specification = self._runnable()
+        study = start_or_resume(specification, open_storage(self.url, create=False), self.backend)
+        before = study_record(study)
+        chosen = candidates(before, top)
+        if not chosen:
+            raise InputError(
+                f"study {self.name!r} has nothing to confirm: no configuration but the baseline"
+                " was measured that may be on a front",
+                f"run more trials: tune run --study {self.name}",
+            )
+        backend = self._made_backend(before)
+        queue_rounds(specification, study, chosen, reps)
+        until = goal(specification, study, None, reps * (len(chosen) + 1))
+        on_event(Begun(before, until))
+        run_study(specification, study, backend, self.results, until, on_event)
+        return confirmed(before, study_record(study), chosen)
+
+    # ---- its answers -----------------------------------------------------------------------
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row per trial, by number: configuration, outcome, every metric with its 95 % interval.
+
+        Metrics are in their own units; `art_ms` has `art_ms_low` and `art_ms_high` beside it.
+        Failed trials say why in `reason`.
+        """
+        from tuner.results.frames import trials_frame
+
+        return trials_frame(self.record)
+
+    def front(self, scenario: Scenario | None = None) -> pd.DataFrame:
+        """The measured Pareto front, sorted by the first objective; of one scenario, or overall.
+
+        Rows are as those of `trials`. Raises InputError for a scenario that was not measured.
+        """
+        from tuner.results.frames import trials_frame
+        from tuner.results.summary import summarise
+
+        record = self.record
+        summary = summarise(record)
+        front: Sequence[TrialRecord] = summary.front
+        if scenario is not None:
+            asked = self._scenario(record, scenario)
+            front = next(s.front for s in summary.scenarios if s.scenario == asked)
+        numbers = [t.number for t in front]
+        return trials_frame(record).loc[numbers]
+
+    def predict(self, configuration: Mapping[str, Value]) -> Outcome:
+        """What the model of the study expects of a configuration, measured or not.
+
+        A parameter that is left out has its default. Raises InputError for a configuration that
+        is not in the search space, and where too little was measured for a model.
+        """
+        from tuner.results.outcomes import outcomes
+
+        record = self.record
+        space = record.search_space
+        names = [p.name for p in space]
+        for name in configuration:
+            if name not in names:
+                raise InputError(
+                    f"study {record.name!r} has no parameter {name!r}",
+                    f"its parameters: {', '.join(names)}",
+                )
+        defaults = {p.name: p.default for p in space}
+        asked = space.effective({**defaults, **configuration})
+        expected = outcomes(record, [asked]).get(asked)
+        if expected is None:
+            raise InputError(
+                f"study {record.name!r} cannot predict {asked}",
+                "give values of its search space, and run it until the model has enough trials",
+            )
+        return expected
+
+    def explain(self, objective: str | None = None, at: Sequence[str] = ()) -> Explanation:
+        """Which parameters matter and how objectives depend on them; `at` holds some (`loss=0`)."""
+        from tuner.results.explain import explain
+
+        return explain(self.record, objective, at)
+
+    def compare(self, other: Study) -> TwoStudies:
+        """What differs between this study and `other`, and whether it is more than noise."""
+        from tuner.results.two_studies import compare_studies
+
+        return compare_studies(self.record, other.record)
+
+    # ---- what leaves the house -------------------------------------------------------------
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the report, one HTML file that works offline; by default `NAME-report.html`.
+
+        Raises InputError where it cannot be written.
+        """
+        from tuner.files import writable, written_whole
+        from tuner.pages.report import report
+        from tuner.render.html import to_html
+
+        target = Path(f"{file_name(self.name)}-report.html" if path is None else path)
+        text = to_html(report(self.finished))
+        with writable(target), written_whole(target) as file:
+            file.write(text.encode())
+        return target
+
+    def export(
+        self,
+        format: Format | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
+        *,
+        pick: str = "knee",
+        scenario: Scenario | None = None,
+        output: str | Path | None = None,
+        **options: Any,  # noqa: ANN401 -- those of tuner.export.render.Asked
+    ) -> str:
+        """The picked configurations as a text of that format; also written to `output`.
+
+        `options` are those that only some formats take (`tuner.export.render.Asked`). The format
+        `study` is the whole study in one file, and needs `output`. Raises InputError where there
+        is nothing to pick, and for what the format does not take.
+        """
+        from tuner.export.render import Asked, render
+        from tuner.files import writable, written_whole
+        from tuner.results.study_file import write_study
+
+        target = None if output is None else Path(output)
+        if format == "study":
+            if target is None:
+                raise InputError("a study file is written to a file", "give output=")
+            write_study(target, self.finished)
+            return ""
+        when = None if scenario is None else as_text_of(scenario)
+        text = render(self.record, format, Asked(pick, when, **options)).text
+        if target is not None:
+            with writable(target), written_whole(target) as file:
+                file.write(text.encode())
+        return text
+
+    def verify(
+        self,
+        file: str | Path,
+        repeat: int = 1,
+        *,
+        on_event: Observe = lambda _: None,
+        on_invalid: Callable[[TrialResult], None] = lambda _: None,
+    ) -> Verified:
+        """Deploy an exported file as it stands, `repeat` times, and judge it by the prediction.
+
+        `on_invalid` is told a measurement that is made once more. Raises InputError for a file
+        that this study cannot judge, SetupError where it cannot be brought up.
+        """
+        from tuner.verify.file import read_exported
+        from tuner.verify.verify import verify
+
+        if self.backend == "replay":
+            raise InputError(
+                "a recorded grid deploys nothing that could be verified",
+                "open the study with backend docker, which brings the file up",
+            )
+        where: Literal["docker", "simulated"] = self.backend
+        exported = read_exported(Path(file))
+        return verify(self.record, exported, where, repeat, on_event, on_invalid)
+
+    # ---- within ----------------------------------------------------------------------------
+
+    def _runnable(self) -> StudySpec:
+        if self._specification is None:
+            raise InputError(
+                "a study file holds a finished study; it has no storage and cannot be run",
+                "open the study by its name",
+            )
+        return self._specification
+
+    def _require_fit(self) -> None:
+        if self._replay is not None:
+            from tuner.backends.replay import refuse_unfit
+            from tuner.backends.replay_file import read_table
+
+            refuse_unfit(self._runnable(), read_table(self._replay), self._replay.name)
+
+    def _made_backend(self, so_far: StudyRecord) -> Backend:
+        from tuner.backends.backend import make_backend
+
+        return make_backend(self.backend, self._runnable(), self._replay, so_far)
+
+    def _url_of(self, study: str) -> str:
+        """Where the trials of another study are, if it ran with this one's backend."""
+        return Study.open(study, backend=self.backend, replay=self._replay).url
+
+    @staticmethod
+    def _scenario(record: StudyRecord, scenario: Scenario) -> Configuration:
+        from tuner.export.scenario import scenario as measured_scenario
+
+        return measured_scenario(record, as_text_of(scenario))
+
+
+def as_text_of(scenario: Scenario) -> str:
+    """A scenario as `--when` takes it: `loss=1,concurrency=8`."""
+    from tuner.spec.space import as_text
+
+    if isinstance(scenario, str):
+        return scenario
+    return ",".join(f"{name}={as_text(value)}" for name, value in scenario.items())
+
+
+def file_name(study: str) -> str:
+    """A study's name as that of one file: no directory, nothing hidden."""
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in study)
+    return kept.lstrip(".-")[:100] or "study"
