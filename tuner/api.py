@@ -280,9 +280,11 @@ class Study:
     def front(self, scenario: Scenario | None = None) -> pd.DataFrame:
         """The measured Pareto front, sorted by the first objective; of one scenario, or overall.
 
-        Rows are as those of `trials`. Raises InputError for a scenario that was not measured.
+        A row per configuration: its values are what all its bursts say together
+        (`tuner.results.frames.front_frame`). Raises InputError for a scenario that was not
+        measured.
         """
-        from tuner.results.frames import trials_frame
+        from tuner.results.frames import front_frame
         from tuner.results.summary import summarise
 
         record = self.record
@@ -291,8 +293,7 @@ class Study:
         if scenario is not None:
             asked = self._scenario(record, scenario)
             front = next(s.front for s in summary.scenarios if s.scenario == asked)
-        numbers = [t.number for t in front]
-        return trials_frame(record).loc[numbers]
+        return front_frame(record, [summary.pooled[trial.number] for trial in front])
 
     def predict(self, configuration: Mapping[str, Value]) -> Outcome:
         """What the model of the study expects of a configuration, measured or not.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.pooled import Pooled
 
 
 def trials_frame(study: StudyRecord) -> pd.DataFrame:
@@ -53,3 +55,27 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
         row[name] = estimate.value
         row[f"{name}_low"], row[f"{name}_high"] = estimate.low, estimate.high
     return row
+
+
+def front_frame(study: StudyRecord, front: Sequence[Pooled]) -> pd.DataFrame:
+    """A row per configuration of a front, indexed by `trial`, the burst nearest to all its bursts.
+
+    Columns: the parameters, `bursts` (how many were measured to the end), and each objective as
+    all of them together say it, in its unit, with `NAME_low` and `NAME_high`.
+    """
+    rows = []
+    for pooled in front:
+        row: dict[str, Any] = {**pooled.configuration, "bursts": len(pooled.bursts)}
+        for index, objective in enumerate(study.objectives):
+            estimate, name = pooled.estimate(index), objective.metric
+            row |= {
+                name: estimate.value,
+                f"{name}_low": estimate.low,
+                f"{name}_high": estimate.high,
+            }
+        rows.append(row)
+    columns = [*(p.name for p in study.search_space), "bursts"]
+    for objective in study.objectives:
+        columns += [objective.metric, f"{objective.metric}_low", f"{objective.metric}_high"]
+    numbers = pd.Index([pooled.representative.number for pooled in front], name="trial")
+    return pd.DataFrame(rows, index=numbers, columns=columns)
