@@ -13,12 +13,11 @@ from tuner.cli import main
 
 @pytest.fixture(autouse=True)
 def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A working directory of its own; what `main` does to a signal is undone."""
+    """A working directory of its own; what `main` does to a signal it has undone."""
     monkeypatch.chdir(tmp_path)
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    assert {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} == before
 
 
 @pytest.fixture

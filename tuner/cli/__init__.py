@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
-from tuner.interrupts import interrupt
+from tuner.interrupts import handled_interrupts
 
 BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
@@ -20,22 +19,20 @@ def main() -> None:
     Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 4 what
     was verified is not as predicted, 5 it cannot be said whether it is, 130 interrupted.
     """
-    # A polite kill is an interrupt: containers are removed and the trial is queued again.
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
-    from tuner.cli.app import app
-    from tuner.errors import TuneError
+    with handled_interrupts():
+        from tuner.cli.app import app
+        from tuner.errors import TuneError
 
-    try:
-        app()
-    except TuneError as error:
-        print(f"tune: {error.message}", file=sys.stderr)
-        if error.mend:
-            print(f"  mend: {error.mend}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (`head`, a pager) went away; that is no error.
-        sys.stderr.close()
-        sys.exit(0)
+        try:
+            app()
+        except TuneError as error:
+            print(f"tune: {error.message}", file=sys.stderr)
+            if error.mend:
+                print(f"  mend: {error.mend}", file=sys.stderr)
+            sys.exit(BAD_INPUT)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader (`head`, a pager) went away; that is no error.
+            sys.stderr.close()
+            sys.exit(0)

@@ -12,7 +12,7 @@ from optuna.trial import Trial
 from tuner.backends.backend import Backend
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
-from tuner.interrupts import interruptible, shielded
+from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.sender import Progress
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import start_count
@@ -115,7 +115,7 @@ def run_study(
     """
     broken: list[Configuration] = []
     untrusted = 0
-    with study_deployer(spec, backend) as deployer, shielded():
+    with handled_interrupts(), study_deployer(spec, backend) as deployer, shielded():
         environment = {**deployer.environment(), "versions": versions()}
         host_cpus = int(environment["host"]["cpus"])
         sampler = make_sampler(
