@@ -5,14 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.study.small import run, specification
 from tuner.interrupts import SIGNALS, handled_interrupts, interruptible, shielded
-from tuner.study.loop import Event, Started
-from tuner.study.storage import records
 
 
 @contextmanager
@@ -76,11 +73,9 @@ def test_an_interrupt_outside_a_shield_is_raised_at_once_and_forgotten() -> None
 
 
 def test_an_interrupt_that_was_swallowed_is_raised_again_by_the_shield() -> None:
-    with interrupted(), shielded(), interruptible():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass  # as Python does in a callback of the garbage collector
+    # Python itself suppresses it in a callback of the garbage collector.
+    with interrupted(), shielded(), interruptible(), suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
     assert a_later_run() == WHOLE
 
 
@@ -119,22 +114,3 @@ def test_another_thread_runs_without_handlers() -> None:
     thread.start()
     thread.join()
     assert found == [WHOLE]
-
-
-@pytest.mark.parametrize("at", ["start", "burst"])
-def test_a_study_that_was_interrupted_is_completed_by_a_later_run_of_the_process(at: str) -> None:
-    spec = specification(("[8, 64, 256]", "[64, 256]"))  # 8 MiB gets no burst
-    numbers: list[int] = []
-
-    def press(event: Event) -> None:
-        if isinstance(event, Started):
-            numbers.append(event.number)
-        if len(numbers) == 3 and (isinstance(event, Started) if at == "start" else event == "burst"):
-            signal.raise_signal(signal.SIGINT)
-
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run(spec, observe=press)
-    assert numbers == [0, 1, 2]
-    assert signal.getsignal(signal.SIGINT) is before
-    assert len(records(run(spec))) == 8

@@ -80,6 +80,27 @@ def test_an_interrupted_trial_is_told_and_measured_by_the_next_run(phase: str) -
     assert asked[3].configuration in configurations(study)
 
 
+@pytest.mark.parametrize("at", ["start", "burst"])
+def test_a_study_that_was_interrupted_is_completed_by_a_later_run_of_the_process(at: str) -> None:
+    spec = specification(("[8, 64, 256]", "[64, 256]"))  # 8 MiB gets no burst
+    numbers: list[int] = []
+
+    def press(event: Event) -> None:
+        if isinstance(event, Started):
+            numbers.append(event.number)
+        if len(numbers) == 3 and (
+            isinstance(event, Started) if at == "start" else event == "burst"
+        ):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, observe=press)
+    assert numbers == [0, 1, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(records(run(spec))) == 8
+
+
 @pytest.mark.parametrize("interrupted", [0, 1, 5])
 def test_an_interrupted_study_proposes_what_another_one_does(interrupted: int) -> None:
     spec = specification()
