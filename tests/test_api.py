@@ -141,3 +141,12 @@ def test_importing_the_package_does_not_import_the_front_door() -> None:
     code = "import sys, tuner; print('tuner.api' in sys.modules, tuner.Study.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "Study"]
+
+
+def test_a_notebook_shows_the_answer_so_far(study: Study, tmp_path: Path) -> None:
+    text = study._repr_html_()
+    assert "SIMULATED" in text
+    assert "<table>" in text
+    assert "<script" not in text
+    never = Study.open("small", backend="simulated", storage=f"sqlite:///{tmp_path}/none.db")
+    assert "no study database" in never._repr_html_()

@@ -175,6 +175,22 @@ class Study:
         where = "a study file" if self._file is not None else self.url
         return f"<tuner.Study {self.name!r}, backend {self.backend}, {where}>"
 
+    def _repr_html_(self) -> str:
+        """The answer so far, for a notebook."""
+        from tuner.pages.blocks import Words
+        from tuner.pages.sources import Sources
+        from tuner.pages.summary import summary
+        from tuner.render.html import to_fragment
+        from tuner.results.in_words import not_measured
+
+        try:
+            sources = Sources.of(self.finished)
+        except InputError as error:
+            return to_fragment([Words(f"Study {self.name}: {error.message}. {error.mend}")])
+        notice = " ".join(not_measured(sources.record))
+        first = [Words(notice, "doubt")] if notice else []
+        return to_fragment([*first, *summary(sources).blocks])
+
     # ---- running it ------------------------------------------------------------------------
 
     def check(self) -> Sequence[Check]:

@@ -72,6 +72,14 @@ def to_html(page: Page) -> str:
     )
 
 
+def to_fragment(blocks: Sequence[Block]) -> str:
+    """`blocks` as HTML for a notebook: text and tables, without style, scripts or figures."""
+    macros = _environment().get_template("blocks.html.jinja")
+    module = macros.make_module({"targets": frozenset(), "many": MANY})
+    shown = (block for block in blocks if not isinstance(block, Figure))
+    return "".join(str(module.block(block)) for block in shown)  # type: ignore[attr-defined] # a macro
+
+
 def _names(page: Page) -> Iterator[str]:
     yield "report"
     yield from (section.name for section in (*page.sections, *page.pages))
