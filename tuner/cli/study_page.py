@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tuner.cli.findings_page import show_decisions, show_open, show_predicted
-from tuner.cli.front_plot import show_plot
 from tuner.cli.tables import console, plain, trial_table, value, warn_if_simulated
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.pages.data.fronts import front_data
+from tuner.pages.front_figure import front_scatter
+from tuner.render import terminal
 from tuner.results import in_words
 from tuner.results.findings import FEWEST, Findings, find
 from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
@@ -52,7 +54,7 @@ def show_front(
     front_title = f"Overall Pareto front of study {study.name} ({len(study.trials)} trials)"
     console.print(trial_table(study, summary.front, front_title, summary.knee))
     if plotted:
-        show_plot(study, summary)
+        terminal.show(*front_scatter(study, front_data(study, summary)))
     if found is not None:
         show_predicted(study, summary, found)
     elif summary.scenarios:

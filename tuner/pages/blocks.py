@@ -1,15 +1,16 @@
-"""What a page is made of: text, tables and figures, before any of it is HTML.
+"""What an answer is made of: text, tables and figures, before it is HTML, Markdown or a terminal's.
 
-All text is plain text; what writes the page escapes it, wherever it came from.
+All text is plain text; what renders a block escapes it, wherever it came from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import plotly.graph_objects as go
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,17 @@ class Table:
     """Rows of cells as they are read: rounded, with units in the columns' names.
 
     Every row has as many cells as there are `columns`.
+
+    What does not fit a narrow place leaves out columns by `priorities`, one number for each column:
+    the columns of the largest number go first, those of 0 never. Without priorities all columns
+    are needed. `muted` are the indices of rows that count for less, such as infeasible trials.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
+    priorities: tuple[int, ...] = ()
+    muted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +89,31 @@ class Log:
     text: str
 
 
+@dataclass(frozen=True)
+class Series:
+    """Points (x, y) under one name, later drawn over earlier; `marker` is one character."""
+
+    name: str
+    marker: str
+    points: tuple[tuple[float, float], ...]
+    colour: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points that a terminal draws with characters; `x` and `y` are titles with units."""
+
+    x: str
+    y: str
+    series: tuple[Series, ...]
+
+
 Block = Words | Facts | Points | Table | Figure | Log
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under a heading; `name` is unique on the page, as a figure's is."""
+    """A part of the answer under a heading; `name` is unique on the page, as a figure's is."""
 
     name: str
     title: str

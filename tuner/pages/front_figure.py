@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tuner.measure.record import StudyRecord
 from tuner.pages import theme
-from tuner.pages.blocks import Figure, Table
-from tuner.pages.data.fronts import FrontData, Point, boundary
+from tuner.pages.blocks import Figure, Scatter, Series, Table
+from tuner.pages.data.fronts import FrontData, Place, Point, boundary
 from tuner.pages.marks import (
     BASELINE,
     KNEE,
@@ -45,6 +46,21 @@ def front_figures(sources: Sources, data: FrontData) -> Iterator[Figure]:
         pairs = list(itertools.combinations(range(count), 2))
     for pair in pairs:
         yield _figure(sources, data, pair)
+
+
+def front_scatter(study: StudyRecord, data: FrontData) -> Iterator[Scatter]:
+    """What a terminal draws: the first two objectives; nothing with one, or without a front."""
+    if len(study.objectives) < 2 or not data.at("front"):
+        return
+
+    def pairs(*places: Place) -> tuple[tuple[float, float], ...]:
+        return tuple((p.values[0], p.values[1]) for p in data.points if p.place in places)
+
+    x, y = (title(o.metric) for o in study.objectives[:2])
+    others = pairs("dominated", "unstable", "infeasible")
+    yield Scatter(
+        x, y, (Series("others", ".", others, "gray"), Series("front", "o", pairs("front"), "blue"))
+    )
 
 
 def _figure(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> Figure:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache, partial
 from importlib.resources import files
 
@@ -19,10 +18,8 @@ from plotly.utils import PlotlyJSONEncoder
 
 from tuner.pages.blocks import (
     Block,
-    Cell,
     Facts,
     Figure,
-    Link,
     Log,
     Page,
     Points,
@@ -30,7 +27,7 @@ from tuner.pages.blocks import (
     Words,
     figures,
 )
-from tuner.render import inert
+from tuner.render import columns, inert
 
 MANY = 50
 """A table of more rows is folded away."""
@@ -40,12 +37,6 @@ _FIRST = "document.documentElement.classList.add('js');"
 
 _DEFAULT_HEIGHT = 450
 """Of a figure that names none: Plotly's own, in pixels."""
-
-_NUMBER = re.compile(r"(P )?[-+\N{MINUS SIGN}<>~]?\s?\d[^a-zA-Z]*(to [^a-zA-Z]+)?[a-z]{0,3}")
-"""What begins with a number and goes on with numbers, an interval or a short unit."""
-
-_WIDE = 30
-"""Characters of a text above which its column wraps."""
 
 
 def to_html(page: Page) -> str:
@@ -98,7 +89,7 @@ def _environment() -> Environment:
     kinds = {"words": Words, "facts": Facts, "table": Table, "log": Log, "points": Points}
     environment.tests |= {name: partial(_is, kind) for name, kind in kinds.items()}  # type: ignore[misc] # any callable
     environment.globals |= {
-        "kinds_of": _kinds,
+        "kinds_of": columns.kinds,
         "drawing": _drawing,
         "logarithmic": _logarithmic,
         "height": _height,
@@ -156,16 +147,3 @@ def _logarithmic(figure: Figure) -> tuple[str, ...]:
 
 def _height(figure: Figure) -> int:
     return int(figure.plot.layout.height or _DEFAULT_HEIGHT)
-
-
-def _kinds(table: Table) -> tuple[str, ...]:
-    """Of each column how it is set: `n` numbers, to the right; `w` wide texts, which wrap."""
-    return tuple(_kind([row[i] for row in table.rows]) for i in range(len(table.columns)))
-
-
-def _kind(cells: Sequence[Cell]) -> str:
-    texts = [cell.text if isinstance(cell, Link) else cell for cell in cells]
-    known = [text for text in texts if text not in ("", "-")]
-    if known and all(_NUMBER.fullmatch(text) for text in known):
-        return "n"
-    return "w" if max(map(len, known), default=0) > _WIDE else ""
