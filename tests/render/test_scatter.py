@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.study.bursts import OBJECTIVES, burst, lost, study
 from tuner.measure.record import StudyRecord
-from tuner.pages.blocks import Scatter, Series
+from tuner.pages.blocks import Scatter, ScatterSeries
 from tuner.pages.data.fronts import front_data
 from tuner.pages.front_figure import front_scatter
 from tuner.render.scatter import HEIGHT, NARROWEST, WIDEST, Axis, drawn
@@ -103,6 +103,6 @@ def test_an_axis_holds_its_values_and_a_few_round_ticks(values: list[float]) -> 
     assert all(axis.low <= tick <= axis.high for tick in ticks)
     assert all(math.isfinite(axis.place(tick)) for tick in ticks)
     points = tuple((value, value) for value in values)
-    scatter = Scatter("x", "y", (Series("front", "o", points, "blue"),))
+    scatter = Scatter("x", "y", (ScatterSeries("front", "o", points, "blue"),))
     text = ESCAPE.sub("", drawn(scatter, 70))
     assert max(map(len, text.splitlines())) <= 70

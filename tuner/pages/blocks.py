@@ -90,7 +90,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Series:
+class ScatterSeries:
     """Points (x, y) under one name, later drawn over earlier; `marker` is one character."""
 
     name: str
@@ -105,7 +105,7 @@ class Scatter:
 
     x: str
     y: str
-    series: tuple[Series, ...]
+    series: tuple[ScatterSeries, ...]
 
 
 Block = Words | Facts | Points | Table | Figure | Log

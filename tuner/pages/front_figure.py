@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
-from tuner.pages.blocks import Figure, Scatter, Series, Table
+from tuner.pages.blocks import Figure, Scatter, ScatterSeries, Table
 from tuner.pages.data.fronts import FrontData, Place, Point, boundary
 from tuner.pages.marks import (
     BASELINE,
@@ -59,7 +59,12 @@ def front_scatter(study: StudyRecord, data: FrontData) -> Iterator[Scatter]:
     x, y = (title(o.metric) for o in study.objectives[:2])
     others = pairs("dominated", "unstable", "infeasible")
     yield Scatter(
-        x, y, (Series("others", ".", others, "gray"), Series("front", "o", pairs("front"), "blue"))
+        x,
+        y,
+        (
+            ScatterSeries("others", ".", others, "gray"),
+            ScatterSeries("front", "o", pairs("front"), "blue"),
+        ),
     )
 
 
