@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.measure.calibration import Calibration
 from tuner.measure.hopeless import Judge
 from tuner.measure.measure import measure
@@ -27,7 +27,7 @@ from tuner.spec.study import (
     StudySpec,
 )
 
-Observe = Callable[[str | Progress], None]
+Observe = Callable[[str | BurstProgress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
 
 
@@ -35,13 +35,13 @@ class Client(Protocol):
     """Connections to a deployment, open and idle."""
 
     def run(
-        self, observe: Callable[[Progress], None] | None = None, judge: Judge | None = None
+        self, observe: Callable[[BurstProgress], None] | None = None, judge: Judge | None = None
     ) -> Burst:
         """One burst that ends by the stop rule, or before it where `judge` has a reason."""
         ...
 
     def explore(
-        self, stages: Sequence[Stage], observe: Callable[[Progress], None] | None = None
+        self, stages: Sequence[Stage], observe: Callable[[BurstProgress], None] | None = None
     ) -> Sequence[Burst]:
         """One burst through stages of fixed length; what each of them says by itself."""
         ...

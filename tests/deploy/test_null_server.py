@@ -89,7 +89,7 @@ def test_every_stream_of_http2_is_answered(address: tuple[str, int]) -> None:
     head = http2.request_head([(":method", "POST"), (":path", "/any")])
     end = http2.END_STREAM
     with connected(address) as connection:
-        text = http2.PREFACE + http2.settings({http2.HEADER_TABLE_SIZE: 0})
+        text = http2.PREFACE + http2.settings_frame({http2.HEADER_TABLE_SIZE: 0})
         for n in range(len(text)):
             connection.sendall(text[n : n + 1])
         acknowledged = http2.frame(http2.SETTINGS, http2.ACK, 0)

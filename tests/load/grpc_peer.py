@@ -10,7 +10,8 @@ import hpack
 from tests.load.loopback import QUICK, Place, Server
 from tuner.load import http2
 from tuner.load.grpc import framed, unframed
-from tuner.load.sender import Check, LoadGenerator
+from tuner.load.load_client import CheckAnswer
+from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import Burst
 from tuner.spec.study import LoadProfile, LoadSpec
 
@@ -63,7 +64,7 @@ class Peer(Server):
         self.open_now.add(writer)
         try:
             assert await reader.readexactly(len(http2.PREFACE)) == http2.PREFACE
-            writer.write(http2.settings(self.settings))
+            writer.write(http2.settings_frame(self.settings))
             await self._answer(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
@@ -79,7 +80,7 @@ class Peer(Server):
         messages: dict[int, bytes] = {}
         held = b""
         while data := await reader.read(1 << 16):
-            frames, held = http2.split(held + data)
+            frames, held = http2.split_frames(held + data)
             for frame in frames:
                 self.frames[frame.kind] += 1
                 if frame.kind == http2.HEADERS:
@@ -121,7 +122,7 @@ def send_grpc(
     concurrency: int = 4,
     spec: LoadSpec = QUICK,
     messages: Sequence[bytes] = MESSAGES,
-    check: Check | None = None,
+    check: CheckAnswer | None = None,
     rate: float | None = None,
 ) -> Burst:
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate, protocol="grpc")

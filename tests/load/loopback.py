@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner.load.sender import Check, LoadGenerator, Progress
+from tuner.load.burst_progress import BurstProgress
+from tuner.load.load_client import CheckAnswer
+from tuner.load.sender import LoadGenerator
 from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst, ContainerCounters, Outcome
 from tuner.spec.study import LoadProfile, LoadSpec
@@ -171,8 +173,8 @@ def send(
     target: Place,
     concurrency: int = 4,
     spec: LoadSpec = QUICK,
-    observe: Callable[[Progress], None] | None = None,
-    check: Check | None = None,
+    observe: Callable[[BurstProgress], None] | None = None,
+    check: CheckAnswer | None = None,
     rate: float | None = None,
     judge: Judge | None = None,
 ) -> Burst:

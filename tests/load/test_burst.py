@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.load.loopback import BODIES, QUICK, Start, count, send
-from tuner.load.sender import LoadGenerator, Progress
+from tuner.load.burst_progress import BurstProgress
+from tuner.load.sender import LoadGenerator
 from tuner.measure.hopeless import Seen
 from tuner.measure.measure import measure
 from tuner.measure.samples import Outcome
@@ -136,7 +137,7 @@ def test_a_burst_can_be_measured(start: Start) -> None:
 
 
 def test_progress_tells_both_phases(start: Start) -> None:
-    seen: list[Progress] = []
+    seen: list[BurstProgress] = []
     send(start(), observe=seen.append)
     assert [p.phase for p in seen] == sorted(p.phase for p in seen)
     assert {p.phase for p in seen} == {"warm-up", "window"}

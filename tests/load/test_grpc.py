@@ -69,7 +69,7 @@ def test_a_server_without_room_for_a_header_table_is_sent_whole_heads(peer: Star
     assert len({tuple(fields) for fields in of(target).heads}) == 1
 
 
-@pytest.mark.parametrize("window", [1, 100, http2.DEFAULT_WINDOW, http2.LARGEST])
+@pytest.mark.parametrize("window", [1, 100, http2.DEFAULT_WINDOW, http2.LARGEST_NUMBER])
 def test_no_more_is_sent_than_the_server_has_room_for(peer: StartPeer, window: int) -> None:
     size = 40 if window == 1 else LONG if window > 100 else 2000
     messages = [bytes([n]) * size for n in range(3)]
@@ -246,7 +246,7 @@ class Refusing(Peer):
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         block = b"\x88\x00\x0bgrpc-status\x018"
         while data := await reader.read(1 << 16):
-            for frame in http2.split(data)[0]:
+            for frame in http2.split_frames(data)[0]:
                 self.frames[frame.kind] += 1
                 if frame.kind == http2.HEADERS:
                     self.bodies.append(b"")

@@ -27,27 +27,27 @@ def test_frames_are_the_same_however_they_arrive(
     held, found = b"", []
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     for start, end in itertools.pairwise(places):
-        whole, held = http2.split(held + data[start:end])
+        whole, held = http2.split_frames(held + data[start:end])
         found += whole
     assert found == [http2.Frame(*parts) for parts in sent]
     assert held == b""
 
 
 def test_a_frame_that_was_not_allowed_is_refused() -> None:
-    assert len(http2.split(http2.frame(0, 0, 1, bytes(http2.DEFAULT_FRAME)))[0]) == 1
+    assert len(http2.split_frames(http2.frame(0, 0, 1, bytes(http2.DEFAULT_FRAME)))[0]) == 1
     with pytest.raises(http2.ProtocolError):
-        http2.split(http2.frame(0, 0, 1, bytes(http2.DEFAULT_FRAME + 1)))
+        http2.split_frames(http2.frame(0, 0, 1, bytes(http2.DEFAULT_FRAME + 1)))
     with pytest.raises(http2.ProtocolError):
-        http2.split(b"HTTP/1.1 400 Bad Request\r\n")
+        http2.split_frames(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 @given(st.binary(max_size=30), st.integers(0, 20))
 def test_padding_is_taken_off(content: bytes, padding: int) -> None:
     payload = bytes((padding,)) + content + bytes(padding)
-    assert http2.content(http2.Frame(http2.DATA, http2.PADDED, 1, payload)) == content
+    assert http2.frame_content(http2.Frame(http2.DATA, http2.PADDED, 1, payload)) == content
     flags = http2.PADDED | http2.PRIORITY
     payload = bytes((padding,)) + bytes(5) + content + bytes(padding)
-    assert http2.content(http2.Frame(http2.HEADERS, flags, 1, payload)) == content
+    assert http2.frame_content(http2.Frame(http2.HEADERS, flags, 1, payload)) == content
 
 
 @given(st.lists(st.tuples(names, texts), min_size=1, max_size=8))

@@ -9,7 +9,8 @@ import pytest
 
 from tests.load.loopback import BODIES, BUSY, LAST, NONSENSE, OK, QUICK, Place, Start, count, send
 from tuner.errors import TrialFailed
-from tuner.load.sender import LoadGenerator, Progress
+from tuner.load.burst_progress import BurstProgress
+from tuner.load.sender import LoadGenerator
 from tuner.measure.measure import measure
 from tuner.measure.samples import Outcome
 from tuner.spec.study import LoadProfile
@@ -78,7 +79,7 @@ def test_wrong_answers_are_found_in_the_sample_that_is_checked(start: Start) -> 
 def test_a_server_that_dies_mid_burst_leaves_errors_not_a_hang(start: Start) -> None:
     target = start()
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: BurstProgress) -> None:
         if progress.phase == "window":
             target.die()
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.load.loopback import LAST, OK, QUICK, Start, count, null_server, send
 from tuner.errors import InputError
-from tuner.load.arrivals import Ramp, due, poisson
-from tuner.load.sender import LoadGenerator, Progress
+from tuner.load.arrivals import Ramp, due_times, poisson_gaps
+from tuner.load.burst_progress import BurstProgress
+from tuner.load.sender import LoadGenerator
 from tuner.measure.measure import measure
 from tuner.measure.samples import Burst, Outcome
 from tuner.spec.study import LoadProfile, LoadSpec
@@ -41,7 +42,7 @@ def test_a_constant_rate_is_kept(start: Start) -> None:
 
 def test_poisson_arrivals_are_those_of_the_seed(start: Start) -> None:
     burst = send(start(), spec=POISSON, rate=RATE)
-    times = due(poisson(7), [Ramp(math.inf, RATE, RATE)])
+    times = due_times(poisson_gaps(7), [Ramp(math.inf, RATE, RATE)])
     expected = np.diff(list(itertools.islice(times, len(burst.samples)))) * 1e9
     assert np.abs(gaps_ns(burst) - expected).max() <= 1
 
@@ -57,7 +58,7 @@ def test_a_stall_is_seen_in_full(start: Start) -> None:
         return OK
 
     spec = replace(CONSTANT, min_seconds=0.8, max_seconds=0.8)
-    seen: list[Progress] = []
+    seen: list[BurstProgress] = []
     burst = send(start(reply=reply), spec=spec, rate=RATE, observe=seen.append)
     ((began, ended),) = stalls
     samples = burst.samples
@@ -76,7 +77,7 @@ def test_a_stall_is_seen_in_full(start: Start) -> None:
 
 def test_what_waits_at_the_end_is_not_lost(start: Start) -> None:
     target = start(reply=lambda n, _: OK if n < 60 else b"")
-    seen: list[Progress] = []
+    seen: list[BurstProgress] = []
     burst = send(target, concurrency=2, spec=CONSTANT, rate=RATE, observe=seen.append)
     samples = burst.samples
     assert np.abs(gaps_ns(burst) - GAP_NS).max() <= 1
@@ -105,7 +106,7 @@ def test_a_timeout_counts_from_when_a_request_was_sent(start: Start) -> None:
 
 
 def test_a_server_that_is_too_slow_is_sent_to_late(start: Start) -> None:
-    seen: list[Progress] = []
+    seen: list[BurstProgress] = []
     target = start(seconds=0.02)
     burst = send(target, concurrency=1, spec=CONSTANT, rate=RATE, observe=seen.append)
     assert all(p.late_share is not None and 0 <= p.late_share <= 1 for p in seen)
@@ -139,7 +140,7 @@ def test_connections_that_are_lost_come_back(start: Start) -> None:
 def test_a_server_that_dies_leaves_errors_not_a_hang(start: Start) -> None:
     target = start()
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: BurstProgress) -> None:
         if progress.phase == "window":
             target.die()
 
@@ -154,7 +155,7 @@ def test_thousands_a_second_are_all_accounted_for() -> None:
     rate = 4000.0
     with null_server() as (_, target):
         burst = send(target, concurrency=32, spec=POISSON, rate=rate)
-    times = due(poisson(7), [Ramp(math.inf, rate, rate)])
+    times = due_times(poisson_gaps(7), [Ramp(math.inf, rate, rate)])
     expected = np.diff(list(itertools.islice(times, len(burst.samples)))) * 1e9
     assert np.abs(gaps_ns(burst) - expected).max() <= 1
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.load.loopback import BODIES, QUICK, Place, Start, null_server
 from tuner.errors import InputError
-from tuner.load.sender import LoadGenerator, Progress
-from tuner.load.stages import spans
+from tuner.load.burst_progress import BurstProgress
+from tuner.load.sender import LoadGenerator
+from tuner.load.stages import stage_windows
 from tuner.measure.samples import Burst, RequestSamples
 from tuner.spec.study import LoadProfile, Stage
 
@@ -23,7 +24,7 @@ def explore(
     stages: list[Stage],
     concurrency: int = 4,
     rate: float | None = None,
-    seen: list[Progress] | None = None,
+    seen: list[BurstProgress] | None = None,
 ) -> tuple[Burst, ...]:
     spec = QUICK if rate is None else CONSTANT
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
@@ -44,7 +45,7 @@ def test_connections_follow_the_level(start: Start) -> None:
     # Long enough for a machine on which this test has to wait for a CPU.
     stages = [Stage(1.5, 1, 1), Stage(1.5, 4, 4), Stage(0.12, 4, 2), Stage(1.5, 2, 2)]
     target = start()
-    seen: list[Progress] = []
+    seen: list[BurstProgress] = []
     bursts = explore(target, stages, seen=seen)
     used = [set(inside(burst).connection.tolist()) for burst in bursts]
     assert used == [{0}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1}]
@@ -122,7 +123,7 @@ stages = st.lists(
 @given(stages, st.sampled_from([0.05, 0.125, 0.15, 0.2]))
 def test_windows_lie_in_their_stages(row: list[Stage], tick: float) -> None:
     began = 0.0
-    for stage, span in zip(row, spans(row, tick, 2), strict=True):
+    for stage, span in zip(row, stage_windows(row, tick, 2), strict=True):
         first, last = span.first * tick, span.last * tick
         settling = max(0.5, stage.seconds / 4) if stage.start == stage.end else 0.0
         assert first >= began + settling - 1e-5
@@ -135,4 +136,4 @@ def test_windows_lie_in_their_stages(row: list[Stage], tick: float) -> None:
 
 
 def test_whole_ticks_are_not_lost_to_rounding() -> None:
-    assert spans([Stage(0.3, 1, 2), Stage(0.9, 2, 2)], 0.1, 2) == ((0, 3), (8, 12))
+    assert stage_windows([Stage(0.3, 1, 2), Stage(0.9, 2, 2)], 0.1, 2) == ((0, 3), (8, 12))

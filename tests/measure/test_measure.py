@@ -14,9 +14,9 @@ from tests.measure.bursts import (
     samples,
     with_outcomes,
 )
-from tuner.measure.measure import LATE_NS, measure
+from tuner.measure.measure import measure
 from tuner.measure.samples import Outcome
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import LATE_NS, METRICS
 
 
 def test_all_metrics_of_a_known_burst() -> None:

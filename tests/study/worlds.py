@@ -12,7 +12,7 @@ from tuner.backends.simulated import SimulatedDeployer
 from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import TrialFailed
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.load.target import Target
 from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst
@@ -101,12 +101,12 @@ class Busy:
     client: Client
 
     def run(
-        self, observe: Callable[[Progress], None] | None = None, judge: Judge | None = None
+        self, observe: Callable[[BurstProgress], None] | None = None, judge: Judge | None = None
     ) -> Burst:
         return _busy(self.client.run(observe, judge))
 
     def explore(
-        self, stages: Sequence[Stage], observe: Callable[[Progress], None] | None = None
+        self, stages: Sequence[Stage], observe: Callable[[BurstProgress], None] | None = None
     ) -> Sequence[Burst]:
         return [_busy(burst) for burst in self.client.explore(stages, observe)]
 

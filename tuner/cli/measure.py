@@ -17,7 +17,7 @@ from tuner.cli import NOTHING_FEASIBLE, tables
 from tuner.cli.tables import console, estimate, plain
 from tuner.cli.trial_page import facts, phases, show_measurement, show_network, show_replicas
 from tuner.errors import Infeasible, InputError
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
 from tuner.results.wording import figure
@@ -113,7 +113,7 @@ def status(*, quiet: bool) -> Iterator[Observe]:
         yield lambda event: _tell(shown, event)
 
 
-def _tell(status: Status, event: str | Progress) -> None:
+def _tell(status: Status, event: str | BurstProgress) -> None:
     status.update(event if isinstance(event, str) else escape(tables.burst_line(event)))
 
 

@@ -22,7 +22,7 @@ from tuner.backends.backend import BackendName, make_backend
 from tuner.backends.replay import refuse_unfit
 from tuner.backends.replay_file import read_table
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.summary import delta_percent, summarise
 from tuner.results.wording import figure
@@ -257,7 +257,7 @@ class _LiveView:
             self._current = Text(self._trial)
         elif isinstance(event, str):
             self._current = Text(f"{self._trial}  {event}")
-        elif isinstance(event, Progress):
+        elif isinstance(event, BurstProgress):
             self._current = Text(f"{self._trial}  {tables.burst_line(event)}")
         elif isinstance(event, Failed):
             self._last.append(Text(f"trial {event.number} failed: {event.reason}", style="red"))

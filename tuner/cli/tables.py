@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results import in_words, wording
@@ -33,7 +33,7 @@ WIDE = 120
 """From so many columns on there is room for more than the objectives."""
 
 
-def burst_line(progress: Progress) -> str:
+def burst_line(progress: BurstProgress) -> str:
     """What a burst has found so far, in one line."""
     art = "" if progress.art_ms is None else f"ART {figure(progress.art_ms)} ms"
     if progress.art_precision is not None:

@@ -6,8 +6,6 @@ dropped, which in the host's own namespace must not be.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from docker import DockerClient
 from docker.models.containers import Container
@@ -24,9 +21,8 @@ from docker.models.networks import Network
 from tuner.deploy import impairment
 from tuner.deploy.helper import start_helper
 from tuner.deploy.ownership import leave_network, remove_container
+from tuner.load.engine_place import enter_namespace
 from tuner.measure.proc import PROC
-
-_CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -68,23 +64,13 @@ def client_namespace(
         pid = int(container.attrs["State"]["Pid"])
         # In a thread, because it moves the thread that calls it.
         with ThreadPoolExecutor(1, "setns") as executor:
-            reason = executor.submit(_enter, f"{PROC}/{pid}/ns/net").result()
-        yield reason or ClientNamespace(container, pid)
+            why = executor.submit(enter_namespace, path := f"{PROC}/{pid}/ns/net").result()
+        if why:
+            yield f"{path} cannot be entered: {why} (it needs CAP_SYS_ADMIN)"
+        else:
+            yield ClientNamespace(container, pid)
     finally:
         remove_container(container)
-
-
-def _enter(path: str) -> str | None:
-    """Why this thread cannot enter the namespace; None when it has."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        with Path(path).open() as file:
-            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-                reason = os.strerror(ctypes.get_errno())
-                return f"{path} cannot be entered: {reason} (it needs CAP_SYS_ADMIN)"
-    except (OSError, AttributeError) as error:
-        return f"{path} cannot be entered: {error}"
-    return None
 
 
 def interface_to(address: str, routes: str) -> str:

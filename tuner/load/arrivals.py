@@ -37,23 +37,26 @@ class Ramp(NamedTuple):
         return min(self.seconds, 2 * area / (self.start + root))
 
 
-def constant(seed: int) -> Iterator[float]:  # noqa: ARG001 -- as the others, which need it
+def constant_gaps(seed: int) -> Iterator[float]:  # noqa: ARG001 -- as the others, which need it
     """Gaps of a process of rate 1 that are all alike."""
     return itertools.repeat(1.0)
 
 
-def poisson(seed: int) -> Iterator[float]:
+def poisson_gaps(seed: int) -> Iterator[float]:
     """Gaps of a Poisson process of rate 1."""
     draws = random.Random(f"arrivals {seed}")  # noqa: S311 -- no secret
     while True:
         yield draws.expovariate(1.0)
 
 
-GAPS: dict[str, Callable[[int], Iterator[float]]] = {"constant": constant, "poisson": poisson}
+GAPS: dict[str, Callable[[int], Iterator[float]]] = {
+    "constant": constant_gaps,
+    "poisson": poisson_gaps,
+}
 """By the name of `LoadSpec.arrivals`; each is given the seed."""
 
 
-def due(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:
+def due_times(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:
     """Due times, ascending, of requests whose rate per second is the stages' level.
 
     `gaps` are those of a process of rate 1, one for each time and one for what is left at the end.
@@ -68,7 +71,7 @@ def due(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:
         began += stage.seconds
 
 
-def active(stages: Iterable[Ramp]) -> Iterator[tuple[float, int]]:
+def active_levels(stages: Iterable[Ramp]) -> Iterator[tuple[float, int]]:
     """The moments at which the rounded level changes, each with its new value; the first is at 0.
 
     Halves are rounded up.

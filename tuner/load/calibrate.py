@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuner.errors import TrialFailed
-from tuner.load.sender import LoadGenerator, Target
+from tuner.load.sender import LoadGenerator
+from tuner.load.target import Target
 from tuner.measure import powercap, proc
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
@@ -16,7 +17,7 @@ from tuner.measure.samples import Burst, Outcome
 from tuner.measure.statistics import art, batches, rate
 from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
-FLOOR = 1
+FLOOR_CONNECTIONS = 1
 CAPACITIES = (16, 64)
 """Connections; the capacity is that of the faster ones."""
 
@@ -38,7 +39,7 @@ def calibrate(
     where it has RAPL. Raises TrialFailed when a request fails, and as `LoadGenerator.connect`.
     """
     power = _idle_power(target)
-    stages = [Stage(stage_seconds, level, level) for level in (FLOOR, *CAPACITIES)]
+    stages = [Stage(stage_seconds, level, level) for level in (FLOOR_CONNECTIONS, *CAPACITIES)]
     profile = LoadProfile(max(CAPACITIES), _SPEC, seed=0, protocol=protocol)
     with generator.connect(target, profile, bodies) as client:
         floor, *others = client.explore(stages)

@@ -29,15 +29,15 @@ from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
 from tuner.load.arrivals import Ramp
 from tuner.load.connection import Connection, Exchange, Loop
-from tuner.load.grpc import grpc
+from tuner.load.engine_place import place_engine
+from tuner.load.grpc import grpc_exchanges
 from tuner.load.loops import loop_of
-from tuner.load.placement import place
 from tuner.load.recorder import Recorder
-from tuner.load.rest import rest
+from tuner.load.rest import rest_exchanges
 
 PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] = {
-    "rest": rest,
-    "grpc": grpc,
+    "rest": rest_exchanges,
+    "grpc": grpc_exchanges,
 }
 """By name: what makes the exchanges of a burst."""
 
@@ -81,7 +81,7 @@ class Control(asyncio.Protocol):
         self.flushed.set()
 
     def tell(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        self._transport.write(wire.encode(header, payload))
+        self._transport.write(wire.encode_frame(header, payload))
 
     def take_stages(self) -> list[Ramp]:
         """What is to be followed from now on; empty if nothing new is."""
@@ -101,7 +101,7 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
     running.set_exception_handler(_crash)
     _, control = await running.create_connection(Control, sock=sock)
     try:
-        client = place(setup)
+        client = place_engine(setup)
         recorder = Recorder()
         loop = loop_of(setup, _inputs(setup), recorder)
         exchange = PROTOCOLS[setup.protocol](setup)
@@ -229,7 +229,7 @@ def main() -> None:
     descriptor, parent = (int(argument) for argument in sys.argv[1:])
     _die_with(parent)
     sock = socket.socket(fileno=descriptor)
-    setup = wire.Setup.decode(*wire.receive(sock))
+    setup = wire.Setup.decode(*wire.receive_frame(sock))
     uvloop.run(burst(setup, sock))
 
 

@@ -17,15 +17,15 @@ from tuner.serving.server.status import HTTP_STATUS, Code
 
 _GREETING = (
     http2.PREFACE
-    + http2.settings(
+    + http2.settings_frame(
         {
             http2.HEADER_TABLE_SIZE: 0,
             http2.ENABLE_PUSH: 0,
-            http2.INITIAL_WINDOW_SIZE: http2.LARGEST,
+            http2.INITIAL_WINDOW_SIZE: http2.LARGEST_NUMBER,
         }
     )
     + http2.frame(
-        http2.WINDOW_UPDATE, 0, 0, (http2.LARGEST - http2.DEFAULT_WINDOW).to_bytes(4, "big")
+        http2.WINDOW_UPDATE, 0, 0, (http2.LARGEST_NUMBER - http2.DEFAULT_WINDOW).to_bytes(4, "big")
     )
 )
 _REPLENISH = 2**30
@@ -41,7 +41,7 @@ class Calls:
     statuses: http2.Statuses = field(default_factory=http2.Statuses)
 
 
-def grpc(setup: Setup) -> Callable[[Connection], Exchange]:
+def grpc_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
     """Makes the exchanges of a burst; `setup.path` is the method, the bodies framed messages."""
     head = http2.request_head(
         [
@@ -149,7 +149,7 @@ class GrpcExchange(Exchange):
 
     def data_received(self, data: bytes) -> None:
         try:
-            frames, self._held = http2.split(self._held + data)
+            frames, self._held = http2.split_frames(self._held + data)
             for frame in frames:
                 if self._transport.is_closing():
                     return
@@ -182,9 +182,9 @@ class GrpcExchange(Exchange):
                 self._take_goaway(frame)
             case http2.WINDOW_UPDATE:
                 if not frame.stream:
-                    self._room += http2.number(frame.payload)
+                    self._room += http2.number_at(frame.payload)
                 elif frame.stream == self._stream:
-                    self._stream_room += http2.number(frame.payload)
+                    self._stream_room += http2.number_at(frame.payload)
                 self._go_on()
 
     def _take_data(self, frame: http2.Frame) -> None:
@@ -197,13 +197,13 @@ class GrpcExchange(Exchange):
             return
         kept = self.connection.body
         if kept is not None:
-            kept.append(http2.content(frame))
+            kept.append(http2.frame_content(frame))
         if frame.flags & http2.END_STREAM:  # without the trailers that say how it went
             self._end(0, HTTP_ERROR)
 
     def _take_headers(self, frame: http2.Frame) -> None:
         if frame.kind == http2.HEADERS:
-            block = http2.content(frame)
+            block = http2.frame_content(frame)
         elif self._block is None:
             raise http2.ProtocolError("a header block that goes on without a start")
         else:
@@ -237,7 +237,7 @@ class GrpcExchange(Exchange):
             self._rest = memoryview(b"")
             cancel = http2.CANCEL.to_bytes(4, "big")
             self._write(http2.frame(http2.RST_STREAM, 0, stream, cancel))
-        last = self._leaving or self._next > http2.LARGEST
+        last = self._leaving or self._next > http2.LARGEST_NUMBER
         self.connection.answered(status, outcome, last=last)
 
     def _take_settings(self, frame: http2.Frame) -> None:
@@ -259,7 +259,7 @@ class GrpcExchange(Exchange):
         self._leaving = True
         if not self._stream:
             self.connection.leave()
-        elif self._stream > http2.number(frame.payload):
+        elif self._stream > http2.number_at(frame.payload):
             self.connection.fail(RESET)
 
     def _go_on(self) -> None:

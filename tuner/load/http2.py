@@ -29,7 +29,7 @@ END_HEADERS, PADDED, PRIORITY = 0x4, 0x8, 0x20
 HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
 
 DEFAULT_TABLE, DEFAULT_WINDOW, DEFAULT_FRAME = 4096, 2**16 - 1, 2**14
-LARGEST = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1
 """Of a window, and of a stream's number."""
 
 CANCEL = 0x8
@@ -56,7 +56,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return _HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
 
 
-def split(data: bytes) -> tuple[list[Frame], bytes]:
+def split_frames(data: bytes) -> tuple[list[Frame], bytes]:
     """The whole frames at the start of `data`, and what follows them.
 
     Raises ProtocolError for a frame that is longer than this client allows.
@@ -70,11 +70,11 @@ def split(data: bytes) -> tuple[list[Frame], bytes]:
         if end - start < low:
             break
         at = start + low
-        frames.append(Frame(kind, flags, stream & LARGEST, data[start:at]))
+        frames.append(Frame(kind, flags, stream & LARGEST_NUMBER, data[start:at]))
     return frames, data[at:]
 
 
-def content(frame: Frame) -> bytes:
+def frame_content(frame: Frame) -> bytes:
     """The payload of DATA or HEADERS without padding and priority. Raises ProtocolError."""
     payload = frame.payload
     if not frame.flags & (PADDED | PRIORITY):
@@ -88,7 +88,7 @@ def content(frame: Frame) -> bytes:
     return payload[5:] if frame.kind == HEADERS and frame.flags & PRIORITY else payload
 
 
-def settings(values: Mapping[int, int]) -> bytes:
+def settings_frame(values: Mapping[int, int]) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*item) for item in values.items()))
 
 
@@ -99,11 +99,11 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     yield from _SETTING.iter_unpack(payload)
 
 
-def number(payload: bytes, at: int = 0) -> int:
+def number_at(payload: bytes, at: int = 0) -> int:
     """The 31-bit number at `at`. Raises ProtocolError."""
     if len(payload) < at + 4:
         raise ProtocolError("a frame that is too short")
-    return int.from_bytes(payload[at : at + 4], "big") & LARGEST
+    return int.from_bytes(payload[at : at + 4], "big") & LARGEST_NUMBER
 
 
 class RequestHead(NamedTuple):

@@ -12,9 +12,7 @@ from tuner.load.arrivals import Ramp
 from tuner.load.connection import Connection, Loop
 from tuner.load.recorder import Recorder
 from tuner.load.wire import NOT_SENT, Setup
-
-LATE_NS = 1_000_000
-"""A request of an open loop that was sent later than this was not sent on time."""
+from tuner.spec.metrics import LATE_NS
 
 
 class ClosedLoop(Loop):
@@ -31,7 +29,9 @@ class ClosedLoop(Loop):
         self._next = NEVER, 0
 
     def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        self._changes = ((now + round(1e9 * s), level) for s, level in arrivals.active(stages))
+        self._changes = (
+            (now + round(1e9 * s), level) for s, level in arrivals.active_levels(stages)
+        )
         self._next = next(self._changes)
         self._change()
 
@@ -83,7 +83,7 @@ class OpenLoop(Loop):
         self._late = 0
 
     def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        self._schedule = (now + round(1e9 * s) for s in arrivals.due(self._gaps, stages))
+        self._schedule = (now + round(1e9 * s) for s in arrivals.due_times(self._gaps, stages))
         self._next = next(self._schedule, NEVER)
         self._alarm.set(self._next)
 

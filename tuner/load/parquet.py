@@ -17,7 +17,7 @@ from tuner.measure.samples import Burst, RequestSamples
 # History of the format:
 # 1  first; closed loops only
 # 2  `delay_ns`; requests that were not sent have replica and connection -1
-FORMAT = 2
+SAMPLES_FORMAT = 2
 _READ = ("1", "2")
 
 _FORMAT, _START, _END, _CONCURRENCY = (
@@ -46,7 +46,7 @@ def write_samples(path: Path, burst: Burst) -> None:
     """
     names = list(RequestSamples.__dataclass_fields__)
     metadata = {
-        _FORMAT: FORMAT,
+        _FORMAT: SAMPLES_FORMAT,
         _START: burst.window_start_ns,
         _END: burst.window_end_ns,
         _CONCURRENCY: burst.concurrency,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tuner.errors import InputError
-from tuner.load.client import Check
 from tuner.load.grpc import framed, unframed
+from tuner.load.load_client import CheckAnswer
 from tuner.measure.golden import Golden
 from tuner.serving.model import highest_version, require_built
 from tuner.serving.predict import decode_response, encode_request
@@ -22,15 +22,15 @@ class Payload:
     """Request bodies, encoded once, and the check of the answer to each by its number."""
 
     bodies: tuple[bytes, ...]
-    check: Check
+    check: CheckAnswer
 
 
-def rest(model: ModelSpec, golden: Golden) -> Payload:
+def rest_payload(model: ModelSpec, golden: Golden) -> Payload:
     """The golden requests are bodies of the REST API."""
     return Payload(golden.bodies, lambda n, body: golden.answered(n, body, model.tolerance))
 
 
-def grpc(model: ModelSpec, golden: Golden) -> Payload:
+def grpc_payload(model: ModelSpec, golden: Golden) -> Payload:
     """The same requests as PredictRequests: the tensors that a server makes of the JSON.
 
     An answer is checked as the JSON body that a server makes of its tensors. Raises SetupError
@@ -65,4 +65,7 @@ def grpc(model: ModelSpec, golden: Golden) -> Payload:
     return Payload(tuple(bodies), check)
 
 
-PAYLOADS: dict[LoadProtocol, Callable[[ModelSpec, Golden], Payload]] = {"rest": rest, "grpc": grpc}
+PAYLOADS: dict[LoadProtocol, Callable[[ModelSpec, Golden], Payload]] = {
+    "rest": rest_payload,
+    "grpc": grpc_payload,
+}

@@ -14,7 +14,7 @@ from tuner.measure.samples import ClientCounters, ContainerCounters, CpuReadings
 
 
 @dataclass(frozen=True)
-class Reading:
+class WindowEnd:
     """All counters at one end of a window, each with its own time."""
 
     containers: tuple[ContainerCounters, ...]
@@ -22,7 +22,7 @@ class Reading:
     host: proc.HostCounters | None
 
 
-def read(target: Target, pid: int, tick: Tick) -> Reading:
+def read_window_end(target: Target, pid: int, tick: Tick) -> WindowEnd:
     """The counters now, the load going on; those of the engine `pid` are its own of `tick`."""
     containers = target.counters()
     tcp = proc.tcp(pid)
@@ -32,10 +32,10 @@ def read(target: Target, pid: int, tick: Tick) -> Reading:
         wait_ns=proc.wait_ns([pid]),
         retransmitted=tcp.retransmitted if tcp else None,
     )
-    return Reading(containers, client, proc.host_counters() if target.local else None)
+    return WindowEnd(containers, client, proc.host_counters() if target.local else None)
 
 
-def readings(rows: Sequence[CpuTimes]) -> CpuReadings:
+def cpu_readings(rows: Sequence[CpuTimes]) -> CpuReadings:
     """One row of (timestamp, CPU time) pairs for each moment, as arrays."""
     array = np.array(rows, np.int64).reshape(len(rows), len(rows[0]), 2)
     return CpuReadings(time_ns=array[:, :, 0], cpu_ns=array[:, :, 1])

@@ -10,7 +10,7 @@ from tuner.load.connection import Connection, Exchange
 from tuner.load.wire import HTTP_ERROR, OK, Setup
 
 
-def rest(setup: Setup) -> Callable[[Connection], Exchange]:
+def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
     """Makes the exchanges of a burst; every request is encoded here, once.
 
     The replicas are one service, so all are asked by one host name.

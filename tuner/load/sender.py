@@ -12,13 +12,10 @@ from contextlib import contextmanager
 
 from tuner.errors import InputError
 from tuner.load import wire
-from tuner.load.client import Check, Client, tick_seconds
-from tuner.load.process import engine
-from tuner.load.progress import Progress
+from tuner.load.engine_process import started_engine
+from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
 from tuner.load.target import Target
 from tuner.spec.study import LoadProfile, LoadProtocol
-
-__all__ = ["Check", "Client", "LoadGenerator", "Progress", "Target"]
 
 SPARE_FILES = 64
 """File descriptors of the engine besides its connections."""
@@ -40,8 +37,8 @@ class LoadGenerator:
         requests: Sequence[bytes],
         *,
         path: str | None = None,
-        check: Check | None = None,
-    ) -> Iterator[Client]:
+        check: CheckAnswer | None = None,
+    ) -> Iterator[LoadClient]:
         """Open `profile.concurrency` connections to `target`, idle until the client runs.
 
         Connection i goes to replica i modulo their number: with fewer connections than replicas
@@ -71,10 +68,10 @@ class LoadGenerator:
             timeout_seconds=profile.spec.timeout_seconds,
             bodies=tuple(requests),
         )
-        with engine() as started:
+        with started_engine() as started:
             started.send(setup.encode())
             header, _ = started.receive("connected", patience=profile.spec.timeout_seconds)
-            yield Client(started, target, profile, check, header["client"])
+            yield LoadClient(started, target, profile, check, header["client"])
 
 
 def _arrivals(profile: LoadProfile) -> str:

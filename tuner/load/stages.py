@@ -14,14 +14,14 @@ SETTLING_SHARE = 0.25
 """Of a step so much is left out, or `SETTLING_SECONDS` where that is longer."""
 
 
-class Span(NamedTuple):
+class TickSpan(NamedTuple):
     """A window, in whole ticks since the stages began."""
 
     first: int
     last: int
 
 
-def spans(stages: Sequence[Stage], tick_seconds: float, batch: int) -> tuple[Span, ...]:
+def stage_windows(stages: Sequence[Stage], tick_seconds: float, batch: int) -> tuple[TickSpan, ...]:
     """The window of each stage, `batch` ticks long or longer.
 
     That of a ramp is all of it; that of a step what comes after its settling, in whole batches.
@@ -41,12 +41,12 @@ def spans(stages: Sequence[Stage], tick_seconds: float, batch: int) -> tuple[Spa
             )
         if stage.start == stage.end:
             first += (last - first) % batch
-        found.append(Span(first, last))
+        found.append(TickSpan(first, last))
         began = end
     return tuple(found)
 
 
-def check(stages: Sequence[Stage], profile: LoadProfile) -> None:
+def check_stages(stages: Sequence[Stage], profile: LoadProfile) -> None:
     """Raises InputError for stages that the connections of `profile` cannot go through."""
     if not stages:
         raise InputError("no stage to go through")
@@ -61,7 +61,7 @@ def check(stages: Sequence[Stage], profile: LoadProfile) -> None:
             )
 
 
-def describe(stage: Stage, profile: LoadProfile) -> str:
+def stage_text(stage: Stage, profile: LoadProfile) -> str:
     """The stage in words."""
     unit = "connections" if profile.rate_rps is None else "requests/s"
     level = f"{stage.start:g}"

@@ -74,14 +74,14 @@ class Tick:
         return len(self.samples) - self.successful
 
 
-def decode(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
+def decode_tick(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
     """The tick in a frame; connection i belongs to replica i modulo `replicas`."""
     n = header["n"]
     columns = {name: np.dtype(code) for name, code in wire.COLUMNS.items()}
     positions = [position for position, _ in header["kept"]]
     sizes = [n * dtype.itemsize for dtype in columns.values()]
     sizes += [length for _, length in header["kept"]]
-    pieces = wire.split(payload, sizes)
+    pieces = wire.cut(payload, sizes)
     arrays = {
         name: np.frombuffer(piece, dtype)
         for (name, dtype), piece in zip(columns.items(), pieces, strict=False)
@@ -115,7 +115,7 @@ def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
     return int(counts.min())
 
 
-def slow(ticks: Sequence[Tick]) -> int:
+def count_delayed(ticks: Sequence[Tick]) -> int:
     """Successful requests that took longer than the median by a retransmission timeout."""
     long_ns = np.concatenate([t.long_ns for t in ticks])
     if not len(long_ns):
@@ -125,7 +125,7 @@ def slow(ticks: Sequence[Tick]) -> int:
     return int(np.count_nonzero(long_ns >= median + RETRANSMISSION_NS))
 
 
-def joined(ticks: Sequence[Tick]) -> RequestSamples:
+def joined_samples(ticks: Sequence[Tick]) -> RequestSamples:
     """The samples of all ticks, in arrays of their own."""
     return RequestSamples(
         *(

@@ -60,17 +60,17 @@ class Setup:
 
     def encode(self) -> bytes:
         header = asdict(self) | {"bodies": [len(body) for body in self.bodies]}
-        return encode(header, b"".join(self.bodies))
+        return encode_frame(header, b"".join(self.bodies))
 
     @classmethod
     def decode(cls, header: dict[str, Any], payload: bytes) -> Setup:
         addresses = tuple((host, port) for host, port in header["addresses"])
-        bodies = tuple(split(payload, header["bodies"]))
+        bodies = tuple(cut(payload, header["bodies"]))
         cpus = tuple(header["cpus"])
         return cls(**header | {"addresses": addresses, "cpus": cpus, "bodies": bodies})
 
 
-def follow(stages: Iterable[tuple[float, float, float]]) -> bytes:
+def follow_command(stages: Iterable[tuple[float, float, float]]) -> bytes:
     """The command to go through stages (seconds, level at the start, at the end), then stay.
 
     The first such command starts the load at once. A later one takes effect at the next tick,
@@ -79,18 +79,18 @@ def follow(stages: Iterable[tuple[float, float, float]]) -> bytes:
     return json.dumps({"command": "follow", "stages": list(stages)}).encode() + b"\n"
 
 
-def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:
+def encode_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
     text = json.dumps(header).encode()
     return _LENGTHS.pack(len(text), len(payload)) + text + payload
 
 
-def receive(sock: socket.socket) -> tuple[dict[str, Any], bytes]:
+def receive_frame(sock: socket.socket) -> tuple[dict[str, Any], bytes]:
     """The next frame. Raises EOFError when the other side is gone, TimeoutError by the socket's."""
     text, payload = _LENGTHS.unpack(_exactly(sock, _LENGTHS.size))
     return json.loads(_exactly(sock, text)), _exactly(sock, payload)
 
 
-def split(payload: bytes, lengths: list[int]) -> list[bytes]:
+def cut(payload: bytes, lengths: list[int]) -> list[bytes]:
     """`payload` cut into pieces of these lengths."""
     pieces, at = [], 0
     for length in lengths:

@@ -13,10 +13,8 @@ from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, rate, share
 from tuner.measure.validity import Evidence, findings
+from tuner.spec.metrics import LATE_NS
 from tuner.spec.study import LoadSpec
-
-LATE_NS = 1_000_000
-"""A request of an open loop that is sent later than this was not sent on time."""
 
 
 def measure(

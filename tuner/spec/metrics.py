@@ -7,6 +7,9 @@ from typing import Literal
 
 Direction = Literal["minimize", "maximize"]
 
+LATE_NS = 1_000_000
+"""An open loop's request that is sent later than this after it was due counts as late."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -139,7 +142,8 @@ METRICS: dict[str, Metric] = {
             "%",
             "minimize",
             "late",
-            "share of an open loop's requests that were sent more than 1 ms after they were due",
+            "share of an open loop's requests that were sent more than"
+            f" {LATE_NS / 1e6:g} ms after they were due",
         ),
         Metric(
             "power_w",

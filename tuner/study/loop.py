@@ -13,7 +13,7 @@ from tuner.backends.backend import Backend
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import handled_interrupts, interruptible, shielded
-from tuner.load.sender import Progress
+from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import start_count
 from tuner.search.samplers import make_sampler
@@ -74,7 +74,7 @@ class Converged:
     reason: str
 
 
-Event = Started | Repeating | Finished | Failed | Converged | Progress | str
+Event = Started | Repeating | Finished | Failed | Converged | BurstProgress | str
 """What an observer is told; a plain string is the phase that begins."""
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.load.progress import progress
-from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, slow
+from tuner.load.burst_progress import progress_of
+from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, count_delayed
 from tuner.measure.samples import Outcome, RequestSamples
 from tuner.measure.statistics import Batches, art, relative_half_width
 from tuner.measure.stopping import window_left
@@ -46,29 +46,29 @@ def test_slow_responses_exceed_the_median_by_a_retransmission_timeout(
     ticks = [tick(durations) for durations in row]
     flat = np.concatenate([t.samples.duration_ns for t in ticks])
     expected = np.count_nonzero(flat >= np.median(flat) + 180 * MS) if len(flat) else 0
-    assert slow(ticks) == expected
+    assert count_delayed(ticks) == expected
 
 
 def test_slow_responses_of_very_many() -> None:
     n = 3 * MEDIAN_SAMPLES
     quick, lost = [5.0] * n, [204.0, 206.0, 190.0]
-    assert slow([tick(quick), tick(quick + lost), tick(quick)]) == 3
-    assert slow([tick(quick), tick([184.0])]) == 0
+    assert count_delayed([tick(quick), tick(quick + lost), tick(quick)]) == 3
+    assert count_delayed([tick(quick), tick([184.0])]) == 0
 
 
 def test_failed_requests_are_not_slow_responses() -> None:
     failed = tick([1.0, 1.0, 500.0])
     failed.samples.outcome[2] = Outcome.TIMEOUT
-    assert slow([failed]) == 0
+    assert count_delayed([failed]) == 0
 
 
 def test_late_requests_are_those_of_the_phase() -> None:
     start = tick([], now_ns=0, due=100, late=40)
     end = tick([1.0], now_ns=10**9, due=150, late=60)
     batches = batches_of([end])
-    assert progress("window", start, [end], batches, 1.0, "").late_share == pytest.approx(0.4)
-    assert progress("warm-up", None, [end], batches, 1.0, "").late_share == pytest.approx(0.4)
-    assert progress("window", end, [end], batches, 1.0, "").late_share is None
+    assert progress_of("window", start, [end], batches, 1.0, "").late_share == pytest.approx(0.4)
+    assert progress_of("warm-up", None, [end], batches, 1.0, "").late_share == pytest.approx(0.4)
+    assert progress_of("window", end, [end], batches, 1.0, "").late_share is None
 
 
 counts = st.lists(st.integers(1, 500), min_size=2, max_size=12)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from tuner.load.ticks import Tick, joined
+from tuner.load.ticks import Tick, joined_samples
 from tuner.measure.samples import Outcome
 from tuner.measure.statistics import Batches, art, percentile, relative_half_width
 
@@ -19,7 +19,7 @@ LIVE_SAMPLES = 8192
 
 
 @dataclass(frozen=True)
-class Progress:
+class BurstProgress:
     """One phase of a burst so far.
 
     `art_ms` and `p99_ms` are None until there are enough successful requests. `art_precision` is
@@ -47,14 +47,14 @@ class Progress:
     1 ms late or waits still; None for a closed loop, and before any was due."""
 
 
-def progress(
+def progress_of(
     phase: Phase,
     start: Tick | None,
     ticks: Sequence[Tick],
     batches: Batches,
     left: float,
     waiting_for: str,
-) -> Progress:
+) -> BurstProgress:
     """The progress after `ticks` (not empty), the phase having begun with the tick `start`.
 
     Without `start` it began about one tick before the first. `batches` are those of the rule that
@@ -67,7 +67,7 @@ def progress(
     mean = art(batches)
     width = relative_half_width(mean)
     due, late = (last.due, last.late) if start is None else _since(start, last)
-    return Progress(
+    return BurstProgress(
         phase=phase,
         seconds=seconds,
         seconds_left=max(0.0, left),
@@ -94,7 +94,7 @@ def _p99_ms(ticks: Sequence[Tick]) -> float | None:
         recent.append(tick)
         if sum(len(t.samples) for t in recent) >= LIVE_SAMPLES:
             break
-    samples = joined(recent[::-1])
+    samples = joined_samples(recent[::-1])
     good = samples.duration_ns[samples.outcome == Outcome.OK][-LIVE_SAMPLES:]
     found = percentile(np.sort(good) / 1e6, 0.99)
     return found.value if found else None

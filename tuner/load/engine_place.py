@@ -24,7 +24,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 _CLONE_NEWNET = 0x40000000
 
 
-def place(setup: Setup) -> dict[str, Any]:
+def place_engine(setup: Setup) -> dict[str, Any]:
     """Place this process as asked. Returns where it is, JSON-able.
 
     `cpus` and `nice` are those that it has in the end, `namespace` is `own` or `host`, `refused`
@@ -32,8 +32,8 @@ def place(setup: Setup) -> dict[str, Any]:
     TrialFailed when the namespace cannot be entered, SetupError when so many files may not be open.
     """
     _allow_files(setup.files, setup.concurrency)
-    if setup.namespace is not None:
-        _enter(setup.namespace)
+    if setup.namespace is not None and (why := enter_namespace(setup.namespace)):
+        raise TrialFailed(f"cannot enter the network namespace {setup.namespace}: {why}")
     refused = [*_pin(setup.cpus), *_prefer()]
     return {
         "cpus": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [],
@@ -57,16 +57,19 @@ def _allow_files(needed: int, concurrency: int) -> None:
         ) from error
 
 
-def _enter(namespace: str) -> None:
+def enter_namespace(path: str) -> str:
+    """Move the calling thread into the network namespace at `path`.
+
+    Returns why that failed, in words; empty where it worked.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     try:
-        with open(namespace, "rb") as file:  # noqa: PTH123 -- its descriptor is what is wanted
+        with open(path, "rb") as file:  # noqa: PTH123 -- its descriptor is what is wanted
             entered = libc.setns(file.fileno(), _CLONE_NEWNET) == 0
         why = os.strerror(ctypes.get_errno())
     except (OSError, AttributeError) as error:  # a system without namespaces has no `setns`
         entered, why = False, str(error)
-    if not entered:
-        raise TrialFailed(f"cannot enter the network namespace {namespace}: {why}")
+    return "" if entered else why
 
 
 def _pin(cpus: tuple[int, ...]) -> list[str]:

@@ -43,7 +43,7 @@ class Engine:
         """
         self._sock.settimeout(SILENCE_SECONDS + patience)
         try:
-            header, payload = wire.receive(self._sock)
+            header, payload = wire.receive_frame(self._sock)
         except EOFError as error:
             raise self._died() from error
         except TimeoutError as error:
@@ -62,7 +62,7 @@ class Engine:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
+def started_engine() -> Iterator[Engine]:
     """Start an engine; it is killed at the end of the block, whatever happens.
 
     It has a session of its own, so that Ctrl-C reaches only the parent, who then leaves the

@@ -10,12 +10,20 @@ from functools import partial
 from typing import Any
 
 from tuner.load import wire
-from tuner.load.process import Engine
-from tuner.load.progress import Progress, progress
-from tuner.load.readings import Reading, read, readings
-from tuner.load.stages import Span, check, describe, spans
+from tuner.load.burst_progress import BurstProgress, progress_of
+from tuner.load.engine_process import Engine
+from tuner.load.readings import WindowEnd, cpu_readings, read_window_end
+from tuner.load.stages import TickSpan, check_stages, stage_text, stage_windows
 from tuner.load.target import CpuTimes, Target
-from tuner.load.ticks import Tick, batches_of, decode, fewest_completed, joined, kept_answers, slow
+from tuner.load.ticks import (
+    Tick,
+    batches_of,
+    count_delayed,
+    decode_tick,
+    fewest_completed,
+    joined_samples,
+    kept_answers,
+)
 from tuner.measure import stopping
 from tuner.measure.hopeless import Judge, Seen
 from tuner.measure.samples import Burst, Outcome, RequestSamples
@@ -24,10 +32,10 @@ from tuner.spec.study import LoadProfile, Stage
 TICKS_PER_BATCH = 2
 """Warm-up is judged every tick, the window every batch."""
 
-Check = Callable[[int, bytes], bool]
+CheckAnswer = Callable[[int, bytes], bool]
 """Whether a response body is a right answer to the request of that number."""
 
-Observe = Callable[[Progress], None]
+ObserveProgress = Callable[[BurstProgress], None]
 
 
 def tick_seconds(profile: LoadProfile) -> float:
@@ -41,8 +49,8 @@ class Window:
     start: Tick
     ticks: Sequence[Tick]
     cpu: Sequence[CpuTimes]
-    before: Reading
-    after: Reading
+    before: WindowEnd
+    after: WindowEnd
     reason: str
     cut_short: str = ""
     saved_seconds: float = 0.0
@@ -52,7 +60,7 @@ class Window:
         return _seconds(self.start.now_ns, self.ticks[-1].now_ns)
 
 
-class Client:
+class LoadClient:
     """Open connections, idle; `run` or `explore` sends over them, once."""
 
     def __init__(
@@ -60,7 +68,7 @@ class Client:
         started: Engine,
         target: Target,
         profile: LoadProfile,
-        check: Check | None,
+        check: CheckAnswer | None,
         where: Mapping[str, Any],
     ) -> None:
         self._engine = started
@@ -70,7 +78,7 @@ class Client:
         self._where = where
         self._replicas = len(target.addresses)
 
-    def run(self, observe: Observe | None = None, judge: Judge | None = None) -> Burst:
+    def run(self, observe: ObserveProgress | None = None, judge: Judge | None = None) -> Burst:
         """Warm up, then measure until the stop rule is met, or until `judge` has a reason to end.
 
         `observe` is called about once a batch, in this thread, and `judge` after each batch of the
@@ -84,7 +92,9 @@ class Client:
         samples = self._samples([*warm, *window.ticks, *self._stop()])
         return self._burst(samples, window, profile.concurrency, profile.rate_rps)
 
-    def explore(self, stages: Sequence[Stage], observe: Observe | None = None) -> tuple[Burst, ...]:
+    def explore(
+        self, stages: Sequence[Stage], observe: ObserveProgress | None = None
+    ) -> tuple[Burst, ...]:
         """Warm up at the first level (unless it is 0), go through the stages; a burst for each.
 
         The level of a closed loop is the number of active connections, at most the profile's
@@ -95,10 +105,10 @@ class Client:
         `run`.
         """
         observe = observe or (lambda _: None)
-        check(stages, self._profile)
-        where = spans(stages, tick_seconds(self._profile), TICKS_PER_BATCH)
+        check_stages(stages, self._profile)
+        where = stage_windows(stages, tick_seconds(self._profile), TICKS_PER_BATCH)
         ticks = self._warm_up(stages[0].start, observe)
-        self._engine.send(wire.follow((s.seconds, s.start, s.end) for s in stages))
+        self._engine.send(wire.follow_command((s.seconds, s.start, s.end) for s in stages))
         while not ticks[-1].began:
             ticks.append(self._tick())
         windows = self._stages(ticks, stages, where, observe)
@@ -108,9 +118,9 @@ class Client:
             for window, stage in zip(windows, stages, strict=True)
         )
 
-    def _warm_up(self, level: float, observe: Observe) -> list[Tick]:
+    def _warm_up(self, level: float, observe: ObserveProgress) -> list[Tick]:
         spec = self._profile.spec
-        self._engine.send(wire.follow([(math.inf, level, level)]))
+        self._engine.send(wire.follow_command([(math.inf, level, level)]))
         began = time.perf_counter_ns()
         is_closed = self._profile.rate_rps is None
         connections = math.floor(level + 0.5) if is_closed else self._profile.concurrency
@@ -128,9 +138,9 @@ class Client:
                 return ticks
             if len(ticks) % TICKS_PER_BATCH == 0:
                 left = spec.warmup_max_seconds - seconds
-                observe(progress("warm-up", None, ticks, batches, left, decision.reason))
+                observe(progress_of("warm-up", None, ticks, batches, left, decision.reason))
 
-    def _window(self, start: Tick, observe: Observe, judge: Judge | None) -> Window:
+    def _window(self, start: Tick, observe: ObserveProgress, judge: Judge | None) -> Window:
         spec = self._profile.spec
         cpu = [self._target.cpu_times()]
         before = self._read(start)
@@ -141,27 +151,36 @@ class Client:
             seconds = _seconds(start.now_ns, ticks[-1].now_ns)
             errors = sum(t.errors for t in ticks)
             batches = batches_of(ticks).paired()
-            delayed = slow(ticks) if self._profile.lossy else None
+            delayed = count_delayed(ticks) if self._profile.lossy else None
             decision = stopping.window(batches, errors, seconds, spec, delayed)
             if decision.done:
                 saved = max(0.0, spec.max_seconds - seconds)
                 after = self._read(ticks[-1])
                 return Window(start, ticks, cpu, before, after, decision.reason, "", saved)
             left = stopping.window_left(batches, seconds, spec, delayed)
-            seen = Seen(batches, readings(cpu), spec.batch_seconds, partial(joined, tuple(ticks)))
+            seen = Seen(
+                batches,
+                cpu_readings(cpu),
+                spec.batch_seconds,
+                partial(joined_samples, tuple(ticks)),
+            )
             if judge is not None and (why := judge(seen)):
                 said = stopping.cut_short(why, seconds)
                 return Window(start, ticks, cpu, before, self._read(ticks[-1]), said, why, left)
-            observe(progress("window", start, ticks, batches, left, decision.reason))
+            observe(progress_of("window", start, ticks, batches, left, decision.reason))
 
     def _stages(
-        self, ticks: list[Tick], stages: Sequence[Stage], where: Sequence[Span], observe: Observe
+        self,
+        ticks: list[Tick],
+        stages: Sequence[Stage],
+        where: Sequence[TickSpan],
+        observe: ObserveProgress,
     ) -> list[Window]:
         """Extends `ticks`, the last of which is the one at which the stages began."""
         zero = len(ticks) - 1
         found: list[Window] = []
         for number, (stage, (first, last)) in enumerate(zip(stages, where, strict=True), 1):
-            what = describe(stage, self._profile)
+            what = stage_text(stage, self._profile)
             while len(ticks) - 1 - zero < first:
                 ticks.append(self._tick())
             start = ticks[-1]
@@ -177,17 +196,17 @@ class Client:
                     batches = batches_of(window).paired()
                     left = (last - first - done) * tick_seconds(self._profile)
                     doing = f"stage {number} of {len(stages)}: {what}"
-                    observe(progress("window", start, window, batches, left, doing))
+                    observe(progress_of("window", start, window, batches, left, doing))
             after = self._read(ticks[-1])
             reason = f"a stage of fixed length: {what}"
             found.append(Window(start, ticks[first - last :], cpu, before, after, reason))
         return found
 
     def _tick(self) -> Tick:
-        return decode(*self._engine.receive("tick"), self._replicas)
+        return decode_tick(*self._engine.receive("tick"), self._replicas)
 
-    def _read(self, tick: Tick) -> Reading:
-        return read(self._target, self._engine.pid, tick)
+    def _read(self, tick: Tick) -> WindowEnd:
+        return read_window_end(self._target, self._engine.pid, tick)
 
     def _stop(self) -> list[Tick]:
         """Send no more; what completed after the last tick."""
@@ -195,12 +214,12 @@ class Client:
         ticks: list[Tick] = []
         while True:
             header, payload = self._engine.receive("tick", "ended")
-            ticks.append(decode(header, payload, self._replicas))
+            ticks.append(decode_tick(header, payload, self._replicas))
             if header["event"] == "ended":
                 return ticks
 
     def _samples(self, ticks: list[Tick]) -> RequestSamples:
-        samples = joined(ticks)
+        samples = joined_samples(ticks)
         if self._check is not None:
             for position, body in kept_answers(ticks):
                 if not self._check(int(samples.request[position]), body):
@@ -227,7 +246,7 @@ class Client:
             window_end_ns=window.ticks[-1].now_ns,
             counters_start=window.before.containers,
             counters_end=window.after.containers,
-            cpu=readings(window.cpu),
+            cpu=cpu_readings(window.cpu),
             client_start=window.before.client,
             client_end=window.after.client,
             host_start=window.before.host,
