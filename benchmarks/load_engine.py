@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from tuner.load.sender import LoadGenerator
-from tuner.measure.samples import ContainerCounters, Outcome
+from tuner.measure.samples import ContainerCounters, RequestOutcome
 from tuner.spec.study import LoadProfile, LoadSpec
 
 BODY = b'{"instances":[' + b"0.125," * 480 + b"1]}"
@@ -131,7 +131,7 @@ def with_tune(target: Nginx, concurrency: int, seconds: int) -> Result:
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
     window = samples.select((end >= burst.window_start_ns) & (end < burst.window_end_ns))
-    if (samples.outcome != Outcome.OK).any():
+    if (samples.outcome != RequestOutcome.OK).any():
         sys.exit("requests failed")
     n = len(window)
     lasted = (burst.window_end_ns - burst.window_start_ns) / 1e9

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from scipy.stats import binom
 
 from tuner.backends.backend import docker_backend
-from tuner.measure.measure import measure
 from tuner.measure.measurement import Estimate
+from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, Drops
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
@@ -83,7 +83,9 @@ def main() -> None:
                 ):
                     burst = client.run()
                     drops, facts = impairment.drops(), impairment.facts()
-                    found = measure(burst, deployment.host_cpus, spec.load.batch_seconds, drops)
+                    found = measure_burst(
+                        burst, deployment.host_cpus, spec.load.batch_seconds, drops
+                    )
                 shown = f"{facts['method']}; dropped at {facts.get('where')}"
                 print(
                     f"{level:4.1f} % {name:>4} {counted(drops, 'in'):>26}"

@@ -18,7 +18,7 @@ from tuner.backends.backend import Backend, docker_backend
 from tuner.deploy.protocol import Deployer
 from tuner.load.payload import PAYLOADS
 from tuner.measure.golden import load_golden
-from tuner.measure.measure import measure
+from tuner.measure.measuring import measure_burst
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.study import LoadProtocol, StudySpec
@@ -81,7 +81,7 @@ def figures(deployer: Deployer, backend: Backend, spec: StudySpec) -> list[float
         backend.connect(deployment, load_profile(spec, asked)) as client,
     ):
         burst = client.run()
-        found = measure(burst, deployment.host_cpus, spec.load.batch_seconds)
+        found = measure_burst(burst, deployment.host_cpus, spec.load.batch_seconds)
     if found.errors:
         sys.exit(f"{spec.load.protocol}: {dict(found.errors)}")
     value = {name: estimate.value for name, estimate in found.metrics.items()}

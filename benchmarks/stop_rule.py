@@ -38,7 +38,7 @@ from tuner.load.ticks import RETRANSMISSION_NS
 from tuner.measure import stopping
 from tuner.measure.measurement import Estimate
 from tuner.measure.repeatability import repeatability, widened
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.measure.statistics import Batches, art
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
@@ -71,7 +71,7 @@ class Series:
     def __init__(self, recording: Recording, *, lossy: bool) -> None:
         samples = recording.samples
         end = samples.start_ns + samples.duration_ns
-        good = samples.outcome == Outcome.OK
+        good = samples.outcome == RequestOutcome.OK
         order = np.argsort(end[good], kind="stable")
         duration = samples.duration_ns[good][order]
         self._end_ns = end[good][order]

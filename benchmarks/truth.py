@@ -45,7 +45,7 @@ import numpy.typing as npt
 import uvloop
 
 from tuner.load.sender import LoadGenerator
-from tuner.measure.samples import ContainerCounters, Outcome, RequestSamples
+from tuner.measure.samples import ContainerCounters, RequestOutcome, RequestSamples
 from tuner.spec.study import LoadProfile, LoadSpec
 
 MS = 1_000_000
@@ -282,8 +282,8 @@ def with_tune(service: str, concurrency: int, seconds: int, rate_rps: float | No
             LoadGenerator().connect(target, profile, bodies) as client,
         ):
             burst = client.run()
-        samples = burst.samples.select(burst.samples.outcome != Outcome.NOT_SENT)
-        if (samples.outcome != Outcome.OK).any():
+        samples = burst.samples.select(burst.samples.outcome != RequestOutcome.NOT_SENT)
+        if (samples.outcome != RequestOutcome.OK).any():
             sys.exit("requests failed")
         arrival, answer = joined(samples, np.load(log))
     end = samples.start_ns + samples.duration_ns

@@ -17,7 +17,7 @@ import pytest
 from docker import DockerClient
 from playwright.sync_api import Browser, sync_playwright
 
-from tuner.deploy.engine import connect
+from tuner.deploy.docker_engine import connect
 from tuner.errors import SetupError
 from tuner.verify.bring_up import compose_command
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tuner.backends.backend import Backend, BackendName
-    from tuner.export.render import Format
+    from tuner.export.render import ExportFormat
     from tuner.measure.record import StudyRecord, TrialRecord
     from tuner.results.explain import Explanation
     from tuner.results.outcomes import Outcome
@@ -369,7 +369,7 @@ class Study:
 
     def export(
         self,
-        format: Format | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
+        format: ExportFormat | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
         *,
         pick: str = "knee",
         scenario: Scenario | None = None,
@@ -412,8 +412,8 @@ class Study:
         `on_invalid` is told a measurement that is made once more. Raises InputError for a file
         that this study cannot judge, SetupError where it cannot be brought up.
         """
-        from tuner.verify.file import read_exported
-        from tuner.verify.verify import verify
+        from tuner.verify.exported_file import read_exported
+        from tuner.verify.verification import verify_file
 
         if self.backend == "replay":
             raise InputError(
@@ -422,7 +422,7 @@ class Study:
             )
         where: Literal["docker", "simulated"] = self.backend
         exported = read_exported(Path(file))
-        return verify(self.record, exported, where, repeat, on_event, on_invalid)
+        return verify_file(self.record, exported, where, repeat, on_event, on_invalid)
 
     # ---- within ----------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from tuner.errors import Infeasible, TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.calibration import Calibration
 from tuner.measure.hopeless import Judge
-from tuner.measure.measure import measure
 from tuner.measure.measurement import Measurement
-from tuner.measure.samples import Burst, Drops, Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import Burst, Drops, RequestOutcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
@@ -118,7 +118,7 @@ def run_trial(
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
     measurement = measured(study, burst, deployment.host_cpus, drops, calibration)
-    if wrong := measurement.errors.get(Outcome.WRONG_ANSWER.name):
+    if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
             f" {study.model.tolerance:g}: a server that answers wrongly is not a fast one"
@@ -142,7 +142,7 @@ def measured(
 ) -> Measurement:
     """What a burst of this study says."""
     load = study.load
-    return measure(
+    return measure_burst(
         burst, host_cpus, load.batch_seconds, drops, calibration, load.max_foreign_percent
     )
 

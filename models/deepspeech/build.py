@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuner.errors import SetupError
-from tuner.serving.building import new_output, positive, run, step, whole_number
+from tuner.serving.building import new_output, positive_number, run_builder, step, whole_number
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.
@@ -55,7 +55,7 @@ COMPARED = 3  # held-out utterances
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     output = options.output.resolve()
-    return run(lambda: build(output, options), output)
+    return run_builder(lambda: build(output, options), output)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,9 +63,19 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("--output", type=Path, required=True, help="directory to write")
     add("--seed", type=whole_number, default=0, help="same seed, same data and weights")
-    add("--n-hidden", type=positive, default=160, help="units of a layer; released models: 2048")
-    add("--epochs", type=positive, default=12, help="how often to go through the training data")
-    add("--utterances", type=positive, default=5000, help="how many to train on")
+    add(
+        "--n-hidden",
+        type=positive_number,
+        default=160,
+        help="units of a layer; released models: 2048",
+    )
+    add(
+        "--epochs",
+        type=positive_number,
+        default=12,
+        help="how often to go through the training data",
+    )
+    add("--utterances", type=positive_number, default=5000, help="how many to train on")
     add("--untrained", action="store_true", help="random weights, to study what the size costs")
     return result
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.errors import InputError
-from tuner.serving.building import new_output, positive, run, step
+from tuner.serving.building import new_output, positive_number, run_builder, step
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.
@@ -49,7 +49,7 @@ CHECKED_SECONDS = (0.3, 0.7, 1.3, 2.9, 6.0)
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     output = options.output.resolve()
-    return run(lambda: convert(output, options), output)
+    return run_builder(lambda: convert(output, options), output)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +57,11 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("graph", type=Path, help="output_graph.pb of a release")
     add("--output", type=Path, required=True, help="directory to write")
-    add("--beam-width", type=positive, help="of the decoder; 1 is greedy; default: the graph's")
+    add(
+        "--beam-width",
+        type=positive_number,
+        help="of the decoder; 1 is greedy; default: the graph's",
+    )
     add("--wav", type=Path, nargs="+", default=[], help="golden requests; default: espeak-ng")
     return result
 

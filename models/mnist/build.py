@@ -36,8 +36,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.errors import InputError, SetupError
-from tuner.serving.building import new_output, run, step, whole_number
-from tuner.serving.model import directory_checksum
+from tuner.serving.building import new_output, run_builder, step, whole_number
+from tuner.serving.built_model import directory_checksum
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
 
@@ -72,7 +72,7 @@ class Digits:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     output = options.output.resolve()
-    return run(lambda: build(output, options.data, options.seed, options.epochs), output)
+    return run_builder(lambda: build(output, options.data, options.seed, options.epochs), output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -26,8 +26,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tuner.errors import InputError, SetupError
-from tuner.serving.building import new_output, positive, run, step, whole_number
-from tuner.serving.model import directory_checksum
+from tuner.serving.building import new_output, positive_number, run_builder, step, whole_number
+from tuner.serving.built_model import directory_checksum
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.
@@ -53,7 +53,7 @@ DROPOUT = 0.1
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     output = options.output.resolve()
-    return run(lambda: build(output, options), output)
+    return run_builder(lambda: build(output, options), output)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, help="directory to write")
     add("--data", type=Path, help="pairs to learn from, TSV; default: sentences of the grammar")
     add("--seed", type=whole_number, default=0, help="same seed, same data and weights")
-    add("--epochs", type=positive, help="default: 7, or 20 with --data")
-    add("--sentences", type=positive, default=40_000, help="of the grammar, to train on")
+    add("--epochs", type=positive_number, help="default: 7, or 20 with --data")
+    add("--sentences", type=positive_number, default=40_000, help="of the grammar, to train on")
     add(
         "--min-exact-match",
         type=percent,

@@ -17,7 +17,7 @@ from tuner.dashboard.artifacts import Artifacts
 from tuner.errors import InputError
 from tuner.load.parquet import Recording
 from tuner.measure.record import TrialRecord
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 
 
 def described(shown: Shown, number: int) -> list[dict[str, str]]:
@@ -69,7 +69,7 @@ def test_what_cannot_be_drawn_says_so_in_a_picture(shown: Shown) -> None:
     def failing(trial: TrialRecord) -> Recording | None:
         recording = shown.artifacts.recording(trial)
         assert recording is not None
-        lost = np.full_like(recording.samples.outcome, Outcome.TIMEOUT)
+        lost = np.full_like(recording.samples.outcome, RequestOutcome.TIMEOUT)
         return replace(recording, samples=replace(recording.samples, outcome=lost))
 
     figure = described(shown, measured(shown).number)[0]

@@ -14,7 +14,7 @@ import requests
 from tuner.backends.simulated import SimulatedDeployer
 from tuner.deploy import logs
 from tuner.deploy.protocol import Deployer
-from tuner.deploy.staying import Staying
+from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import Infeasible
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
@@ -50,7 +50,7 @@ def subject(request: pytest.FixtureRequest, half_plus_two: ModelSpec) -> Iterato
     if not staying:
         yield Subject(deployer, owned, spec)
         return
-    stays = Staying(deployer)
+    stays = ReusingDeployer(deployer)
 
     def existing() -> set[str]:
         """What is there when nothing stands."""

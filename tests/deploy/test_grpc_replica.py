@@ -10,12 +10,12 @@ import pytest
 
 from tests.deploy.conftest import build_half_plus_two
 from tuner.deploy.docker import DockerDeployer
-from tuner.deploy.first_run import replica_answers
+from tuner.deploy.replica_answers import replica_answers
 from tuner.errors import InputError
 from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.golden import load_golden
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
@@ -50,7 +50,7 @@ def test_replicas_answer_in_grpc_and_packets_of_it_are_lost(
         ):
             burst = client.run()
             drops = impairment.drops()
-    assert set(burst.samples.outcome.tolist()) == {Outcome.OK}
+    assert set(burst.samples.outcome.tolist()) == {RequestOutcome.OK}
     assert set(burst.samples.replica.tolist()) == {0, 1}
     assert {(d.replica, d.direction) for d in drops} == {
         (r, d) for r in (0, 1) for d in ("in", "out")
@@ -70,7 +70,7 @@ def test_wrong_answers_in_grpc_are_found(
         LoadGenerator().connect(deployment, PROFILE, payload.bodies, check=payload.check) as client,
     ):
         outcomes = client.run().samples.outcome
-    assert np.count_nonzero(outcomes == Outcome.WRONG_ANSWER) >= 4
+    assert np.count_nonzero(outcomes == RequestOutcome.WRONG_ANSWER) >= 4
 
 
 def test_a_first_run_needs_no_golden_answers(serving_image: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from docker import DockerClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.deploy.helper import run, run_all, split_streams, start_helper
+from tuner.deploy.helper import run_commands, run_each_command, split_streams, start_helper
 from tuner.deploy.ownership import LABEL, Owner, remove_container
 from tuner.errors import TrialFailed
 from tuner.serving.image import base_tag
@@ -29,17 +29,23 @@ def test_commands_answer_one_by_one_and_a_failure_says_why(
     helper = start_helper(engine, "none", base_tag(), {LABEL: str(Owner.this())})
     try:
         for _ in range(20):
-            assert run(helper, [["echo", "a b"], ["true"], ["printf", "c"]]) == ["a b\n", "", "c"]
-        long = run(helper, [["seq", "50000"], ["ls", "/"]])[0]
+            assert run_commands(helper, [["echo", "a b"], ["true"], ["printf", "c"]]) == [
+                "a b\n",
+                "",
+                "c",
+            ]
+        long = run_commands(helper, [["seq", "50000"], ["ls", "/"]])[0]
         assert long.split() == [str(n) for n in range(1, 50001)]
         with pytest.raises(TrialFailed, match="No such file") as caught:
-            run(helper, [["ls", "/nowhere"], ["touch", "/run/reached"]])
+            run_commands(helper, [["ls", "/nowhere"], ["touch", "/run/reached"]])
         assert "`ls /nowhere" in caught.value.message
         with pytest.raises(TrialFailed):
-            run(helper, [["ls", "/run/reached"]])
-        answers = run_all(helper, [["ls", "/nowhere"], ["touch", "/run/reached"], ["echo", "on"]])
+            run_commands(helper, [["ls", "/run/reached"]])
+        answers = run_each_command(
+            helper, [["ls", "/nowhere"], ["touch", "/run/reached"], ["echo", "on"]]
+        )
         assert answers == ["", "", "on\n"]
         with pytest.raises(TrialFailed):
-            run_all(helper, [["true"], ["false"]])
+            run_each_command(helper, [["true"], ["false"]])
     finally:
         remove_container(helper)

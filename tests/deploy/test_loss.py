@@ -11,7 +11,7 @@ from docker.models.containers import Container
 
 from tuner.deploy import netem, netfilter, offloads
 from tuner.deploy.docker import DockerDeployer
-from tuner.deploy.helper import run, run_all, start_helper
+from tuner.deploy.helper import run_commands, run_each_command, start_helper
 from tuner.deploy.impairment import Links, impaired
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import remove_container
@@ -151,12 +151,12 @@ def test_rules_helpers_and_offloads_are_changed_only_while_the_network_is_bad(
 def _state(container: Container, device: str) -> list[str]:
     """Rules of both tools, disciplines and offloads of a namespace, without their counters."""
     commands = [
-        *([tool, "-w", "-S"] for tool in netfilter.TOOLS),
+        *([tool, "-w", "-S"] for tool in netfilter.IPTABLES_TOOLS),
         ["tc", "qdisc", "show"],
         ["ip", "-br", "link"],
-        offloads.show(device),
+        offloads.show_offloads(device),
     ]
-    return run_all(container, commands)
+    return run_each_command(container, commands)
 
 
 def test_what_the_kernel_lacks_is_a_setup_error_that_names_it(
@@ -175,16 +175,16 @@ def test_what_the_kernel_lacks_is_a_setup_error_that_names_it(
 
 def test_the_probe_finds_what_can_be_set(engine: DockerClient, labels: dict[str, str]) -> None:
     tools = probe_tools(engine, base_tag(), labels)
-    assert tools.netfilter in netfilter.TOOLS
+    assert tools.netfilter in netfilter.IPTABLES_TOOLS
     helper = start_helper(engine, "none", base_tag(), labels)
     try:
         for found, rule in (
             (tools.netem, netem.Egress("lo", netem.Shape(loss_percent=1))),
             (tools.netem and tools.ifb, netem.Ingress("lo", 0, netem.Shape(delay_ms=1))),
         ):
-            *_, text = run_all(helper, [*rule.add(), rule.listing])
+            *_, text = run_each_command(helper, [*rule.add(), rule.listing])
             assert (rule.counted(text) is not None) == found
-            *_, text = run_all(helper, [*rule.remove(), rule.listing])
+            *_, text = run_each_command(helper, [*rule.remove(), rule.listing])
             assert not rule.present(text)
     finally:
         remove_container(helper)
@@ -216,11 +216,11 @@ def test_what_arrives_passes_the_redirection(
             for command in rule.add()
         ]
         with LoadGenerator().connect(deployment, profile(4), [b'{"instances": [1.0]}']) as client:
-            run(container, plain)
+            run_commands(container, plain)
             burst = client.run()
-            *_, listing = run(container, [rule.listing])
+            *_, listing = run_commands(container, [rule.listing])
             assert rule.present(listing)
-            *_, after = run_all(container, [*rule.remove(), rule.listing])
+            *_, after = run_each_command(container, [*rule.remove(), rule.listing])
         assert not rule.present(after)
         counted = rule.counted(listing.replace('"pfifo"', '"netem"'))
         assert counted is not None

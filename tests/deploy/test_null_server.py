@@ -15,7 +15,7 @@ from tuner.load import http2
 from tuner.load.calibrate import calibrate
 from tuner.load.grpc import framed
 from tuner.load.sender import LoadGenerator
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,8 @@ def test_requests_may_come_together_or_in_pieces(address: tuple[str, int]) -> No
 @pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH "])
 def test_the_length_is_read_whatever_its_case(name: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nHost: m\r\n" + name + b": 12"
-    assert null_server.content_length(head) == 12
-    assert null_server.content_length(b"GET / HTTP/1.1\r\nHost: m") == 0
+    assert null_server.body_length(head) == 12
+    assert null_server.body_length(b"GET / HTTP/1.1\r\nHost: m") == 0
 
 
 def read(connection: socket.socket, size: int) -> bytes:
@@ -107,7 +107,7 @@ def test_every_stream_of_http2_is_answered(address: tuple[str, int]) -> None:
 def test_a_load_in_grpc_is_answered(address: tuple[str, int]) -> None:
     connected(address).close()
     burst = send_grpc(Place([address]), messages=[b"x" * 200_000, b""])
-    assert len(burst.samples) == count(burst, Outcome.OK) > 20
+    assert len(burst.samples) == count(burst, RequestOutcome.OK) > 20
 
 
 def test_the_load_engine_is_calibrated_in_grpc(address: tuple[str, int]) -> None:

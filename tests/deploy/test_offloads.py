@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tuner.deploy.offloads import FEATURES, OFF, parse, show, switch
+from tuner.deploy.offloads import FEATURES, OFF, parse_offloads, show_offloads, switch_offloads
 
 # The beginning of `ethtool -k eth0` of ethtool 6.1 in a container.
 PRINTED = """\
@@ -20,15 +20,15 @@ large-receive-offload: off [fixed]
 
 
 def test_the_three_are_read_whatever_stands_behind_their_state() -> None:
-    assert parse(PRINTED) == {"tso": True, "gso": True, "gro": False}
+    assert parse_offloads(PRINTED) == {"tso": True, "gso": True, "gro": False}
 
 
 def test_what_an_interface_does_not_name_is_left_out() -> None:
-    assert parse("Features for lo:\ngeneric-receive-offload: on\n") == {"gro": True}
+    assert parse_offloads("Features for lo:\ngeneric-receive-offload: on\n") == {"gro": True}
 
 
 def test_commands() -> None:
-    assert show("eth1") == ["ethtool", "-k", "eth1"]
-    assert " ".join(switch("eth1", OFF)) == "ethtool -K eth1 tso off gso off gro off"
-    assert switch("eth0", {"tso": True}) == ["ethtool", "-K", "eth0", "tso", "on"]
+    assert show_offloads("eth1") == ["ethtool", "-k", "eth1"]
+    assert " ".join(switch_offloads("eth1", OFF)) == "ethtool -K eth1 tso off gso off gro off"
+    assert switch_offloads("eth0", {"tso": True}) == ["ethtool", "-K", "eth0", "tso", "on"]
     assert set(OFF) == set(FEATURES)

@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.deploy.reach import Reach
-from tuner.serving.plan import container_plan
+from tuner.serving.container_plan import container_plan
 from tuner.spec.study import LoadProtocol, ServingSpec
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tuner.deploy import netem, netfilter
 from tuner.deploy.network_tools import NetworkTools
-from tuner.deploy.rules import CLIENT, plan
+from tuner.deploy.rules import CLIENT, plan_rules
 from tuner.errors import SetupError
 from tuner.spec.study import NetworkSpec
 
@@ -35,7 +35,7 @@ def kinds(network: NetworkSpec, tools: NetworkTools, device: str | None) -> list
             "client" if placed.end == CLIENT else placed.end,
             rule.chain if isinstance(rule := placed.rule, netfilter.Dropping) else type(rule),
         )
-        for placed in plan(network, tools, ADDRESSES[:1], 8501, device)
+        for placed in plan_rules(network, tools, ADDRESSES[:1], 8501, device)
     ]
 
 
@@ -56,7 +56,7 @@ def test_each_direction_is_impaired_at_its_receiver_where_that_can_be() -> None:
 @given(networks, st.sampled_from([None, "eth2"]))
 def test_with_netem_everything_can_be_had(network: NetworkSpec, device: str | None) -> None:
     for tools in (ALL, NETEM_ONLY):
-        placed = plan(network, tools, ADDRESSES, 8501, device)
+        placed = plan_rules(network, tools, ADDRESSES, 8501, device)
         assert bool(placed) == (not network.clean)
         for rule in placed:
             shape = rule.rule.shape if not isinstance(rule.rule, netfilter.Dropping) else None
@@ -76,7 +76,7 @@ def test_with_netem_everything_can_be_had(network: NetworkSpec, device: str | No
 
 @given(networks)
 def test_in_one_namespace_no_two_rules_are_in_each_others_way(network: NetworkSpec) -> None:
-    placed = plan(network, ALL, ADDRESSES, 8501, "eth1")
+    placed = plan_rules(network, ALL, ADDRESSES, 8501, "eth1")
     for end in {p.end for p in placed}:
         rules = [p.rule for p in placed if p.end == end and isinstance(p.rule, netem.Ingress)]
         assert len({rule.ifb for rule in rules}) == len(rules)
@@ -93,11 +93,11 @@ def test_delay_and_bandwidth_need_netem_and_ifb(
     tools: NetworkTools, missing: str, network: NetworkSpec
 ) -> None:
     with pytest.raises(SetupError, match=f"need {missing}, which") as caught:
-        plan(network, tools, ADDRESSES, 8501, "eth1")
+        plan_rules(network, tools, ADDRESSES, 8501, "eth1")
     assert "sch_netem" in caught.value.mend
 
 
 def test_without_any_tool_loss_is_a_setup_error_and_a_clean_network_is_none() -> None:
-    assert plan(NetworkSpec(), NetworkTools(), ADDRESSES, 8501, None) == []
+    assert plan_rules(NetworkSpec(), NetworkTools(), ADDRESSES, 8501, None) == []
     with pytest.raises(SetupError, match="drops packets"):
-        plan(NetworkSpec(loss_in=1), NetworkTools(), ADDRESSES, 8501, None)
+        plan_rules(NetworkSpec(loss_in=1), NetworkTools(), ADDRESSES, 8501, None)

@@ -21,8 +21,8 @@ from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible
-from tuner.measure.measure import measure
-from tuner.measure.samples import Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
     LoadProfile,
@@ -87,7 +87,7 @@ def test_bursts_scatter_around_the_truth(configuration: Configuration) -> None:
 )
 def test_a_burst_is_one_that_can_be_measured(configuration: Configuration) -> None:
     burst = sent(configuration)
-    measurement = measure(burst, HOST.cpus, LoadSpec().batch_seconds)
+    measurement = measure_burst(burst, HOST.cpus, LoadSpec().batch_seconds)
     assert measurement.verdict != "INVALID"  # Little's law, the client's CPU
     assert measurement.metrics["art_ms"].value == pytest.approx(art_ms(burst))
     assert measurement.metrics["cpu_percent"].value == pytest.approx(cpu_percent(burst))
@@ -103,7 +103,7 @@ def test_samples_are_a_closed_loop() -> None:
     assert (np.diff(end) >= 0).all()  # in order of completion
     assert set(samples.connection.tolist()) == set(range(6))
     assert (samples.replica == samples.connection % 4).all()
-    assert (samples.outcome == Outcome.OK).all()
+    assert (samples.outcome == RequestOutcome.OK).all()
     assert (samples.status == 200).all()
     for connection in range(6):
         mine = samples.connection == connection
@@ -176,7 +176,7 @@ def test_loss_shows_in_the_rules_and_in_the_response_times() -> None:
 
 def test_long_waits_are_timeouts() -> None:
     burst = sent(at(loss=20.0), load=LoadSpec(timeout_seconds=0.5))
-    late = burst.samples.select(burst.samples.outcome == Outcome.TIMEOUT)
+    late = burst.samples.select(burst.samples.outcome == RequestOutcome.TIMEOUT)
     assert len(late) > 0
     assert (late.status == 0).all()
     assert burst.samples.duration_ns.max() == 500_000_000
@@ -212,7 +212,7 @@ def test_too_little_memory_for_the_load_kills_within_the_burst() -> None:
         with pytest.raises(Infeasible, match="128 MiB") as raised:
             deployment.verify()
     assert raised.value.kind == "out of memory"
-    assert np.count_nonzero(burst.samples.outcome == Outcome.RESET) == 32
+    assert np.count_nonzero(burst.samples.outcome == RequestOutcome.RESET) == 32
     assert burst.counters_end[0].oom_kills == 1
     assert burst.counters_end[0].memory_peak_bytes == 128 * 2**20
 

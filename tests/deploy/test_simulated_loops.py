@@ -6,7 +6,7 @@ import pytest
 from tests.deploy.simulations import HOST, art_ms, at, counted, deployment_spec, seconds, sent
 from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.errors import SetupError
-from tuner.measure.samples import Burst, Outcome
+from tuner.measure.samples import Burst, RequestOutcome
 from tuner.spec.study import (
     Arrivals,
     LoadProfile,
@@ -60,11 +60,11 @@ def test_an_open_loop_beyond_the_capacity_waits_and_leaves_requests_unsent() -> 
     load = LoadSpec(min_seconds=2, max_seconds=2, warmup_max_seconds=1, arrivals="constant")
     burst = burst_of(LoadProfile(4, load, 0, rate_rps=20_000))
     samples = burst.samples
-    unsent = samples.select(samples.outcome == Outcome.NOT_SENT)
+    unsent = samples.select(samples.outcome == RequestOutcome.NOT_SENT)
     assert len(unsent) > 1000
     assert set(unsent.connection.tolist()) == set(unsent.replica.tolist()) == {-1}
     assert (unsent.start_ns + unsent.duration_ns == burst.window_end_ns).all()
-    done = samples.select(samples.outcome == Outcome.OK)
+    done = samples.select(samples.outcome == RequestOutcome.OK)
     assert (done.duration_ns >= done.delay_ns).all()
     # No connection has two requests at once.
     for connection in range(4):

@@ -26,7 +26,7 @@ from tests.serving.processes import free_port
 from tuner.errors import InputError
 from tuner.export.balancer import nginx_conf
 from tuner.export.compose import to_compose
-from tuner.export.served import served
+from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord
 
 SCHEMA = Path("/usr/lib/python3/dist-packages/compose/config/compose_spec.json")
@@ -142,7 +142,7 @@ def test_an_image_of_a_study_is_checked_too() -> None:
 
 def conf(record: StudyRecord, port: int, directory: Path, *upstream: str) -> Path:
     """The balancer's configuration, with names and directories of this machine."""
-    what = served(record, record.trials[0])
+    what = served_by(record, record.trials[0])
     text = nginx_conf(what, [f"replica-{i}" for i in range(len(upstream))])
     for i, address in enumerate(upstream):
         text = text.replace(f"server replica-{i}:{what.port} ", f"server {address} ")

@@ -9,7 +9,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tests.export import up
-from tuner.export.docker_run import PROJECT_LABEL, to_docker_run
+from tuner.export.docker_run import SCRIPT_LABEL, to_docker_run
 from tuner.serving.image import build_image
 
 pytestmark = pytest.mark.docker
@@ -24,7 +24,7 @@ def run(file: Path, *arguments: str) -> str:
 
 
 def containers(engine: DockerClient, project: str) -> list[Container]:
-    return engine.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    return engine.containers.list(all=True, filters={"label": f"{SCRIPT_LABEL}={project}"})
 
 
 def test_the_script_starts_serves_and_leaves_nothing(engine: DockerClient, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from tests.export.small import FULL, NASTY
 from tests.study.small import FEASIBLE, run, specification
 from tuner.errors import InputError
 from tuner.export.provenance import PREFIX, read_provenance
-from tuner.export.render import Asked, Format, render
+from tuner.export.render import Asked, ExportFormat, render
 from tuner.measure.record import StudyRecord
 from tuner.results.findings import find
 from tuner.results.summary import summarise
-from tuner.serving.model import directory_checksum
+from tuner.serving.built_model import directory_checksum
 from tuner.study.storage import study_record
 
 ONE_EACH = ("compose", "kubernetes", "docker-run", "env")
@@ -56,12 +56,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def asked(form: Format, choice: str, when: str | None, model: Path) -> Asked:
+def asked(form: ExportFormat, choice: str, when: str | None, model: Path) -> Asked:
     deployed = form in ("compose", "docker-run")
     return Asked(choice, when, model_path=model if deployed else None)
 
 
-def check(form: Format, text: str, count: int) -> None:
+def check(form: ExportFormat, text: str, count: int) -> None:
     """`text` is what its reader takes, of `count` trials."""
     if form == "csv":
         assert len(list(csv.DictReader(io.StringIO(text)))) == count
@@ -82,9 +82,9 @@ def check(form: Format, text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(("choice", "when"), PICKS)
-@pytest.mark.parametrize("form", get_args(Format))
+@pytest.mark.parametrize("form", get_args(ExportFormat))
 def test_a_format_holds_what_was_picked_or_says_why_not(
-    simulated: StudyRecord, model: Path, form: Format, choice: str, when: str | None
+    simulated: StudyRecord, model: Path, form: ExportFormat, choice: str, when: str | None
 ) -> None:
     summary = summarise(simulated)
     fronts = {t.number for s in summary.scenarios for t in s.front}
@@ -105,8 +105,8 @@ def test_a_format_holds_what_was_picked_or_says_why_not(
         assert "WARNING: SIMULATED" in exported.text
 
 
-@pytest.mark.parametrize("form", get_args(Format))
-def test_names_and_values_of_users_stay_inert(form: Format, model: Path) -> None:
+@pytest.mark.parametrize("form", get_args(ExportFormat))
+def test_names_and_values_of_users_stay_inert(form: ExportFormat, model: Path) -> None:
     bad = "".join(NASTY).replace(":", "")
     nasty = replace(FULL, name=bad, model="m", serving={"flags": {}, "env": {}})
     nasty = replace(nasty, environment={"host": {"name": bad, "cpus": bad}})
@@ -131,7 +131,9 @@ def test_a_study_of_few_trials_is_exported_without_predictions() -> None:
         ("kubernetes", Asked(model_path=Path()), "--model-path is nothing to the format kub"),
     ],
 )
-def test_an_option_of_another_format_is_refused(form: Format, more: Asked, words: str) -> None:
+def test_an_option_of_another_format_is_refused(
+    form: ExportFormat, more: Asked, words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         render(FULL, form, more)
 

@@ -15,8 +15,8 @@ import yaml
 from tests.export.small import BUSY, FULL, IMAGE, SPACE, infeasible, study, trial
 from tuner.errors import InputError
 from tuner.export.compose import to_compose
-from tuner.export.documents import to_csv, to_json, to_yaml
 from tuner.export.pick import only, pick
+from tuner.export.trial_documents import to_csv, to_json, to_yaml
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Condition, Parameter, SearchSpace
 

@@ -17,7 +17,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.load.load_client import CheckAnswer
 from tuner.load.sender import LoadGenerator
 from tuner.measure.hopeless import Judge
-from tuner.measure.samples import Burst, ContainerCounters, Outcome
+from tuner.measure.samples import Burst, ContainerCounters, RequestOutcome
 from tuner.spec.study import LoadProfile, LoadSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -183,5 +183,5 @@ def send(
         return client.run(observe, judge)
 
 
-def count(burst: Burst, outcome: Outcome) -> int:
+def count(burst: Burst, outcome: RequestOutcome) -> int:
     return int(np.count_nonzero(burst.samples.outcome == outcome))

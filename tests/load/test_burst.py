@@ -11,8 +11,8 @@ from tests.load.loopback import BODIES, QUICK, Start, count, send
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
 from tuner.measure.hopeless import Seen
-from tuner.measure.measure import measure
-from tuner.measure.samples import Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.study import LoadProfile
 
 
@@ -20,7 +20,7 @@ def test_every_request_that_the_server_saw_is_a_sample(start: Start) -> None:
     target = start()
     burst = send(target)
     samples = burst.samples
-    assert len(samples) == len(target.server.bodies) == count(burst, Outcome.OK)
+    assert len(samples) == len(target.server.bodies) == count(burst, RequestOutcome.OK)
     sent = [BODIES[i] for i in samples.request]
     assert sorted(sent) == sorted(target.server.bodies)
     assert set(samples.request.tolist()) == {0, 1, 2}
@@ -128,7 +128,7 @@ def test_what_the_window_saved_against_its_cap(start: Start) -> None:
 
 
 def test_a_burst_can_be_measured(start: Start) -> None:
-    measurement = measure(send(start(seconds=0.01)), host_cpus=2, batch_seconds=0.04)
+    measurement = measure_burst(send(start(seconds=0.01)), host_cpus=2, batch_seconds=0.04)
     assert measurement.metrics["art_ms"].value >= 10
     assert measurement.metrics["cpu_percent"].value == pytest.approx(25)
     assert measurement.requests >= 20
@@ -171,7 +171,7 @@ def test_a_judge_ends_the_window_and_is_shown_what_it_holds(start: Start) -> Non
     inside = (end >= burst.window_start_ns) & (end < burst.window_end_ns)
     assert requests[-1] == np.count_nonzero(inside) > 0
     assert len(burst.cpu.time_ns) == 5
-    assert measure(burst, 4, spec.batch_seconds).metrics["art_ms"].value > 0
+    assert measure_burst(burst, 4, spec.batch_seconds).metrics["art_ms"].value > 0
 
 
 def test_requests_larger_than_the_socket_buffers(start: Start) -> None:
@@ -180,5 +180,5 @@ def test_requests_larger_than_the_socket_buffers(start: Start) -> None:
     profile = LoadProfile(2, replace(QUICK, min_requests=5), seed=1)
     with LoadGenerator().connect(target, profile, bodies) as client:
         burst = client.run()
-    assert len(burst.samples) == len(target.server.bodies) == count(burst, Outcome.OK)
+    assert len(burst.samples) == len(target.server.bodies) == count(burst, RequestOutcome.OK)
     assert sorted(target.server.bodies) == sorted(bodies[i] for i in burst.samples.request)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.load.burst_progress import progress_of
 from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, count_delayed
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches, art, relative_half_width
 from tuner.measure.stopping import window_left
 from tuner.spec.study import LoadSpec
@@ -28,7 +28,7 @@ def tick(durations_ms: list[float], now_ns: int = 0, due: int = 0, late: int = 0
             delay_ns=np.zeros(n, np.int64),
             duration_ns=(np.array(durations_ms) * MS).astype(np.int64),
             status=np.full(n, 200, np.int16),
-            outcome=np.full(n, Outcome.OK, np.int8),
+            outcome=np.full(n, RequestOutcome.OK, np.int8),
             replica=np.zeros(n, np.int16),
             connection=np.zeros(n, np.int32),
             request=np.zeros(n, np.int32),
@@ -58,7 +58,7 @@ def test_slow_responses_of_very_many() -> None:
 
 def test_failed_requests_are_not_slow_responses() -> None:
     failed = tick([1.0, 1.0, 500.0])
-    failed.samples.outcome[2] = Outcome.TIMEOUT
+    failed.samples.outcome[2] = RequestOutcome.TIMEOUT
     assert count_delayed([failed]) == 0
 
 

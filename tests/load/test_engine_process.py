@@ -19,7 +19,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.load.engine_place import AUTOGROUP, NICE
 from tuner.load.engine_process import started_engine
 from tuner.load.sender import LoadGenerator
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.study import LoadProfile
 
 
@@ -105,7 +105,13 @@ def test_the_engine_imports_nothing_heavy() -> None:
 
 def test_outcome_codes_are_those_of_the_samples() -> None:
     codes = wire.OK, wire.HTTP_ERROR, wire.TIMEOUT, wire.RESET, wire.NOT_SENT
-    expected = Outcome.OK, Outcome.HTTP_ERROR, Outcome.TIMEOUT, Outcome.RESET, Outcome.NOT_SENT
+    expected = (
+        RequestOutcome.OK,
+        RequestOutcome.HTTP_ERROR,
+        RequestOutcome.TIMEOUT,
+        RequestOutcome.RESET,
+        RequestOutcome.NOT_SENT,
+    )
     assert codes == expected
 
 
@@ -145,7 +151,7 @@ def test_cpus_that_are_not_there_are_refused_and_told(start: Start) -> None:
     burst = send(target)
     assert burst.client["cpus"] == sorted(os.sched_getaffinity(0))
     assert "CPUs 1023" in burst.client["refused"][0]
-    assert count(burst, Outcome.OK) > 0
+    assert count(burst, RequestOutcome.OK) > 0
 
 
 @privileged
@@ -157,7 +163,7 @@ def test_connections_are_opened_from_the_namespace_that_is_asked_for() -> None:
         target.client_namespace = f"/proc/{pid}/ns/net"
         burst = send(target)
     assert burst.client["namespace"] == "own"
-    assert count(burst, Outcome.OK) == len(burst.samples) > 0
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) > 0
     assert Path("/proc/self/ns/net").readlink() == before
 
 
@@ -177,7 +183,7 @@ def test_as_many_connections_as_are_promised() -> None:
     spec = replace(QUICK, timeout_seconds=20.0, warmup_max_seconds=0.1)
     with null_server() as (_, target):
         burst = send(target, MANY, spec)
-    assert count(burst, Outcome.OK) == len(burst.samples)
+    assert count(burst, RequestOutcome.OK) == len(burst.samples)
     assert len(np.unique(burst.samples.connection)) == MANY
 
 

@@ -14,7 +14,7 @@ from tests.load.loopback import QUICK, Place, Running, Start, count
 from tuner.errors import TrialFailed
 from tuner.load import http2
 from tuner.load.grpc import framed, unframed
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 
 StartPeer = Callable[..., Running]
 LONG = http2.DEFAULT_WINDOW * 3 + 17
@@ -42,7 +42,7 @@ def test_every_call_that_the_server_saw_is_a_sample(peer: StartPeer) -> None:
     target = peer()
     burst = send_grpc(target)
     samples = burst.samples
-    assert len(samples) == len(of(target).bodies) == count(burst, Outcome.OK) > 20
+    assert len(samples) == len(of(target).bodies) == count(burst, RequestOutcome.OK) > 20
     assert sorted(MESSAGES[i] for i in samples.request) == sorted(of(target).bodies)
     assert set(samples.status.tolist()) == {200}
     assert of(target).opened == 4
@@ -65,7 +65,7 @@ def test_each_call_says_what_grpc_asks_for(peer: StartPeer) -> None:
 def test_a_server_without_room_for_a_header_table_is_sent_whole_heads(peer: StartPeer) -> None:
     target = peer(settings={http2.HEADER_TABLE_SIZE: 0})
     burst = send_grpc(target)
-    assert count(burst, Outcome.OK) == len(burst.samples) > 20
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) > 20
     assert len({tuple(fields) for fields in of(target).heads}) == 1
 
 
@@ -75,7 +75,7 @@ def test_no_more_is_sent_than_the_server_has_room_for(peer: StartPeer, window: i
     messages = [bytes([n]) * size for n in range(3)]
     target = peer(settings={http2.INITIAL_WINDOW_SIZE: window}, seconds=0)
     burst = send_grpc(target, concurrency=2, spec=replace(QUICK, min_requests=5), messages=messages)
-    assert count(burst, Outcome.OK) == len(burst.samples) >= 5
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) >= 5
     assert of(target).overruns == 0
     assert set(of(target).bodies) == set(messages)
 
@@ -95,8 +95,8 @@ def test_a_long_answer_comes_in_many_frames_and_is_kept_whole(peer: StartPeer) -
 
 def test_wrong_answers_are_found_in_the_sample_that_is_checked(peer: StartPeer) -> None:
     burst = send_grpc(peer(), concurrency=64, check=lambda request, _: request != 1)
-    assert count(burst, Outcome.WRONG_ANSWER) > 0
-    wrong = burst.samples.outcome == Outcome.WRONG_ANSWER
+    assert count(burst, RequestOutcome.WRONG_ANSWER) > 0
+    wrong = burst.samples.outcome == RequestOutcome.WRONG_ANSWER
     assert set(burst.samples.request[wrong].tolist()) == {1}
 
 
@@ -115,7 +115,7 @@ def test_a_call_that_fails_has_the_status_of_its_code(
         return answer(stream, code=code) if code < 10 else head(stream) + trailers_of(stream, code)
 
     burst = send_grpc(peer(call=call))
-    failed = burst.samples.select(burst.samples.outcome == Outcome.HTTP_ERROR)
+    failed = burst.samples.select(burst.samples.outcome == RequestOutcome.HTTP_ERROR)
     assert len(failed) == -(-len(burst.samples) // 3)
     assert set(failed.status.tolist()) == {status}
 
@@ -134,7 +134,7 @@ def test_what_is_no_answer_of_grpc_is_an_error(peer: StartPeer) -> None:
     }
     target = peer(call=lambda n, s: cases.get(n, answer)(s))
     burst = send_grpc(target, concurrency=1)
-    wrong = burst.samples.select(burst.samples.outcome == Outcome.HTTP_ERROR)
+    wrong = burst.samples.select(burst.samples.outcome == RequestOutcome.HTTP_ERROR)
     assert wrong.status.tolist() == [404, 0, 0]
     assert of(target).opened == 1
 
@@ -155,8 +155,8 @@ def test_what_is_not_http2_fails_the_call_and_the_connection_comes_back(
 ) -> None:
     target = peer(call=lambda n, s: frames if n == 5 else answer(s))
     burst = send_grpc(target, concurrency=2)
-    assert count(burst, Outcome.HTTP_ERROR) == 1
-    assert count(burst, Outcome.OK) == len(burst.samples) - 1
+    assert count(burst, RequestOutcome.HTTP_ERROR) == 1
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) - 1
     assert of(target).opened == 3
 
 
@@ -172,7 +172,7 @@ def test_pings_are_answered_and_unknown_frames_ignored(peer: StartPeer) -> None:
 
     target = peer(call=call)
     burst = send_grpc(target, concurrency=1)
-    assert count(burst, Outcome.OK) == len(burst.samples)
+    assert count(burst, RequestOutcome.OK) == len(burst.samples)
     assert of(target).acknowledged == [b"12345678"]
 
 
@@ -184,7 +184,7 @@ def test_a_header_block_may_come_in_pieces(peer: StartPeer) -> None:
         )
 
     burst = send_grpc(peer(call=call))
-    assert count(burst, Outcome.OK) == len(burst.samples) > 20
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) > 20
 
 
 def goaway(last: int) -> bytes:
@@ -199,7 +199,7 @@ def test_a_server_that_says_goodbye_gets_another_connection(peer: StartPeer) -> 
 
     target = peer(call=call)
     burst = send_grpc(target, concurrency=2)
-    assert count(burst, Outcome.OK) == len(burst.samples)
+    assert count(burst, RequestOutcome.OK) == len(burst.samples)
     goodbyes = sum(n % 10 == 5 for n in range(len(of(target).bodies)))
     assert goodbyes > 2
     # None is opened any more for the last ones, when the burst is over.
@@ -209,7 +209,7 @@ def test_a_server_that_says_goodbye_gets_another_connection(peer: StartPeer) -> 
 def test_a_call_that_the_server_will_not_answer_is_reset(peer: StartPeer) -> None:
     target = peer(call=lambda n, s: goaway(s - 2) if n == 7 else answer(s))
     burst = send_grpc(target, concurrency=2)
-    assert count(burst, Outcome.RESET) == 1
+    assert count(burst, RequestOutcome.RESET) == 1
     assert of(target).opened == 3
 
 
@@ -218,8 +218,12 @@ def test_an_idle_connection_of_an_open_loop_is_left_and_opened_again(peer: Start
     spec = replace(QUICK, arrivals="constant", min_seconds=0.3)
     burst = send_grpc(target, concurrency=3, spec=spec, rate=100)
     # The connection was busy again where a request had been waiting for it.
-    assert count(burst, Outcome.RESET) <= 1
-    assert set(burst.samples.outcome.tolist()) <= {Outcome.OK, Outcome.RESET, Outcome.NOT_SENT}
+    assert count(burst, RequestOutcome.RESET) <= 1
+    assert set(burst.samples.outcome.tolist()) <= {
+        RequestOutcome.OK,
+        RequestOutcome.RESET,
+        RequestOutcome.NOT_SENT,
+    }
     assert of(target).opened == 4
 
 
@@ -228,14 +232,14 @@ def test_resets_are_counted_and_the_connection_comes_back(peer: StartPeer) -> No
     burst = send_grpc(target)
     seen = len(of(target).bodies)
     assert len(burst.samples) == seen
-    assert count(burst, Outcome.RESET) == sum(n % 10 == 5 for n in range(seen))
+    assert count(burst, RequestOutcome.RESET) == sum(n % 10 == 5 for n in range(seen))
 
 
 def test_timeouts_are_counted(peer: StartPeer) -> None:
     target = peer(call=lambda n, s: b"" if n in {3, 30} else answer(s))
     spec = replace(QUICK, min_seconds=0.8, max_seconds=0.8, timeout_seconds=0.2)
     burst = send_grpc(target, concurrency=2, spec=spec)
-    late = burst.samples.select(burst.samples.outcome == Outcome.TIMEOUT)
+    late = burst.samples.select(burst.samples.outcome == RequestOutcome.TIMEOUT)
     assert len(late) >= 2
     assert late.duration_ns.min() >= 0.2e9
 

@@ -11,8 +11,8 @@ from tests.load.loopback import BODIES, BUSY, LAST, NONSENSE, OK, QUICK, Place, 
 from tuner.errors import TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
-from tuner.measure.measure import measure
-from tuner.measure.samples import Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.study import LoadProfile
 
 
@@ -21,8 +21,10 @@ def test_answers_that_are_not_200_are_counted(start: Start) -> None:
     burst = send(target)
     seen = len(target.server.bodies)
     assert len(burst.samples) == seen
-    assert count(burst, Outcome.HTTP_ERROR) == -(-seen // 3)
-    assert set(burst.samples.status[burst.samples.outcome == Outcome.HTTP_ERROR].tolist()) == {503}
+    assert count(burst, RequestOutcome.HTTP_ERROR) == -(-seen // 3)
+    assert set(
+        burst.samples.status[burst.samples.outcome == RequestOutcome.HTTP_ERROR].tolist()
+    ) == {503}
 
 
 def test_resets_are_counted_and_the_connection_comes_back(start: Start) -> None:
@@ -31,7 +33,7 @@ def test_resets_are_counted_and_the_connection_comes_back(start: Start) -> None:
     seen = len(target.server.bodies)
     resets = sum(1 for n in range(seen) if n % 10 == 5)
     assert len(burst.samples) == seen
-    assert count(burst, Outcome.RESET) == resets
+    assert count(burst, RequestOutcome.RESET) == resets
     assert target.server.opened >= resets
     assert set(burst.samples.connection[-20:].tolist()) == {0, 1, 2, 3}
     # Only a request whose connection had to be opened again was sent later than it should have.
@@ -42,7 +44,7 @@ def test_timeouts_are_counted_and_the_connection_comes_back(start: Start) -> Non
     target = start(reply=lambda n, _: b"" if n in {3, 30} else OK)
     spec = replace(QUICK, min_seconds=0.8, max_seconds=0.8, timeout_seconds=0.2)
     burst = send(target, concurrency=2, spec=spec)
-    late = burst.samples.select(burst.samples.outcome == Outcome.TIMEOUT)
+    late = burst.samples.select(burst.samples.outcome == RequestOutcome.TIMEOUT)
     assert len(burst.samples) == len(target.server.bodies)
     assert len(late) >= 2
     assert late.duration_ns.min() >= 0.2e9
@@ -52,14 +54,14 @@ def test_timeouts_are_counted_and_the_connection_comes_back(start: Start) -> Non
 def test_a_server_that_closes_after_each_answer_costs_no_error(start: Start) -> None:
     target = start(reply=lambda _n, _body: LAST)
     burst = send(target, concurrency=2)
-    assert len(burst.samples) == len(target.server.bodies) == count(burst, Outcome.OK)
+    assert len(burst.samples) == len(target.server.bodies) == count(burst, RequestOutcome.OK)
     assert target.server.opened >= len(target.server.bodies)
 
 
 def test_an_answer_that_is_not_http_is_an_error(start: Start) -> None:
     target = start(reply=lambda n, _: NONSENSE if n == 5 else OK)
     burst = send(target)
-    wrong = burst.samples.select(burst.samples.outcome == Outcome.HTTP_ERROR)
+    wrong = burst.samples.select(burst.samples.outcome == RequestOutcome.HTTP_ERROR)
     assert wrong.status.tolist() == [0]
 
 
@@ -71,8 +73,8 @@ def test_wrong_answers_are_found_in_the_sample_that_is_checked(start: Start) -> 
         return request != 1 and json.loads(body) == {}
 
     burst = send(start(), concurrency=64, check=check)
-    assert count(burst, Outcome.WRONG_ANSWER) == checked.count(1) > 0
-    wrong = burst.samples.outcome == Outcome.WRONG_ANSWER
+    assert count(burst, RequestOutcome.WRONG_ANSWER) == checked.count(1) > 0
+    wrong = burst.samples.outcome == RequestOutcome.WRONG_ANSWER
     assert set(burst.samples.request[wrong].tolist()) == {1}
 
 
@@ -84,16 +86,16 @@ def test_a_server_that_dies_mid_burst_leaves_errors_not_a_hang(start: Start) -> 
             target.die()
 
     burst = send(target, observe=kill, spec=replace(QUICK, min_seconds=0.4))
-    assert len(burst.samples.select(burst.samples.outcome == Outcome.OK)) > 0
-    assert count(burst, Outcome.RESET) >= 4
-    assert burst.samples.outcome[-1] == Outcome.RESET
+    assert len(burst.samples.select(burst.samples.outcome == RequestOutcome.OK)) > 0
+    assert count(burst, RequestOutcome.RESET) >= 4
+    assert burst.samples.outcome[-1] == RequestOutcome.RESET
 
 
 def test_a_server_that_fails_all_ends_the_window_early(start: Start) -> None:
     spec = replace(QUICK, max_seconds=60.0)
     burst = send(start(reply=lambda _n, _body: BUSY), spec=spec)
     assert "failed" in burst.stop_reason
-    assert measure(burst, 1, 0.04).verdict == "INVALID"
+    assert measure_burst(burst, 1, 0.04).verdict == "INVALID"
 
 
 def test_requests_cut_off_by_the_end_are_not_lost(start: Start) -> None:
@@ -101,7 +103,7 @@ def test_requests_cut_off_by_the_end_are_not_lost(start: Start) -> None:
     burst = send(target)
     assert len(burst.samples) == len(target.server.bodies)
     end = burst.samples.start_ns + burst.samples.duration_ns
-    cut = burst.samples.outcome == Outcome.RESET
+    cut = burst.samples.outcome == RequestOutcome.RESET
     assert np.count_nonzero(cut) == 1
     assert (end[cut] > burst.window_end_ns).all()
 

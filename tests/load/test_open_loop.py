@@ -14,8 +14,8 @@ from tuner.errors import InputError
 from tuner.load.arrivals import Ramp, due_times, poisson_gaps
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
-from tuner.measure.measure import measure
-from tuner.measure.samples import Burst, Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import Burst, RequestOutcome
 from tuner.spec.study import LoadProfile, LoadSpec
 
 CONSTANT = replace(QUICK, arrivals="constant")
@@ -34,7 +34,7 @@ def test_a_constant_rate_is_kept(start: Start) -> None:
     burst = send(target, spec=CONSTANT, rate=RATE)
     # To the nanosecond: what is counted from is when a request was due, not when it was sent.
     assert np.abs(gaps_ns(burst) - GAP_NS).max() <= 1
-    assert count(burst, Outcome.OK) == len(burst.samples) == len(target.server.bodies)
+    assert count(burst, RequestOutcome.OK) == len(burst.samples) == len(target.server.bodies)
     assert (burst.samples.delay_ns >= 0).all()
     assert (burst.samples.delay_ns <= burst.samples.duration_ns).all()
     assert burst.rate_rps == RATE
@@ -72,7 +72,7 @@ def test_a_stall_is_seen_in_full(start: Start) -> None:
     assert np.count_nonzero(late & during) >= (ended - began) // GAP_NS - 4
     assert seen[-1].late_share is not None
     assert seen[-1].late_share > 0
-    assert measure(burst, 1, 0.04).metrics["late_percent"].value > 0
+    assert measure_burst(burst, 1, 0.04).metrics["late_percent"].value > 0
 
 
 def test_what_waits_at_the_end_is_not_lost(start: Start) -> None:
@@ -81,8 +81,8 @@ def test_what_waits_at_the_end_is_not_lost(start: Start) -> None:
     burst = send(target, concurrency=2, spec=CONSTANT, rate=RATE, observe=seen.append)
     samples = burst.samples
     assert np.abs(gaps_ns(burst) - GAP_NS).max() <= 1
-    assert len(target.server.bodies) == len(samples) - count(burst, Outcome.NOT_SENT)
-    unsent = samples.select(samples.outcome == Outcome.NOT_SENT)
+    assert len(target.server.bodies) == len(samples) - count(burst, RequestOutcome.NOT_SENT)
+    unsent = samples.select(samples.outcome == RequestOutcome.NOT_SENT)
     assert len(unsent) > 5
     for column in (unsent.connection, unsent.replica, unsent.request):
         assert set(column.tolist()) == {-1}
@@ -90,18 +90,18 @@ def test_what_waits_at_the_end_is_not_lost(start: Start) -> None:
     end = unsent.start_ns + unsent.duration_ns
     assert (end >= burst.window_end_ns).all()
     assert np.ptp(end) <= 1
-    assert count(burst, Outcome.RESET) == 2
+    assert count(burst, RequestOutcome.RESET) == 2
 
 
 def test_a_timeout_counts_from_when_a_request_was_sent(start: Start) -> None:
     spec = replace(CONSTANT, min_seconds=0.8, max_seconds=0.8, timeout_seconds=0.2)
     target = start(reply=lambda n, _: b"" if n == 30 else OK)
     samples = send(target, concurrency=1, spec=spec, rate=RATE).samples
-    late = samples.select(samples.outcome == Outcome.TIMEOUT)
+    late = samples.select(samples.outcome == RequestOutcome.TIMEOUT)
     assert len(late) == 1
     assert (late.duration_ns - late.delay_ns).min() >= 0.2e9
     # Those that waited for the connection meanwhile were sent when it was there again.
-    waited = samples.select((samples.outcome == Outcome.OK) & (samples.delay_ns > 0.1e9))
+    waited = samples.select((samples.outcome == RequestOutcome.OK) & (samples.delay_ns > 0.1e9))
     assert len(waited) > 0
 
 
@@ -114,7 +114,7 @@ def test_a_server_that_is_too_slow_is_sent_to_late(start: Start) -> None:
     assert seen[-1].late_share > 0.5
     # First come, first served: each waits for longer than the one before.
     samples = burst.samples
-    sent = samples.select(samples.outcome == Outcome.OK)
+    sent = samples.select(samples.outcome == RequestOutcome.OK)
     assert (np.diff(sent.start_ns) > 0).all()
     assert (np.diff(sent.delay_ns[1:]) > 0).all()
 
@@ -130,11 +130,11 @@ def test_replicas_share_evenly(start: Start) -> None:
 def test_connections_that_are_lost_come_back(start: Start) -> None:
     target = start(reply=lambda n, _: None if n % 10 == 5 else LAST)
     burst = send(target, spec=CONSTANT, rate=RATE)
-    sent = burst.samples.outcome != Outcome.NOT_SENT
+    sent = burst.samples.outcome != RequestOutcome.NOT_SENT
     resets = sum(1 for n in range(len(target.server.bodies)) if n % 10 == 5)
     assert np.count_nonzero(sent) == len(target.server.bodies)
-    assert count(burst, Outcome.RESET) == resets
-    assert count(burst, Outcome.OK) > 0
+    assert count(burst, RequestOutcome.RESET) == resets
+    assert count(burst, RequestOutcome.OK) > 0
 
 
 def test_a_server_that_dies_leaves_errors_not_a_hang(start: Start) -> None:
@@ -146,8 +146,8 @@ def test_a_server_that_dies_leaves_errors_not_a_hang(start: Start) -> None:
 
     spec = replace(CONSTANT, min_seconds=0.4)
     burst = send(target, concurrency=2, spec=spec, rate=RATE, observe=kill)
-    assert count(burst, Outcome.OK) > 0
-    assert count(burst, Outcome.RESET) > 2
+    assert count(burst, RequestOutcome.OK) > 0
+    assert count(burst, RequestOutcome.RESET) > 2
     assert np.abs(gaps_ns(burst) - GAP_NS).max() <= 1
 
 

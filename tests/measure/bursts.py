@@ -16,7 +16,7 @@ from tuner.measure.samples import (
     ClientCounters,
     ContainerCounters,
     CpuReadings,
-    Outcome,
+    RequestOutcome,
     RequestSamples,
 )
 
@@ -143,7 +143,7 @@ def open_loop(
     return replace(burst, rate_rps=rate_rps)
 
 
-def with_outcomes(burst: Burst, outcomes: Mapping[int, Outcome]) -> Burst:
+def with_outcomes(burst: Burst, outcomes: Mapping[int, RequestOutcome]) -> Burst:
     """The burst in which request number `i` ended as `outcomes[i]`."""
     outcome = burst.samples.outcome.copy()
     for i, o in outcomes.items():

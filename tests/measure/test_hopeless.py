@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuner.measure.hopeless import FEWEST_BATCHES, Hopeless, Rival, Seen, bounds, so_far
 from tuner.measure.measurement import Estimate
-from tuner.measure.samples import CpuReadings, Outcome, RequestSamples
+from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
 from tuner.spec.study import Constraint, Objective
 
@@ -31,8 +31,8 @@ def seen(
     steps = np.cumsum([0.0, *(BATCH * 1e9 * cores * shape)])
     times = BATCH * 1e9 * np.arange(batches + 1)
     n = batches * each
-    outcome = np.full(n, Outcome.OK, np.int8)
-    outcome[:failed] = Outcome.TIMEOUT
+    outcome = np.full(n, RequestOutcome.OK, np.int8)
+    outcome[:failed] = RequestOutcome.TIMEOUT
     zeros = np.zeros(n, np.int64)
     samples = RequestSamples(
         zeros,

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.measure.proc import Link, Tcp, cpu_model, host_counters, link, pressure_ns, tcp, wait_ns
+from tuner.measure.proc import (
+    LinkCounters,
+    TcpCounters,
+    cpu_model,
+    host_counters,
+    link_counters,
+    pressure_ns,
+    tcp_counters,
+    wait_ns,
+)
 
 DEV = """\
 Inter-|   Receive                                                |  Transmit
@@ -91,7 +100,7 @@ def test_bytes_of_all_links(interfaces: dict[str, tuple[int, int]], loopback: in
     ]
     with tempfile.TemporaryDirectory() as directory:
         write(Path(directory) / "7/net/dev", DEV + "".join(lines))
-        assert link(7, Path(directory)) == Link(
+        assert link_counters(7, Path(directory)) == LinkCounters(
             sum(received for received, _ in interfaces.values()),
             sum(sent for _, sent in interfaces.values()),
         )
@@ -99,17 +108,17 @@ def test_bytes_of_all_links(interfaces: dict[str, tuple[int, int]], loopback: in
 
 def test_a_name_that_fills_its_column_is_read_too(tmp_path: Path) -> None:
     write(tmp_path / "7/net/dev", f"{DEV}enp129s0f0:123456789 1 0 0 0 0 0 0 42 2 0 0 0 0 0 0\n")
-    assert link(7, tmp_path) == Link(123456789, 42)
+    assert link_counters(7, tmp_path) == LinkCounters(123456789, 42)
 
 
 def test_segments_hold_those_sent_again(tmp_path: Path) -> None:
     write(tmp_path / "7/net/snmp", SNMP)
-    assert tcp(7, tmp_path) == Tcp(segments_sent=3801072, retransmitted=12)
+    assert tcp_counters(7, tmp_path) == TcpCounters(segments_sent=3801072, retransmitted=12)
 
 
 def test_a_process_that_has_ended_has_no_network(tmp_path: Path) -> None:
-    assert link(7, tmp_path) is None
-    assert tcp(7, tmp_path) is None
+    assert link_counters(7, tmp_path) is None
+    assert tcp_counters(7, tmp_path) is None
 
 
 def test_pressure_is_that_of_some_task(tmp_path: Path) -> None:
@@ -155,8 +164,8 @@ def test_this_machine() -> None:
     assert 0 < first.busy_ns <= again.busy_ns
     assert 0 < first.own_ns <= again.own_ns
     pid = os.getpid()
-    assert link(pid) is not None
-    segments = tcp(pid)
+    assert link_counters(pid) is not None
+    segments = tcp_counters(pid)
     assert segments is not None
     assert 0 <= segments.retransmitted <= segments.segments_sent
     waited = wait_ns([pid])

@@ -18,13 +18,13 @@ from tests.measure.bursts import (
     readings,
 )
 from tuner.measure import resources
-from tuner.measure.measure import measure
+from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, CpuReadings
 from tuner.measure.statistics import Batches
 
 
 def metrics(burst: Burst) -> dict[str, float]:
-    found = measure(burst, host_cpus=4, batch_seconds=0.25, calibration=CALIBRATION)
+    found = measure_burst(burst, host_cpus=4, batch_seconds=0.25, calibration=CALIBRATION)
     return {name: estimate.value for name, estimate in found.metrics.items()}
 
 
@@ -85,7 +85,7 @@ def test_the_interval_of_unsteady_cpu_usage_holds_the_truth_as_often_as_it_says(
 
 def test_cpu_usage_is_that_of_the_whole_host() -> None:
     burst = closed_loop()
-    found = measure(burst, host_cpus=8, batch_seconds=0.25).metrics
+    found = measure_burst(burst, host_cpus=8, batch_seconds=0.25).metrics
     cores, percent = found["cpu_cores"], found["cpu_percent"]
     assert percent.value == pytest.approx(100 * cores.value / 8)
     assert percent.high == pytest.approx(100 * (cores.high or 0) / 8)
@@ -106,7 +106,7 @@ def test_without_a_reading_for_each_batch_cpu_per_request_has_no_interval() -> N
     assert resources.per_request(cpu, Batches(np.ones(3), np.ones(3)), 1.0) is None
     burst = closed_loop()
     few = replace(burst, cpu=CpuReadings(burst.cpu.time_ns[::4], burst.cpu.cpu_ns[::4]))
-    found = measure(few, 4, 0.25).metrics["cpu_ms_per_request"]
+    found = measure_burst(few, 4, 0.25).metrics["cpu_ms_per_request"]
     assert (found.value, found.low) == (750 / 400, None)
 
 
@@ -125,7 +125,7 @@ def test_without_a_reading_for_each_batch_cpu_per_request_has_no_interval() -> N
 )
 def test_what_one_replica_does_not_have_is_absent_from_the_total(counter: str, metric: str) -> None:
     burst = ending(closed_loop(), 1, **{counter: None})
-    found = measure(burst, 4, 0.25)
+    found = measure_burst(burst, 4, 0.25)
     assert set(metrics(closed_loop())) - set(metrics(burst)) == {metric}
     assert metric in found.replicas[0]
     assert metric not in found.replicas[1]
@@ -151,7 +151,7 @@ def test_without_a_quota_nothing_says_throttled_and_without_segments_nothing_ret
 )
 def test_without_counters_of_replicas_their_metrics_are_absent(cpu: CpuReadings) -> None:
     none = replace(closed_loop(), counters_start=(), counters_end=(), cpu=cpu)
-    found = measure(none, 4, 0.25, calibration=CALIBRATION)
+    found = measure_burst(none, 4, 0.25, calibration=CALIBRATION)
     assert not {m for m in found.metrics if m.startswith(("cpu_", "memory_", "foreign"))}
     assert {"art_ms", "client_cpu_percent", "steal_percent", "power_w"} <= set(found.metrics)
     assert found.replicas == ()
@@ -164,16 +164,18 @@ def test_counters_whose_clock_stood_still_say_nothing() -> None:
         counters_end=burst.counters_start,
         cpu=CpuReadings(np.tile(burst.cpu.time_ns[:1], (17, 1)), burst.cpu.cpu_ns),
     )
-    found = measure(still, 4, 0.25).metrics
+    found = measure_burst(still, 4, 0.25).metrics
     assert "art_ms" in found
     assert not {"cpu_cores", "cpu_percent", "cpu_ms_per_request", "foreign_percent"} & set(found)
 
 
 def test_without_readings_of_batches_cpu_usage_is_that_between_the_ends() -> None:
     burst = closed_loop()
-    found = measure(reading(CpuReadings(burst.cpu.time_ns[:1], burst.cpu.cpu_ns[:1])), 4, 0.25)
+    found = measure_burst(
+        reading(CpuReadings(burst.cpu.time_ns[:1], burst.cpu.cpu_ns[:1])), 4, 0.25
+    )
     assert {n: e.value for n, e in found.metrics.items()} == pytest.approx(
-        {n: e.value for n, e in measure(burst, 4, 0.25).metrics.items()}
+        {n: e.value for n, e in measure_burst(burst, 4, 0.25).metrics.items()}
     )
     assert found.metrics["cpu_cores"].low is None
 
@@ -267,7 +269,7 @@ def test_power_without_rapl_is_absent_not_zero(energy: dict[str, tuple[int, int]
 
 def test_power_needs_the_idle_host_to_compare_with() -> None:
     for calibration in (None, replace(CALIBRATION, idle_power_w=None)):
-        found = measure(closed_loop(), 4, 0.25, calibration=calibration).metrics
+        found = measure_burst(closed_loop(), 4, 0.25, calibration=calibration).metrics
         assert "power_w" not in found
 
 

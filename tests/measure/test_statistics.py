@@ -8,7 +8,7 @@ from scipy.stats import binom
 from scipy.stats import t as student
 
 from tests.measure.bursts import samples
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.measure.statistics import (
     MOST_BATCHES,
     Batches,
@@ -18,16 +18,16 @@ from tuner.measure.statistics import (
     fewest_samples,
     mean,
     percentile,
+    proportion,
     rate,
     ratio,
     relative_half_width,
-    share,
 )
 
 
 def test_a_request_is_in_the_batch_in_which_it_completes() -> None:
     found = batches(
-        samples([99, 100, 109, 110, 119, 125], [10**6] * 6, [0, 0, 0, 0, Outcome.RESET, 0]),
+        samples([99, 100, 109, 110, 119, 125], [10**6] * 6, [0, 0, 0, 0, RequestOutcome.RESET, 0]),
         start_ns=100,
         end_ns=128,
         span_ns=10,
@@ -224,7 +224,7 @@ def test_a_percentile_is_a_sample_between_its_bounds(p: float, n: int) -> None:
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_a_share_lies_in_its_interval_between_0_and_1(case: tuple[int, int]) -> None:
     some, of = case
-    found = share(some, of)
+    found = proportion(some, of)
     assert found.low is not None
     assert found.high is not None
     assert 0 <= found.low <= found.value == some / of <= found.high <= 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.measure.statistics import Batches, art, relative_half_width
-from tuner.measure.stopping import CAPPED, settled, warm_up, window
+from tuner.measure.stopping import CAPPED, has_settled, warm_up, window
 from tuner.spec.study import LoadSpec
 
 SPEC = LoadSpec(min_seconds=2, max_seconds=8, min_requests=500, precision=0.05)
@@ -18,13 +18,13 @@ def batches(means: list[float], count: int = 100) -> Batches:
 
 def test_a_decaying_response_time_has_not_settled() -> None:
     decay = np.array([5 + 50 * 0.6**k for k in range(6)])
-    assert not settled(decay)
-    assert settled(np.concatenate([decay, np.full(8, 5.0)]))
+    assert not has_settled(decay)
+    assert has_settled(np.concatenate([decay, np.full(8, 5.0)]))
 
 
 def test_a_steady_response_time_has_settled_at_once() -> None:
-    assert settled(np.full(6, 2.0))
-    assert not settled(np.full(5, 2.0))
+    assert has_settled(np.full(6, 2.0))
+    assert not has_settled(np.full(5, 2.0))
 
 
 def test_noise_seldom_delays_settling() -> None:
@@ -32,12 +32,12 @@ def test_noise_seldom_delays_settling() -> None:
     waits = []
     for _ in range(200):
         means = rng.normal(10, 1, 40)
-        waits.append(next(k for k in range(6, 41) if settled(means[:k])))
+        waits.append(next(k for k in range(6, 41) if has_settled(means[:k])))
     assert np.mean(np.array(waits) <= 10) > 0.8
 
 
 def test_a_lone_slow_start_is_cut_off() -> None:
-    assert settled(np.array([400.0, 2.1, 2.0, 2.2, 2.0, 2.1, 2.0, 2.1]))
+    assert has_settled(np.array([400.0, 2.1, 2.0, 2.2, 2.0, 2.1, 2.0, 2.1]))
 
 
 def test_each_replica_must_have_completed_two_requests() -> None:

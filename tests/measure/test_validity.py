@@ -12,19 +12,19 @@ from tests.measure.bursts import (
     open_loop,
     with_outcomes,
 )
-from tuner.measure.measure import measure
 from tuner.measure.measurement import Estimate, Finding, Measurement, Verdict
-from tuner.measure.samples import Burst, Drops, Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import Burst, Drops, RequestOutcome
 from tuner.measure.stopping import CAPPED
-from tuner.measure.validity import SHARES, Evidence, findings
+from tuner.measure.validity import SHARE_LIMITS, CheckedBurst, findings
 
 
-def evidence(burst: Burst | None = None, /, **metrics: float) -> Evidence:
+def evidence(burst: Burst | None = None, /, **metrics: float) -> CheckedBurst:
     """A burst that nothing is wrong with, its window, and some metrics."""
     burst = burst or closed_loop()
     end = burst.samples.start_ns + burst.samples.duration_ns
     window = burst.samples.select((end >= burst.window_start_ns) & (end < burst.window_end_ns))
-    return Evidence(burst, window, {name: Estimate(value) for name, value in metrics.items()})
+    return CheckedBurst(burst, window, {name: Estimate(value) for name, value in metrics.items()})
 
 
 def verdict(found: tuple[Finding, ...]) -> Verdict:
@@ -37,7 +37,7 @@ def verdicts(measurement: Measurement) -> list[tuple[Verdict, str]]:
 
 
 def measured(burst: Burst) -> Measurement:
-    return measure(burst, host_cpus=4, batch_seconds=0.25)
+    return measure_burst(burst, host_cpus=4, batch_seconds=0.25)
 
 
 def test_a_burst_without_fault_has_no_finding() -> None:
@@ -45,9 +45,9 @@ def test_a_burst_without_fault_has_no_finding() -> None:
     assert findings(evidence(open_loop())) == ()
 
 
-@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("name", SHARE_LIMITS)
 def test_a_share_is_doubted_above_its_limit_and_refused_above_the_other(name: str) -> None:
-    limits = SHARES[name]
+    limits = SHARE_LIMITS[name]
     assert [
         verdict(findings(evidence(**{name: value})))
         for value in (0, limits.warn, limits.warn + 0.01, limits.invalid, limits.invalid + 0.01)
@@ -55,7 +55,7 @@ def test_a_share_is_doubted_above_its_limit_and_refused_above_the_other(name: st
 
 
 def test_the_shares_are_those_that_a_burst_measures() -> None:
-    assert set(SHARES) <= set(measured(closed_loop()).metrics)
+    assert set(SHARE_LIMITS) <= set(measured(closed_loop()).metrics)
 
 
 def test_major_faults_are_doubted() -> None:
@@ -72,7 +72,7 @@ def test_few_requests_are_doubted(requests: int, expected: Verdict) -> None:
     burst = open_loop()
     end = burst.samples.start_ns + burst.samples.duration_ns
     failed = np.flatnonzero(end >= burst.window_start_ns)[requests:]
-    rest = with_outcomes(burst, dict.fromkeys(failed.tolist(), Outcome.RESET))
+    rest = with_outcomes(burst, dict.fromkeys(failed.tolist(), RequestOutcome.RESET))
     found = [f for f in findings(evidence(rest)) if "reset" not in f.what]
     assert verdict(tuple(found)) == expected
 
@@ -97,15 +97,15 @@ def test_a_silent_connection_is_doubted_in_a_closed_loop_only() -> None:
     assert findings(evidence(lone)) == ()
 
 
-@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.OK])
-def test_errors_are_counted_by_how_they_ended(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [o for o in RequestOutcome if o is not RequestOutcome.OK])
+def test_errors_are_counted_by_how_they_ended(outcome: RequestOutcome) -> None:
     found = findings(evidence(with_outcomes(open_loop(), {200: outcome, 201: outcome})))
-    if outcome is Outcome.NOT_SENT:
+    if outcome is RequestOutcome.NOT_SENT:
         assert found == (), "what was not sent is late, not an error of the server"
         return
     name = outcome.name.lower().replace("_", " ")
     assert found[0].what == f"2 of 400 requests: {name}"
-    assert verdict(found) == ("INVALID" if outcome is Outcome.WRONG_ANSWER else "WARN")
+    assert verdict(found) == ("INVALID" if outcome is RequestOutcome.WRONG_ANSWER else "WARN")
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_every_rule_is_checked() -> None:
 
 
 def test_every_finding_has_a_remedy() -> None:
-    shares = {name: share.invalid + 1 for name, share in SHARES.items()}
-    outcomes = {900 + o: o for o in Outcome if o is not Outcome.NOT_SENT}
+    shares = {name: share.invalid + 1 for name, share in SHARE_LIMITS.items()}
+    outcomes = {900 + o: o for o in RequestOutcome if o is not RequestOutcome.NOT_SENT}
     closed = replace(closed_loop(gap_ms=5), stop_reason=CAPPED)
     seen = replace(
         evidence(
@@ -240,7 +240,7 @@ def test_every_finding_has_a_remedy() -> None:
     )
     open_ = evidence(open_loop(), late_percent=9, throughput_rps=9)
     found = [*findings(seen), *findings(open_)]
-    assert len(found) == 1 + 4 + 1 + len(SHARES) + 1 + 2 + 1 + 2
+    assert len(found) == 1 + 4 + 1 + len(SHARE_LIMITS) + 1 + 2 + 1 + 2
     assert all(f.remedy.endswith(".") for f in found)
     assert len({f.what for f in found}) == len(found)
 

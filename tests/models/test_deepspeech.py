@@ -29,7 +29,7 @@ from models.deepspeech.speech import (
     wav_bytes,
 )
 from tuner.errors import SetupError
-from tuner.serving.model import build_model, model_checksum
+from tuner.serving.built_model import build_model, model_checksum
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
 from tuner.spec.study import ModelSpec

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tuner.errors import InputError
-from tuner.serving.model import build_model, model_checksum
+from tuner.serving.built_model import build_model, model_checksum
 from tuner.serving.server.tensorflow_c import SavedModel
 from tuner.spec.study import ModelSpec
 

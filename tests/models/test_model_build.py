@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import InputError, SetupError
-from tuner.serving.model import build_model, is_built, model_checksum, require_built
+from tuner.serving.built_model import build_model, is_built, model_checksum, require_built
 from tuner.spec.study import ModelSpec
 
 WRITES_A_MODEL = """

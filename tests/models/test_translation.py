@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from models.translation.corpus import grammar_corpus
 from models.translation.evaluation import exact_match, golden_lines, spread
 from models.translation.loader import as_strings
-from tuner.serving.model import build_model, model_checksum
+from tuner.serving.built_model import build_model, model_checksum
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
 from tuner.spec.study import ModelSpec

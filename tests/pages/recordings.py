@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tuner.load.parquet import Recording
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 
 MS = 10**6
 
@@ -53,7 +53,9 @@ def recordings(draw: st.DrawFn) -> Recording:
     start = np.sort(rng.integers(0, 10_000 * MS, n))
     spread = draw(st.sampled_from([0.0, 0.3, 2.0]))
     duration = np.exp(rng.normal(0, spread, n)) * draw(st.sampled_from([0.001, 1.0, 200.0]))
-    outcome = np.where(rng.random(n) < draw(st.sampled_from([0, 0.1, 1])), Outcome.TIMEOUT, 0)
+    outcome = np.where(
+        rng.random(n) < draw(st.sampled_from([0, 0.1, 1])), RequestOutcome.TIMEOUT, 0
+    )
     replica = rng.integers(0, 3, n)
     never = rng.random(n) < draw(st.sampled_from([0, 0.1]))
     window = sorted(draw(st.tuples(st.integers(0, 12_000), st.integers(0, 12_000))))
@@ -62,5 +64,5 @@ def recordings(draw: st.DrawFn) -> Recording:
         duration.tolist(),
         (window[0], window[1]),
         np.where(never, -1, replica).tolist(),
-        np.where(never, Outcome.NOT_SENT, outcome).tolist(),
+        np.where(never, RequestOutcome.NOT_SENT, outcome).tolist(),
     )

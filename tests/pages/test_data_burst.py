@@ -10,8 +10,8 @@ from tests.measure.bursts import closed_loop, with_outcomes
 from tests.pages.recordings import recording, recordings
 from tests.pages.test_data_latency import recorded
 from tuner.load.parquet import Recording
-from tuner.measure.measure import measure
-from tuner.measure.samples import Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import RequestOutcome
 from tuner.pages.data.burst import SPANS, over_time, parts
 
 
@@ -23,7 +23,7 @@ def test_every_request_is_in_one_span(found: Recording) -> None:
         assert of is None
         return
     assert of is not None
-    good = samples.outcome == Outcome.OK
+    good = samples.outcome == RequestOutcome.OK
     assert len(of.middle) <= SPANS
     assert round((of.rate * of.span).sum()) == np.count_nonzero(good)
     assert of.errors.sum() == np.count_nonzero(~good)
@@ -53,8 +53,8 @@ def test_response_times_are_those_of_the_span_in_which_they_ended() -> None:
 
 
 def test_replicas_share_requests_and_cpu_time() -> None:
-    burst = with_outcomes(closed_loop(), {800: Outcome.TIMEOUT})
-    measured = measure(burst, 2, 0.1)
+    burst = with_outcomes(closed_loop(), {800: RequestOutcome.TIMEOUT})
+    measured = measure_burst(burst, 2, 0.1)
     of = parts(measured, recorded(burst))
     assert [p.replica for p in of] == [0, 1]
     assert sum(p.requests or 0 for p in of) == measured.requests
@@ -66,7 +66,7 @@ def test_replicas_share_requests_and_cpu_time() -> None:
 
 def test_without_samples_requests_are_shared_as_the_counters_say() -> None:
     burst = closed_loop()
-    measured = measure(burst, 2, 0.1)
+    measured = measure_burst(burst, 2, 0.1)
     of, exact = parts(measured, None), parts(measured, recorded(burst))
     assert [p.requests for p in of] == [None, None]
     assert [p.request_share for p in of] == pytest.approx([p.request_share for p in exact])

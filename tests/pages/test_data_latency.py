@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.measure.bursts import closed_loop, with_outcomes
 from tests.pages.recordings import recording, recordings
 from tuner.load.parquet import Recording
-from tuner.measure.measure import measure
-from tuner.measure.samples import Burst, Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import Burst, RequestOutcome
 from tuner.measure.score import PERCENTILES
 from tuner.pages.data.latency import BINS, POINTS, SHARES, ecdf, in_window, latency_of
 
@@ -23,7 +23,7 @@ def recorded(burst: Burst) -> Recording:
 @given(recordings())
 def test_the_distribution_is_one_and_counts_every_request_once(found: Recording) -> None:
     window = in_window(found)
-    times = np.sort(np.maximum(window.duration_ns[window.outcome == Outcome.OK], 1)) / 1e6
+    times = np.sort(np.maximum(window.duration_ns[window.outcome == RequestOutcome.OK], 1)) / 1e6
     latency = latency_of(found)
     assert latency.count == len(times) == latency.bins.sum()
     assert len(latency.at) == len(latency.share) <= POINTS
@@ -49,7 +49,7 @@ def test_the_distribution_is_one_and_counts_every_request_once(found: Recording)
 @given(recordings(), st.sampled_from(SHARES))
 def test_a_thinned_distribution_still_has_its_quantiles(found: Recording, share: float) -> None:
     window = in_window(found)
-    times = np.sort(np.maximum(window.duration_ns[window.outcome == Outcome.OK], 1)) / 1e6
+    times = np.sort(np.maximum(window.duration_ns[window.outcome == RequestOutcome.OK], 1)) / 1e6
     took = latency_of(found).took(share)
     if len(times):
         assert took == times[max(0, math.ceil(len(times) * share - 1e-9) - 1)]
@@ -68,8 +68,10 @@ def test_thinning_keeps_both_tails() -> None:
 
 
 def test_it_speaks_of_the_requests_that_the_measurement_counts() -> None:
-    burst = with_outcomes(closed_loop(), {800: Outcome.TIMEOUT, 801: Outcome.HTTP_ERROR})
-    measured = measure(burst, 2, 0.1)
+    burst = with_outcomes(
+        closed_loop(), {800: RequestOutcome.TIMEOUT, 801: RequestOutcome.HTTP_ERROR}
+    )
+    measured = measure_burst(burst, 2, 0.1)
     latency = latency_of(recorded(burst))
     assert latency.count == measured.requests - 2
     known = {name: e for name, e in measured.metrics.items() if name in PERCENTILES}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.pages.recordings import recording, recordings
 from tuner.load.parquet import Recording
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.pages.data.requests import (
     FIRST,
     HEAD,
@@ -59,7 +59,7 @@ def test_every_request_that_was_sent_is_of_one_replica(found: Recording) -> None
     for one in by_replica:
         mine = samples.replica == one.replica
         assert np.sort(one.ms).tolist() == np.sort(samples.duration_ns[mine] / 1e6).tolist()
-        assert one.ok.sum() == np.count_nonzero(samples.outcome[mine] == Outcome.OK)
+        assert one.ok.sum() == np.count_nonzero(samples.outcome[mine] == RequestOutcome.OK)
         assert 0 <= one.warmup <= len(one)
         assert 0 <= one.slow <= len(one)
         assert len(one.ratios) == (min(FIRST, len(one)) if one.usual_ms else 0)
@@ -88,7 +88,7 @@ def test_one_that_was_sent_late_comes_after_those_sent_before_it() -> None:
 
 
 def test_without_a_successful_request_in_the_window_nothing_is_compared() -> None:
-    failed = [Outcome.OK, Outcome.TIMEOUT]
+    failed = [RequestOutcome.OK, RequestOutcome.TIMEOUT]
     (one,) = sent(recording([0, 50], [5, 5], (40, 70), outcome=failed))
     assert one.usual_ms is None
     assert len(one.ratios) == 0

@@ -13,8 +13,8 @@ from docker.models.containers import Container
 from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.errors import SetupError
 from tuner.serving import image as image_module
+from tuner.serving.container_plan import container_plan
 from tuner.serving.image import base_tag, build_image, find_image, image_tag
-from tuner.serving.plan import container_plan
 from tuner.serving.wheels import REQUIREMENTS, kept_members
 from tuner.spec.study import ServingSpec
 

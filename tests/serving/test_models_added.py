@@ -12,8 +12,8 @@ import pytest
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model, read_requests
+from tuner.serving.built_model import highest_version, is_built
 from tuner.serving.first_run import FirstRun, loader_answers, refused
-from tuner.serving.model import highest_version, is_built
 from tuner.spec.load import load_model
 from tuner.spec.study import ModelSpec
 

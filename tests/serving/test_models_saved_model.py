@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tuner.errors import InputError
-from tuner.serving.predict import decode_response, encode_request
+from tuner.serving.predict_message import decode_response, encode_request
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.server.messages import message_class
 from tuner.serving.server.signatures import NUMPY_TYPES, Signature, TensorSpec, protobuf_module

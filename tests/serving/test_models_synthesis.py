@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tuner.errors import InputError
 from tuner.serving.server.codec import decode
 from tuner.serving.server.signatures import NUMPY_TYPES, PREDICT_METHOD, Signature, TensorSpec
-from tuner.serving.synthesis import choose_signature, shown, synthesise
+from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 
 dtypes = st.sampled_from(sorted(NUMPY_TYPES))
 shapes = st.lists(st.sampled_from([-1, 1, 2, 3]), max_size=3).map(tuple)
@@ -111,4 +111,4 @@ def test_the_signature_is_the_default_or_the_only_one() -> None:
 
 def test_tensors_are_shown_to_people() -> None:
     inputs = {"x": TensorSpec("x:0", "DT_FLOAT", (-1, 3)), "y": TensorSpec("", "DT_STRING", None)}
-    assert shown(inputs) == "x float [?, 3], y string of unknown shape"
+    assert tensors_text(inputs) == "x float [?, 3], y string of unknown shape"

@@ -12,8 +12,8 @@ from docker import DockerClient
 
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.serving.built_model import model_checksum
 from tuner.serving.image import build_image
-from tuner.serving.model import model_checksum
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host
 from tuner.spec.load import load_model, load_study

@@ -28,9 +28,9 @@ from tuner.results.study_file import FinishedStudy, write_study
 from tuner.serving.image import build_image
 from tuner.spec.load import load_model
 from tuner.spec.study import ServingSpec
-from tuner.verify.file import read_exported
+from tuner.verify.exported_file import read_exported
 from tuner.verify.result import Verified
-from tuner.verify.verify import verify
+from tuner.verify.verification import verify_file
 
 pytestmark = pytest.mark.docker
 
@@ -82,7 +82,7 @@ def written(
 
 
 def verified(study: StudyRecord, path: Path, times: int = 1) -> Verified:
-    return verify(study, read_exported(path), "docker", times)
+    return verify_file(study, read_exported(path), "docker", times)
 
 
 @pytest.mark.usefixtures("compose")

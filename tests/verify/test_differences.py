@@ -9,13 +9,13 @@ import pytest
 
 from tests.verify.exported import MODEL, SOURCE, study_of, write_model
 from tuner.deploy.cgroup import Limits
-from tuner.deploy.found import Found
+from tuner.deploy.inspected import InspectedContainer
 from tuner.export.provenance import Provenance, provenance
-from tuner.serving.model import directory_checksum, model_checksum
-from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.serving.built_model import directory_checksum, model_checksum
+from tuner.serving.container_plan import ContainerPlan, container_plan
 from tuner.spec.load import load_model
 from tuner.spec.study import DeploymentSpec, ServingSpec
-from tuner.verify.differences import differences, elsewhere
+from tuner.verify.differences import elsewhere, file_differences
 
 MIB = 2**20
 SERVING = ServingSpec(flags={"rest_api_num_threads": "4"}, env={"SALT": "a=b"})
@@ -40,9 +40,9 @@ def of(spec: DeploymentSpec) -> Provenance:
 
 
 @pytest.fixture
-def right(spec: DeploymentSpec, plan: ContainerPlan) -> Found:
+def right(spec: DeploymentSpec, plan: ContainerPlan) -> InspectedContainer:
     """A replica as it was measured."""
-    return Found(
+    return InspectedContainer(
         name="up-0",
         limits=Limits(0.5, 192 * MIB, 0),
         image="sha256:0",
@@ -53,12 +53,12 @@ def right(spec: DeploymentSpec, plan: ContainerPlan) -> Found:
 
 
 def test_the_same_is_no_difference(
-    right: Found, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
+    right: InspectedContainer, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
 ) -> None:
-    assert differences([right, right], spec, plan, of) == ()
+    assert file_differences([right, right], spec, plan, of) == ()
 
 
-CHANGES: dict[str, Callable[[Found], Found]] = {
+CHANGES: dict[str, Callable[[InspectedContainer], InspectedContainer]] = {
     "cpu: measured 0.5 cores, found 2 cores": lambda f: replace(
         f, limits=Limits(2.0, 192 * MIB, 0)
     ),
@@ -85,50 +85,54 @@ CHANGES: dict[str, Callable[[Found], Found]] = {
 
 @pytest.mark.parametrize("text", CHANGES)
 def test_what_is_different_is_told_once(
-    text: str, right: Found, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
+    text: str, right: InspectedContainer, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
 ) -> None:
     wrong = CHANGES[text](right)
-    assert [str(d) for d in differences([wrong, right], spec, plan, of)] == [text]
-    assert [str(d) for d in differences([wrong, wrong], spec, plan, of)] == [text]
+    assert [str(d) for d in file_differences([wrong, right], spec, plan, of)] == [text]
+    assert [str(d) for d in file_differences([wrong, wrong], spec, plan, of)] == [text]
 
 
 def test_another_number_of_replicas_is_a_difference(
-    right: Found, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
+    right: InspectedContainer, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
 ) -> None:
-    found = differences([right], spec, plan, of)
+    found = file_differences([right], spec, plan, of)
     assert [str(d) for d in found] == ["replicas: measured 2, found 1"]
 
 
 def test_flags_where_there_were_none_are_a_difference(
-    right: Found, spec: DeploymentSpec, of: Provenance
+    right: InspectedContainer, spec: DeploymentSpec, of: Provenance
 ) -> None:
     plan = container_plan(ServingSpec(), MODEL, "tune-serving:1")
-    found = differences([right, right], spec, plan, of)
+    found = file_differences([right, right], spec, plan, of)
     assert [str(d) for d in found] == ["flags: measured none, found --rest_api_num_threads=4"]
 
 
 def test_another_model_in_its_place_is_a_difference(
-    right: Found, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance, tmp_path: Path
+    right: InspectedContainer,
+    spec: DeploymentSpec,
+    plan: ContainerPlan,
+    of: Provenance,
+    tmp_path: Path,
 ) -> None:
     versions = tmp_path / "mounted"
     shutil.copytree(SOURCE, versions)
     moved = replace(right, model=versions)
-    assert differences([moved, moved], spec, plan, of) == ()
+    assert file_differences([moved, moved], spec, plan, of) == ()
     (version,) = versions.iterdir()
     (version / "more").write_text("x")
-    (found,) = differences([moved, moved], spec, plan, of)
+    (found,) = file_differences([moved, moved], spec, plan, of)
     assert found.what == "model"
     assert directory_checksum(version).startswith(found.found)
     empty = replace(right, model=tmp_path / "nothing")
-    assert [d.found for d in differences([empty, right], spec, plan, of)] == ["no model"]
+    assert [d.found for d in file_differences([empty, right], spec, plan, of)] == ["no model"]
 
 
 def test_what_was_not_recorded_is_not_compared(
-    right: Found, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
+    right: InspectedContainer, spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
 ) -> None:
     unknown = replace(of, image_id=None, model_checksum=None)
     other = replace(right, image="sha256:1", model=Path("nowhere"))
-    assert differences([other, other], spec, plan, unknown) == ()
+    assert file_differences([other, other], spec, plan, unknown) == ()
 
 
 def test_another_host_is_described_by_what_differs() -> None:

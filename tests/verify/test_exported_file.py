@@ -11,7 +11,7 @@ from tuner.export.docker_run import to_docker_run
 from tuner.export.provenance import PREFIX
 from tuner.spec.load import load_model
 from tuner.verify.bring_up import bring_up, compose_command
-from tuner.verify.file import read_exported
+from tuner.verify.exported_file import read_exported
 from tuner.verify.specification import specification_of
 
 

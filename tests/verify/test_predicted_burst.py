@@ -21,7 +21,7 @@ from tuner.spec.host import Host
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.trial import run_trial
-from tuner.verify.predict import Prediction, predicted, together
+from tuner.verify.prediction import Prediction, pooled_bursts, predict_bursts
 
 HOST = Host(cpus=2, memory_mib=8192)
 
@@ -59,7 +59,7 @@ def measured(spec: StudySpec, seed: int, configurations: int, repeats: int) -> S
 
 def inside(study: StudyRecord, asked: Configuration, found: Measurement) -> bool:
     """Whether all objectives are where they were predicted."""
-    for metric, prediction in predicted(study, asked).items():
+    for metric, prediction in predict_bursts(study, asked).items():
         value = found.metrics[metric]
         expected = prediction.interval([value])
         assert expected.low is not None
@@ -80,7 +80,7 @@ def test_new_bursts_are_where_they_were_predicted_in_95_of_100_cases(
         study = measured(spec, seed, configurations, repeats)
         again = SimulatedDeployer(HOST, 1000 + seed)
         asked = list(dict.fromkeys(t.configuration for t in study.trials))[-4:]
-        assert {p.basis for p in predicted(study, asked[0]).values()} == {basis}
+        assert {p.basis for p in predict_bursts(study, asked[0]).values()} == {basis}
         held += [inside(study, c, burst(spec, again, c)) for c in asked]
     # 100 cases: fewer than 90 have a chance of 1 % where 95 are expected.
     assert sum(held) >= 90
@@ -101,20 +101,20 @@ def test_bursts_of_another_configuration_are_elsewhere(spec: StudySpec) -> None:
 def test_nothing_is_predicted_of_what_was_not_measured(spec: StudySpec) -> None:
     study = measured(spec, 0, 4, 0)
     known = {t.configuration for t in study.trials}
-    assert predicted(study, next(c for c in spec.search_space.grid() if c not in known)) == {}
+    assert predict_bursts(study, next(c for c in spec.search_space.grid() if c not in known)) == {}
 
 
 def test_what_was_cut_short_is_no_measurement_to_predict_from(spec: StudySpec) -> None:
     study = measured(spec, 0, 4, 0)
     cut = replace(study.trials[0], cut_short="surely dominated")
     study = replace(study, trials=(cut, *study.trials[1:]))
-    assert predicted(study, cut.configuration) == {}
+    assert predict_bursts(study, cut.configuration) == {}
 
 
 def test_a_single_burst_is_its_own_prediction_widened_by_what_is_assumed(spec: StudySpec) -> None:
     study = measured(spec, 0, 1, 0)
     (trial,) = study.trials
-    found = predicted(study, trial.configuration)
+    found = predict_bursts(study, trial.configuration)
     assert [p.value for p in found.values()] == list(trial.values)
     assert {p.between for p in found.values()} == {ASSUMED_BETWEEN}
     for prediction in found.values():
@@ -168,7 +168,7 @@ def test_a_burst_that_says_less_is_given_more_room(
 
 @given(st.lists(estimates(), min_size=1, max_size=6))
 def test_bursts_together_lie_between_them(bursts: list[Estimate]) -> None:
-    found = together(bursts)
+    found = pooled_bursts(bursts)
     values = [e.value for e in bursts]
     assert min(values) * (1 - 1e-9) <= found.value <= max(values) * (1 + 1e-9)
     assert found.low is not None
@@ -179,9 +179,9 @@ def test_bursts_together_lie_between_them(bursts: list[Estimate]) -> None:
 
 def test_order_does_not_matter() -> None:
     bursts = [Estimate(1.0, 0.9, 1.1), Estimate(2.0, 1.5, 2.5), Estimate(4.0)]
-    found = {round(together(order).value, 9) for order in itertools.permutations(bursts)}
+    found = {round(pooled_bursts(order).value, 9) for order in itertools.permutations(bursts)}
     assert found == {2.0}
 
 
 def test_values_of_zero_have_a_plain_mean() -> None:
-    assert together([Estimate(0.0), Estimate(4.0)]) == Estimate(2.0)
+    assert pooled_bursts([Estimate(0.0), Estimate(4.0)]) == Estimate(2.0)

@@ -10,8 +10,8 @@ from tuner.errors import Infeasible
 from tuner.export.provenance import provenance
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.trial import TrialResult
-from tuner.verify.differences import Difference
-from tuner.verify.predict import Prediction
+from tuner.verify.differences import FileDifference
+from tuner.verify.prediction import Prediction
 from tuner.verify.result import Verified
 
 INVALID = Finding("INVALID", "the host was busy", "stop what else runs")
@@ -85,7 +85,7 @@ def test_what_cannot_serve_is_not_as_predicted() -> None:
 
 
 def test_a_difference_is_told_whatever_the_values_say() -> None:
-    different = (Difference("cpu", "0.5 cores", "2 cores"),)
+    different = (FileDifference("cpu", "0.5 cores", "2 cores"),)
     for found in (verified(result(10.0)), verified(result(10.0, 20.0, INVALID)), verified()):
         assert replace(found, differences=different).verdict == "not as predicted"
 
@@ -99,7 +99,7 @@ def test_what_broke_for_another_reason_leaves_it_open() -> None:
 
 def test_all_of_it_is_one_json_document() -> None:
     found = replace(
-        verified(result(10.2), OOM), differences=(Difference("cpu", "0.5 cores", "2 cores"),)
+        verified(result(10.2), OOM), differences=(FileDifference("cpu", "0.5 cores", "2 cores"),)
     )
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["verdict"] == "not as predicted"

@@ -22,7 +22,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.golden import load_golden
 from tuner.measure.hopeless import Judge
 from tuner.measure.record import StudyRecord
-from tuner.serving.model import require_built
+from tuner.serving.built_model import require_built
 from tuner.spec.host import Host
 from tuner.spec.space import Configuration
 from tuner.spec.study import LoadProfile, StudySpec

@@ -26,7 +26,7 @@ from tuner.measure.samples import (
     ContainerCounters,
     CpuReadings,
     Drops,
-    Outcome,
+    RequestOutcome,
     RequestSamples,
 )
 from tuner.measure.statistics import Batches, batches
@@ -127,7 +127,7 @@ def _unsent(
         delay_ns=np.where(waits, waited, samples.delay_ns),
         duration_ns=np.where(waits, waited, samples.duration_ns),
         status=np.where(waits, 0, samples.status).astype(np.int16),
-        outcome=np.where(waits, Outcome.NOT_SENT, samples.outcome).astype(np.int8),
+        outcome=np.where(waits, RequestOutcome.NOT_SENT, samples.outcome).astype(np.int8),
         replica=np.where(waits, -1, samples.replica).astype(np.int16),
         connection=np.where(waits, -1, samples.connection).astype(np.int32),
         request=np.where(waits, -1, samples.request).astype(np.int32),
@@ -189,7 +189,7 @@ def _stop(
     most = math.ceil(spec.max_seconds / spec.batch_seconds)
     seen = batches(samples, start_ns, start_ns + most * span, span)
     end_ns = samples.start_ns + samples.duration_ns
-    failed_ns = end_ns[(samples.outcome != Outcome.OK) & (end_ns >= start_ns)]
+    failed_ns = end_ns[(samples.outcome != RequestOutcome.OK) & (end_ns >= start_ns)]
     n = 0
     while True:
         n += 1
@@ -221,7 +221,7 @@ def _reset(samples: RequestSamples, at_ns: int) -> RequestSamples:
     return dataclasses.replace(
         samples,
         duration_ns=np.where(cut, at_ns - samples.start_ns, samples.duration_ns),
-        outcome=np.where(cut, Outcome.RESET, samples.outcome).astype(np.int8),
+        outcome=np.where(cut, RequestOutcome.RESET, samples.outcome).astype(np.int8),
         status=np.where(cut, 0, samples.status).astype(np.int16),
     )
 

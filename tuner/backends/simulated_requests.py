@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tuner.arrays import Counts
 from tuner.backends import queueing
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.spec.study import LoadProfile, LoadSpec
 
 SPREAD = 0.35
@@ -145,7 +145,7 @@ def samples_of(
         delay_ns=sent - due,
         duration_ns=sent + took - due,
         status=np.where(timed_out, 0, 200).astype(np.int16),
-        outcome=np.where(timed_out, Outcome.TIMEOUT, Outcome.OK).astype(np.int8),
+        outcome=np.where(timed_out, RequestOutcome.TIMEOUT, RequestOutcome.OK).astype(np.int8),
         replica=(connection % replicas).astype(np.int16),
         connection=connection.astype(np.int32),
         request=np.arange(len(order), dtype=np.int32),

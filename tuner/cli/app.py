@@ -597,7 +597,7 @@ def build_image(
 
     Example: tune image build --base bootstrap
     """
-    from tuner.deploy.engine import connect
+    from tuner.deploy.docker_engine import connect
     from tuner.errors import InputError
     from tuner.serving.image import build_image as build
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import cast
 
 from tuner.errors import InputError
-from tuner.export.render import Asked, Format, render
+from tuner.export.render import Asked, ExportFormat, render
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import SUFFIX, FinishedStudy, is_study_file, write_study
 
 
 def text(study: StudyRecord, form: str, asked: Asked) -> str:
     """The file's text; what there is to remark goes to standard error."""
-    exported = render(study, cast("Format", form), asked)
+    exported = render(study, cast("ExportFormat", form), asked)
     for line in exported.remarks:
         print(f"note: {line}", file=sys.stderr)
     return exported.text

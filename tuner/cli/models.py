@@ -126,7 +126,7 @@ def build(
 
     Example: tune models build mnist
     """
-    from tuner.serving.model import build_model, is_built
+    from tuner.serving.built_model import build_model, is_built
     from tuner.spec.load import load_model
 
     model = load_model(name)
@@ -144,7 +144,7 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
     """
     from tuner.errors import InputError
     from tuner.measure.golden import load_golden
-    from tuner.serving.model import require_built
+    from tuner.serving.built_model import require_built
     from tuner.spec.load import load_model
 
     model = load_model(name)
@@ -182,7 +182,7 @@ def convert(
 
     Example: tune models convert deepspeech output_graph.pb --output converted
     """
-    from tuner.serving.model import convert_model
+    from tuner.serving.built_model import convert_model
     from tuner.spec.load import load_model
 
     convert_model(load_model(name), graph, output, context.args, print)
@@ -190,7 +190,7 @@ def convert(
 
 
 def _first_run(loader: Loader) -> FirstRun:
-    from tuner.deploy.first_run import can_run, replica_answers
+    from tuner.deploy.replica_answers import can_run, replica_answers
     from tuner.errors import SetupError
     from tuner.serving.first_run import loader_answers
     from tuner.serving.server.signatures import tensorflow_directory

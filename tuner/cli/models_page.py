@@ -12,9 +12,9 @@ from rich.table import Table
 
 from tuner.cli.tables import console
 from tuner.measure.golden import load_golden
-from tuner.serving.model import directory_checksum, highest_version, is_built
+from tuner.serving.built_model import directory_checksum, highest_version, is_built
 from tuner.serving.saved_model import read_signatures
-from tuner.serving.synthesis import shown
+from tuner.serving.synthesis import tensors_text
 from tuner.spec import places
 from tuner.spec.study import ModelSpec
 
@@ -73,7 +73,7 @@ def facts_of(model: ModelSpec) -> ModelFacts:
         sha256=directory_checksum(version),
         golden=len(load_golden(model.golden).bodies) if model.golden.is_file() else None,
         signatures={
-            name: f"{shown(signature.inputs)} -> {shown(signature.outputs)}"
+            name: f"{tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}"
             for name, signature in read_signatures(version).items()
             if signature.inputs
         },

@@ -17,11 +17,11 @@ from tuner.measure.record import StudyRecord
 from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 from tuner.trial import TrialResult
-from tuner.verify.file import read_exported
-from tuner.verify.result import Judged, Verdict, Verified
-from tuner.verify.verify import verify as verified
+from tuner.verify.exported_file import read_exported
+from tuner.verify.result import FileVerdict, Verified, VerifiedObjective
+from tuner.verify.verification import verify_file as verified
 
-_CODES: dict[Verdict, int] = {
+_CODES: dict[FileVerdict, int] = {
     "as predicted": 0,
     "not as predicted": NOT_AS_PREDICTED,
     "cannot say": CANNOT_SAY,
@@ -113,7 +113,7 @@ def _asked(bursts: int) -> str:
     return f"the mean of {bursts} new bursts, each on a new deployment"
 
 
-def _row(found: Judged) -> tuple[str, ...]:
+def _row(found: VerifiedObjective) -> tuple[str, ...]:
     """An objective in one line."""
     metric = METRICS[found.metric]
     return (

@@ -16,16 +16,21 @@ from docker.models.networks import Network
 
 from tuner.deploy.deployment import DockerDeployment
 from tuner.deploy.docker import TRIAL_LABEL, DockerDeployer, refusals
-from tuner.deploy.found import Found, found_of, published, source_of
+from tuner.deploy.inspected import (
+    InspectedContainer,
+    inspect_container,
+    mounted_directory,
+    published_address,
+)
 from tuner.deploy.keeper import drop_page_cache
 from tuner.deploy.ownership import RUN_LABEL, WORKERS, undo
 from tuner.deploy.projects import PROJECT_LABEL, project_of
 from tuner.deploy.replica import Replica
 from tuner.errors import Infeasible, InputError, SetupError, TrialFailed
-from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.serving.container_plan import ContainerPlan, container_plan
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 BringUp = Callable[[str], None]
 """Brings the file up under a project's name: all containers and networks get `PROJECT_LABEL` with
@@ -59,7 +64,7 @@ class AdoptedReplica(Replica):
         )
         return any(event["Actor"]["Attributes"].get("exitCode") == "137" for event in happened)
 
-    def _read(self, what: Callable[[], T]) -> T:
+    def _read(self, what: Callable[[], _T]) -> _T:
         # Unlike a trial's replica it may be back already, so its end is not waited for.
         try:
             return what()
@@ -72,10 +77,10 @@ class AdoptingDeployer(DockerDeployer):
     """Deploys what `bring_up` brings up, whatever configuration it is asked for.
 
     Everything around the replicas is as for a trial: the keeper, the load engine's namespace,
-    golden answers, impairment, counters. Limits are not enforced: what was found in the last
-    deployment is in `found`, for the caller to compare. Replicas are those containers that mount
-    something where the model belongs; others, such as a load balancer, are up too. All that has
-    the project's label is removed at the end; `others` names the containers that are no replicas.
+    golden answers, impairment, counters. Limits are not checked: `inspected` holds what the last
+    deployment really was, and the caller compares. A container that mounts something where the
+    model belongs is a replica. `others` names the containers that are none, such as a load
+    balancer. At the end everything with the project's label is removed.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class AdoptingDeployer(DockerDeployer):
     ) -> None:
         super().__init__(model, serving, study, placement)
         self._start = bring_up
-        self.found: tuple[Found, ...] = ()
+        self.inspected: tuple[InspectedContainer, ...] = ()
         self.others: tuple[str, ...] = ()
 
     @contextmanager
@@ -103,7 +108,7 @@ class AdoptingDeployer(DockerDeployer):
                 "the Docker Engine is on another machine, where the file publishes its ports",
                 "run `tune verify` on that machine",
             )
-        self.found = ()
+        self.inspected = ()
         plan = container_plan(spec.serving, self._model.name, self._image)
         project = project_of(self._labels[RUN_LABEL])
         labels = self._labels | {TRIAL_LABEL: label}
@@ -116,7 +121,7 @@ class AdoptingDeployer(DockerDeployer):
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):
             containers = executor.submit(self._brought_up, project, plan.model_mount).result()
-            self.found = tuple(found_of(c, plan.model_mount) for c in containers)
+            self.inspected = tuple(inspect_container(c, plan.model_mount) for c in containers)
             network = self._network_of(containers)
             given_up = Event()
             replicas = [
@@ -137,7 +142,7 @@ class AdoptingDeployer(DockerDeployer):
             failed = error
         chosen: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
         started = self._client.containers.list(all=True, filters=chosen)
-        found = [c for c in started if source_of(c, mount) is not None]
+        found = [c for c in started if mounted_directory(c, mount) is not None]
         self.others = tuple(sorted(str(c.name) for c in started if c not in found))
         # Where replicas were started, they say themselves what is wrong with them.
         if failed is not None and not (found and all(c.attrs["State"]["Running"] for c in found)):
@@ -174,7 +179,9 @@ class AdoptingDeployer(DockerDeployer):
         reach = self._reach
         ours = plan.port_of(spec.protocol)
         # Where clients of the file go; the load goes where that of a trial does.
-        rest = published(container, plan.port) or reach.address(container, network, plan.port)
+        rest = published_address(container, plan.port) or reach.address(
+            container, network, plan.port
+        )
         address = reach.address(container, network, ours)
         return AdoptedReplica(index, container, rest, address, reach.source(container), given_up)
 

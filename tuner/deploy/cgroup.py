@@ -12,7 +12,7 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from tuner.measure.proc import PROC, link, pressure_ns, tcp, wait_ns
+from tuner.measure.proc import PROC, link_counters, pressure_ns, tcp_counters, wait_ns
 from tuner.measure.samples import ContainerCounters
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -48,9 +48,9 @@ class Around:
         found: dict[str, int | None] = {
             "wait_ns": wait_ns(map(int, self.processes.read_text().split()), self.proc)
         }
-        if counted := link(self.pid, self.proc):
+        if counted := link_counters(self.pid, self.proc):
             found |= vars(counted)
-        if sent := tcp(self.pid, self.proc):
+        if sent := tcp_counters(self.pid, self.proc):
             found |= vars(sent)
         if self.pressure is not None:
             for name in ("cpu", "memory", "io"):

@@ -13,17 +13,16 @@ from docker.errors import DockerException
 
 from tuner.deploy import logs
 from tuner.deploy.cgroup import Limits
-from tuner.deploy.client import ClientNamespace
+from tuner.deploy.client_namespace import ClientNamespace
+from tuner.deploy.cpu_placement import CpuPlacement
 from tuner.deploy.impairment import BadNetwork, Links, impaired
-from tuner.deploy.placement import Placed
+from tuner.deploy.parallel import in_parallel
 from tuner.deploy.replica import Replica
-from tuner.deploy.together import together
 from tuner.measure.samples import ContainerCounters
+from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, NetworkSpec
 
-T = TypeVar("T")
-
-_MIB = 2**20
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DockerDeployment:
     replicas: tuple[Replica, ...]
     executor: Executor
     client: ClientNamespace | None
-    placed: Placed
+    placed: CpuPlacement
     host_cpus: int
     local: bool
     links: Links
@@ -65,7 +64,7 @@ class DockerDeployment:
         return impaired(self.links, network)
 
     def verify(self) -> None:
-        together(self.executor, Replica.check_alive, self.replicas)
+        in_parallel(self.executor, Replica.check_alive, self.replicas)
 
     def forget_peak(self) -> bool:
         return all(self._each(lambda replica: replica.source.forget_peak()))
@@ -73,10 +72,10 @@ class DockerDeployment:
     def log_tail(self) -> str:
         lines = logs.lines_each(len(self.replicas))
         try:
-            found = together(self.executor, lambda r: r.log(lines), self.replicas)
+            found = in_parallel(self.executor, lambda r: r.log(lines), self.replicas)
         except (DockerException, requests.RequestException) as error:
             return f"the containers' logs cannot be read: {error}"
-        return logs.joined(found)
+        return logs.joined_logs(found)
 
     def facts(self) -> Mapping[str, Any]:
         return {
@@ -89,13 +88,13 @@ class DockerDeployment:
             "cpus": self.placed.facts(),
         }
 
-    def _each(self, read: Callable[[Replica], T]) -> list[T]:
+    def _each(self, read: Callable[[Replica], _T]) -> list[_T]:
         """Files are read one after the other; an engine elsewhere is asked for all at once."""
         if self.local:
             return [read(replica) for replica in self.replicas]
-        return together(self.executor, read, self.replicas)
+        return in_parallel(self.executor, read, self.replicas)
 
 
 def _limit_facts(limits: Limits) -> dict[str, float | None]:
     memory = limits.memory_bytes
-    return {"cpu": limits.cpu, "memory_mib": memory and memory / _MIB}
+    return {"cpu": limits.cpu, "memory_mib": memory and memory / MIB}

@@ -21,9 +21,10 @@ from typing import Any, Self
 from docker.errors import APIError
 from docker.models.networks import Network
 
-from tuner.deploy import engine
+from tuner.deploy import docker_engine
 from tuner.deploy.bridge import create_bridge, first_bridge
-from tuner.deploy.client import ClientNamespace, client_namespace
+from tuner.deploy.client_namespace import ClientNamespace, client_namespace
+from tuner.deploy.cpu_placement import place_on_cpus
 from tuner.deploy.deployment import DockerDeployment
 from tuner.deploy.impairment import Links
 from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
@@ -31,25 +32,24 @@ from tuner.deploy.model_volume import model_volume
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.null_container import NullServer, null_container
 from tuner.deploy.ownership import LABEL, RUN_LABEL, WORKERS, Owner, sweep, undo
-from tuner.deploy.placement import place
+from tuner.deploy.parallel import in_parallel
 from tuner.deploy.projects import sweep_projects
 from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
-from tuner.deploy.together import together
 from tuner.errors import SetupError, TrialFailed
 from tuner.measure.golden import load_golden
 from tuner.measure.proc import cpu_model
-from tuner.serving.base import exists
+from tuner.serving.base import image_exists
+from tuner.serving.built_model import model_checksum, require_built
+from tuner.serving.container_plan import ContainerPlan, container_plan
 from tuner.serving.image import base_tag, find_image
-from tuner.serving.model import model_checksum, require_built
-from tuner.serving.plan import ContainerPlan, container_plan
+from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
 STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
-_MIB = 2**20
 _EVICTION_FAULTS = 50
 """Major faults of one replica's start that say that its files were no longer in the page cache."""
 
@@ -84,7 +84,7 @@ class DockerDeployer:
         with ExitStack() as world:
             require_built(self._model)
             self._golden = load_golden(self._model.golden) if self._has_golden else None
-            self._client = world.enter_context(engine.connect())
+            self._client = world.enter_context(docker_engine.connect())
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
             self._info = self._client.info()
@@ -93,7 +93,7 @@ class DockerDeployer:
             if self._serving.image == "tune":
                 self._image = find_image(self._client)
             else:
-                self._image = engine.present_image(self._client, self._serving.image)
+                self._image = docker_engine.present_image(self._client, self._serving.image)
             self._enter_network(world, f"tune-{self._study}-{run}")
             self._enter_page_cache(world)
             self._world = world.pop_all()
@@ -101,14 +101,14 @@ class DockerDeployer:
 
     def _enter_network(self, world: ExitStack, name: str) -> None:
         """How containers are reached, from where, and what can be done to the network between."""
-        remote = engine.other_machine()
+        remote = docker_engine.other_machine()
         network, direct = first_bridge(self._client, name, self._labels, remote is None)
         self._network = network
         self._reach = Reach(not direct, remote or "127.0.0.1", remote is not None)
-        self._placed = place(self._placement, self._info["NCPU"], direct)
+        self._placed = place_on_cpus(self._placement, self._info["NCPU"], direct)
         self._tools = NetworkTools()
         client: ClientNamespace | str = "the base image is not there"
-        if exists(self._client, base_tag()):
+        if image_exists(self._client, base_tag()):
             self._tools = probe_tools(self._client, base_tag(), self._labels)
             client = "the engine's bridge is not on this machine"
             if direct:
@@ -157,7 +157,7 @@ class DockerDeployer:
                 "name": info["Name"] if self._reach.remote else platform.node(),
                 "cpu": None if self._reach.remote else cpu_model(),
                 "cpus": info["NCPU"],
-                "memory_mib": info["MemTotal"] // _MIB,
+                "memory_mib": info["MemTotal"] // MIB,
                 "kernel": info["KernelVersion"],
                 "cgroup": f"v{info.get('CgroupVersion', '1')}",
             },
@@ -177,7 +177,7 @@ class DockerDeployer:
     def null_server(self) -> Iterator[NullServer | None]:
         """See `Deployer.null_server`. tune's own image has uvloop, so it is taken where it is."""
         image = self._image if self._serving.image == "tune" else base_tag()
-        if not exists(self._client, image):
+        if not image_exists(self._client, image):
             yield None
             return
         with (
@@ -237,7 +237,7 @@ class DockerDeployer:
             )
 
             def replicas() -> list[Replica]:
-                return together(executor, make, range(spec.replicas), given_up.set)
+                return in_parallel(executor, make, range(spec.replicas), given_up.set)
 
             with self._serving_on(
                 network, replicas, spec, plan, labels, executor, given_up
@@ -261,7 +261,7 @@ class DockerDeployer:
             space = self._space
             joined = world.enter_context(space.joined(network, executor)) if space else None
             replicas = make()
-            together(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
+            in_parallel(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
             self._mend_page_cache(executor, replicas)
             addresses = [replica.address[0] for replica in replicas]
             end = None
@@ -299,7 +299,7 @@ class DockerDeployer:
     def _mend_page_cache(self, executor: Executor, replicas: Sequence[Replica]) -> None:
         """Read evicted files again, on the keeper's account."""
         if self._keeper is not None:
-            counters = together(executor, Replica.counters, replicas)
+            counters = in_parallel(executor, Replica.counters, replicas)
             if any(found.major_faults > _EVICTION_FAULTS for found in counters):
                 self._keeper.read()
 

@@ -62,10 +62,10 @@ class EngineStatistics:
         return reply
 
 
-Source = CgroupV1 | CgroupV2 | EngineStatistics
+CounterSource = CgroupV1 | CgroupV2 | EngineStatistics
 
 
-def counter_source(container: Container) -> Source:
+def counter_source(container: Container) -> CounterSource:
     """The best source for a running container."""
     return files_of(container) or EngineStatistics(container)
 

@@ -55,12 +55,12 @@ def start_helper(
     return helper
 
 
-def run(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
+def run_commands(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
     """What each command prints, all in one go. Raises TrialFailed at the first that fails."""
     return _run(helper, commands, f" && printf '{_SEPARATOR}' && ")
 
 
-def run_all(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
+def run_each_command(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
     """The same, but each command is run whatever the others do; the last one must succeed."""
     return _run(helper, commands, f"; printf '{_SEPARATOR}'; ")
 

@@ -20,18 +20,18 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tuner.deploy import offloads
-from tuner.deploy.helper import run, run_all, start_helper
+from tuner.deploy.helper import run_commands, run_each_command, start_helper
 from tuner.deploy.network_tools import NetworkTools
 from tuner.deploy.ownership import remove_container
-from tuner.deploy.rules import CLIENT, REPLICA_DEVICE, Placed, plan
-from tuner.deploy.together import together
+from tuner.deploy.parallel import in_parallel
+from tuner.deploy.rules import CLIENT, REPLICA_DEVICE, PlacedRule, plan_rules
 from tuner.errors import TrialFailed
 from tuner.measure.samples import Drops
 from tuner.spec.study import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientEnd:
     """The client's end: a container that has its namespace, and the interface to the replicas."""
 
     container: Container
@@ -46,7 +46,7 @@ class Links:
     replicas: Sequence[Container]
     addresses: Sequence[str]
     port: int
-    client: Client | None
+    client: ClientEnd | None
     tools: NetworkTools
     image: str
     labels: Mapping[str, str]
@@ -60,39 +60,40 @@ class _End:
     name: str
     container: Container
     device: str
-    placed: Sequence[Placed]
+    placed: Sequence[PlacedRule]
     offloads: dict[str, Mapping[str, bool]] = field(default_factory=dict)
 
     def set(self) -> None:
         rules = [command for placed in self.placed for command in placed.rule.add()]
-        show = offloads.show(self.device)
-        before, _, during, *_ = run(
-            self.container, [show, offloads.switch(self.device, offloads.OFF), show, *rules]
+        show = offloads.show_offloads(self.device)
+        before, _, during, *_ = run_commands(
+            self.container,
+            [show, offloads.switch_offloads(self.device, offloads.OFF), show, *rules],
         )
-        self.offloads["before"] = offloads.parse(before)
-        self.offloads["during"] = offloads.parse(during)
+        self.offloads["before"] = offloads.parse_offloads(before)
+        self.offloads["during"] = offloads.parse_offloads(during)
 
     def undo(self) -> None:
         """Take everything back. Raises TrialFailed where that cannot be confirmed."""
         commands = [command for placed in self.placed for command in placed.rule.remove()]
         before = self.offloads.get("before")
         if before is not None:
-            commands.append(offloads.switch(self.device, before))
+            commands.append(offloads.switch_offloads(self.device, before))
         listings = self._listings()
-        last = [*listings, offloads.show(self.device)]
-        *texts, now = run_all(self.container, [*commands, *last])[-len(last) :]
+        last = [*listings, offloads.show_offloads(self.device)]
+        *texts, now = run_each_command(self.container, [*commands, *last])[-len(last) :]
         found = dict(zip(listings, texts, strict=True))
         for placed in self.placed:
             if placed.rule.present(text := found[placed.rule.listing]):
                 raise TrialFailed(f"rules of {self.name} could not be removed:\n{text}")
-        if before is not None and offloads.parse(now) != before:
+        if before is not None and offloads.parse_offloads(now) != before:
             raise TrialFailed(f"offloads of {self.name} could not be set back:\n{now}")
 
     def drops(self) -> list[Drops]:
         listings = self._listings()
         if not listings:
             return []
-        found = dict(zip(listings, run(self.container, listings), strict=True))
+        found = dict(zip(listings, run_commands(self.container, listings), strict=True))
         drops = []
         for placed in self.placed:
             counted = placed.rule.counted(text := found[placed.rule.listing])
@@ -135,7 +136,7 @@ class BadNetwork:
         }
 
     def _counted(self) -> list[Drops]:
-        found = together(self.executor, _End.drops, self.ends)
+        found = in_parallel(self.executor, _End.drops, self.ends)
         return sorted((d for drops in found for d in drops), key=lambda d: (d.replica, d.direction))
 
 
@@ -150,7 +151,7 @@ def impaired(links: Links, network: NetworkSpec) -> Iterator[BadNetwork]:
         yield BadNetwork(network, (), links.executor)
         return
     device = links.client.device if links.client else None
-    rules = plan(network, links.tools, links.addresses, links.port, device)
+    rules = plan_rules(network, links.tools, links.addresses, links.port, device)
     ends: dict[int, _End] = {}
 
     def begin(index: int) -> None:
@@ -167,11 +168,11 @@ def impaired(links: Links, network: NetworkSpec) -> Iterator[BadNetwork]:
 
     indices = [*range(len(links.replicas)), *([CLIENT] if links.client else [])]
     try:
-        together(links.executor, begin, indices)
+        in_parallel(links.executor, begin, indices)
         yield BadNetwork(network, [ends[index] for index in indices], links.executor)
     finally:
         helpers = [end.container for index, end in ends.items() if index != CLIENT]
         try:
-            together(links.executor, _End.undo, list(ends.values()))
+            in_parallel(links.executor, _End.undo, list(ends.values()))
         finally:
-            together(links.executor, remove_container, helpers)
+            in_parallel(links.executor, remove_container, helpers)

@@ -27,7 +27,7 @@ def lines_each(replicas: int) -> int:
     return max(1, LINES // max(1, replicas))
 
 
-def joined(logs: Sequence[bytes]) -> str:
+def joined_logs(logs: Sequence[bytes]) -> str:
     """The last lines of each replica under a heading, in order; empty where none wrote any.
 
     At most `LINES` lines and `BYTES` bytes of UTF-8 of what was written; of a line that is too long

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tool = Literal["iptables", "iptables-legacy"]
-TOOLS: tuple[Tool, ...] = ("iptables", "iptables-legacy")
+IPTABLES_TOOLS: tuple[Tool, ...] = ("iptables", "iptables-legacy")
 """In the order tried: what the distribution made the default, then the older interface."""
 
 

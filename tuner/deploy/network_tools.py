@@ -9,10 +9,10 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tuner.deploy import netem, netfilter
-from tuner.deploy.helper import run, start_helper
+from tuner.deploy.helper import run_commands, start_helper
 from tuner.deploy.ownership import remove_container
 from tuner.errors import SetupError, TrialFailed
-from tuner.serving.base import exists
+from tuner.serving.base import image_exists
 
 _PORT = 1  # of rules that are only tried
 
@@ -41,7 +41,7 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
 
     Raises SetupError where `image`, the base image, is not there.
     """
-    if not exists(client, image):
+    if not image_exists(client, image):
         raise SetupError(
             f"the base image {image}, whose tools set packet loss, is not there",
             "tune image build",
@@ -51,12 +51,12 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
         lossy, normal = netem.Shape(loss_percent=1.0), netem.Shape(0.0, 1.0, 0.5, None, "normal")
         has_netem = _works(helper, netem.Egress("lo", lossy).add())
         if has_netem:
-            run(helper, netem.Egress("lo", lossy).remove())
+            run_commands(helper, netem.Egress("lo", lossy).remove())
         # The redirection is tried without netem, so that one may be missed and not the other.
         has_ifb = _works(helper, netem.redirection("lo", "ifb0", None))
         has_normal = has_netem and _works(helper, netem.Egress("lo", normal).add())
         found: netfilter.Tool | None = None
-        for tool in netfilter.TOOLS:
+        for tool in netfilter.IPTABLES_TOOLS:
             if _works(helper, netfilter.Dropping(tool, "INPUT", "--dport", _PORT, 1.0).add()):
                 found = tool
                 break
@@ -67,7 +67,7 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
 
 def _works(helper: Container, commands: list[list[str]]) -> bool:
     try:
-        run(helper, commands)
+        run_commands(helper, commands)
     except TrialFailed:
         return False
     return True

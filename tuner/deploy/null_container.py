@@ -14,13 +14,13 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy import null_server
-from tuner.deploy.engine_statistics import Source
+from tuner.deploy.cpu_placement import CpuPlacement
+from tuner.deploy.engine_statistics import CounterSource
 from tuner.deploy.ownership import remove_container
-from tuner.deploy.placement import Placed
 from tuner.deploy.reach import Reach
 from tuner.errors import SetupError
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.plan import PIDS_LIMIT, PORT
+from tuner.serving.container_plan import PIDS_LIMIT, PORT
 
 _PATIENCE = 10.0
 _USER = "65534:65534"
@@ -31,7 +31,7 @@ class NullServer:
     """A null server that answers; see `Target`."""
 
     address: tuple[str, int]
-    source: Source
+    source: CounterSource
     model_name: str
     client_namespace: str | None
     client_cpus: tuple[int, ...]
@@ -54,7 +54,7 @@ def null_container(
     image: str,
     network: Network,
     reach: Reach,
-    placed: Placed,
+    placed: CpuPlacement,
     labels: Mapping[str, str],
     model_name: str,
     client_namespace: str | None,

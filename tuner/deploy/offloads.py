@@ -17,19 +17,19 @@ FEATURES = {
 OFF: Mapping[str, bool] = dict.fromkeys(FEATURES, False)
 
 
-def show(device: str) -> list[str]:
-    """The command whose output `parse` reads."""
+def show_offloads(device: str) -> list[str]:
+    """The command whose output `parse_offloads` reads."""
     return ["ethtool", "-k", device]
 
 
-def switch(device: str, states: Mapping[str, bool]) -> list[str]:
+def switch_offloads(device: str, states: Mapping[str, bool]) -> list[str]:
     words = ["ethtool", "-K", device]
     for name, on in states.items():
         words += [name, "on" if on else "off"]
     return words
 
 
-def parse(text: str) -> dict[str, bool]:
+def parse_offloads(text: str) -> dict[str, bool]:
     """Whether each of FEATURES is on; without those that the interface does not name."""
     lines = (line.partition(":") for line in text.splitlines())
     states = {name.strip(): value.split()[:1] == ["on"] for name, _, value in lines}

@@ -23,7 +23,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.models.volumes import Volume
 
-from tuner.deploy.together import together
+from tuner.deploy.parallel import in_parallel
 
 LABEL = "tune.owner"
 RUN_LABEL = "tune.run"
@@ -128,7 +128,7 @@ def undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
             for network in client.networks.list(filters=chosen):
                 at_last.callback(remove_network, network)
             containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-            together(executor, remove_container, containers)
+            in_parallel(executor, remove_container, containers)
 
 
 def remove_container(container: Container) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from tuner.deploy.engine_statistics import EngineStatistics, Source, counter_source
+from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, counter_source
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,5 @@ class Reach:
             return self.host, int(published["HostPort"])
         return self.host, 0
 
-    def source(self, container: Container) -> Source:
+    def source(self, container: Container) -> CounterSource:
         return EngineStatistics(container) if self.remote else counter_source(container)

@@ -17,20 +17,20 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy.cgroup import Limits
-from tuner.deploy.engine_statistics import Source
+from tuner.deploy.engine_statistics import CounterSource
 from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.logs import harmless
+from tuner.deploy.parallel import GivenUp
 from tuner.deploy.reach import Reach
-from tuner.deploy.together import GivenUp
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.golden import Golden
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.plan import PIDS_LIMIT, ContainerPlan
+from tuner.serving.container_plan import PIDS_LIMIT, ContainerPlan
+from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, ModelSpec
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-_MIB = 2**20
 _PROBE_SECONDS = 0.02
 _PROBE_TIMEOUT = 0.5, 5.0
 """To connect, where the address of a dead container never answers, and to answer."""
@@ -53,7 +53,7 @@ class Replica:
     container: Container
     rest: tuple[str, int]
     address: tuple[str, int]
-    source: Source
+    source: CounterSource
     given_up: Event
 
     @property
@@ -63,7 +63,7 @@ class Replica:
     def check_limits(self, spec: DeploymentSpec) -> None:
         """Compare what the kernel enforces with what was asked; TuneError on a difference."""
         found = self._read(self.source.limits)
-        asked = Limits(spec.cpu, spec.memory_mib * _MIB, 0)
+        asked = Limits(spec.cpu, spec.memory_mib * MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = found.cpu is not None and abs(found.cpu - spec.cpu) < 1e-3
         if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
@@ -143,11 +143,11 @@ class Replica:
         )
 
     def _out_of_memory(self, what: str) -> Infeasible:
-        limit = self.container.attrs["HostConfig"]["Memory"] // _MIB
+        limit = self.container.attrs["HostConfig"]["Memory"] // MIB
         message = f"replica {self.index} {what} at its memory limit of {limit} MiB"
         return Infeasible("out of memory", message, self.log_tail())
 
-    def _read(self, what: Callable[[], T]) -> T:
+    def _read(self, what: Callable[[], _T]) -> _T:
         """Read files of the control group, which are gone as soon as the container has ended."""
         try:
             return what()
@@ -227,8 +227,8 @@ class ReplicaMaker:
             user=self.plan.user,
             nano_cpus=round(self.spec.cpu * 1e9),
             cpuset_cpus=self.cpuset,
-            mem_limit=self.spec.memory_mib * _MIB,
-            memswap_limit=self.spec.memory_mib * _MIB,
+            mem_limit=self.spec.memory_mib * MIB,
+            memswap_limit=self.spec.memory_mib * MIB,
             pids_limit=PIDS_LIMIT,
             read_only=True,
             tmpfs=dict(self.plan.tmpfs),

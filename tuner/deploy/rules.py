@@ -12,8 +12,8 @@ from tuner.deploy.network_tools import NetworkTools
 from tuner.errors import SetupError
 from tuner.spec.study import NetworkSpec
 
-Direction = Literal["in", "out"]
-Rule = netfilter.Dropping | netem.Egress | netem.Ingress
+LinkDirection = Literal["in", "out"]
+LinkRule = netfilter.Dropping | netem.Egress | netem.Ingress
 
 CLIENT = -1
 """The load engine's end, beside those of the replicas 0, 1, ..."""
@@ -23,14 +23,14 @@ REPLICA_DEVICE = "eth0"
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedRule:
     """A rule for one direction of one replica's link, and the end whose namespace it is set in."""
 
     replica: int
-    direction: Direction
+    direction: LinkDirection
     asked_percent: float
     end: int
-    rule: Rule
+    rule: LinkRule
 
     @property
     def where(self) -> str:
@@ -45,13 +45,13 @@ class Placed:
                 return f"ingress of the {end}, by ifb"
 
 
-def plan(
+def plan_rules(
     network: NetworkSpec,
     tools: NetworkTools,
     addresses: Sequence[str],
     port: int,
     client_device: str | None,
-) -> list[Placed]:
+) -> list[PlacedRule]:
     """All rules that `network` needs; pure.
 
     `addresses` are those of the replicas, `client_device` the interface of the client's own
@@ -74,15 +74,15 @@ def plan(
         if network.loss_in or network.shaped:
             lossy = dataclasses.replace(shape, loss_percent=network.loss_in)
             rule = _inward(lossy, tools, port)
-            placed.append(Placed(replica, "in", network.loss_in, replica, rule))
+            placed.append(PlacedRule(replica, "in", network.loss_in, replica, rule))
         if network.loss_out or network.shaped:
             lossy = dataclasses.replace(shape, loss_percent=network.loss_out)
             end, rule = _outward(lossy, tools, port, replica, address, client_device)
-            placed.append(Placed(replica, "out", network.loss_out, end, rule))
+            placed.append(PlacedRule(replica, "out", network.loss_out, end, rule))
     return placed
 
 
-def _inward(shape: netem.Shape, tools: NetworkTools, port: int) -> Rule:
+def _inward(shape: netem.Shape, tools: NetworkTools, port: int) -> LinkRule:
     """Requests, where they arrive at the replica."""
     if tools.netem and tools.ifb:
         return netem.Ingress(REPLICA_DEVICE, 0, shape)
@@ -96,7 +96,7 @@ def _outward(
     replica: int,
     address: str,
     client_device: str | None,
-) -> tuple[int, Rule]:
+) -> tuple[int, LinkRule]:
     """Responses, where they arrive at the client if it can be there, else where they leave."""
     loss = shape.loss_percent
     if client_device is not None and tools.netem and tools.ifb:

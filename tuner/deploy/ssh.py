@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_SOCKET = "/var/run/docker.sock"
+ENGINE_SOCKET = "/var/run/docker.sock"
 _PATIENCE = 20.0
 
 
@@ -30,7 +30,7 @@ def tunnel(address: str) -> Iterator[str]:
         path = Path(directory, "docker.sock")
         # In a session of its own: Ctrl-C must not close it before everything is removed.
         with subprocess.Popen(
-            [*words, "-L", f"{path}:{_SOCKET}", "--", str(parts.hostname)],
+            [*words, "-L", f"{path}:{ENGINE_SOCKET}", "--", str(parts.hostname)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

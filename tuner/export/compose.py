@@ -13,10 +13,10 @@ from tuner.errors import InputError
 from tuner.export.balancer import SERVICE, balancer_service
 from tuner.export.header import header, needs_image
 from tuner.export.names import docker_name
-from tuner.export.served import Served, served
+from tuner.export.served import Served, served_by
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.recommend import Predicted
-from tuner.serving.plan import PIDS_LIMIT
+from tuner.serving.container_plan import PIDS_LIMIT
 from tuner.spec.yaml_text import yaml_text
 
 FIRST_PORT = 8501
@@ -39,7 +39,7 @@ def to_compose(
     holds the model's numbered versions. Raises InputError where the ports do not exist or the
     study holds what no container can be given.
     """
-    what = served(study, trial)
+    what = served_by(study, trial)
     ports = ports_from(first_port, what.replicas if balancer is None else 1)
     versions = model_versions.resolve()
     stem = docker_name(study.model)

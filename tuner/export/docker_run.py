@@ -13,12 +13,12 @@ from pathlib import Path
 from tuner.export.compose import FIRST_PORT, entrances, ports_from
 from tuner.export.header import header, needs_image
 from tuner.export.names import docker_name
-from tuner.export.served import Served, served
+from tuner.export.served import Served, served_by
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.recommend import Predicted
-from tuner.serving.plan import PIDS_LIMIT
+from tuner.serving.container_plan import PIDS_LIMIT
 
-PROJECT_LABEL = "tune.export"
+SCRIPT_LABEL = "tune.export"
 """Label of the network and the containers of a script; its value is the script's project."""
 
 _SAME_FOR_ALL = Path(__file__).with_name("docker_run.sh")
@@ -44,7 +44,7 @@ def to_docker_run(
     give all that it makes one more label, in the variable `TUNE_LABEL`. Raises InputError as
     `tuner.export.compose.to_compose` does.
     """
-    what = served(study, trial)
+    what = served_by(study, trial)
     ports = ports_from(first_port, what.replicas)
     versions = model_versions.resolve()
     project = f"tune-{docker_name(study.name)}-{trial.number}"

@@ -6,7 +6,7 @@ import re
 
 from tuner.errors import InputError
 from tuner.export.header import header
-from tuner.export.served import served
+from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.recommend import Predicted
 from tuner.spec.space import as_text
@@ -26,7 +26,7 @@ def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None =
     `TUNE_FLAG_<FLAG>`, and the containers' own variables under their names. Raises InputError for a
     value that the two kinds of reader would not read alike, and for a name that stands for two.
     """
-    what = served(study, trial)
+    what = served_by(study, trial)
     entries = [
         ("TUNE_IMAGE", what.plan.image),
         *((_key("TUNE_CONFIG", n), as_text(v)) for n, v in trial.configuration.items()),

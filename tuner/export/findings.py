@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tuner.export import documents
+from tuner.export import trial_documents
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.findings import Findings, FrontFindings, find
 from tuner.results.pooled import Pooled
@@ -15,12 +15,12 @@ from tuner.results.summary import Summary, summarise
 
 
 def document(study: StudyRecord) -> dict[str, Any]:
-    """What `tuner.export.documents` says of all trials, and under `fronts` and `findings` the rest.
+    """What `tuner.export.trial_documents` says of all trials, with `fronts` and `findings`.
 
     `findings` is None where there are too few measurements for a model.
     """
     summary, found = summarise(study), find(study)
-    whole = documents.document(study, study.trials)
+    whole = trial_documents.trials_document(study, study.trials)
     return {
         **whole,
         "trials": [
@@ -43,7 +43,7 @@ def document(study: StudyRecord) -> dict[str, Any]:
 
 def trial_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """One trial alone, with what the search did about it."""
-    found = documents.document(study, [trial])
+    found = trial_documents.trials_document(study, [trial])
     return {**found, "trials": [{**found["trials"][0], **_of_search(trial)}]}
 
 

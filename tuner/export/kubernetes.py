@@ -10,10 +10,10 @@ from tuner.errors import InputError
 from tuner.export.header import header, needs_image
 from tuner.export.names import dns_label
 from tuner.export.provenance import ANNOTATION, provenance
-from tuner.export.served import Served, served
+from tuner.export.served import Served, served_by
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.recommend import Predicted
-from tuner.serving.plan import PORT
+from tuner.serving.container_plan import PORT
 from tuner.spec.yaml_text import yaml_texts
 
 _STATUS, _ASKED = "rest", "grpc"
@@ -41,7 +41,7 @@ def to_kubernetes(
     names the PersistentVolumeClaim that holds the model's numbered versions at its top, by default
     `<model>-model`. Raises InputError where the study or `claim` holds what Kubernetes refuses.
     """
-    what = served(study, trial)
+    what = served_by(study, trial)
     name = dns_label(study.model)
     volume = f"{name}-model" if claim is None else _claim(claim)
     labels = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
-from tuner.serving.model import directory_checksum, highest_version_in
+from tuner.serving.built_model import directory_checksum, highest_version_in
 from tuner.spec.load import load_model
 
 

@@ -12,8 +12,8 @@ import yaml
 
 from tuner import __version__
 from tuner.errors import InputError
-from tuner.export.documents import plain
 from tuner.export.served import image_of
+from tuner.export.trial_documents import json_able
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.recommend import Predicted
@@ -70,7 +70,7 @@ class Provenance:
             "measured": self.measured,
             "host": dict(self.host),
         }
-        return json.dumps(plain(document), allow_nan=False)
+        return json.dumps(json_able(document), allow_nan=False)
 
     def to_line(self) -> str:
         """A comment of shell, YAML and environment files, without a line break."""

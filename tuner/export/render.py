@@ -10,19 +10,19 @@ from typing import Literal
 from tuner.errors import InputError
 from tuner.export.compose import FIRST_PORT, to_compose
 from tuner.export.docker_run import to_docker_run
-from tuner.export.documents import to_csv, to_json, to_yaml
 from tuner.export.env import to_env
 from tuner.export.kubernetes import to_kubernetes
 from tuner.export.model_files import model_versions
 from tuner.export.pick import only, pick
 from tuner.export.provenance import provenance
 from tuner.export.remarks import remarks
+from tuner.export.trial_documents import to_csv, to_json, to_yaml
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.findings import Findings, find
 
-Format = Literal["json", "yaml", "csv", "compose", "kubernetes", "docker-run", "env"]
+ExportFormat = Literal["json", "yaml", "csv", "compose", "kubernetes", "docker-run", "env"]
 
-_TAKEN_BY: dict[str, tuple[Format, ...]] = {
+_TAKEN_BY: dict[str, tuple[ExportFormat, ...]] = {
     "balancer": ("compose",),
     "claim": ("kubernetes",),
     "model_path": ("compose", "docker-run"),
@@ -54,7 +54,7 @@ class Exported:
     remarks: tuple[str, ...]
 
 
-def render(study: StudyRecord, form: Format, asked: Asked) -> Exported:
+def render(study: StudyRecord, form: ExportFormat, asked: Asked) -> Exported:
     """The trials that are picked (`tuner.export.pick`), written as `form`.
 
     Raises InputError when nothing can be picked, when more than one trial is for a format that
@@ -72,7 +72,7 @@ def render(study: StudyRecord, form: Format, asked: Asked) -> Exported:
     return Exported(text, (*said, *about_model))
 
 
-def _refuse_untaken(form: Format, asked: Asked) -> None:
+def _refuse_untaken(form: ExportFormat, asked: Asked) -> None:
     for name, formats in _TAKEN_BY.items():
         if getattr(asked, name) is not None and form not in formats:
             raise InputError(
@@ -82,7 +82,7 @@ def _refuse_untaken(form: Format, asked: Asked) -> None:
 
 
 def _document(
-    study: StudyRecord, form: Format, trials: Sequence[TrialRecord], found: Findings | None
+    study: StudyRecord, form: ExportFormat, trials: Sequence[TrialRecord], found: Findings | None
 ) -> str:
     if form == "csv":
         return to_csv(study, trials)
@@ -96,7 +96,7 @@ def _document(
 
 
 def _file(
-    study: StudyRecord, trial: TrialRecord, form: Format, asked: Asked, found: Findings | None
+    study: StudyRecord, trial: TrialRecord, form: ExportFormat, asked: Asked, found: Findings | None
 ) -> tuple[str, list[str]]:
     """What serves one configuration, and remarks about the model that it mounts."""
     predicted = found.predicted(trial.configuration) if found else None

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.serving.container_plan import ContainerPlan, container_plan
 from tuner.serving.image import image_tag
-from tuner.serving.plan import ContainerPlan, container_plan
 from tuner.spec.study import LoadProtocol, ServingSpec
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*")
@@ -46,7 +46,7 @@ class Served:
         return f"/v1/models/{quote(self.study.model, safe='')}"
 
 
-def served(study: StudyRecord, trial: TrialRecord) -> Served:
+def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
     """Raises InputError where the study sets what tune decides, or what no container can have."""
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tuner.load.ticks import Tick, joined_samples
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.measure.statistics import Batches, art, percentile, relative_half_width
 
 Phase = Literal["warm-up", "window"]
@@ -95,6 +95,6 @@ def _p99_ms(ticks: Sequence[Tick]) -> float | None:
         if sum(len(t.samples) for t in recent) >= LIVE_SAMPLES:
             break
     samples = joined_samples(recent[::-1])
-    good = samples.duration_ns[samples.outcome == Outcome.OK][-LIVE_SAMPLES:]
+    good = samples.duration_ns[samples.outcome == RequestOutcome.OK][-LIVE_SAMPLES:]
     found = percentile(np.sort(good) / 1e6, 0.99)
     return found.value if found else None

@@ -13,7 +13,7 @@ from tuner.load.target import Target
 from tuner.measure import powercap, proc
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
-from tuner.measure.samples import Burst, Outcome
+from tuner.measure.samples import Burst, RequestOutcome
 from tuner.measure.statistics import art, batches, rate
 from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
@@ -43,7 +43,7 @@ def calibrate(
     profile = LoadProfile(max(CAPACITIES), _SPEC, seed=0, protocol=protocol)
     with generator.connect(target, profile, bodies) as client:
         floor, *others = client.explore(stages)
-    failed = np.count_nonzero(floor.samples.outcome != Outcome.OK)
+    failed = np.count_nonzero(floor.samples.outcome != RequestOutcome.OK)
     if failed:
         raise TrialFailed(
             f"{failed} of {len(floor.samples)} requests failed during the calibration"

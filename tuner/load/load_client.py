@@ -26,7 +26,7 @@ from tuner.load.ticks import (
 )
 from tuner.measure import stopping
 from tuner.measure.hopeless import Judge, Seen
-from tuner.measure.samples import Burst, Outcome, RequestSamples
+from tuner.measure.samples import Burst, RequestOutcome, RequestSamples
 from tuner.spec.study import LoadProfile, Stage
 
 TICKS_PER_BATCH = 2
@@ -223,7 +223,7 @@ class LoadClient:
         if self._check is not None:
             for position, body in kept_answers(ticks):
                 if not self._check(int(samples.request[position]), body):
-                    samples.outcome[position] = Outcome.WRONG_ANSWER
+                    samples.outcome[position] = RequestOutcome.WRONG_ANSWER
         return samples
 
     def _mean_level(self, stage: Stage) -> tuple[int, float | None]:

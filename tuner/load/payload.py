@@ -9,8 +9,8 @@ from tuner.errors import InputError
 from tuner.load.grpc import framed, unframed
 from tuner.load.load_client import CheckAnswer
 from tuner.measure.golden import Golden
-from tuner.serving.model import highest_version, require_built
-from tuner.serving.predict import decode_response, encode_request
+from tuner.serving.built_model import highest_version, require_built
+from tuner.serving.predict_message import decode_response, encode_request
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.server import codec
 from tuner.serving.server.status import StatusError

@@ -25,7 +25,7 @@ class WindowEnd:
 def read_window_end(target: Target, pid: int, tick: Tick) -> WindowEnd:
     """The counters now, the load going on; those of the engine `pid` are its own of `tick`."""
     containers = target.counters()
-    tcp = proc.tcp(pid)
+    tcp = proc.tcp_counters(pid)
     client = ClientCounters(
         time_ns=tick.now_ns,
         cpu_ns=tick.cpu_ns,

@@ -46,7 +46,7 @@ class LoadGenerator:
         that runs on its `client_cpus`. `requests` are the bodies in the profile's protocol (see
         `payload`), sent to `path` (predict of the model) in an order drawn with the profile's seed.
         `check` is given the bodies of a sample of the answers after the burst; the wrong ones
-        become `Outcome.WRONG_ANSWER`.
+        become `RequestOutcome.WRONG_ANSWER`.
 
         The engine ends with the block, whatever happens; enter and leave it in one thread. Raises
         TrialFailed when a connection cannot be opened, the namespace not be entered, or the engine

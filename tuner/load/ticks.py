@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.load import wire
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
 
 RETRANSMISSION_NS = 180_000_000
@@ -46,7 +46,7 @@ class Tick:
     def successful_ns(self) -> npt.NDArray[np.int64]:
         """Response times of the successful requests."""
         samples = self.samples
-        durations: npt.NDArray[np.int64] = samples.duration_ns[samples.outcome == Outcome.OK]
+        durations: npt.NDArray[np.int64] = samples.duration_ns[samples.outcome == RequestOutcome.OK]
         return durations
 
     @cached_property

@@ -17,7 +17,7 @@ from typing import Any
 
 STOP = b'{"command": "stop"}\n'
 
-# The codes of `tuner.measure.samples.Outcome` that the engine itself gives.
+# The codes of `tuner.measure.samples.RequestOutcome` that the engine itself gives.
 OK, HTTP_ERROR, TIMEOUT, RESET, NOT_SENT = 0, 1, 2, 3, 5
 
 COLUMNS = {

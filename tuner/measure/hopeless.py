@@ -10,9 +10,9 @@ import numpy as np
 
 from tuner.measure import resources
 from tuner.measure.measurement import Estimate
-from tuner.measure.samples import CpuReadings, Outcome, RequestSamples
+from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
-from tuner.measure.statistics import Batches, art, percentile, rate, share
+from tuner.measure.statistics import Batches, art, percentile, proportion, rate
 from tuner.measure.student import student
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import Constraint, Objective
@@ -136,13 +136,13 @@ def _error_rate(seen: Seen) -> Estimate | None:
     samples = seen.samples()
     if not len(samples):
         return None
-    return share(int(np.count_nonzero(samples.outcome != Outcome.OK)), len(samples))
+    return proportion(int(np.count_nonzero(samples.outcome != RequestOutcome.OK)), len(samples))
 
 
 def _percentile(p: float) -> Callable[[Seen], Estimate | None]:
     def of(seen: Seen) -> Estimate | None:
         samples = seen.samples()
-        good = samples.duration_ns[samples.outcome == Outcome.OK]
+        good = samples.duration_ns[samples.outcome == RequestOutcome.OK]
         return percentile(np.sort(good) / 1e6, p)
 
     return of

@@ -34,7 +34,7 @@ class HostCounters:
 
 
 @dataclass(frozen=True)
-class Link:
+class LinkCounters:
     """Bytes that the interfaces of a network namespace received and sent.
 
     `lo` is left out, and so is `ifb`, which passes on what another interface has counted already.
@@ -45,7 +45,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Tcp:
+class TcpCounters:
     """TCP segments that a network namespace sent, and how many of these for a second time."""
 
     segments_sent: int
@@ -81,7 +81,7 @@ def wait_ns(pids: Iterable[int], proc: Path = PROC) -> int | None:
     return total if found else None
 
 
-def link(pid: int, proc: Path = PROC) -> Link | None:
+def link_counters(pid: int, proc: Path = PROC) -> LinkCounters | None:
     """The interfaces of the process's network namespace; None where they cannot be read."""
     try:
         lines = (proc / str(pid) / "net/dev").read_text().splitlines()[2:]
@@ -94,10 +94,10 @@ def link(pid: int, proc: Path = PROC) -> Link | None:
             numbers = columns.split()
             received += int(numbers[0])
             sent += int(numbers[8])
-    return Link(received, sent)
+    return LinkCounters(received, sent)
 
 
-def tcp(pid: int, proc: Path = PROC) -> Tcp | None:
+def tcp_counters(pid: int, proc: Path = PROC) -> TcpCounters | None:
     """TCP of the process's network namespace; None where it cannot be read.
 
     The kernel counts a retransmitted segment in `RetransSegs` only (RFC 1213, tcpOutSegs), so
@@ -109,7 +109,7 @@ def tcp(pid: int, proc: Path = PROC) -> Tcp | None:
         return None
     names, values = (line.split()[1:] for line in lines if line.startswith("Tcp:"))
     table = dict(zip(names, map(int, values), strict=True))
-    return Tcp(table["OutSegs"] + table["RetransSegs"], table["RetransSegs"])
+    return TcpCounters(table["OutSegs"] + table["RetransSegs"], table["RetransSegs"])
 
 
 def pressure_ns(file: Path) -> int | None:

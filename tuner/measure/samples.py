@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tuner.measure.proc import HostCounters
 
 
-class Outcome(IntEnum):
+class RequestOutcome(IntEnum):
     """How one request ended. Everything but OK counts as an error; none is dropped."""
 
     OK = 0
@@ -30,10 +30,10 @@ class RequestSamples:
     """Requests of one burst as parallel arrays of shape (n,), in order of completion.
 
     Times are nanoseconds of the monotonic clock; `start_ns` is when the request should have been
-    sent and `delay_ns` how much later it was. `status` is the HTTP status (0 where none came; for
-    gRPC the one that its code stands for),
-    `outcome` an `Outcome`, `replica` and `connection` count from 0, `request` is the index of the
-    input that was sent. For a request that was not sent, `replica` and `connection` are -1.
+    sent and `delay_ns` how much later it was. `status` is the HTTP status: 0 where none came, for
+    gRPC the one that its code stands for. `outcome` is a `RequestOutcome`, `request` the index of
+    the input that was sent. `replica` and `connection` count from 0; they are -1 for a request that
+    was not sent.
     """
 
     start_ns: npt.NDArray[np.int64]
@@ -126,7 +126,7 @@ class Drops:
 
 @dataclass(frozen=True, eq=False)
 class Burst:
-    """All that one burst says; `measure` needs nothing else.
+    """All that one burst says; `measure_burst` needs nothing else.
 
     A request belongs to the window when it completes inside [`window_start_ns`,
     `window_end_ns`), on the clock of `samples`. Counters are one per replica, read at the

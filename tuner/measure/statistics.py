@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import bdtr
 
 from tuner.measure.measurement import Estimate
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.student import CONFIDENCE, Z, student
 
 MOST_BATCHES = 40
@@ -58,7 +58,7 @@ def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -
     spans = max(0, (end_ns - start_ns) // span_ns)
     duration = samples.duration_ns
     index = (samples.start_ns + duration - start_ns) // span_ns
-    inside = (samples.outcome == Outcome.OK) & (index >= 0) & (index < spans)
+    inside = (samples.outcome == RequestOutcome.OK) & (index >= 0) & (index < spans)
     index = index[inside]
     return Batches(
         np.bincount(index, minlength=spans).astype(np.float64),
@@ -165,7 +165,7 @@ def percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
     return Estimate(*(float(ascending[r - 1]) for r in (rank, low, high)))
 
 
-def share(some: int, of: int) -> Estimate:
+def proportion(some: int, of: int) -> Estimate:
     """`some` out of `of` (> 0) with Wilson's score interval (Wilson 1927)."""
     p = some / of
     shrink = 1 + Z**2 / of

@@ -22,14 +22,14 @@ CAPPED = "time limit"
 
 
 @dataclass(frozen=True)
-class Decision:
+class StopDecision:
     """Whether to end the phase now, and why (or what it still waits for), in words."""
 
     done: bool
     reason: str
 
 
-def settled(means_ms: npt.NDArray[np.float64]) -> bool:
+def has_settled(means_ms: npt.NDArray[np.float64]) -> bool:
     """Whether the batch means of a warm-up, shape (k,), have stopped drifting.
 
     Among all cuts, take the one after which the standard error of the mean is smallest (the
@@ -43,7 +43,7 @@ def settled(means_ms: npt.NDArray[np.float64]) -> bool:
     return int(np.argmin(errors)) <= k // 2
 
 
-def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> Decision:
+def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> StopDecision:
     """Whether warm-up is over after `seconds`.
 
     `fewest` is the number of requests that the replica with the fewest has completed. The limit
@@ -53,18 +53,18 @@ def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> De
     if fewest < FEWEST_WARMUP_REQUESTS:
         patience = spec.warmup_max_seconds + FEWEST_WARMUP_REQUESTS * spec.timeout_seconds
         if seconds >= patience:
-            return Decision(True, f"a replica completed {fewest} requests in {seconds:.1f} s")
-        return Decision(False, "each replica's first requests")
-    if settled(batches.means_ms()):
-        return Decision(True, f"response time settled after {seconds:.1f} s")
+            return StopDecision(True, f"a replica completed {fewest} requests in {seconds:.1f} s")
+        return StopDecision(False, "each replica's first requests")
+    if has_settled(batches.means_ms()):
+        return StopDecision(True, f"response time settled after {seconds:.1f} s")
     if seconds >= spec.warmup_max_seconds:
-        return Decision(True, f"response time had not settled after {seconds:.1f} s")
-    return Decision(False, "response time to settle")
+        return StopDecision(True, f"response time had not settled after {seconds:.1f} s")
+    return StopDecision(False, "response time to settle")
 
 
 def window(
     batches: Batches, errors: int, seconds: float, spec: LoadSpec, slow: int | None
-) -> Decision:
+) -> StopDecision:
     """Whether the measured window may end after `seconds`.
 
     `batches` are the whole batches of the window, `errors` its requests that did not succeed,
@@ -80,7 +80,7 @@ def window(
     few_slow = 0 if slow is None else max(0, spec.min_slow - slow)
     reason = ""
     if seconds < spec.min_seconds:
-        return Decision(False, f"the shortest window ({spec.min_seconds:g} s)")
+        return StopDecision(False, f"the shortest window ({spec.min_seconds:g} s)")
     if not requests and errors:
         reason = f"all {errors} requests of {seconds:.1f} s failed"
     elif not few and not few_slow and width <= spec.precision:
@@ -91,12 +91,12 @@ def window(
         what += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
         reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(what)}"
     if reason:
-        return Decision(True, reason)
+        return StopDecision(True, reason)
     if few:
-        return Decision(False, f"{few} more requests")
+        return StopDecision(False, f"{few} more requests")
     if few_slow:
-        return Decision(False, f"{few_slow} more responses delayed by lost packets")
-    return Decision(False, known)
+        return StopDecision(False, f"{few_slow} more responses delayed by lost packets")
+    return StopDecision(False, known)
 
 
 def cut_short(why: str, seconds: float) -> str:

@@ -10,7 +10,7 @@ from scipy.special import bdtr, bdtrc
 
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
-from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
+from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.stopping import CAPPED
 from tuner.spec.study import LoadSpec
 
@@ -28,7 +28,7 @@ KEPT_RATE = 0.95
 
 
 @dataclass(frozen=True)
-class Share:
+class ShareLimit:
     """A metric above which a measurement is doubted (`warn`) or refused (`invalid`), in percent."""
 
     warn: float
@@ -37,26 +37,26 @@ class Share:
     remedy: str
 
 
-SHARES: Mapping[str, Share] = {
-    "client_cpu_percent": Share(
+SHARE_LIMITS: Mapping[str, ShareLimit] = {
+    "client_cpu_percent": ShareLimit(
         50,
         80,
         "the load engine used {:.0f} % of its core",
         "Response times hold the client's own: use a larger host, or a lower concurrency.",
     ),
-    "client_wait_percent": Share(
+    "client_wait_percent": ShareLimit(
         2,
         20,
         "the load engine waited for a CPU {:.1f} % of the time",
         "Replicas and client want more CPU than there is: ask for less, or use a larger host.",
     ),
-    "foreign_percent": Share(
+    "foreign_percent": ShareLimit(
         5,
         LoadSpec.max_foreign_percent,
         "{:.0f} % of the host's CPU time went to others",
         "Stop what else runs on the host (`top` shows it), or raise load.max_foreign_percent.",
     ),
-    "steal_percent": Share(
+    "steal_percent": ShareLimit(
         2,
         10,
         "the hypervisor gave {:.1f} % of the host's CPU time to others",
@@ -66,7 +66,7 @@ SHARES: Mapping[str, Share] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class CheckedBurst:
     """What the checks look at; `window` holds the requests that completed in the window."""
 
     burst: Burst
@@ -77,16 +77,16 @@ class Evidence:
     max_foreign_percent: float = LoadSpec.max_foreign_percent
 
 
-def findings(of: Evidence) -> tuple[Finding, ...]:
+def findings(of: CheckedBurst) -> tuple[Finding, ...]:
     """All findings, in the order of the checks."""
     loop = _little if of.burst.rate_rps is None else _open_loop
     checks = (_requests, _errors, loop, _shares, _capacity, _loss, _major_faults)
     return tuple(finding for check in checks for finding in check(of))
 
 
-def _requests(of: Evidence) -> Iterator[Finding]:
+def _requests(of: CheckedBurst) -> Iterator[Finding]:
     burst, window = of.burst, of.window
-    good = int(np.count_nonzero(window.outcome == Outcome.OK))
+    good = int(np.count_nonzero(window.outcome == RequestOutcome.OK))
     longer = "Raise load.max_seconds."
     if not good:
         yield Finding("INVALID", "no request succeeded in the window", "See the errors.")
@@ -101,21 +101,21 @@ def _requests(of: Evidence) -> Iterator[Finding]:
         yield Finding("WARN", what, longer)
 
 
-def _errors(of: Evidence) -> Iterator[Finding]:
+def _errors(of: CheckedBurst) -> Iterator[Finding]:
     remedies = {
-        Outcome.HTTP_ERROR: "Look at the status codes and at the containers' logs.",
-        Outcome.TIMEOUT: "Raise load.timeout_seconds, or lower the concurrency or the loss.",
-        Outcome.RESET: "Look at the containers' logs: a server may have restarted.",
-        Outcome.WRONG_ANSWER: "Check the model version, its golden answers and its tolerance.",
+        RequestOutcome.HTTP_ERROR: "Look at the status codes and at the containers' logs.",
+        RequestOutcome.TIMEOUT: "Raise load.timeout_seconds, or lower the concurrency or the loss.",
+        RequestOutcome.RESET: "Look at the containers' logs: a server may have restarted.",
+        RequestOutcome.WRONG_ANSWER: "Check the model's version, golden answers and tolerance.",
     }
     for outcome, remedy in remedies.items():
         if count := int(np.count_nonzero(of.window.outcome == outcome)):
-            verdict: Verdict = "INVALID" if outcome is Outcome.WRONG_ANSWER else "WARN"
+            verdict: Verdict = "INVALID" if outcome is RequestOutcome.WRONG_ANSWER else "WARN"
             name = outcome.name.lower().replace("_", " ")
             yield Finding(verdict, f"{count} of {len(of.window)} requests: {name}", remedy)
 
 
-def _little(of: Evidence) -> Iterator[Finding]:
+def _little(of: CheckedBurst) -> Iterator[Finding]:
     """Little's law: in a closed loop, requests in flight = rate x response time = concurrency.
 
     Requests that reach over an edge of the window disturb the product when the window is short;
@@ -141,7 +141,7 @@ def _little(of: Evidence) -> Iterator[Finding]:
         yield Finding(verdict, f"{law}, connections were busy {busy:.0%} of the time", remedy)
 
 
-def _open_loop(of: Evidence) -> Iterator[Finding]:
+def _open_loop(of: CheckedBurst) -> Iterator[Finding]:
     """Whether an open loop's requests were sent when they were due, and answered as they came."""
     asked = of.burst.rate_rps
     assert asked is not None
@@ -156,8 +156,8 @@ def _open_loop(of: Evidence) -> Iterator[Finding]:
         yield Finding("WARN", what, remedy)
 
 
-def _shares(of: Evidence) -> Iterator[Finding]:
-    for name, share in SHARES.items():
+def _shares(of: CheckedBurst) -> Iterator[Finding]:
+    for name, share in SHARE_LIMITS.items():
         found = of.metrics.get(name)
         invalid = of.max_foreign_percent if name == "foreign_percent" else share.invalid
         if found is not None and found.value > share.warn:
@@ -165,7 +165,7 @@ def _shares(of: Evidence) -> Iterator[Finding]:
             yield Finding(verdict, share.what.format(found.value), share.remedy)
 
 
-def _capacity(of: Evidence) -> Iterator[Finding]:
+def _capacity(of: CheckedBurst) -> Iterator[Finding]:
     """What comes near the most that the load engine can do says more about it than the server."""
     rate = of.metrics.get("throughput_rps")
     if rate is None or of.calibration is None:
@@ -177,7 +177,7 @@ def _capacity(of: Evidence) -> Iterator[Finding]:
         yield Finding("INVALID", what, remedy)
 
 
-def _loss(of: Evidence) -> Iterator[Finding]:
+def _loss(of: CheckedBurst) -> Iterator[Finding]:
     """The rules' own counters against the asked probability, by the binomial distribution."""
     for drop in of.drops:
         where = f"replica {drop.replica} {drop.direction}: {drop.dropped} of {drop.packets} packets"
@@ -191,7 +191,7 @@ def _loss(of: Evidence) -> Iterator[Finding]:
             yield Finding("INVALID", what, "See the trial's network facts: method and counters.")
 
 
-def _major_faults(of: Evidence) -> Iterator[Finding]:
+def _major_faults(of: CheckedBurst) -> Iterator[Finding]:
     faults = of.metrics.get("major_faults_per_s")
     if faults is not None and faults.value > MAJOR_FAULTS_PER_S:
         remedy = "Raise the memory of the replicas, or free memory on the host."

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import InputError
+from tuner.serving.built_model import directory_checksum
 from tuner.serving.first_run import FirstRun
-from tuner.serving.model import directory_checksum
 from tuner.serving.saved_model import read_signatures
+from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.signatures import Signature
-from tuner.serving.sources import Source, find_saved_model
-from tuner.serving.synthesis import choose_signature, shown, synthesise
+from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 from tuner.spec import places
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
@@ -77,7 +77,7 @@ def add_model(
     signatures = read_signatures(source.directory)
     name = choose_signature(signatures, wish.signature)
     signature = signatures[name]
-    say(f"signature {name}: {shown(signature.inputs)} -> {shown(signature.outputs)}")
+    say(f"signature {name}: {tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}")
     if wish.requests is not None:
         if wish.dims:
             raise InputError("--dim goes with made inputs, not with --requests", "leave one out")
@@ -171,7 +171,7 @@ def _check(
             )
 
 
-def _copy(source: Source, model: ModelSpec) -> None:
+def _copy(source: SavedModelSource, model: ModelSpec) -> None:
     try:
         shutil.copytree(source.directory, model.versions / str(source.version))
     except (OSError, shutil.Error) as error:
@@ -193,7 +193,7 @@ def _write_golden(model: ModelSpec, pairs: Sequence[tuple[Any, Any]]) -> None:
     model.golden.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def _write_card(model: ModelSpec, wish: Wish, source: Source) -> None:
+def _write_card(model: ModelSpec, wish: Wish, source: SavedModelSource) -> None:
     card = {
         "name": wish.name,
         "source": os.path.abspath(source.directory),  # noqa: PTH100 -- links are not followed
@@ -204,11 +204,11 @@ def _write_card(model: ModelSpec, wish: Wish, source: Source) -> None:
     (model.built / "card.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def _model_yaml(wish: Wish, source: Source, name: str, signature: Signature) -> str:
+def _model_yaml(wish: Wish, source: SavedModelSource, name: str, signature: Signature) -> str:
     def scalar(text: str) -> str:
         return yaml_text(text).removesuffix("...\n").strip()
 
-    inputs, outputs = shown(signature.inputs), shown(signature.outputs)
+    inputs, outputs = tensors_text(signature.inputs), tensors_text(signature.outputs)
     return _MODEL_YAML.format(
         description=scalar(" ".join(wish.description.split()) or f"{inputs} -> {outputs}"),
         inputs=inputs,

@@ -26,10 +26,10 @@ from tuner.errors import SetupError
 Base = Literal["auto", "pull", "bootstrap"]
 Say = Callable[[str], None]
 
-REPOSITORY = "tune-base"
+BASE_REPOSITORY = "tune-base"
 PULLED = "python:3.11-slim-bookworm"
 SUITE = "bookworm"
-TOOLS = ("iptables", "iproute2", "ethtool")
+BASE_PACKAGES = ("iptables", "iproute2", "ethtool")
 
 _PROBE_SECONDS = 10
 # Debian's own system directory for large files: debootstrap refuses a /tmp mounted `nodev`.
@@ -39,7 +39,7 @@ SCRATCH = "/var/tmp"  # noqa: S108 only unguessable names are made in it
 _DOCKERFILE = f"""\
 FROM {PULLED}
 RUN apt-get update \\
- && apt-get install -y --no-install-recommends {" ".join(TOOLS)} \\
+ && apt-get install -y --no-install-recommends {" ".join(BASE_PACKAGES)} \\
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/* \\
  && python3 -m compileall -q -x lib2to3/tests \\
     "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
@@ -64,8 +64,8 @@ _LEFT_OUT = (
 
 def base_tag() -> str:
     """The base's reference; another recipe has another tag."""
-    recipe = repr((_DOCKERFILE, SUITE, TOOLS, _LEFT_OUT))
-    return f"{REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    recipe = repr((_DOCKERFILE, SUITE, BASE_PACKAGES, _LEFT_OUT))
+    return f"{BASE_REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def build_base(client: DockerClient, say: Say, base: Base) -> str:
@@ -74,21 +74,21 @@ def build_base(client: DockerClient, say: Say, base: Base) -> str:
     Raises SetupError where neither way, or not the asked one, works here.
     """
     tag = base_tag()
-    if exists(client, tag):
+    if image_exists(client, tag):
         return tag
     reason = ""
     if base != "bootstrap":
         try:
             return _pull(client, say, tag)
         except (DockerException, requests.RequestException) as error:
-            reason = f"{PULLED} could not be pulled and extended: {_first_line(error)}"
+            reason = f"{PULLED} could not be pulled and extended: {first_line(error)}"
         if base == "pull":
             raise SetupError(reason, "let the engine reach a registry, or use --base bootstrap")
         say(reason)
     return _bootstrap(client, say, tag, reason)
 
 
-def exists(client: DockerClient, tag: str) -> bool:
+def image_exists(client: DockerClient, tag: str) -> bool:
     try:
         client.images.get(tag)
     except ImageNotFound:
@@ -97,13 +97,13 @@ def exists(client: DockerClient, tag: str) -> bool:
 
 
 def _pull(client: DockerClient, say: Say, tag: str) -> str:
-    if not exists(client, PULLED):
+    if not image_exists(client, PULLED):
         say(f"asking for {PULLED} (at most {_PROBE_SECONDS} s)")
         with _timeout(client, _PROBE_SECONDS):
             client.api.inspect_distribution(PULLED)  # type: ignore[no-untyped-call] # no stub
         say(f"pulling {PULLED}")
         client.images.pull(PULLED)
-    say(f"adding {', '.join(TOOLS)}")
+    say(f"adding {', '.join(BASE_PACKAGES)}")
     client.images.build(fileobj=io.BytesIO(_DOCKERFILE.encode()), tag=tag, rm=True, forcerm=True)
     return tag
 
@@ -118,7 +118,7 @@ def _timeout(client: DockerClient, seconds: int) -> Iterator[None]:
 
 
 def _bootstrap(client: DockerClient, say: Say, tag: str, reason: str) -> str:
-    packages = ",".join(("python3", *TOOLS))
+    packages = ",".join(("python3", *BASE_PACKAGES))
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         why = f"{reason}\n" if reason else ""
         raise SetupError(
@@ -205,7 +205,8 @@ def _unmount_below(root: Path) -> None:
             subprocess.run(["umount", "--lazy", mount], check=True)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, in the engine's own words where it is the engine's."""
     if isinstance(error, APIError) and error.explanation:
         return str(error.explanation).splitlines()[0]
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tuner.errors import InputError, TuneError
-from tuner.serving.model import BAD_INPUT
+from tuner.serving.built_model import BUILDER_BAD_INPUT
 
 
-def run(work: Callable[[], None], output: Path) -> int:
+def run_builder(work: Callable[[], None], output: Path) -> int:
     """Do `work`; the exit code: 0 done, 1 it failed, 2 wrong argument or file, 130 interrupted."""
     os.umask(0o022)  # The server, another user, must be able to read what is written here.
     started = time.monotonic()
@@ -25,7 +25,7 @@ def run(work: Callable[[], None], output: Path) -> int:
         work()
     except TuneError as error:
         print("error:", error.message, error.mend and f"({error.mend})", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, InputError) else 1
+        return BUILDER_BAD_INPUT if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print(f"interrupted; {output} is as it was", file=sys.stderr)
         return 130
@@ -75,7 +75,7 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def positive(text: str) -> int:
+def positive_number(text: str) -> int:
     if whole_number(text) == 0:
         raise argparse.ArgumentTypeError("expected a whole number from 1 on, found '0'")
     return int(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tuner.errors import InputError, SetupError
 from tuner.serving import first_run_process
-from tuner.serving.model import highest_version, require_built
+from tuner.serving.built_model import highest_version, require_built
 from tuner.serving.server.signatures import tensorflow_directory
 from tuner.spec.study import ModelSpec
 

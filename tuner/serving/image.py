@@ -19,12 +19,12 @@ from docker import DockerClient
 from docker.errors import BuildError
 
 from tuner.errors import SetupError
-from tuner.serving.base import SCRATCH, Base, Say, base_tag, build_base, exists
+from tuner.serving.base import SCRATCH, Base, Say, base_tag, build_base, image_exists
 from tuner.serving.wheels import REQUIREMENTS, download_wheels, kept_members
 
 __all__ = ["base_tag", "build_image", "find_image", "image_tag"]
 
-REPOSITORY = "tune-serving"
+IMAGE_REPOSITORY = "tune-serving"
 
 _SERVER = Path(__file__).with_name("server")
 _ARCHITECTURE = "amd64"  # the only one with a tensorflow-cpu wheel
@@ -52,13 +52,13 @@ def image_tag() -> str:
     content = hashlib.sha256(_DOCKERFILE.format(base=base_tag()).encode())
     for path in (REQUIREMENTS, Path(__file__).with_name("wheels.py"), *_server_files()):
         content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"{REPOSITORY}:{content.hexdigest()[:12]}"
+    return f"{IMAGE_REPOSITORY}:{content.hexdigest()[:12]}"
 
 
 def find_image(client: DockerClient) -> str:
     """The serving image's reference. Raises SetupError where it is not built yet."""
     tag = image_tag()
-    if not (exists(client, tag) and exists(client, base_tag())):
+    if not (image_exists(client, tag) and image_exists(client, base_tag())):
         raise SetupError(f"the serving image {tag} is not on this engine", "tune image build")
     return tag
 
@@ -71,7 +71,7 @@ def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
     image. Raises SetupError where something that the build needs is missing.
     """
     tag = image_tag()
-    if exists(client, tag) and exists(client, base_tag()):
+    if image_exists(client, tag) and image_exists(client, base_tag()):
         say(f"serving image {tag} is there")
         return tag
     architecture = client.version()["Arch"]

@@ -66,7 +66,7 @@ def choose_signature(signatures: Mapping[str, Signature], asked: str | None) -> 
     )
 
 
-def shown(tensors: Mapping[str, TensorSpec]) -> str:
+def tensors_text(tensors: Mapping[str, TensorSpec]) -> str:
     """Inputs or outputs for people: `x float [?, 1], y string`."""
     return ", ".join(
         f"{name} {spec.dtype.removeprefix('DT_').lower()} {_shape(spec)}"
@@ -89,12 +89,12 @@ def synthesise(
     lone = [key for key in unknown if key not in sizes and key != BATCH]
     if lone:
         raise InputError(
-            f"unknown dimensions of signature {name!r}: {shown(signature.inputs)}",
+            f"unknown dimensions of signature {name!r}: {tensors_text(signature.inputs)}",
             f"say them: {' '.join(f'--dim {key}=VALUE' for key in lone)}; or {_REAL}",
         )
     if surplus := [key for key in sizes if key not in unknown]:
         raise InputError(
-            f"--dim {surplus[0]} names no unknown dimension of {shown(signature.inputs)}",
+            f"--dim {surplus[0]} names no unknown dimension of {tensors_text(signature.inputs)}",
             f"unknown are: {', '.join(unknown) or 'none'}",
         )
     sizes.setdefault(BATCH, 1)
@@ -115,7 +115,7 @@ def synthesise(
         | _body({k: _values(signature.inputs[k].dtype, shapes[k], rng) for k in shapes}, by_row)
         for _ in range(count)
     )
-    assumed = [f"inputs are random: {shown(signature.inputs)}"]
+    assumed = [f"inputs are random: {tensors_text(signature.inputs)}"]
     if BATCH in unknown and BATCH not in dims:
         assumed.append("the batch, an unknown dimension, is 1 (--dim batch=N for another)")
     return Synthesis(requests, tuple(assumed))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+MIB = 2**20
+"""Bytes."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -16,4 +19,4 @@ class Host:
     @classmethod
     def this(cls) -> Host:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return cls(cpus=os.cpu_count() or 1, memory_mib=pages // 2**20)
+        return cls(cpus=os.cpu_count() or 1, memory_mib=pages // MIB)

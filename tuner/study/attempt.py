@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tuner.backends.backend import Backend
 from tuner.deploy.protocol import Deployer
-from tuner.deploy.staying import Staying
+from tuner.deploy.reuse import ReusingDeployer
 from tuner.measure.calibration import Calibration
 from tuner.measure.hopeless import Judge
 from tuner.spec.space import Configuration
@@ -20,7 +20,7 @@ def study_deployer(spec: StudySpec, backend: Backend) -> Deployer:
     if not spec.search.stay:
         return backend.deployer
     asked = {o.metric for o in spec.objectives} | {c.metric for c in spec.constraints}
-    return Staying(backend.deployer, needs_peak="memory_peak_mib" in asked)
+    return ReusingDeployer(backend.deployer, needs_peak="memory_peak_mib" in asked)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class World:
         own, and so has a `fresh` trial. `judge` may end the burst. Raises as
         `tuner.trial.run_trial`.
         """
-        if fresh and isinstance(self.deployer, Staying):
+        if fresh and isinstance(self.deployer, ReusingDeployer):
             self.deployer.leave()
         result = self._once(asked, label, judge)
         if not result.invalid:
@@ -68,7 +68,7 @@ class World:
             self.observe,
             judge,
         )
-        if isinstance(self.deployer, Staying):
+        if isinstance(self.deployer, ReusingDeployer):
             facts = {**result.deployment, **self.deployer.facts}
             return replace(result, deployment=facts)
         return result

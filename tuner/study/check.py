@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.deploy.engine import connect, present_image
+from tuner.deploy.docker_engine import connect, present_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
-from tuner.deploy.rules import plan
+from tuner.deploy.rules import plan_rules
 from tuner.errors import TuneError
+from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.image import base_tag, find_image
-from tuner.serving.model import model_checksum, require_built
 from tuner.spec.host import Host
 from tuner.spec.study import NetworkSpec, StudySpec
 from tuner.study.storage import open_storage
@@ -90,7 +90,7 @@ def _network(tools: NetworkTools, study: StudySpec) -> str:
         delay_ms=highest("delay"),
         bandwidth_mbit=highest("bandwidth") or None,
     )
-    plan(asked, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
+    plan_rules(asked, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
     return str(tools)
 
 

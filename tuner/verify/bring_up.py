@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner.deploy.adopted import BringUp
 from tuner.deploy.projects import PROJECT_LABEL
 from tuner.errors import Infeasible, SetupError
-from tuner.verify.file import ExportedFile
+from tuner.verify.exported_file import ExportedFile
 
 COMPOSE = (
     ("docker", "compose"),

@@ -9,17 +9,17 @@ from typing import Any, Literal
 from tuner.export.provenance import Provenance
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.trial import TrialResult
-from tuner.verify.differences import Difference
-from tuner.verify.predict import Basis, Prediction, together
+from tuner.verify.differences import FileDifference
+from tuner.verify.prediction import Basis, Prediction, pooled_bursts
 
 # History of the format of `Verified.to_json`: 1 (first).
-FORMAT = 1
+VERIFIED_FORMAT = 1
 
-Verdict = Literal["as predicted", "not as predicted", "cannot say"]
+FileVerdict = Literal["as predicted", "not as predicted", "cannot say"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerifiedObjective:
     """An objective as predicted (interval) and as measured (all bursts together), in its unit."""
 
     metric: str
@@ -54,7 +54,7 @@ class Verified:
     environment: Mapping[str, Any]
     predictions: Mapping[str, Prediction]
     results: tuple[TrialResult, ...]
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[FileDifference, ...] = ()
     broken: str = ""
     notes: tuple[str, ...] = ()
 
@@ -65,18 +65,20 @@ class Verified:
         return tuple(m for m in found if m is not None)
 
     @property
-    def judged(self) -> tuple[Judged, ...]:
+    def judged(self) -> tuple[VerifiedObjective, ...]:
         """Each objective that could be measured; nothing where no measurement can be trusted."""
         some = []
         for metric, prediction in self.predictions.items():
             bursts = [m.metrics[metric] for m in self.trusted if metric in m.metrics]
             if bursts:
                 expected = prediction.interval(bursts)
-                some.append(Judged(metric, expected, together(bursts), prediction.basis))
+                some.append(
+                    VerifiedObjective(metric, expected, pooled_bursts(bursts), prediction.basis)
+                )
         return tuple(some)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> FileVerdict:
         """Of everything: a file that brings up something else is not as predicted, whatever the
         values; nor is one that cannot serve.
         """
@@ -93,7 +95,7 @@ class Verified:
     def to_json(self) -> dict[str, Any]:
         """Everything that is known, as JSON-able data."""
         return {
-            "format": FORMAT,
+            "format": VERIFIED_FORMAT,
             "verdict": self.verdict,
             "study": self.study,
             "file": self.file,
@@ -109,7 +111,7 @@ class Verified:
         }
 
 
-def _judged(found: Judged) -> dict[str, Any]:
+def _judged(found: VerifiedObjective) -> dict[str, Any]:
     return {
         "predicted": asdict(found.predicted),
         "measured": asdict(found.measured),

@@ -11,7 +11,7 @@ import numpy as np
 from tuner.arrays import Counts, Floats
 from tuner.load.parquet import Recording
 from tuner.measure.measurement import Measurement
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.measure.statistics import NANOSECONDS
 from tuner.pages.data.latency import in_window
 
@@ -52,7 +52,7 @@ def over_time(recording: Recording) -> OverTime | None:
     spans = min(SPANS, max(1, len(samples)))
     span_ns = max(1, -(-(whole + 1) // spans))
     index = (ended - first) // span_ns
-    good = samples.outcome == Outcome.OK
+    good = samples.outcome == RequestOutcome.OK
     levels = np.full((4, spans), np.nan)
     # Sorted by span, so that each one's response times stand together.
     order = np.argsort(index[good], kind="stable")
@@ -104,7 +104,7 @@ def parts(measurement: Measurement, recording: Recording | None) -> tuple[Part, 
     window = in_window(recording)
     mine = [window.replica == i for i in range(len(of))]
     counts = [int(np.count_nonzero(m)) for m in mine]
-    errors = [int(np.count_nonzero(m & (window.outcome != Outcome.OK))) for m in mine]
+    errors = [int(np.count_nonzero(m & (window.outcome != RequestOutcome.OK))) for m in mine]
     shares = _shares(counts)
     return tuple(Part(i, m, shares[i], cpu[i], counts[i], errors[i]) for i, m in enumerate(of))
 

@@ -10,7 +10,7 @@ import numpy as np
 from tuner.arrays import Counts, Floats
 from tuner.load.parquet import Recording
 from tuner.measure.measurement import Estimate
-from tuner.measure.samples import Outcome, RequestSamples
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import percentile
 
@@ -55,7 +55,7 @@ def latency_of(recording: Recording) -> Latency:
     """The distribution of a burst's response times, as its measurement counts them."""
     window = in_window(recording)
     # What takes no time that the clock can tell has no place on a log axis.
-    duration = np.maximum(window.duration_ns[window.outcome == Outcome.OK], 1)
+    duration = np.maximum(window.duration_ns[window.outcome == RequestOutcome.OK], 1)
     times = np.sort(duration) / 1e6
     at, share = ecdf(times)
     edges, bins = histogram(times)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tuner.arrays import Counts, Floats, Mask
 from tuner.load.parquet import Recording
-from tuner.measure.samples import Outcome
+from tuner.measure.samples import RequestOutcome
 from tuner.pages.data.latency import in_window
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def sent(recording: Recording) -> tuple[Sent, ...]:
     """By replica. What was never sent has none and is left out."""
     samples = recording.samples
     window = in_window(recording)
-    good = window.outcome == Outcome.OK
+    good = window.outcome == RequestOutcome.OK
     at = samples.start_ns + samples.delay_ns
     before = samples.start_ns + samples.duration_ns < recording.window_start_ns
     found = []
@@ -79,7 +79,7 @@ def sent(recording: Recording) -> tuple[Sent, ...]:
             Sent(
                 replica,
                 samples.duration_ns[order] / 1e6,
-                samples.outcome[order] == Outcome.OK,
+                samples.outcome[order] == RequestOutcome.OK,
                 float(np.median(usual)) / 1e6 if len(usual) else None,
                 int(warm[-1]) + 1 if len(warm) else 0,
             )

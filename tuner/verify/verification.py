@@ -13,21 +13,21 @@ from tuner.errors import InputError, TrialFailed
 from tuner.export.provenance import Provenance, backend_of
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled, pooled
-from tuner.serving.plan import container_plan
+from tuner.serving.container_plan import container_plan
 from tuner.spec.study import StudySpec
 from tuner.study.attempt import World
 from tuner.trial import Observe, TrialResult, deployment_spec
 from tuner.verify.bring_up import bring_up
-from tuner.verify.differences import Difference, differences, elsewhere
-from tuner.verify.file import ExportedFile
-from tuner.verify.predict import predicted
+from tuner.verify.differences import FileDifference, elsewhere, file_differences
+from tuner.verify.exported_file import ExportedFile
+from tuner.verify.prediction import predict_bursts
 from tuner.verify.result import Verified
 from tuner.verify.specification import specification_of
 
 Where = Literal["docker", "simulated"]
 
 
-def verify(
+def verify_file(
     study: StudyRecord,
     file: ExportedFile,
     where: Where,
@@ -44,11 +44,11 @@ def verify(
     """
     of = file.provenance
     measured = _measured(study, file, where)
-    predictions = predicted(study, of.configuration)
+    predictions = predict_bursts(study, of.configuration)
     spec = specification_of(study)
     backend = _backend(spec, file, where)
     results: list[TrialResult] = []
-    found: dict[Difference, None] = {}
+    found: dict[FileDifference, None] = {}
     broken = ""
     with backend.deployer as deployer:
         observe("calibrate")
@@ -116,12 +116,12 @@ def _backend(spec: StudySpec, file: ExportedFile, where: Where) -> Backend:
     return replace(docker_backend(spec), deployer=deployer)
 
 
-def _differences(deployer: Deployer, spec: StudySpec, of: Provenance) -> tuple[Difference, ...]:
-    if not isinstance(deployer, AdoptingDeployer) or not deployer.found:
+def _differences(deployer: Deployer, spec: StudySpec, of: Provenance) -> tuple[FileDifference, ...]:
+    if not isinstance(deployer, AdoptingDeployer) or not deployer.inspected:
         return ()
     asked = deployment_spec(spec, of.configuration)
     plan = container_plan(asked.serving, spec.model.name, of.image)
-    return differences(deployer.found, asked, plan, of)
+    return file_differences(deployer.inspected, asked, plan, of)
 
 
 def _notes(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.deploy.client import interface_to
+from tuner.deploy.client_namespace import interface_to
 
 # /proc/<pid>/net/route of a container on three networks, the first with a way out.
 ROUTES = """\

@@ -1,7 +1,7 @@
 import pytest
 
 from tuner.errors import InputError
-from tuner.serving.plan import container_plan
+from tuner.serving.container_plan import container_plan
 from tuner.spec.study import ServingSpec
 
 OFFICIAL = "tensorflow/serving:2.19.1"

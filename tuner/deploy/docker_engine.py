@@ -12,14 +12,13 @@ import docker
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from tuner.deploy.ssh import host_name, tunnel
+from tuner.deploy.ssh import ENGINE_SOCKET, host_name, tunnel
 from tuner.errors import SetupError
+from tuner.serving.base import first_line
 
 _POOL = 64
 """Connections to the engine: replicas are created, probed and removed at the same time."""
 
-
-_SOCKET = "/var/run/docker.sock"
 _PATIENCE = 10.0
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -42,7 +41,7 @@ def connect() -> Iterator[DockerClient]:
                 client = docker.from_env(max_pool_size=_POOL)
         except (DockerException, OSError) as error:
             raise SetupError(
-                f"no Docker Engine answers at {address}: {_first_line(error)}",
+                f"no Docker Engine answers at {address}: {first_line(error)}",
                 "start it (`systemctl start docker`), or run `scripts/setup` in a checkout;"
                 " `tune run --backend simulated` needs no engine",
             ) from error
@@ -51,7 +50,7 @@ def connect() -> Iterator[DockerClient]:
             yield client
         except DockerException as error:
             raise SetupError(
-                f"the Docker Engine failed: {_first_line(error)}", "see its log, then run again"
+                f"the Docker Engine failed: {first_line(error)}", "see its log, then run again"
             ) from error
 
 
@@ -84,7 +83,7 @@ def present_image(client: DockerClient, reference: str) -> str:
 
 
 def _address() -> str:
-    return os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
+    return os.environ.get("DOCKER_HOST") or f"unix://{ENGINE_SOCKET}"
 
 
 def _connect(path: str) -> None:
@@ -92,7 +91,3 @@ def _connect(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PATIENCE)
         probe.connect(path)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

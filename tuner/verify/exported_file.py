@@ -11,7 +11,7 @@ import yaml
 from tuner.errors import InputError
 from tuner.export.provenance import Provenance, read_provenance
 
-Kind = Literal["compose", "docker-run"]
+ExportedKind = Literal["compose", "docker-run"]
 
 _MEND = "tune export --format compose (or docker-run) --output FILE writes one"
 
@@ -21,7 +21,7 @@ class ExportedFile:
     """`provenance` is what the file says of itself; the rest of its comments is not read."""
 
     path: Path
-    kind: Kind
+    kind: ExportedKind
     provenance: Provenance
 
 
@@ -40,7 +40,7 @@ def read_exported(path: Path) -> ExportedFile:
         raise InputError(f"{path}: {error.message}", error.mend) from error
 
 
-def _kind(path: Path, text: str) -> Kind:
+def _kind(path: Path, text: str) -> ExportedKind:
     if text.startswith("#!"):
         return "docker-run"
     try:

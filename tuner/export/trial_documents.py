@@ -19,17 +19,17 @@ from tuner.spec.yaml_text import yaml_text
 
 # History of the format: 1 (first); 2 adds to objectives the interval that is stated, to trials the
 # drift and the repeatability behind them, and the calibration to the environment.
-FORMAT = 2
+DOCUMENT_FORMAT = 2
 
 
 def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
-    """One JSON document of `trials`; see `document`."""
-    return json.dumps(document(study, trials), indent=2, allow_nan=False) + "\n"
+    """One JSON document of `trials`; see `trials_document`."""
+    return json.dumps(trials_document(study, trials), indent=2, allow_nan=False) + "\n"
 
 
 def to_yaml(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """The same document as YAML."""
-    return yaml_text(document(study, trials))
+    return yaml_text(trials_document(study, trials))
 
 
 def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
@@ -57,7 +57,7 @@ def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     return text
 
 
-def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+def trials_document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     """Plain data (dict, list, str, int, float, bool, None) about the study and `trials`.
 
     What could not be measured is None, and so is a number that is not finite. An objective's
@@ -65,12 +65,12 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
     Its interval is the stated one (`StudyRecord.estimate`), that of a metric its burst's own.
     """
     baseline = study.baseline
-    found: dict[str, Any] = plain(
+    found: dict[str, Any] = json_able(
         {
-            "format": FORMAT,
+            "format": DOCUMENT_FORMAT,
             "study": study.name,
             "model": study.model,
-            "backend": backend(study, trials),
+            "backend": backend_of_trials(study, trials),
             "environment": study.environment,
             "serving": study.serving,
             "constraints": [str(c) for c in study.constraints],
@@ -90,7 +90,7 @@ def document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
     return found
 
 
-def backend(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+def backend_of_trials(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """What measured `trials`; `simulated` wins where any of them was not measured for real."""
     found = {t.backend for t in trials} or {str(study.environment.get("backend", "docker"))}
     return "simulated" if "simulated" in found else ", ".join(sorted(found))
@@ -182,17 +182,17 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     return row | {f"violation {text}": v for text, v in trial.violations.items()}
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
+def json_able(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
     """`value` without NumPy's types, tuples and numbers that JSON does not know."""
     match value:
         case Mapping():
-            return {str(k): plain(v) for k, v in value.items()}
+            return {str(k): json_able(v) for k, v in value.items()}
         case str():
             return str(value)
         case np.generic() | np.ndarray():
-            return plain(value.tolist())
+            return json_able(value.tolist())
         case Sequence():
-            return [plain(v) for v in value]
+            return [json_able(v) for v in value]
         case float():
             return value if math.isfinite(value) else None
         case None | bool() | int():

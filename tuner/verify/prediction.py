@@ -50,7 +50,7 @@ class Prediction:
         return Estimate(self.value, self.value / factor, self.value * factor)
 
 
-def together(bursts: Sequence[Estimate]) -> Estimate:
+def pooled_bursts(bursts: Sequence[Estimate]) -> Estimate:
     """The geometric mean of several bursts, with the interval that their own intervals give it."""
     if len(bursts) == 1:
         return bursts[0]
@@ -62,7 +62,7 @@ def together(bursts: Sequence[Estimate]) -> Estimate:
     return Estimate(value, value / factor, value * factor)
 
 
-def predicted(study: StudyRecord, configuration: Configuration) -> Mapping[str, Prediction]:
+def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[str, Prediction]:
     """By objective; of a right deployment all of them hold together with `CONFIDENCE`, 95 %.
 
     Each one's interval is that much wider (Bonferroni's inequality). `configuration` must have been

@@ -47,10 +47,10 @@ class ClientNamespace:
             if connected.exception() is None:
                 leave_network(network, self.container)
 
-    def end(self, address: str) -> impairment.Client:
+    def end(self, address: str) -> impairment.ClientEnd:
         """Its end of the link to `address`, on a network that it has joined."""
         routes = (PROC / str(self.pid) / "net/route").read_text()
-        return impairment.Client(self.container, interface_to(address, routes))
+        return impairment.ClientEnd(self.container, interface_to(address, routes))
 
 
 @contextmanager

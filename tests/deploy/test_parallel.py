@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from tuner.deploy.together import GivenUp, together
+from tuner.deploy.parallel import GivenUp, in_parallel
 from tuner.errors import Infeasible, TrialFailed, TuneError
 
 OOM = Infeasible("out of memory", "too small")
@@ -21,8 +21,8 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_results_keep_the_order_of_the_items(executor: ThreadPoolExecutor) -> None:
-    assert together(executor, lambda n: n * n, range(20)) == [n * n for n in range(20)]
-    assert together(executor, str, []) == []
+    assert in_parallel(executor, lambda n: n * n, range(20)) == [n * n for n in range(20)]
+    assert in_parallel(executor, str, []) == []
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_error_that_says_most_is_raised(
         raise error
 
     with pytest.raises(type(says_most)) as caught:
-        together(executor, work, errors)
+        in_parallel(executor, work, errors)
     assert caught.value is says_most
 
 
@@ -58,7 +58,7 @@ def test_the_first_failure_lets_the_rest_give_up_and_waits_for_it(
         raise GivenUp
 
     with pytest.raises(Infeasible):
-        together(executor, work, [False, True, False], given_up.set)
+        in_parallel(executor, work, [False, True, False], given_up.set)
     assert len(ended) == 2
 
 
@@ -71,5 +71,5 @@ def test_without_a_way_to_give_up_the_rest_is_done(executor: ThreadPoolExecutor)
         done.append(n)
 
     with pytest.raises(TrialFailed):
-        together(executor, work, range(20))
+        in_parallel(executor, work, range(20))
     assert sorted(done) == list(range(1, 20))

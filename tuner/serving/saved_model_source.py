@@ -14,25 +14,25 @@ from tuner.serving.saved_model import FILE
 
 
 @dataclass(frozen=True)
-class Source:
+class SavedModelSource:
     """A directory with a SavedModel, and the number of the version that it is to be."""
 
     directory: Path
     version: int
 
 
-def find_saved_model(path: Path) -> Source:
+def find_saved_model(path: Path) -> SavedModelSource:
     """The SavedModel at `path`, or the highest of the numbered versions in it.
 
     Raises InputError for anything else, with the command that converts it where there is one.
     """
     if (path / FILE).is_file():
         number = re.fullmatch(r"0*(\d+)", path.resolve().name)
-        return Source(path, int(number[1]) if number else 1)
+        return SavedModelSource(path, int(number[1]) if number else 1)
     versions = [v.parent for v in path.glob(f"*/{FILE}") if v.parent.name.isdecimal()]
     if versions:
         highest = max(versions, key=lambda version: int(version.name))
-        return Source(highest, int(highest.name))
+        return SavedModelSource(highest, int(highest.name))
     raise _refusal(path)
 
 

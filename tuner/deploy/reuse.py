@@ -23,7 +23,7 @@ class _Standing:
     world: ExitStack
 
 
-class Staying:
+class ReusingDeployer:
     """The deployer `deployer`, but what a trial deployed stays up when its block ends.
 
     The next `deploy` yields it again where it asks for an equal `DeploymentSpec` under another

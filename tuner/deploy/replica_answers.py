@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import requests
 
-from tuner.deploy import engine
+from tuner.deploy import docker_engine
 from tuner.deploy.docker import DockerDeployer
 from tuner.errors import Infeasible, TrialFailed
 from tuner.serving.first_run import refused
@@ -22,7 +22,7 @@ MEMORY_SHARE = 2
 
 def can_run() -> None:
     """Raise SetupError, with the mend, where there is no engine or no serving image."""
-    with engine.connect() as client:
+    with docker_engine.connect() as client:
         find_image(client)
 
 

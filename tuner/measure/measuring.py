@@ -9,15 +9,15 @@ import numpy as np
 from tuner.measure import resources
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.measure.samples import Burst, Drops, Outcome, RequestSamples
+from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
-from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, rate, share
-from tuner.measure.validity import Evidence, findings
+from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, proportion, rate
+from tuner.measure.validity import CheckedBurst, findings
 from tuner.spec.metrics import LATE_NS
 from tuner.spec.study import LoadSpec
 
 
-def measure(
+def measure_burst(
     burst: Burst,
     host_cpus: int,
     batch_seconds: float,
@@ -38,7 +38,7 @@ def measure(
     end = samples.start_ns + samples.duration_ns
     before = end < burst.window_start_ns
     window = samples.select(~before & (end < burst.window_end_ns))
-    good = window.outcome == Outcome.OK
+    good = window.outcome == RequestOutcome.OK
     seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
     metrics = {
         **_requests(burst, window, batch_seconds),
@@ -49,7 +49,7 @@ def measure(
     if "power_w" in metrics and "throughput_rps" in metrics:
         each = metrics["power_w"].value / metrics["throughput_rps"].value
         metrics["energy_j_per_request"] = Estimate(each)
-    evidence = Evidence(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
+    evidence = CheckedBurst(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
     return Measurement(
         metrics=metrics,
         findings=findings(evidence),
@@ -60,8 +60,8 @@ def measure(
         stop_reason=burst.stop_reason,
         errors={
             outcome.name: count
-            for outcome in Outcome
-            if outcome is not Outcome.OK
+            for outcome in RequestOutcome
+            if outcome is not RequestOutcome.OK
             and (count := int(np.count_nonzero(window.outcome == outcome)))
         },
         replicas=tuple(_replicas(burst, window.select(good), seconds)),
@@ -73,10 +73,10 @@ def measure(
 def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dict[str, Estimate]:
     """What the requests themselves say."""
     metrics: dict[str, Estimate] = {}
-    good = window.outcome == Outcome.OK
+    good = window.outcome == RequestOutcome.OK
     seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
     if len(window):
-        metrics["error_rate"] = share(int(np.count_nonzero(~good)), len(window))
+        metrics["error_rate"] = proportion(int(np.count_nonzero(~good)), len(window))
     if burst.rate_rps is not None and (late := _late(burst)) is not None:
         metrics["late_percent"] = late
     if not good.any():
@@ -102,8 +102,8 @@ def _late(burst: Burst) -> Estimate | None:
     due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
     if not due.any():
         return None
-    late = due & ((samples.delay_ns > LATE_NS) | (samples.outcome == Outcome.NOT_SENT))
-    found = share(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
+    late = due & ((samples.delay_ns > LATE_NS) | (samples.outcome == RequestOutcome.NOT_SENT))
+    found = proportion(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
     return resources.scaled(found, 100)
 
 

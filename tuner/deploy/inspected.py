@@ -15,7 +15,7 @@ _ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
 
 
 @dataclass(frozen=True)
-class Found:
+class InspectedContainer:
     """What a replica that the file brought up really is.
 
     `limits` are the kernel's, `image` is the image's id, `command` what follows the image's
@@ -30,12 +30,12 @@ class Found:
     model: Path
 
 
-def found_of(container: Container, mount: str) -> Found:
+def inspect_container(container: Container, mount: str) -> InspectedContainer:
     """Of a container that mounts something at `mount`."""
-    source = source_of(container, mount)
+    source = mounted_directory(container, mount)
     assert source is not None
     config = container.attrs["Config"]
-    return Found(
+    return InspectedContainer(
         str(container.name),
         _limits(container),
         container.attrs["Image"],
@@ -53,7 +53,7 @@ def _limits(container: Container) -> Limits:
         return EngineStatistics(container).limits()
 
 
-def source_of(container: Container, mount: str) -> Path | None:
+def mounted_directory(container: Container, mount: str) -> Path | None:
     """What of this machine is mounted there."""
     for found in container.attrs["Mounts"]:
         if found["Destination"].rstrip("/") == mount:
@@ -61,7 +61,7 @@ def source_of(container: Container, mount: str) -> Path | None:
     return None
 
 
-def published(container: Container, port: int) -> tuple[str, int] | None:
+def published_address(container: Container, port: int) -> tuple[str, int] | None:
     """Where this machine reaches a port of it that is published; None where it is not."""
     for binding in container.attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp") or ():
         host = binding["HostIp"]

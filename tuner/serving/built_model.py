@@ -18,7 +18,7 @@ from tuner.errors import InputError, SetupError
 from tuner.spec.load import builder_of
 from tuner.spec.study import ModelSpec
 
-BAD_INPUT = 2
+BUILDER_BAD_INPUT = 2
 """A builder's exit code for a wrong argument or data file; any other failure is 1."""
 
 
@@ -67,7 +67,7 @@ def _run(what: str, script: Path, arguments: Sequence[str], say: Callable[[str],
         )
     exit_code, last_line = _relay([sys.executable, str(script), *arguments], say)
     if exit_code != 0:
-        error = InputError if exit_code == BAD_INPUT else SetupError
+        error = InputError if exit_code == BUILDER_BAD_INPUT else SetupError
         raise error(
             f"{what} failed with exit code {exit_code}: {last_line}",
             f"the script's own words are above; it is {script}",

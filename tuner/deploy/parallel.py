@@ -16,7 +16,7 @@ class GivenUp(Exception):  # noqa: N818 -- not a fault: the reason is another re
     """Work that stopped because that of another replica failed."""
 
 
-def together(
+def in_parallel(
     executor: Executor,
     work: Callable[[Item], Result],
     items: Iterable[Item],

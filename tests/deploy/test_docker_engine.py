@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.deploy.engine import connect, other_machine
+from tuner.deploy.docker_engine import connect, other_machine
 from tuner.errors import SetupError
 
 

@@ -13,7 +13,7 @@ from tuner.serving.server.messages import message_class
 from tuner.serving.server.signatures import NUMPY_TYPES, Signature
 from tuner.serving.server.tensor_proto import array_of, type_number
 
-LARGEST = 2**31 - 1
+LARGEST_TENSOR_BYTES = 2**31 - 1
 """Bytes of one tensor: more than a message of protobuf can have."""
 
 
@@ -39,7 +39,7 @@ def decode_response(message: bytes) -> dict[str, npt.NDArray[Any]]:
         outputs = message_class("PredictResponse").FromString(message).outputs
     except DecodeError as error:
         raise ValueError("not a PredictResponse") from error
-    return {name: array_of(outputs[name], name, LARGEST) for name in sorted(outputs)}
+    return {name: array_of(outputs[name], name, LARGEST_TENSOR_BYTES) for name in sorted(outputs)}
 
 
 def _fill(tensor: Any, array: npt.NDArray[Any], dtype: str) -> None:  # noqa: ANN401 a message

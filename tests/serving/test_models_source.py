@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import InputError
-from tuner.serving.sources import Source, find_saved_model
+from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 
 
 def saved_model(directory: Path) -> Path:
@@ -17,16 +17,16 @@ def saved_model(directory: Path) -> Path:
 
 def test_a_saved_model_is_version_1_or_the_one_that_it_is_called(tmp_path: Path) -> None:
     plain = saved_model(tmp_path / "exported")
-    assert find_saved_model(plain) == Source(plain, 1)
+    assert find_saved_model(plain) == SavedModelSource(plain, 1)
     numbered = saved_model(tmp_path / "base" / "00000123")
-    assert find_saved_model(numbered) == Source(numbered, 123)
+    assert find_saved_model(numbered) == SavedModelSource(numbered, 123)
 
 
 def test_of_numbered_versions_the_highest_is_taken(tmp_path: Path) -> None:
     for name in ("9", "10", "x11"):
         saved_model(tmp_path / name)
     (tmp_path / "12").mkdir()
-    assert find_saved_model(tmp_path) == Source(tmp_path / "10", 10)
+    assert find_saved_model(tmp_path) == SavedModelSource(tmp_path / "10", 10)
 
 
 def write(tmp_path: Path, name: str) -> Path:

@@ -14,13 +14,13 @@ from tests.measure.bursts import (
     samples,
     with_outcomes,
 )
-from tuner.measure.measure import measure
-from tuner.measure.samples import Outcome
+from tuner.measure.measuring import measure_burst
+from tuner.measure.samples import RequestOutcome
 from tuner.spec.metrics import LATE_NS, METRICS
 
 
 def test_all_metrics_of_a_known_burst() -> None:
-    found = measure(closed_loop(), host_cpus=4, batch_seconds=0.25, calibration=CALIBRATION)
+    found = measure_burst(closed_loop(), host_cpus=4, batch_seconds=0.25, calibration=CALIBRATION)
     values = {name: estimate.value for name, estimate in found.metrics.items()}
     assert values == pytest.approx(
         {
@@ -65,7 +65,7 @@ def test_the_window_holds_what_completes_in_it() -> None:
     burst = closed_loop(window=(0.5, 1.0))
     end = burst.samples.start_ns + burst.samples.duration_ns
     edges = replace(burst, window_start_ns=int(end[100]), window_end_ns=int(end[300]))
-    found = measure(edges, 1, 0.25)
+    found = measure_burst(edges, 1, 0.25)
     assert found.requests == 200
     assert found.warmup_requests == 100
 
@@ -73,7 +73,7 @@ def test_the_window_holds_what_completes_in_it() -> None:
 def test_each_replica_is_measured_by_itself() -> None:
     burst = closed_loop()
     slow = burst.samples.duration_ns + np.where(burst.samples.replica == 1, 2 * MS, 0)
-    found = measure(replace(burst, samples=replace(burst.samples, duration_ns=slow)), 4, 0.25)
+    found = measure_burst(replace(burst, samples=replace(burst.samples, duration_ns=slow)), 4, 0.25)
     first, second = found.replicas
     assert (first["art_ms"], second["art_ms"]) == (10, 12)
     assert first["throughput_rps"] + second["throughput_rps"] == pytest.approx(
@@ -88,7 +88,7 @@ def test_each_replica_is_measured_by_itself() -> None:
 def test_a_replica_without_requests_has_its_counters_only() -> None:
     burst = closed_loop()
     lone = burst.samples.select(burst.samples.replica == 0)
-    idle = measure(replace(burst, samples=lone), 4, 0.25).replicas[1]
+    idle = measure_burst(replace(burst, samples=lone), 4, 0.25).replicas[1]
     assert idle["throughput_rps"] == 0
     assert idle["cpu_cores"] == 0.25
     assert "art_ms" not in idle
@@ -96,33 +96,33 @@ def test_a_replica_without_requests_has_its_counters_only() -> None:
 
 def test_errors_are_counted_apart_and_do_not_make_a_server_fast() -> None:
     burst = closed_loop()
-    outcomes = {900: Outcome.RESET, 901: Outcome.TIMEOUT, 902: Outcome.TIMEOUT}
+    outcomes = {900: RequestOutcome.RESET, 901: RequestOutcome.TIMEOUT, 902: RequestOutcome.TIMEOUT}
     duration = burst.samples.duration_ns.copy()
     duration[900:903] = 1
     burst = replace(burst, samples=replace(burst.samples, duration_ns=duration))
-    found = measure(with_outcomes(burst, outcomes), 4, 0.25)
+    found = measure_burst(with_outcomes(burst, outcomes), 4, 0.25)
     assert found.errors == {"TIMEOUT": 2, "RESET": 1}
     assert found.metrics["art_ms"].value == 10
     assert found.metrics["error_rate"].value == pytest.approx(3 / 1600)
 
 
 def test_errors_outside_the_window_do_not_count() -> None:
-    found = measure(with_outcomes(closed_loop(), {0: Outcome.RESET}), 4, 0.25)
+    found = measure_burst(with_outcomes(closed_loop(), {0: RequestOutcome.RESET}), 4, 0.25)
     assert not found.errors
     assert found.verdict == "VALID"
 
 
 def test_nothing_but_errors() -> None:
     burst = closed_loop()
-    all_lost = dict.fromkeys(range(len(burst.samples)), Outcome.RESET)
-    found = measure(with_outcomes(burst, all_lost), 4, 0.25, calibration=CALIBRATION)
+    all_lost = dict.fromkeys(range(len(burst.samples)), RequestOutcome.RESET)
+    found = measure_burst(with_outcomes(burst, all_lost), 4, 0.25, calibration=CALIBRATION)
     assert found.metrics["error_rate"].value == 1
     assert not {"art_ms", "p50_ms", "throughput_rps", "energy_j_per_request"} & set(found.metrics)
     assert {"cpu_percent", "power_w"} <= set(found.metrics)
 
 
 def test_too_few_samples_for_a_percentile() -> None:
-    found = measure(closed_loop(concurrency=1), 4, 0.25)  # 400 requests
+    found = measure_burst(closed_loop(concurrency=1), 4, 0.25)  # 400 requests
     assert "p95_ms" in found.metrics
     assert "p99_ms" not in found.metrics
 
@@ -133,8 +133,8 @@ def test_a_request_is_late_that_was_sent_late_or_never() -> None:
     delay[[150, 160]] = LATE_NS, LATE_NS + 1
     delay[[10, 599]] = SECOND  # due in warm-up, and after the window
     burst = replace(burst, samples=replace(burst.samples, delay_ns=delay))
-    never = with_outcomes(burst, {200: Outcome.NOT_SENT, 201: Outcome.NOT_SENT})
-    found = measure(never, 4, 0.25).metrics["late_percent"]
+    never = with_outcomes(burst, {200: RequestOutcome.NOT_SENT, 201: RequestOutcome.NOT_SENT})
+    found = measure_burst(never, 4, 0.25).metrics["late_percent"]
     assert found.value == pytest.approx(100 * 3 / 400)
     assert found.low is not None
     assert found.high is not None
@@ -144,14 +144,14 @@ def test_a_request_is_late_that_was_sent_late_or_never() -> None:
 def test_an_open_loop_in_which_nothing_was_due_is_not_late() -> None:
     burst = open_loop()
     due_before = burst.samples.select(burst.samples.start_ns < burst.window_start_ns)
-    assert "late_percent" not in measure(replace(burst, samples=due_before), 4, 0.25).metrics
+    assert "late_percent" not in measure_burst(replace(burst, samples=due_before), 4, 0.25).metrics
 
 
 def test_a_closed_loop_cannot_be_late() -> None:
     burst = closed_loop()
     delay = np.full(len(burst.samples), SECOND)
     delayed = replace(burst, samples=replace(burst.samples, delay_ns=delay))
-    assert "late_percent" not in measure(delayed, 4, 0.25).metrics
+    assert "late_percent" not in measure_burst(delayed, 4, 0.25).metrics
 
 
 @settings(max_examples=50)
@@ -168,12 +168,12 @@ def test_intervals_hold_their_value(
     rng = np.random.default_rng(seed)
     end = np.sort(rng.integers(0, 10 * SECOND, n))
     duration = (rng.exponential(scale_ms, n) * MS).astype(np.int64) + 1
-    sent = samples(end.tolist(), duration.tolist(), rng.choice(len(Outcome), n).tolist())
+    sent = samples(end.tolist(), duration.tolist(), rng.choice(len(RequestOutcome), n).tolist())
     burst = replace(closed_loop(), samples=sent, rate_rps=rate_rps)
-    found = measure(burst, 4, span, calibration=CALIBRATION)
+    found = measure_burst(burst, 4, span, calibration=CALIBRATION)
     inside = sent.outcome[(end >= SECOND) & (end < 5 * SECOND)]
     assert found.requests == len(inside)
-    assert sum(found.errors.values()) == np.count_nonzero(inside != Outcome.OK)
+    assert sum(found.errors.values()) == np.count_nonzero(inside != RequestOutcome.OK)
     assert set(found.metrics) <= set(METRICS)
     for estimate in found.metrics.values():
         assert np.isfinite(estimate.value)

@@ -14,7 +14,7 @@ FEWEST_APART = 4
 
 
 @dataclass(frozen=True)
-class Placed:
+class CpuPlacement:
     """CPU numbers; empty is any."""
 
     placement: Literal["apart", "shared", "other machine"]
@@ -30,18 +30,18 @@ class Placed:
         return asdict(self)
 
 
-def place(asked: Placement, cpus: int, local: bool) -> Placed:
+def place_on_cpus(asked: Placement, cpus: int, local: bool) -> CpuPlacement:
     """Replicas and client apart, where asked or worth it: the client gets the last CPU.
 
     Raises SetupError where there are not two. A host that is not this machine has no client.
     """
     if not local:
-        return Placed("other machine")
+        return CpuPlacement("other machine")
     if asked == "shared" or (asked == "auto" and cpus < FEWEST_APART):
-        return Placed("shared")
+        return CpuPlacement("shared")
     if cpus < 2:
         raise SetupError(
             "the load engine cannot have a CPU of its own: this host has one",
             "set `load.placement: shared` in the study",
         )
-    return Placed("apart", tuple(range(cpus - 1)), (cpus - 1,))
+    return CpuPlacement("apart", tuple(range(cpus - 1)), (cpus - 1,))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tuner.backends.simulated import SimulatedDeployer
 from tuner.deploy.docker import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.deploy.staying import Staying
+from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import Infeasible, TrialFailed
 from tuner.load.target import Target
 from tuner.spec.host import Host
@@ -67,7 +67,7 @@ def deploy(deployer: Deployer, spec: DeploymentSpec, label: str) -> None:
 
 def test_a_deployment_stays_for_an_equal_one_and_goes_before_another() -> None:
     logged = Logged()
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         assert deployer.facts == {"stayed": False, "since": "0", "memory_peak_since": "0"}
         deploy(deployer, dataclasses.replace(ONE), "1")
@@ -83,7 +83,7 @@ def test_a_deployment_stays_for_an_equal_one_and_goes_before_another() -> None:
 
 def test_a_second_attempt_of_a_trial_has_a_deployment_of_its_own() -> None:
     logged = Logged()
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         deploy(deployer, ONE, "1")
         deploy(deployer, ONE, "1")
@@ -94,7 +94,7 @@ def test_a_second_attempt_of_a_trial_has_a_deployment_of_its_own() -> None:
 def test_what_raises_inside_takes_the_deployment_down(error: type[BaseException]) -> None:
     logged = Logged()
     reason = Infeasible("never ready", "x") if error is Infeasible else error()
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         with pytest.raises(error), deployer.deploy(ONE, "1"):
             raise reason
@@ -105,7 +105,7 @@ def test_what_raises_inside_takes_the_deployment_down(error: type[BaseException]
 
 def test_the_deployment_may_know_better_why_a_trial_broke() -> None:
     with (
-        Staying(Logged()) as deployer,
+        ReusingDeployer(Logged()) as deployer,
         pytest.raises(Infeasible, match="a dead replica"),
         deployer.deploy(ONE, "0"),
     ):
@@ -123,7 +123,7 @@ def test_one_that_died_while_it_was_idle_is_made_anew() -> None:
             vars(deployment)["verify"] = verify
 
     logged.spoil = spoil
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         deploy(deployer, ONE, "1")
         deploy(deployer, ONE, "2")
@@ -136,11 +136,11 @@ def test_a_peak_that_cannot_be_counted_anew_is_said_or_not_accepted() -> None:
 
     logged = Logged()
     logged.spoil = spoil
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         deploy(deployer, ONE, "1")
         assert deployer.facts == {"stayed": True, "since": "0", "memory_peak_since": "0"}
-    with Staying(logged, needs_peak=True) as deployer:
+    with ReusingDeployer(logged, needs_peak=True) as deployer:
         deploy(deployer, ONE, "2")
         deploy(deployer, ONE, "3")
         assert deployer.facts["stayed"] is False
@@ -148,7 +148,7 @@ def test_a_peak_that_cannot_be_counted_anew_is_said_or_not_accepted() -> None:
 
 def test_a_configuration_that_cannot_start_leaves_nothing_standing() -> None:
     logged = Logged()
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         with (
             pytest.raises(Infeasible),
@@ -168,7 +168,7 @@ def test_never_two_stand_at_once_and_nothing_stands_at_the_end(
     trials: list[tuple[int, str]],
 ) -> None:
     logged = Logged()
-    with Staying(logged) as deployer:
+    with ReusingDeployer(logged) as deployer:
         for label, (replicas, what) in enumerate(trials):
             spec = dataclasses.replace(ONE, replicas=replicas)
             try:
@@ -192,7 +192,7 @@ def test_the_memory_peak_of_a_container_is_that_of_the_trial(
     docker_deployer: DockerDeployer, half_plus_two: ModelSpec
 ) -> None:
     spec = dataclasses.replace(ONE, model=half_plus_two)
-    deployer = Staying(docker_deployer)
+    deployer = ReusingDeployer(docker_deployer)
     try:
         with deployer.deploy(spec, "0") as first:
             name = first.facts()["containers"]
