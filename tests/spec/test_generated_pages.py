@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.spec import study_page
+from tuner.spec import study_tables
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.metrics import METRICS
 from tuner.spec.schema import DOCUMENTS, schema
@@ -22,12 +22,12 @@ def test_committed_schema_is_current(name: str) -> None:
 
 
 def test_reference_page_is_current() -> None:
-    page = (CHECKOUT / study_page.STUDY_PAGE).read_text(encoding="utf-8")
-    assert page == study_page.renewed_study_page(page), "run `python -m tuner.spec.study_page`"
+    page = (CHECKOUT / study_tables.STUDY_PAGE).read_text(encoding="utf-8")
+    assert page == study_tables.renewed_study_page(page), "run `python -m tuner.spec.study_tables`"
 
 
 def test_reference_page_has_every_key_with_its_meaning() -> None:
-    page = (CHECKOUT / study_page.STUDY_PAGE).read_text(encoding="utf-8")
+    page = (CHECKOUT / study_tables.STUDY_PAGE).read_text(encoding="utf-8")
     for document in (StudyDocument, ParameterDocument):
         for key, field in document.model_fields.items():
             assert f"| `{key}` |" in page

@@ -1,4 +1,4 @@
-"""The tables of docs/reference/study.md, from the documents: `python -m tuner.spec.study_page`."""
+"""`python -m tuner.spec.study_tables` writes the tables of docs/reference/study.md."""
 
 from __future__ import annotations
 

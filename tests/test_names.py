@@ -1,0 +1,68 @@
+"""A public name means one thing in the package, and a module's name is its own."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "tuner"
+
+SERVER = PACKAGE / "serving" / "server"
+"""The serving image's server is a program of its own: the image holds it without the package."""
+
+NAMES: Mapping[str, str] = {
+    "main": "the entry point of a process",
+}
+"""Functions and classes that several modules define, each with the reason."""
+
+MODULES: Mapping[str, str] = {
+    "__init__": "what makes a directory a package",
+}
+"""Names that several modules have, each with the reason."""
+
+UNDER_WAY_NAMES = """
+Axis Choice Evidence Fronts Mark Noise Outcome Panel Point Points Sent Table behind build_image
+change check compare confirm dashboard decisions document drawn effects explain explained facts
+fronts importances kinds label latency_of levels lines measure noise over_time panels plain plan
+predicted progress read_study reference_of report run served show stored table text together
+verify warnings
+"""
+
+UNDER_WAY_MODULES = """
+causes choice comparison confirm effects explain findings fronts grid latency progress report
+requests summary ticks
+"""
+
+
+def modules() -> Iterator[Path]:
+    return (path for path in sorted(PACKAGE.rglob("*.py")) if not path.is_relative_to(SERVER))
+
+
+def public_definitions(module: Path) -> Iterator[str]:
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        if isinstance(node, kinds) and not node.name.startswith("_"):
+            yield node.name
+
+
+def repeated(places: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_no_public_function_or_class_is_defined_in_two_modules() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in modules():
+        for name in dict.fromkeys(public_definitions(module)):
+            places[name].append(str(module.relative_to(PACKAGE)))
+    allowed = {*NAMES, *UNDER_WAY_NAMES.split()}
+    assert {n: where for n, where in repeated(places).items() if n not in allowed} == {}
+
+
+def test_no_module_name_occurs_twice() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in modules():
+        places[module.stem].append(str(module.relative_to(PACKAGE)))
+    allowed = {*MODULES, *UNDER_WAY_MODULES.split()}
+    assert {n: where for n, where in repeated(places).items() if n not in allowed} == {}
