@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.arrays import Floats, Indices
-from tuner.model.ehvi import chance_undominated, ehvi
+from tuner.model.ehvi import chance_undominated, ehvi, log_expected_below
 from tuner.model.pareto import front, hypervolume
 from tuner.model.surrogate import Posterior, Surrogate
 
@@ -62,6 +62,27 @@ def overall_gain(surrogate: Surrogate, measured: Indices) -> Floats:
     volume = hypervolume(points, reference) if len(points) else 0.0
     gain = ehvi(posterior.mean, posterior.sd, points[front(points)], reference)
     found: Floats = gain * posterior.feasible / max(volume, MARGIN)
+    return found
+
+
+def log_improvement(surrogate: Surrogate, holding: Indices) -> Floats:
+    """Logarithm of the expected improvement by each candidate, up to a constant, shape (n,).
+
+    As `overall_gain`, for objectives of any kind: `holding` are the rows of what was measured and
+    holds all constraints. Before there is one, it is the chance that a candidate is one.
+    """
+    posterior = surrogate.posterior()
+    with np.errstate(divide="ignore"):
+        feasible = np.log(posterior.feasible)
+        if len(holding) == 0:
+            return feasible
+        points = posterior.mean[holding]
+        if points.shape[1] == 1:
+            best = float(points.min())
+            return log_expected_below(best, posterior.mean[:, 0], posterior.sd[:, 0]) + feasible
+        reference = reference_of(posterior)
+        gain = np.log(ehvi(posterior.mean, posterior.sd, points[front(points)], reference))
+    found: Floats = gain + feasible
     return found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import erfcx, ndtr
 from scipy.stats import qmc
 
 from tuner.arrays import Floats
@@ -38,6 +38,25 @@ def expected_below(bounds: Floats, mean: Floats, sd: Floats) -> Floats:
     density = np.exp(-0.5 * scaled**2) / math.sqrt(2 * math.pi)
     found: Floats = np.where(finite[None, :], distance * ndtr(scaled) + sd * density, 0.0)
     return np.maximum(found, 0.0)
+
+
+def log_expected_below(bound: float, mean: Floats, sd: Floats) -> Floats:
+    """The logarithm of `expected_below` for one bound, shape (n,); exact however small it is.
+
+    So the best of many hopeless candidates is told from the others (Ament et al., Unexpected
+    Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023).
+    """
+    sd = np.maximum(sd, _LEAST_SD)
+    scaled = (bound - mean) / sd
+    near = np.maximum(scaled, -1.0)
+    density = np.exp(-0.5 * near**2) / math.sqrt(2 * math.pi)
+    # Below, the sum of density and scaled x probability cancels: Mills' ratio does not.
+    far = np.minimum(scaled, -1.0)
+    ratio = math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2)) * -far
+    left = np.where(far > -1e4, 1.0 - ratio, far**-2)
+    tail = -0.5 * far**2 - 0.5 * math.log(2 * math.pi) + np.log(left)
+    found: Floats = np.where(scaled > -1.0, np.log(near * ndtr(near) + density), tail) + np.log(sd)
+    return found
 
 
 def ehvi(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:

@@ -47,13 +47,15 @@ class Column:
     """One logarithm, larger is worse, per burst: shape (N,), NaN where it is not known.
 
     `sds` are the bursts' own deviations, NaN where unknown. `metric` is what it is the logarithm of
-    (times `sign`), None where that is not a plain metric.
+    (times `sign`), None where that is not a plain metric. `noise` is the prior of the noise beyond
+    `sds`, None for that of a burst.
     """
 
     metric: str | None
     sign: float
     values: Floats
     sds: Floats
+    noise: LogNormal | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,7 @@ class Evidence:
         known = sds[:early][np.isfinite(sds[:early])]
         # What is not known of one burst is supposed to be as it is in others.
         variance = np.where(np.isfinite(sds), sds, np.median(known) if len(known) else 0.0) ** 2
-        noise = NOISE if len(known) else WHOLE_NOISE
+        noise = column.noise or (NOISE if len(known) else WHOLE_NOISE)
         names, groups = grouped(self.candidates.owners)
         centre = float(np.median(values[:early])) if early else 0.0
         trends = [linear(self.coordinates, centre)]

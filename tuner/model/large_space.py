@@ -20,7 +20,7 @@ SPREAD = 1024
 _SPREAD_LEAST = 32
 _NEAR = 48
 _FEW = 3
-_STEP = 0.08
+STEP = 0.08
 _LEVELS = 4
 _SCENARIOS = 36
 _ELSEWHERE = 32
@@ -53,7 +53,7 @@ def sampled(
     points = itertools.chain(
         [space.filled(up)] if up is not None else [],
         (space.filled(c) for c in centres),
-        _near(space, centres, max(_NEAR // len(levels), _FEW), rng),
+        near(space, centres, max(_NEAR // len(levels), _FEW), rng),
         _elsewhere(space, up if len(levels) == 1 else None, rng),
         _spread(space, max(SPREAD // len(levels), _SPREAD_LEAST), rng),
     )
@@ -83,15 +83,24 @@ def _spread(space: SearchSpace, count: int, rng: np.random.Generator) -> Iterato
         yield {p.name: value_at(p, float(u)) for p, u in zip(parameters, point, strict=True)}
 
 
-def _near(
-    space: SearchSpace, centres: Sequence[Configuration], each: int, rng: np.random.Generator
+def near(
+    space: SearchSpace,
+    centres: Sequence[Configuration],
+    each: int,
+    rng: np.random.Generator,
+    *,
+    width: float = STEP,
+    most: int = 2,
 ) -> Iterator[dict[str, Value]]:
+    """Values near to each of `centres`: steps in at most `most` parameters, of about `width` as a
+    share of the range. Of an unordered parameter any value is near.
+    """
     several = [p for p in space if p.values() is None or len(p.values() or ()) > 1]
     for centre in centres if several else ():
         for _ in range(each):
             point = space.filled(centre)
-            for i in rng.permutation(len(several))[: rng.integers(1, 3)]:
-                point[several[i].name] = _stepped(several[i], point[several[i].name], rng)
+            for i in rng.permutation(len(several))[: rng.integers(1, most + 1)]:
+                point[several[i].name] = _stepped(several[i], point[several[i].name], width, rng)
             yield point
 
 
@@ -104,13 +113,13 @@ def _elsewhere(
         yield {**space.filled(up), **{p.name: value_at(p, float(rng.random())) for p in live}}
 
 
-def _stepped(parameter: Parameter, value: Value, rng: np.random.Generator) -> Value:
+def _stepped(parameter: Parameter, value: Value, usual: float, rng: np.random.Generator) -> Value:
     """Another value of the parameter, mostly one near to `value`."""
     values = parameter.values()
     if not parameter.ordered:
         assert values is not None
         return values[int(rng.integers(len(values)))]
-    width = _STEP * math.exp(rng.standard_normal())
+    width = usual * math.exp(rng.standard_normal())
     if values is not None:
         at = values.index(value) if value in values else 0
         steps = max(1, round(width * (len(values) - 1))) * (1 if rng.random() < 0.5 else -1)

@@ -19,9 +19,9 @@ from tuner.model.evidence import Column, Evidence
 from tuner.model.feasibility import probability_of_serving, served
 from tuner.model.gp import grouped
 from tuner.model.observations import Observation
-from tuner.model.pareto import logarithms
 from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit
+from tuner.model.scales import Scale, logarithmic
 from tuner.model.warm import Warm
 from tuner.spec.metrics import Direction
 
@@ -68,16 +68,18 @@ class Surrogate:
         *,
         host_cpus: float | None = None,
         warm: Warm | None = None,
+        scales: Sequence[Scale] | None = None,
     ) -> Surrogate:
         """From one observation per burst, in order; a pure function of its arguments.
 
         Hyperparameters are learned from the first `checkpoint(len(observations))` of them, so that
         they change seldom, and a study that is taken up again finds the same. `warm` is what
-        another study knows, used as a prior that fades.
+        another study knows, used as a prior that fades. `scales` has one for each objective; None
+        for logarithms.
         """
         good = [o for o in observations if served(o)]
         evidence = Evidence.of(candidates, observations, served, host_cpus)
-        columns = _columns(metrics, directions, good)
+        columns = _columns(metrics, directions, good, scales or logarithmic(len(metrics)))
         queue = evidence.queue(columns, warm)
         processes = tuple(evidence.process(column, queue, warm) for column in columns)
         feasible = probability_of_serving(candidates, observations)
@@ -91,7 +93,7 @@ class Surrogate:
             processes,
             feasible,
             evidence.rows[evidence.rows < len(candidates)],
-            np.array([_usual(column.sds) for column in columns]),
+            np.array([_usual(column) for column in columns]),
             queue,
         )
 
@@ -157,20 +159,31 @@ class Surrogate:
 
 
 def _columns(
-    metrics: Sequence[str], directions: Sequence[Direction], served: Sequence[Observation]
+    metrics: Sequence[str],
+    directions: Sequence[Direction],
+    served: Sequence[Observation],
+    scales: Sequence[Scale],
 ) -> list[Column]:
     unknown = (None,) * len(metrics)
-    values = logarithms([o.values or () for o in served]).reshape(-1, len(metrics))
+    values = np.array([o.values for o in served], dtype=np.float64).reshape(-1, len(metrics))
     sds = np.array([o.noise.relative_sd or unknown for o in served], dtype=np.float64).reshape(
         -1, len(metrics)
     )
     signs = [1.0 if d == "minimize" else -1.0 for d in directions]
     return [
-        Column(metric, sign, sign * values[:, j], sds[:, j])
-        for j, (metric, sign) in enumerate(zip(metrics, signs, strict=True))
+        Column(
+            metric if scale.plain else None,
+            sign,
+            scale.scaled(values[:, j], sign),
+            sds[:, j],
+            scale.noise,
+        )
+        for j, (metric, sign, scale) in enumerate(zip(metrics, signs, scales, strict=True))
     ]
 
 
-def _usual(sds: Floats) -> float:
-    known = sds[np.isfinite(sds)]
-    return float(np.median(known)) if len(known) else _UNKNOWN_NOISE
+def _usual(column: Column) -> float:
+    known = column.sds[np.isfinite(column.sds)]
+    if len(known):
+        return float(np.median(known))
+    return _UNKNOWN_NOISE if column.noise is None else 0.0
