@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.testing.pytest_samplers import (
@@ -21,6 +22,7 @@ from optuna.testing.pytest_samplers import (
 from optuna.trial import Trial, TrialState
 
 from tuner.samplers import BayesSampler
+from tuner.spec.metrics import Direction
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,11 @@ class TestWithTheModel(
 
 
 def optimised(
-    objective: Callable[[Trial], float], trials: int, *, seed: int = 1, direction: str = "minimize"
+    objective: Callable[[Trial], float],
+    trials: int,
+    *,
+    seed: int = 1,
+    direction: Direction = "minimize",
 ) -> Study:
     study = optuna.create_study(sampler=BayesSampler(seed=seed), direction=direction)
     study.optimize(objective, n_trials=trials)
@@ -206,12 +212,12 @@ def test_only_failed_and_pruned_trials_are_no_obstacle() -> None:
 
     study = optuna.create_study(sampler=BayesSampler(seed=1, n_startup_trials=2))
     study.optimize(objective, n_trials=6)
-    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    trial = study.ask({"x": FloatDistribution(0, 1)})
     assert 0 <= trial.params["x"] <= 1
 
 
 def test_trials_that_run_at_once_differ() -> None:
-    space = {name: optuna.distributions.FloatDistribution(-1, 1) for name in ("x", "y")}
+    space: dict[str, BaseDistribution] = {name: FloatDistribution(-1, 1) for name in ("x", "y")}
     study = optuna.create_study(sampler=BayesSampler(seed=1, n_startup_trials=5))
     for _ in range(8):
         trial = study.ask(space)

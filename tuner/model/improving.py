@@ -85,17 +85,19 @@ class Search:
 
     def _best(self, configurations: Sequence[Configuration], count: int) -> list[Configuration]:
         """The `count` best of these, the best one first."""
-        fixed = [self.space.effective({**c, **self.fixed}) for c in configurations]
+        asked = list(dict.fromkeys(configurations))
+        if self.fixed:
+            asked = list(dict.fromkeys(self.space.effective({**c, **self.fixed}) for c in asked))
         measured = [o.configuration for o in self.observations]
-        candidates = Candidates.of(self.space, [*fixed, *measured, *self.pending])
+        candidates = Candidates.of(self.space, [*asked, *measured, *self.pending])
         pending = _rows(candidates, self.pending)
         surrogate = Surrogate.fit(
             candidates, self.metrics, self.directions, self.observations, scales=self.scales
         ).with_pending(pending)
         holding = np.union1d(_rows(candidates, self._holding()), pending)
         gain = log_improvement(surrogate, holding)
-        rows = _rows(candidates, list(dict.fromkeys(fixed)))
-        free = np.array([candidates.configurations[r] not in self.taken for r in rows], np.bool_)
+        rows = np.arange(len(asked))
+        free = np.array([c not in self.taken for c in asked], dtype=np.bool_)
         rows = rows[free] if free.any() else rows
         order = rows[np.argsort(-gain[rows], kind="stable")]
         return [candidates.configurations[r] for r in order[:count]]

@@ -19,7 +19,6 @@ from tuner.model.scales import Logarithm, Scale, Warp
 from tuner.search.inferred_space import InferredSpace, named_in
 from tuner.spec.metrics import Direction
 
-
 WORKS = "works"
 """The constraint that says whether a configuration has values: above zero it has none."""
 
