@@ -18,7 +18,7 @@ from benchmarks.search_truth import MARGIN, Problem
 from tuner.arrays import Floats, Indices
 from tuner.model.pareto import front, logarithms
 from tuner.model.surrogate import Surrogate
-from tuner.results.recommend import recommended, spread
+from tuner.results.predicted_front import predicted_front, spread
 
 SIX = 6
 TOLERANCE = math.log(1.02)
@@ -165,7 +165,7 @@ def answers_from_model(problem: Problem, surrogate: Surrogate) -> list[Answer]:
     """Six per scenario as `tune show` recommends them, from the model's posterior means."""
     found = []
     for number, scenario in enumerate(problem.scenarios):
-        points = recommended(surrogate, scenario, limit=SIX)
+        points = predicted_front(surrogate, scenario, limit=SIX)
         rows = [problem.lattice.index(p.configuration) for p in points]
         predicted = np.array([p.values for p in points]).reshape(len(points), len(problem.metrics))
         found.append(Answer(number, np.array(rows, dtype=np.intp), predicted))

@@ -79,8 +79,8 @@ def test_a_study_is_shown_as_measured_and_as_predicted(
     findings = document["findings"]
     assert len(findings["scenarios"]) == 4
     for scenario in findings["scenarios"]:
-        assert 0 < len(scenario["recommended"]) <= 6
-        for one in scenario["recommended"]:
+        assert 0 < len(scenario["predicted_front"]) <= 6
+        for one in scenario["predicted_front"]:
             assert one["configuration"]["memory"] == 256
             assert one["feasible"] > 0.9
             assert 0 <= one["on_front"] <= 1

@@ -14,7 +14,8 @@ from tests.study.small import opened, run, specification
 from tuner.dashboard.note import ROWS, note
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
-from tuner.results.summary import delta_percent, summarise
+from tuner.results.summary import summarise
+from tuner.results.wording import difference
 from tuner.spec.space import Parameter, SearchSpace
 from tuner.spec.study import Objective
 from tuner.study.storage import study_record
@@ -50,15 +51,16 @@ def test_it_has_the_answer_so_far(shown: Shown) -> None:
     assert [numbers(row[0])[0] for row in rows(found["Overall front"])] == [
         t.number for t in summary.front
     ]
-    best = summary.knee
+    best = summary.recommended
     assert best is not None
     assert numbers(found["Recommended"])[0] == best.number
     for index, objective in enumerate(record.objectives):
         estimate = record.estimate(best, objective.metric)
         assert estimate is not None
         assert f"{estimate.value:.3g}" in found["Recommended"]
-        delta = delta_percent(record, best, index)
-        assert f"{delta:+.0f} % against the baseline" in found["Recommended"]
+        by = summary.against_baseline[best.configuration][index]
+        assert by is not None
+        assert f"{difference(by)} against the baseline" in found["Recommended"]
     assert [numbers(row[2]) for row in rows(found["Front of each scenario"])] == [
         [t.number for t in s.front] for s in summary.scenarios
     ]

@@ -82,7 +82,7 @@ def test_a_study_is_looked_at_while_it_runs(browser: Browser) -> None:
 
 def test_plots_note_and_artifacts_of_a_study(browser: Browser, shown: Shown) -> None:
     summary = summarise(shown.record)
-    assert summary.knee is not None
+    assert summary.recommended is not None
     with served(shown) as address, looking(browser) as context:
         page = context.new_page()
         page.goto(address)
@@ -98,9 +98,11 @@ def test_plots_note_and_artifacts_of_a_study(browser: Browser, shown: Shown) -> 
         assert [int(row) for row in front.get_by_role("link").all_inner_texts()] == [
             t.number for t in summary.front
         ]
-        front.get_by_role("link", name=str(summary.knee.number), exact=True).click()
+        front.get_by_role("link", name=str(summary.recommended.number), exact=True).click()
 
-        expect(page.get_by_role("heading", name=f"Trial {summary.knee.number} ")).to_be_visible()
+        expect(
+            page.get_by_role("heading", name=f"Trial {summary.recommended.number} ")
+        ).to_be_visible()
         expect(page.get_by_text("summary ART (ms)")).to_be_visible()
         figure = page.locator("img[src^='/artifacts/']")
         expect(figure).to_be_visible()

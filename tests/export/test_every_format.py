@@ -175,11 +175,11 @@ def test_what_the_model_does_not_recommend_is_named_with_its_chance(
     found = find(simulated)
     assert found is not None
     front = found.scenarios[0]
-    recommended = {p.configuration for p in front.recommended}
+    predicted = {p.configuration for p in front.predicted_front}
     for configuration, judged in front.measured.items():
         number = found.trials[configuration][0]
         said = "".join(render(simulated, "json", Asked(str(number))).remarks)
         assert (f"trial {number} P = {judged.on_front:.2f}" in said) == (
-            configuration not in recommended
+            configuration not in predicted
         )
-    assert front.measured.keys() - recommended
+    assert front.measured.keys() - predicted

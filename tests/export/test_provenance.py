@@ -15,7 +15,7 @@ from tuner.export.header import header
 from tuner.export.kubernetes import to_kubernetes
 from tuner.export.provenance import ANNOTATION, PREFIX, provenance, read_provenance
 from tuner.measure.measurement import Estimate
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 
 KEYS = {
     *("study", "trial", "configuration", "objectives", "image", "model_checksum", "version"),
@@ -43,9 +43,7 @@ def test_what_a_model_predicts_is_there_too() -> None:
     predicted = Predicted(one.configuration, 0, (11.0, 13.0), (10.0, 12.0), (12.0, 14.0), 0.9, 1.0)
     back = read_provenance(provenance(FULL, one, predicted).to_line())
     assert back.predicted["cpu_percent"] == Estimate(13.0, 12.0, 14.0)
-    assert "Predicted by the model: ART 11 ms (95 % interval 10 to 12)" in header(
-        FULL, one, predicted, []
-    )
+    assert "Predicted by the model: ART (ms) 11 (10-12)" in header(FULL, one, predicted, [])
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)

@@ -10,7 +10,7 @@ from tuner.model.candidates import Candidates
 from tuner.model.chances import chances
 from tuner.model.regret import decisions, minimax, most_serving, off_ideal, worst_regrets
 from tuner.model.surrogate import Surrogate
-from tuner.results.recommend import rows_of
+from tuner.results.predicted_front import rows_of
 from tuner.spec.space import Configuration
 
 

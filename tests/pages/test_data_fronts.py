@@ -63,7 +63,7 @@ def test_every_configuration_has_its_place() -> None:
     assert notes[6] == "INVALID: others used CPU"
     assert data.baseline is not None
     assert data.baseline.trial == 0
-    assert data.knee in data.at("front")
+    assert data.recommended in data.at("front")
 
 
 def test_a_stand_in_is_never_drawn() -> None:
@@ -104,7 +104,7 @@ def test_what_was_cut_short_has_the_interval_of_its_burst() -> None:
 @pytest.mark.parametrize("trials", [(), (lost(0, {}),)])
 def test_nothing_measured_is_nothing_to_draw(trials: tuple[()]) -> None:
     data = data_of(record_of(*trials))
-    assert (data.points, data.baseline, data.knee) == ((), None, None)
+    assert (data.points, data.baseline, data.recommended) == ((), None, None)
     assert len(data.unserved) == len(trials)
 
 
@@ -215,9 +215,9 @@ def test_what_the_model_recommends_counts_beside_what_was_measured() -> None:
     )
     assert of.findings is not None
     found = panels(of.record, of.summary, of.findings)
-    assert all(panel.recommended for panel in found)
+    assert all(panel.predicted_front for panel in found)
     for decision in decisions(of.record, found, of.findings):
-        assert decision.fronts >= max(len(decision.on_front), len(decision.recommended)) > 0
+        assert decision.fronts >= max(len(decision.on_front), len(decision.predicted_front)) > 0
         assert decision.chance is not None
         assert 0 <= decision.chance <= 1
     robust = of.findings.robust

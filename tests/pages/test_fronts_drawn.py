@@ -89,7 +89,7 @@ def test_two_objectives_are_one_figure_with_a_switch_for_both_axes() -> None:
     assert line.line.shape == "hv"
     np.testing.assert_allclose(sorted(line.x), sorted(marks.x), rtol=1e-6)
     assert len(marks.error_x.array) == len(marks.x)
-    assert len(traces(plot, "baseline")) == len(traces(plot, "knee")) == 1
+    assert len(traces(plot, "baseline")) == len(traces(plot, "recommended")) == 1
 
 
 def test_what_spans_little_has_linear_axes() -> None:
@@ -135,8 +135,8 @@ def test_without_scenarios_the_model_is_on_the_front_itself() -> None:
     shown = figures(section)
     assert "scenario-fronts" not in shown
     assert "regret" not in shown
-    (recommended,) = traces(shown["front"].plot, "recommended by the model")
-    assert len(recommended.x) == len(recommended.error_x.array) > 0
+    (predicted,) = traces(shown["front"].plot, "predicted front")
+    assert len(predicted.x) == len(predicted.error_x.array) > 0
 
 
 def test_what_was_cut_short_or_invalid_or_infeasible_is_told_apart() -> None:
@@ -174,9 +174,9 @@ def test_scenarios_have_panels_with_the_same_axes_two_beside_each_other() -> Non
     assert [a.text for a in layout.annotations][:2] == ["concurrency=1", "concurrency=4"]
     named = [t.name for t in shown.plot.data if t.showlegend]
     assert len(named) == len(set(named))
-    assert {"front", "baseline", "recommended by the model"} <= set(named)
+    assert {"front", "baseline", "predicted front"} <= set(named)
     assert {"ART (ms)", "ART (ms), predicted", "P"} <= set(shown.table.columns)
-    assert any("recommended" in str(row[-4]) for row in shown.table.rows)
+    assert any("predicted front" in str(row[-4]) for row in shown.table.rows)
 
 
 def test_of_many_scenarios_some_are_drawn_and_all_are_listed() -> None:
@@ -233,7 +233,7 @@ def test_of_thousands_the_table_has_the_front_and_the_first_others() -> None:
             (replace(burst(0, 4.0, 10.0), cut_short="dominated"),),
             "Nothing feasible was measured in 1 trials",
         ),
-        ((burst(0, 4.0, 10.0),), "The overall front has 1 configuration; its knee is"),
+        ((burst(0, 4.0, 10.0),), "The overall front has 1 configuration; recommended is"),
         (
             tuple(burst(i, 4.0 - i, 10.0 + i, cpu=cpu) for i, cpu in enumerate((0.25, 0.5, 1.0))),
             "The overall front has 3 configurations",

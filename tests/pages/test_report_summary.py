@@ -87,7 +87,7 @@ def test_the_knee_is_compared_with_both_baselines(full: StudyRecord) -> None:
     found = choices(full, summarise(full), None)
     best = found.overall
     assert best is not None
-    assert best.trial == summarise(full).knee.number  # type: ignore[union-attr]
+    assert best.trial == summarise(full).recommended.number  # type: ignore[union-attr]
     assert best.changes_measured
     reference = default_decision(full, best.scenario)
     assert reference["cpu"] == 1.0

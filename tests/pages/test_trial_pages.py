@@ -14,10 +14,11 @@ from tests.study.small import FEASIBLE, run, specification
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Facts, Figure, Log, Section, Table, Words
-from tuner.pages.data.fronts_of import OnFronts, change, on_fronts
+from tuner.pages.data.fronts_of import OnFronts, on_fronts
 from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
 from tuner.pages.trials import trial_pages
+from tuner.results.baseline import changes
 from tuner.results.study_file import FinishedStudy
 from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
@@ -154,7 +155,7 @@ def test_it_is_compared_with_the_baseline_in_its_own_scenario_where_that_is_know
     assert of.reference is not None
     assert of.reference.representative.number == 7
     assert of.alike
-    by = change(of.pooled, of.reference, 0)
+    by = changes(of.pooled, of.reference)[0]
     assert by is not None
     assert by.value == pytest.approx(100 * (60 / 90 - 1))
     assert by.low is not None

@@ -105,7 +105,7 @@ def test_the_whole_front_is_worth_all() -> None:
     assert found.ratios["art_ms"].value == pytest.approx(1)
 
 
-def test_what_the_model_recommends_is_judged_in_every_scenario() -> None:
+def test_the_predicted_front_is_judged_in_every_scenario() -> None:
     spec = specification(FEASIBLE)
     grid = grid_of(spec)
     every = list(spec.search_space.grid())
@@ -114,18 +114,18 @@ def test_what_the_model_recommends_is_judged_in_every_scenario() -> None:
     trials = [trial(i, c, *_objectives(usual(c, 0))) for i, c in enumerate(some)]
     found = against(study(spec, *trials), grid)
     for one in found.scopes:
-        assert one.recommended is not None
-        assert 1 <= one.recommended.points <= 6
-        assert one.recommended.share > 0.9
-    # In the other one points are recommended that were not measured there.
+        assert one.predicted_front is not None
+        assert 1 <= one.predicted_front.points <= 6
+        assert one.predicted_front.share > 0.9
+    # In the other one the predicted front has points that were not measured there.
     four = scope(found.scopes, 4)
-    assert four.recommended is not None
-    assert four.recommended.points > four.study.points
-    assert found.scenarios_recommended is not None
-    assert found.to_json()["scopes"][1]["recommended"]["share"] > 0.9
+    assert four.predicted_front is not None
+    assert four.predicted_front.points > four.study.points
+    assert found.scenarios_predicted is not None
+    assert found.to_json()["scopes"][1]["predicted_front"]["share"] > 0.9
     few = against(study(spec, *trials[:2]), grid)
-    assert {s.recommended for s in few.scopes} == {None}
-    assert few.scenarios_recommended is None
+    assert {s.predicted_front for s in few.scopes} == {None}
+    assert few.scenarios_predicted is None
 
 
 def test_costs_are_shares_of_one_pass_ordered_by_deployment() -> None:

@@ -49,9 +49,9 @@ def test_findings_are_fronts_decisions_and_what_is_open() -> None:
         {"concurrency": 4},
     ]
     for front in found.scenarios:
-        cheap = [p for p in front.recommended if p.configuration["replicas"] == 1]
+        cheap = [p for p in front.predicted_front if p.configuration["replicas"] == 1]
         assert {p.configuration["cpu"] for p in cheap} == {0.25, 0.5, 1.0, 2.0}
-        assert len(front.recommended) <= 6
+        assert len(front.predicted_front) <= 6
         assert set(front.measured) == {
             t.configuration
             for t in study.trials
@@ -124,4 +124,4 @@ def test_without_scenarios_there_is_one_front_and_no_regret() -> None:
     found = find(StudyRecord("one", "mnist", space, OBJECTIVES, (), {}, {}, tuple(trials)))
     assert found is not None
     assert (found.scenarios, found.robust, found.serving) == ((), None, None)
-    assert len(found.overall.recommended) == 4
+    assert len(found.overall.predicted_front) == 4

@@ -5,7 +5,7 @@ import numpy as np
 from tests.model.planted import model
 from tuner.model.chances import Chances, chances
 from tuner.model.surrogate import Surrogate
-from tuner.results.recommend import rows_of
+from tuner.results.predicted_front import rows_of
 from tuner.results.settle import MOST_TRIALS, Settling, settling
 
 

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
-import pytest
-
-from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent, summarise
+from tuner.results.summary import summarise
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import Objective
 
@@ -67,39 +62,15 @@ def test_fronts_hold_feasible_trials_only_sorted_by_the_first_objective() -> Non
     by_scenario = {s.scenario["concurrency"]: s for s in found.scenarios}
     assert [t.number for t in by_scenario[1].front] == [1, 0]
     assert [t.number for t in by_scenario[4].front] == [2]
-    best = by_scenario[4].knee
+    best = by_scenario[4].recommended
     assert best is not None
     assert best.number == 2
-    assert found.knee in found.front
+    assert found.recommended in found.front
 
 
 def test_nothing_feasible_is_an_empty_front() -> None:
     found = summarise(study(infeasible(0, 1, 1.0)))
     assert found.front == ()
-    assert found.knee is None
-    assert all(s.front == () and s.knee is None for s in found.scenarios)
+    assert found.recommended is None
+    assert all(s.front == () and s.recommended is None for s in found.scenarios)
     assert summarise(study()).front == ()
-
-
-def test_no_delta_without_a_measured_baseline_or_for_stand_ins() -> None:
-    first, other = infeasible(0, 1, 1.0), trial(1, 1, 2.0, (2.0, 40.0))
-    assert delta_percent(study(first, other), other, 0) is None
-    assert delta_percent(study(), other, 0) is None
-    assert delta_percent(study(trial(0, 1, 1.0, (4.0, 20.0))), first, 0) is None
-
-
-@pytest.mark.parametrize(("index", "percent"), [(0, -50.0), (1, 100.0)])
-def test_a_delta_is_in_percent_of_the_baseline(index: int, percent: float) -> None:
-    measured = Measurement(
-        metrics={"art_ms": Estimate(4.0), "cpu_percent": Estimate(20.0)},
-        findings=(),
-        requests=100,
-        warmup_requests=10,
-        window_seconds=1.0,
-        stop_reason="precise",
-        errors={},
-    )
-    baseline = replace(trial(0, 1, 1.0, (4.0, 20.0)), measurement=measured)
-    other = trial(1, 1, 2.0, (2.0, 40.0))
-    assert delta_percent(study(baseline, other), other, index) == pytest.approx(percent)
-    assert delta_percent(study(baseline, other), baseline, index) == 0

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from tuner.measure.measurement import Estimate
-from tuner.results.wording import bare, column, counted, difference, ends, interval, together
+from tuner.results.wording import (
+    bare,
+    column,
+    counted,
+    difference,
+    interval,
+    interval_ends,
+    together,
+)
 from tuner.spec.space import Parameter, Value
 
 
@@ -33,8 +41,24 @@ def test_a_column_has_the_parameters_unit(unit: str, expected: str) -> None:
 
 def test_a_value_stands_before_its_interval() -> None:
     known, alone = Estimate(2.313, 2.24, 2381.2), Estimate(1234.5)
-    assert (interval(known), ends(known)) == ("2.31 (2.24 to 2,381)", "2.24 to 2,381")
-    assert (interval(alone), ends(alone)) == ("1,234", "")
+    assert (interval(known), interval_ends(known)) == ("2.31 (2.24-2,381)", "2.24-2,381")
+    assert (interval(alone), interval_ends(alone)) == ("1,234", "")
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (Estimate(-3.0, -5.0, -1.0), "-3 (-5 to -1)"),
+        (Estimate(0.1, -0.2, 0.4), "0.1 (-0.2 to 0.4)"),
+        (Estimate(2e-5, 1e-5, 0.5), "2e-05 (1e-05 to 0.5)"),
+        (Estimate(999.7, 999.2, 1000.2), "1,000 (999-1,000)"),
+    ],
+)
+def test_a_hyphen_between_ends_is_never_taken_for_a_sign(known: Estimate, expected: str) -> None:
+    assert interval(known) == expected
+
+
+def test_a_change_has_signs() -> None:
     assert difference(Estimate(-12.2, -20.0, 3.0)) == "-12 % (-20 to +3)"
     assert difference(Estimate(0.4)) == "+0 %"
 

@@ -18,7 +18,7 @@ from tuner.model.initial_design import start_configurations
 from tuner.model.observations import OBSERVED, OWNER, WHY, Noise
 from tuner.model.pareto import hypervolume
 from tuner.model.surrogate import Surrogate
-from tuner.results.recommend import recommended
+from tuner.results.predicted_front import predicted_front
 from tuner.search.distributions import ask, configuration_of
 from tuner.search.observed import observations
 from tuner.search.samplers import StudySampler, make_sampler
@@ -142,7 +142,7 @@ def test_it_finds_the_overall_front_sooner_than_chance() -> None:
     assert np.mean(ours) > np.mean([share("random", seed) for seed in range(3)])
 
 
-def test_what_is_recommended_after_it_is_near_every_scenarios_front() -> None:
+def test_the_predicted_front_after_it_is_near_every_scenarios_front() -> None:
     study = new_study(SPACE, SearchSpec(target="per-scenario"))
     for _ in range(40):
         step(study, SPACE)
@@ -153,7 +153,7 @@ def test_what_is_recommended_after_it_is_near_every_scenarios_front() -> None:
         observations(SPACE, study.get_trials()),
     )
     for scenario in model.candidates.scenarios:
-        found = [r.configuration for r in recommended(model, scenario)]
+        found = [r.configuration for r in predicted_front(model, scenario)]
         assert volume(found, scenario) > 0.85 * volume(SERVED, scenario)
 
 

@@ -93,7 +93,15 @@ def _show_cost(found: Comparison) -> None:
 def _show_scopes(study: StudyRecord, found: Comparison) -> None:
     names = [p.name for p in study.search_space.with_role("scenario")]
     table = tables.plain(*(names or ["scenario"]), title="The study's fronts, as the grid has them")
-    columns = ("trials", "front", "HV share", "recommended", "HV share", "dominated", "of one pass")
+    columns = (
+        "trials",
+        "front",
+        "HV share",
+        "predicted front",
+        "HV share",
+        "dominated",
+        "of one pass",
+    )
     for column in (*columns, "grid's"):
         table.add_column(column, justify="right", no_wrap=True)
     for scope in found.scopes:
@@ -104,7 +112,7 @@ def _show_scopes(study: StudyRecord, found: Comparison) -> None:
             str(scope.trials),
             str(scope.study.points),
             _percent(scope.study.share),
-            *_advised(scope.recommended),
+            *_advised(scope.predicted_front),
             _span([judged.share for judged in scope.passes]),
             str(scope.grid_front),
         )
@@ -112,14 +120,14 @@ def _show_scopes(study: StudyRecord, found: Comparison) -> None:
             table.add_section()
     tables.console.print(table)
     if (mean := found.scenarios_share) is not None:
-        advice = found.scenarios_recommended
-        words = [] if advice is None else [f"recommended {_percent(advice)}"]
+        advice = found.scenarios_predicted
+        words = [] if advice is None else [f"predicted front {_percent(advice)}"]
         words += [f"measured in the scenario itself {_percent(mean)}"]
         words += [f"one pass {_span(found.scenarios_passes)}"] if found.scenarios_passes else []
         tables.console.print(f"Mean HV share over scenarios: {', '.join(words)}")
     tables.console.print(
         "  HV share: of the hypervolume of the grid's own front, on logarithmic axes; of the front"
-        "\n  of the trials, then of what the model recommends, measured in that scenario or not."
+        "\n  of the trials, then of what the model predicts, measured in that scenario or not."
     )
     tables.console.print(
         "  Of one pass: the same of a single pass of the grid by all others: what noise allows."
@@ -140,7 +148,7 @@ def _span(shares: Sequence[float]) -> str:
 
 
 def _advised(judged: Judged | None) -> tuple[str, str, str]:
-    """How many points are recommended, their share, and how many of them the grid refutes."""
+    """Points of the predicted front, their share, and how many of them the grid refutes."""
     if judged is None:
         return "-", "-", "-"
     return str(judged.points), _percent(judged.share), _doubted(judged)
@@ -154,13 +162,13 @@ def _doubted(judged: Judged) -> str:
 def _show_dominated(study: StudyRecord, found: Comparison) -> None:
     """Each point of a scenario's front that is none, and what the grid has instead."""
     inner = [s for s in found.scopes if s.scenario is not None] or list(found.scopes)
-    judged = [scope.recommended or scope.study for scope in inner]
+    judged = [scope.predicted_front or scope.study for scope in inner]
     bad = [c for one in judged for c in one.infeasible]
     worse = [d for one in judged for d in one.dominated]
     if not bad and not worse:
-        tables.console.print("The grid clearly dominates none of the recommended points.")
+        tables.console.print("The grid clearly dominates none of the predicted points.")
         return
-    table = tables.plain("recommended by the study", title="Clearly dominated in the grid")
+    table = tables.plain("predicted by the study", title="Clearly dominated in the grid")
     for objective in study.objectives:
         table.add_column(title(objective.metric), justify="right", no_wrap=True)
     table.add_column("of what the grid has instead")

@@ -12,7 +12,7 @@ from tuner.measure.record import StudyRecord
 from tuner.results import in_words
 from tuner.results.findings import Findings, FrontFindings
 from tuner.results.pooled import Pooled
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 
@@ -22,7 +22,7 @@ _SHOWN = 4
 def show_predicted(study: StudyRecord, summary: Summary, found: Findings) -> None:
     """A block per scenario: what to choose from by the model, beside what was measured.
 
-    Listed are the recommended configurations, and those on the front as measured.
+    Listed are the predicted front, and those on the front as measured.
     """
     fronts = found.scenarios or (found.overall,)
     names = [p.name for p in study.search_space if p.role == "decision" or not found.scenarios]
@@ -43,7 +43,7 @@ def show_predicted(study: StudyRecord, summary: Summary, found: Findings) -> Non
         if number_ == 0:
             console.print(_table(header, widths, len(names), rows=[], headed=True))
         if front.scenario is not None:
-            open_ = f"; hypervolume ± {100 * front.uncertainty:.0f} %"
+            open_ = f"; hypervolume known to {100 * front.uncertainty:.0f} % (standard deviation)"
             console.print(f"[bold]{front.scenario}[/]: {_measured(front)}{open_}")
         console.print(_table(header, widths, len(names), rows, headed=False))
     console.print(
@@ -67,7 +67,7 @@ def _rows(
         () if front.scenario else summary.front,
     )
     on_front = {t.configuration for t in measured}
-    chosen = {p.configuration: p for p in front.recommended}
+    chosen = {p.configuration: p for p in front.predicted_front}
     for configuration in on_front & front.measured.keys():
         chosen.setdefault(configuration, front.measured[configuration])
     for one in sorted(chosen.values(), key=lambda p: (p.values, p.row)):

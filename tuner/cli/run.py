@@ -24,8 +24,8 @@ from tuner.backends.replay_file import read_table
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent, summarise
-from tuner.results.wording import figure
+from tuner.results.summary import Summary, summarise
+from tuner.results.wording import difference, figure
 from tuner.search.samplers import require_sampler
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
@@ -287,9 +287,9 @@ class _LiveView:
         shown = summary.front[:_FRONT]
         heading = f"Front: {len(summary.front)} of {len(self._study.trials)} trials"
         found: list[Text | Table] = [
-            tables.trial_table(self._study, shown, heading, summary.knee),
+            tables.trial_table(self._study, shown, heading, summary.recommended),
         ]
-        best = self._best()
+        best = self._best(summary)
         return [*found, Text(best)] if best else found
 
     def _bar(self) -> Table:
@@ -310,15 +310,15 @@ class _LiveView:
         grid.add_row(bar, Text(f"{count} trials, {tables.duration(spent)}{left}"))
         return grid
 
-    def _best(self) -> str:
+    def _best(self, summary: Summary) -> str:
         parts = []
         for index, objective in enumerate(self._study.objectives):
             pick = min if objective.direction == "minimize" else max
             eligible = [t for t in self._study.trials if t.eligible]
             best = pick(eligible, key=lambda t: t.values[index])
-            delta = delta_percent(self._study, best, index)
-            if delta is not None:
+            by = summary.against_baseline[best.configuration][index]
+            if by is not None:
                 parts.append(
-                    f"{title(objective.metric)} {figure(best.values[index])} ({delta:+.0f} %)"
+                    f"{title(objective.metric)} {figure(best.values[index])} ({difference(by)})"
                 )
         return "Best against baseline: " + ", ".join(parts) if parts else ""

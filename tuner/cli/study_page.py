@@ -14,8 +14,8 @@ from tuner.pages.front_figure import front_scatter
 from tuner.render import terminal
 from tuner.results import in_words
 from tuner.results.findings import FEWEST, Findings, find
-from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
-from tuner.results.wording import figure
+from tuner.results.summary import ScenarioSummary, Summary, summarise
+from tuner.results.wording import difference, figure, interval
 from tuner.spec.metrics import title
 
 
@@ -52,7 +52,7 @@ def show_front(
         _infeasible(study)
         return
     front_title = f"Overall Pareto front of study {study.name} ({len(study.trials)} trials)"
-    console.print(trial_table(study, summary.front, front_title, summary.knee))
+    console.print(trial_table(study, summary.front, front_title, summary.recommended))
     if plotted:
         terminal.show(*front_scatter(study, front_data(study, summary)))
     if found is not None:
@@ -67,8 +67,9 @@ def show_front(
     for line in in_words.unstable(summary):
         console.print(line, markup=False)
     _infeasible(study)
-    if summary.knee is not None:
-        console.print(f"Recommended (knee of the overall front): {_sentence(study, summary.knee)}")
+    if summary.recommended is not None:
+        said = _sentence(study, summary, summary.recommended)
+        console.print(f"Recommended (knee of the overall front): {said}")
 
 
 def show_doubts(study: StudyRecord) -> None:
@@ -77,15 +78,14 @@ def show_doubts(study: StudyRecord) -> None:
         console.print(line, markup=False)
 
 
-def _sentence(study: StudyRecord, trial: TrialRecord) -> str:
+def _sentence(study: StudyRecord, summary: Summary, trial: TrialRecord) -> str:
     parts = []
     for index, objective in enumerate(study.objectives):
-        delta = delta_percent(study, trial, index)
-        against = (
-            "" if delta is None or trial is study.baseline else f" ({delta:+.0f} % to baseline)"
-        )
-        parts.append(f"{title(objective.metric)} {figure(trial.values[index])}{against}")
-    return f"trial {trial.number}: {trial.configuration}; " + ", ".join(parts)
+        by = summary.against_baseline[trial.configuration][index]
+        against = "" if by is None or by.low is None else f", {difference(by)} against the baseline"
+        estimate = summary.pooled[trial.number].estimate(index)
+        parts.append(f"{title(objective.metric)} {interval(estimate)}{against}")
+    return f"trial {trial.number}: {trial.configuration}; " + "; ".join(parts)
 
 
 def _infeasible(study: StudyRecord) -> None:
@@ -105,7 +105,7 @@ def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> 
         front = "  ".join(
             f"{t.number} ({', '.join(figure(v) for v in t.values)})" for t in scenario.front
         )
-        best = scenario.knee
+        best = scenario.recommended
         choice = (
             ""
             if best is None

@@ -12,8 +12,9 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results import in_words, wording
-from tuner.results.summary import delta_percent
-from tuner.results.wording import figure
+from tuner.results.baseline import against_baseline
+from tuner.results.pooled import pooled
+from tuner.results.wording import figure, interval
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import StudySpec
 from tuner.study.check import Check
@@ -37,7 +38,7 @@ def burst_line(progress: BurstProgress) -> str:
     """What a burst has found so far, in one line."""
     art = "" if progress.art_ms is None else f"ART {figure(progress.art_ms)} ms"
     if progress.art_precision is not None:
-        art += f" ± {100 * progress.art_precision:.0f} %"
+        art += f" known to {100 * progress.art_precision:.0f} %"
     tail = "" if progress.p99_ms is None else f", p99 {figure(progress.p99_ms)}"
     late = "" if progress.late_share is None else f", {100 * progress.late_share:.0f} % sent late"
     most = " at most" if progress.phase == "warm-up" else ""
@@ -48,17 +49,8 @@ def burst_line(progress: BurstProgress) -> str:
 
 
 def estimate(found: Estimate | None) -> str:
-    """A value with half its 95 % interval, such as `2.31 ± 0.07`."""
-    if found is None:
-        return "-"
-    if found.low is None or found.high is None:
-        return figure(found.value)
-    half = (found.high - found.low) / 2
-    known = half > 1e-3 * abs(found.value)
-    # What is known to some percent is not known in three digits.
-    return (
-        f"{figure(found.value)} ± {figure(float(f'{half:.2g}'))}" if known else figure(found.value)
-    )
+    """A value with its 95 % interval; a dash where it was not measured."""
+    return "-" if found is None else interval(found)
 
 
 def two_lines(metric: str) -> str:
@@ -147,7 +139,7 @@ def trial_table(
         table.add_column("p95", justify="right")
         table.add_column("req/s", justify="right")
     table.add_column("verdict")
-    baseline = study.baseline
+    changes = against_baseline(study, pooled(study))
     for trial in trials:
         mark = " *" if recommended is not None and trial.number == recommended.number else ""
         row = [f"{trial.number}{mark}"]
@@ -156,9 +148,9 @@ def trial_table(
             if trial.measurement is None:
                 row += ["-", ""]
                 continue
-            delta = delta_percent(study, trial, index)
+            by = changes[trial.configuration][index]
             row.append(estimate(study.estimate(trial, objective.metric)))
-            row.append("" if delta is None else "base" if trial is baseline else f"{delta:+.0f} %")
+            row.append("" if by is None else "base" if by.low is None else f"{by.value:+.0f} %")
         if wide:
             row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
         row.append(verdict(trial) + (" ~" if study.drift(trial) else ""))

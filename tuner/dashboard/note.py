@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from tuner.dashboard.markdown import inert, table
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.in_words import WITH_SCENARIOS, not_measured, wanted
-from tuner.results.summary import ScenarioSummary, Summary, delta_percent, summarise
-from tuner.results.wording import counted, interval, plain
+from tuner.results.summary import ScenarioSummary, Summary, summarise
+from tuner.results.wording import counted, difference, interval, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Parameter
 
@@ -66,28 +66,31 @@ def _counts(record: StudyRecord, running: int) -> str:
 
 
 def _recommended(record: StudyRecord, summary: Summary) -> Iterator[str]:
-    best = summary.knee
+    best = summary.recommended
     if best is None:
         yield "Nothing yet: no trial was measured to the end and is feasible."
         return
     values = "; ".join(
         f"**{title(o.metric)}: {_estimate(record, best, o.metric)}**"
-        + _against_baseline(record, best, index)
+        + _against_baseline(record, summary, best, index)
         for index, o in enumerate(record.objectives)
     )
-    yield f"Trial {_link(best)}, the knee of the overall front: {inert(best.configuration)}"
+    yield (
+        f"Trial {_link(best)}, the best compromise of the overall front:"
+        f" {inert(best.configuration)}"
+    )
     yield values
     if summary.scenarios:
         yield WITH_SCENARIOS
 
 
-def _against_baseline(record: StudyRecord, trial: TrialRecord, index: int) -> str:
-    if trial is record.baseline:
+def _against_baseline(record: StudyRecord, summary: Summary, trial: TrialRecord, index: int) -> str:
+    if trial.configuration == record.search_space.baseline():
         return ", the baseline itself"
-    delta = delta_percent(record, trial, index)
-    if delta is None or record.baseline is None:
+    by = summary.against_baseline[trial.configuration][index]
+    if by is None or record.baseline is None:
         return ""
-    return f", {delta:+.0f} % against the baseline (trial {_link(record.baseline)})"
+    return f", {difference(by)} against the baseline (trial {_link(record.baseline)})"
 
 
 def _front(record: StudyRecord, summary: Summary) -> Iterator[str]:
@@ -97,19 +100,19 @@ def _front(record: StudyRecord, summary: Summary) -> Iterator[str]:
     names = [p.name for p in record.search_space]
     columns = ["trial", *map(inert, names)]
     for objective in record.objectives:
-        columns += [title(objective.metric), "Δ"]
+        columns += [title(objective.metric), "against the baseline"]
     rows = []
     for trial in summary.front[:ROWS]:
-        mark = " **knee**" if trial is summary.knee else ""
+        mark = " **recommended**" if trial is summary.recommended else ""
         row = [_link(trial) + mark, *(_value(trial.configuration, name) for name in names)]
         for index, objective in enumerate(record.objectives):
-            delta = delta_percent(record, trial, index)
+            by = summary.against_baseline[trial.configuration][index]
             row.append(_estimate(record, trial, objective.metric))
-            row.append("" if delta is None else f"{delta:+.0f} %")
+            row.append("" if by is None else difference(by))
         rows.append(row)
     yield table(columns, rows)
     yield (
-        "In parentheses 95 % intervals; Δ is the change from the baseline."
+        "In parentheses 95 % intervals."
         + _left_out(len(summary.front))
         + ("" if record.repeatability else " Intervals hold what varies within a burst only.")
     )
@@ -119,7 +122,7 @@ def _scenarios(record: StudyRecord, scenarios: tuple[ScenarioSummary, ...]) -> I
     if not scenarios:
         return
     yield "## Front of each scenario"
-    columns = ["scenario", "trials", "on its front", "its knee"]
+    columns = ["scenario", "trials", "on its front", "recommended"]
     columns += [title(o.metric) for o in record.objectives]
     rows = []
     for found in scenarios[:ROWS]:
@@ -128,12 +131,12 @@ def _scenarios(record: StudyRecord, scenarios: tuple[ScenarioSummary, ...]) -> I
             str(found.measured),
             ", ".join(_link(t) for t in found.front[:ROWS]) or "none",
         ]
-        if found.knee is None:
+        if found.recommended is None:
             row += [""] * (1 + len(record.objectives))
         else:
-            chosen = record.search_space.decision_of(found.knee.configuration)
-            row.append(f"{_link(found.knee)}: {inert(chosen)}")
-            row += [_estimate(record, found.knee, o.metric) for o in record.objectives]
+            chosen = record.search_space.decision_of(found.recommended.configuration)
+            row.append(f"{_link(found.recommended)}: {inert(chosen)}")
+            row += [_estimate(record, found.recommended, o.metric) for o in record.objectives]
         rows.append(row)
     yield table(columns, rows)
     if left := _left_out(len(scenarios)):

@@ -15,7 +15,7 @@ from tuner.export.header import header, needs_image
 from tuner.export.names import docker_name
 from tuner.export.served import Served, served_by
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.serving.container_plan import PIDS_LIMIT
 
 SCRIPT_LABEL = "tune.export"

@@ -8,7 +8,7 @@ from tuner.errors import InputError
 from tuner.export.header import header
 from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.spec.space import as_text
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")

@@ -10,7 +10,7 @@ from tuner.export import trial_documents
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.findings import Findings, FrontFindings, find
 from tuner.results.pooled import Pooled
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.results.summary import Summary, summarise
 
 
@@ -28,9 +28,9 @@ def document(study: StudyRecord) -> dict[str, Any]:
             for plain, trial in zip(whole["trials"], study.trials, strict=True)
         ],
         "fronts": {
-            "overall": _front(study, summary.front, summary.knee, summary),
+            "overall": _front(study, summary.front, summary.recommended, summary),
             "scenarios": [
-                {"scenario": dict(s.scenario), **_front(study, s.front, s.knee, summary)}
+                {"scenario": dict(s.scenario), **_front(study, s.front, s.recommended, summary)}
                 for s in summary.scenarios
             ],
             "unstable": [
@@ -62,11 +62,11 @@ def _of_search(trial: TrialRecord) -> dict[str, Any]:
 def _front(
     study: StudyRecord,
     front: Sequence[TrialRecord],
-    knee: TrialRecord | None,
+    recommended: TrialRecord | None,
     summary: Summary,
 ) -> dict[str, Any]:
     return {
-        "knee": None if knee is None else knee.number,
+        "recommended": None if recommended is None else recommended.number,
         "front": [_pooled(study, summary.pooled[t.number]) for t in front],
     }
 
@@ -119,7 +119,7 @@ def _predicted_front(study: StudyRecord, front: FrontFindings, found: Findings) 
     return {
         "scenario": None if front.scenario is None else dict(front.scenario),
         "hypervolume_relative_sd": front.uncertainty,
-        "recommended": [_predicted(study, p, found) for p in front.recommended],
+        "predicted_front": [_predicted(study, p, found) for p in front.predicted_front],
         "measured": [_predicted(study, p, found) for p in front.measured.values()],
     }
 

@@ -9,9 +9,10 @@ from tuner.export.provenance import Provenance, provenance
 from tuner.export.served import image_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.recommend import Predicted
-from tuner.results.summary import delta_percent
-from tuner.spec.metrics import METRICS
+from tuner.results.predicted_front import Predicted
+from tuner.results.summary import summarise
+from tuner.results.wording import difference, interval, label
+from tuner.spec.metrics import title
 
 _RULE = "!" * 88
 
@@ -41,18 +42,20 @@ def _about(study: StudyRecord, trial: TrialRecord, found: Provenance) -> list[st
         f"Configuration: {trial.configuration}",
         "Units: " + ", ".join(f"{n} {units[n]}" for n in trial.configuration if units.get(n)),
     ]
+    summary = summarise(study)
     for index, objective in enumerate(study.objectives):
         name = objective.metric
         lines.append(f"{how.capitalize()}: {_figure(name, found.objectives.get(name))}")
-        delta = delta_percent(study, trial, index)
-        if delta is not None and trial.configuration != study.search_space.baseline():
-            lines[-1] += f", {delta:+.0f} % to the baseline"
+        by = summary.against_baseline[trial.configuration][index]
+        if by is not None and trial.configuration != study.search_space.baseline():
+            lines[-1] += f", {difference(by)} against the baseline"
         if name in found.predicted:
-            expected = _figure(name, found.predicted[name], "interval")
+            expected = _figure(name, found.predicted[name])
             lines.append(f"Predicted by the model: {expected}")
     return [
         *lines,
         f"Scenario in which that was {how}: {scenario or 'none'}",
+        "In parentheses: 95 % intervals.",
         "Figures are for all replicas together; this file sets no network loss and no load.",
         f"{how.capitalize()} {found.measured} on {_named(found)}, by tune {found.version}",
         f"Image {found.image} {found.image_id or '(no digest: none was run)'}",
@@ -93,11 +96,7 @@ def _page_cache(study: StudyRecord) -> list[str]:
     ]
 
 
-def _figure(name: str, found: Estimate | None, kind: str = "confidence") -> str:
-    metric = METRICS[name]
+def _figure(name: str, found: Estimate | None) -> str:
     if found is None:
-        return f"{metric.label} not measured"
-    text = f"{metric.label} {found.value:.4g} {metric.unit}".rstrip()
-    if found.low is None or found.high is None:
-        return text
-    return f"{text} (95 % {kind} {found.low:.4g} to {found.high:.4g})"
+        return f"{label(name)} not measured"
+    return f"{title(name)} {interval(found)}"

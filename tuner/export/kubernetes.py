@@ -12,7 +12,7 @@ from tuner.export.names import dns_label
 from tuner.export.provenance import ANNOTATION, provenance
 from tuner.export.served import Served, served_by
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.serving.container_plan import PORT
 from tuner.spec.yaml_text import yaml_texts
 

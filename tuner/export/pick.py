@@ -31,15 +31,15 @@ def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[Tria
     summary = summarise(study)
     if isinstance(asked, Best):
         return (_best(study, summary, asked, bound),)
-    fronts = [ScenarioSummary(Configuration(()), 0, summary.front, summary.knee)]
+    fronts = [ScenarioSummary(Configuration(()), 0, summary.front, summary.recommended)]
     if bound is not None:
         fronts = [s for s in summary.scenarios if s.scenario == bound]
     elif isinstance(asked, Every):
         fronts += summary.scenarios
-    if fronts[0].knee is None:
+    if fronts[0].recommended is None:
         raise _nothing_feasible(study, bound)
     if isinstance(asked, Knee):
-        return (fronts[0].knee,)
+        return (fronts[0].recommended,)
     chosen = {trial.number: trial for one in fronts for trial in one.front}
     return tuple(chosen[number] for number in sorted(chosen))
 

@@ -16,7 +16,7 @@ from tuner.export.served import image_of
 from tuner.export.trial_documents import json_able
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.spec.space import Configuration
 
 PREFIX = "# tune.provenance: "

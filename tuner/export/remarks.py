@@ -43,12 +43,12 @@ def _doubt(
     study: StudyRecord, front: FrontFindings, found: Findings, trial: TrialRecord, *, alone: bool
 ) -> list[str]:
     judged = front.measured.get(trial.configuration)
-    if judged is None or not front.recommended:
+    if judged is None or not front.predicted_front:
         return []
-    recommended = {p.configuration for p in front.recommended}
-    if trial.configuration in recommended or (judged.on_front >= DOUBTFUL[0] and not alone):
+    predicted = {p.configuration for p in front.predicted_front}
+    if trial.configuration in predicted or (judged.on_front >= DOUBTFUL[0] and not alone):
         return []
-    best = max(front.recommended, key=lambda p: p.on_front)
+    best = max(front.predicted_front, key=lambda p: p.on_front)
     measured = found.trials.get(best.configuration, ())
     where = f"trial {', '.join(map(str, measured))}" if measured else "not measured"
     chosen = best.configuration

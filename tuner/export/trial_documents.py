@@ -12,14 +12,16 @@ import pandas as pd
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.summary import delta_percent
+from tuner.results.baseline import Changes, against_baseline
+from tuner.results.pooled import pooled
 from tuner.spec.metrics import METRICS
-from tuner.spec.space import Role
+from tuner.spec.space import Configuration, Role
 from tuner.spec.yaml_text import yaml_text
 
 # History of the format: 1 (first); 2 adds to objectives the interval that is stated, to trials the
-# drift and the repeatability behind them, and the calibration to the environment.
-DOCUMENT_FORMAT = 2
+# drift and the repeatability behind them, and the calibration to the environment; 3 measures the
+# change against the baseline by all bursts of both, and adds its interval.
+DOCUMENT_FORMAT = 3
 
 
 def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
@@ -61,10 +63,13 @@ def trials_document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[s
     """Plain data (dict, list, str, int, float, bool, None) about the study and `trials`.
 
     What could not be measured is None, and so is a number that is not finite. An objective's
-    `delta_percent` is its change against the baseline; None where that was not measured or is 0.
+    `delta_percent` is how far all bursts of its configuration are from all bursts of the baseline
+    (`tuner.results.baseline`), `delta_low` to `delta_high` that change's 95 % interval; None where
+    one of both was not measured to the end, or the baseline is 0.
     Its interval is the stated one (`StudyRecord.estimate`), that of a metric its burst's own.
     """
     baseline = study.baseline
+    changes = against_baseline(study, pooled(study))
     found: dict[str, Any] = json_able(
         {
             "format": DOCUMENT_FORMAT,
@@ -82,9 +87,9 @@ def trials_document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[s
             and {
                 "trial": baseline.number,
                 "configuration": _configuration(study, baseline),
-                "objectives": _objectives(study, baseline),
+                "objectives": _objectives(study, baseline, changes),
             },
-            "trials": [_trial(study, t) for t in trials],
+            "trials": [_trial(study, t, changes) for t in trials],
         }
     )
     return found
@@ -96,7 +101,9 @@ def backend_of_trials(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     return "simulated" if "simulated" in found else ", ".join(sorted(found))
 
 
-def _trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+def _trial(
+    study: StudyRecord, trial: TrialRecord, changes: Mapping[Configuration, Changes]
+) -> dict[str, Any]:
     measurement = trial.measurement
     return {
         "trial": trial.number,
@@ -105,7 +112,7 @@ def _trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "backend": trial.backend,
         "started": trial.started,
         "configuration": _configuration(study, trial),
-        "objectives": _objectives(study, trial),
+        "objectives": _objectives(study, trial, changes),
         "metrics": {
             name: {**_interval(estimate), "unit": _unit(name)}
             for name, estimate in (measurement.metrics if measurement else {}).items()
@@ -135,9 +142,13 @@ def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+def _objectives(
+    study: StudyRecord, trial: TrialRecord, changes: Mapping[Configuration, Changes]
+) -> dict[str, Any]:
     found = {}
+    nothing = (None,) * len(study.objectives)
     for i, objective in enumerate(study.objectives):
+        by = changes.get(trial.configuration, nothing)[i]
         stated = study.estimate(trial, objective.metric) or Estimate(math.nan)
         found[objective.metric] = {
             "value": _objective(trial, i),
@@ -145,7 +156,9 @@ def _objectives(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
             "high": stated.high,
             "unit": _unit(objective.metric),
             "direction": objective.direction,
-            "delta_percent": delta_percent(study, trial, i),
+            "delta_percent": by and by.value,
+            "delta_low": by and by.low,
+            "delta_high": by and by.high,
         }
     return found
 

@@ -26,7 +26,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
         f"On most fronts is {best.decision}: on those of {len(best.on_front)} of the"
         f" {best.measured} scenarios where it was measured to the end"
         + (
-            f", and recommended by the model in {len(best.recommended)}."
+            f", and on the predicted fronts of {len(best.predicted_front)}."
             if best.chance is not None
             else "."
         )
@@ -38,7 +38,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
             "fronts",
             "measured on",
             "of scenarios measured",
-            "recommended on",
+            "predicted on",
             "mean P",
             "such as trial",
         ),
@@ -48,14 +48,14 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
                 str(d.fronts),
                 str(len(d.on_front)),
                 str(d.measured),
-                str(len(d.recommended)),
+                str(len(d.predicted_front)),
                 "-" if d.chance is None else f"{d.chance:.2f}",
                 trial_link(next(iter(d.on_front.values()))) if d.on_front else "-",
             )
             for d in some[:MOST_LISTED]
         ),
-        "Decisions by the number of scenario fronts that they are on, as measured or recommended"
-        f" by the model{more}; P is the mean probability that they are on those",
+        "Decisions by the number of scenario fronts that they are on, as measured or as"
+        f" predicted{more}; P is the mean probability that they are on those",
     )
 
 

@@ -14,10 +14,10 @@ from tuner.pages.blocks import Figure, Scatter, ScatterSeries, Table
 from tuner.pages.data.fronts import FrontData, Place, Point, boundary
 from tuner.pages.marks import (
     BASELINE,
-    KNEE,
     MARKS,
     MOST_INTERVALS,
     PREDICTED,
+    RECOMMENDED,
     columns_of,
     edge,
     marks,
@@ -123,12 +123,12 @@ def _traces(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> 
         if some := data.at(place):
             bars = place == "front" or away <= MOST_INTERVALS
             yield marks(study, mark, [of_point(study, p) for p in some], pair, bars=bars)
-    for mark, chosen in ((BASELINE, data.baseline), (KNEE, data.knee)):
+    for mark, chosen in ((BASELINE, data.baseline), (RECOMMENDED, data.recommended)):
         if chosen is not None:
             yield marks(study, mark, [of_point(study, chosen)], pair, bars=False)
     findings = sources.findings
     if findings is not None and not sources.summary.scenarios and across is not None:
-        chosen_by_model = [of_prediction(study, p) for p in findings.overall.recommended]
+        chosen_by_model = [of_prediction(study, p) for p in findings.overall.predicted_front]
         yield marks(study, PREDICTED, chosen_by_model, pair)
 
 
@@ -159,7 +159,7 @@ def _caption(sources: Sources, data: FrontData, pair: tuple[int | None, int]) ->
 def _table(sources: Sources, data: FrontData) -> Table:
     study = sources.record
     metrics = [title(o.metric) for o in study.objectives]
-    kinds = {id(data.baseline): "baseline", id(data.knee): "recommended"}
+    kinds = {id(data.baseline): "baseline", id(data.recommended): "recommended"}
 
     def place(point: Point) -> str:
         more = f", {kinds[id(point)]}" if id(point) in kinds else ""

@@ -34,7 +34,7 @@ def _blocks(sources: Sources) -> Iterator[Block]:
     some = panels(study, sources.summary, sources.findings)
     if some:
         yield Words(WITH_SCENARIOS)
-    if any(panel.points or panel.recommended for panel in some):
+    if any(panel.points or panel.predicted_front for panel in some):
         yield scenario_figure(sources, some)
         yield from decision_table(study, decisions(study, some, sources.findings))
     yield from regret_blocks(study, sources.findings)
@@ -47,15 +47,15 @@ def _lead(sources: Sources, data: FrontData) -> str:
         return "Nothing was measured yet."
     if not summary.front:
         return f"Nothing feasible was measured in {len(study.trials)} trials: there is no front."
-    knee = data.knee
-    assert knee is not None
+    best = data.recommended
+    assert best is not None
     values = ", ".join(
         f"{METRICS[o.metric].label} {interval(e)} {METRICS[o.metric].unit}".rstrip()
-        for o, e in zip(study.objectives, knee.estimates, strict=True)
+        for o, e in zip(study.objectives, best.estimates, strict=True)
     )
     return (
-        f"The overall front has {counted(len(summary.front), 'configuration')}; its knee is"
-        f" {knee.configuration}: {values}."
+        f"The overall front has {counted(len(summary.front), 'configuration')}; recommended is"
+        f" {best.configuration}: {values}."
     )
 
 

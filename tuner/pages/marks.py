@@ -15,7 +15,7 @@ from tuner.pages.data.fronts import Place, Point
 from tuner.pages.panels import light
 from tuner.pages.theme import Trace
 from tuner.results.in_words import listed
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.results.wording import bare, chance, column, interval, plain
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
@@ -45,8 +45,8 @@ MARKS: dict[Place, Mark] = {
 """In the order of drawing: what matters most comes last, and on top."""
 
 BASELINE = Mark("baseline", theme.BASELINE, theme.SYMBOLS["baseline"] + "-open", 15)
-KNEE = Mark("knee", theme.KNEE, theme.SYMBOLS["knee"] + "-open", 17)
-PREDICTED = Mark("recommended by the model", theme.PREDICTED, theme.SYMBOLS["predicted"], 9)
+RECOMMENDED = Mark("recommended", theme.RECOMMENDED, theme.SYMBOLS["recommended"] + "-open", 17)
+PREDICTED = Mark("predicted front", theme.PREDICTED, theme.SYMBOLS["predicted"], 9)
 
 
 @dataclass(frozen=True)

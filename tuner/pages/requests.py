@@ -52,7 +52,7 @@ def _shown(sources: Sources) -> tuple[list[_Shown], list[str]]:
     """What to draw, and why something is not. A fresh deployment goes before one that stayed."""
     found: list[_Shown] = []
     missing: list[str] = []
-    asked = {"baseline": sources.record.baseline, "recommended": sources.summary.knee}
+    asked = {"baseline": sources.record.baseline, "recommended": sources.summary.recommended}
     for role, trial in asked.items():
         if trial is None:
             missing.append(f"There is no {role} trial: nothing was measured for it.")

@@ -47,8 +47,8 @@ def scenario_figure(sources: Sources, some: Sequence[Panel]) -> Figure:
     single = len(sources.record.objectives) == 1
     plot = _strip(sources, drawn) if single else _panels(sources, drawn)
     said = [
-        "What was measured in each scenario, and what the model recommends there: the averages that"
-        " many bursts would give, with 95 % intervals."
+        "What was measured in each scenario, and the front that the model predicts there:"
+        " the averages that many bursts would give, with 95 % intervals."
         if sources.findings is not None
         else "What was measured in each scenario, with 95 % intervals.",
         "" if single else "All panels have the same axes.",
@@ -89,8 +89,8 @@ def _marked(sources: Sources, panel: Panel) -> Iterator[tuple[Mark, list[Drawn],
     for place, mark in MARKS.items():
         if some := [of_point(study, p) for p in panel.points if p.place == place]:
             yield mark, some, place == "front"
-    if panel.recommended:
-        yield PREDICTED, [of_prediction(study, p) for p in panel.recommended], True
+    if panel.predicted_front:
+        yield PREDICTED, [of_prediction(study, p) for p in panel.predicted_front], True
     if panel.baseline is not None:
         yield BASELINE, [of_point(study, panel.baseline)], False
 
@@ -139,14 +139,14 @@ def _table(sources: Sources, some: Sequence[Panel]) -> Table:
     return Table(
         tuple(columns),
         tuple(rows),
-        "Configurations on a scenario's front, as measured or as the model recommends",
+        "Configurations on a scenario's front, as measured or as predicted",
     )
 
 
 def _rows(sources: Sources, panel: Panel, *, model: bool) -> Iterator[tuple[str | Link, ...]]:
     study, findings = sources.record, sources.findings
     measured = {p.configuration: p for p in panel.points}
-    known = {p.configuration: p for p in panel.recommended}
+    known = {p.configuration: p for p in panel.predicted_front}
     chosen = dict.fromkeys([*(p.configuration for p in panel.points if p.place == "front"), *known])
     nothing = ("-",) * len(study.objectives)
     for configuration in chosen:
@@ -162,6 +162,6 @@ def _rows(sources: Sources, panel: Panel, *, model: bool) -> Iterator[tuple[str 
         yield tuple(cells)
 
 
-def _place(point: Point | None, recommended: bool) -> str:
+def _place(point: Point | None, predicted: bool) -> str:
     said = [] if point is None else [MARKS[point.place].label]
-    return ", ".join(said + (["recommended"] if recommended else []))
+    return ", ".join(said + ([PREDICTED.label] if predicted else []))

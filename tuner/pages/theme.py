@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#8C8C8C",
 )
 
-FRONT, DOMINATED, INFEASIBLE, BASELINE, KNEE, PREDICTED = (
+FRONT, DOMINATED, INFEASIBLE, BASELINE, RECOMMENDED, PREDICTED = (
     BLUE,
     GREY,
     VERMILION,
@@ -40,7 +40,7 @@ SYMBOLS = {
     "dominated": "circle-open",
     "infeasible": "x",
     "baseline": "diamond",
-    "knee": "star",
+    "recommended": "star",
     "predicted": "square-open",
 }
 

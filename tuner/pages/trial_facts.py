@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Cell, Facts, Words
-from tuner.pages.data.fronts_of import OnFronts, change
+from tuner.pages.data.fronts_of import OnFronts
 from tuner.pages.sources import Sources
+from tuner.results.baseline import changes
 from tuner.results.told import measurement_doubts, trial_doubts, why_proposed
 from tuner.results.wording import amount, chance, difference, interval, together
 from tuner.spec.metrics import title
@@ -68,7 +69,8 @@ def facts(sources: Sources, of: OnFronts) -> Facts:
     rows: list[tuple[str, Cell]] = []
     for index, objective in enumerate(record.objectives):
         rows.append((title(objective.metric), interval(of.pooled.estimate(index))))
-        if of.reference is not None and (by := change(of.pooled, of.reference, index)) is not None:
+        by = changes(of.pooled, of.reference)[index]
+        if by is not None:
             rows.append(("... against " + reference_name(of), difference(by)))
     bursts = of.pooled.bursts
     numbers = ", ".join(str(t.number) for t in bursts)

@@ -9,8 +9,8 @@ from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Log, Table, Words
 from tuner.pages.data.burst import Part
-from tuner.results.wording import ends
 from tuner.results.wording import figure as number
+from tuner.results.wording import interval_ends
 from tuner.spec.metrics import METRICS, title
 
 _REPLICA_METRICS = (
@@ -28,7 +28,7 @@ def metrics(study: StudyRecord, trial: TrialRecord, measured: Measurement) -> Ta
     for name, metric in METRICS.items():
         found = stated.get(name) or measured.metrics.get(name)
         if found is not None:
-            cells = metric.label, number(found.value), ends(found), metric.unit
+            cells = metric.label, number(found.value), interval_ends(found), metric.unit
             rows.append((*cells, metric.description))
     columns = "metric", "value", "95 % interval", "unit", "meaning"
     source = f", counters from {measured.source}" if measured.source else ""

@@ -28,8 +28,9 @@ from tuner.results.findings import find
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
 
-# History of the format of `Comparison.to_json`: 1 (first).
-FORMAT = 1
+# History of the format of `Comparison.to_json`: 1 (first); 2 says `predicted_front` and
+# `scenarios_predicted` where 1 said `recommended` and `scenarios_recommended`.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,17 @@ class Judged:
 class Scope:
     """Everything, or one scenario: what the study measured there and what its front is worth.
 
-    `grid_front` counts the points of the grid's own front. `recommended` judges what the study's
-    model recommends, measured there or not; None where the study has no model yet. `passes` are
-    the fronts of each single pass, valued by all the others; empty where there are fewer than two.
+    `grid_front` counts the points of the grid's own front. `predicted_front` judges what the
+    study's model predicts to be on it, measured there or not; None where the study has no model
+    yet. `passes` are the fronts of each single pass, valued by all the others; empty where there
+    are fewer than two.
     """
 
     scenario: Configuration | None
     trials: int
     grid_front: int
     study: Judged
-    recommended: Judged | None
+    predicted_front: Judged | None
     passes: tuple[Judged, ...]
 
 
@@ -118,9 +120,9 @@ class Comparison:
         return fmean(shares) if shares else None
 
     @property
-    def scenarios_recommended(self) -> float | None:
-        """The same of what is recommended; None without scenarios or a model."""
-        inner = [s.recommended for s in self.scopes if s.scenario is not None]
+    def scenarios_predicted(self) -> float | None:
+        """The same of the predicted fronts; None without scenarios or a model."""
+        inner = [s.predicted_front for s in self.scopes if s.scenario is not None]
         shares = [judged.share for judged in inner if judged is not None]
         return fmean(shares) if shares else None
 
@@ -135,8 +137,8 @@ class Comparison:
         document = asdict(self)
         for scope, found in zip(document["scopes"], self.scopes, strict=True):
             scope["scenario"] = None if found.scenario is None else dict(found.scenario)
-            documents = [scope["study"], scope["recommended"], *scope["passes"]]
-            pairs = zip(documents, [found.study, found.recommended, *found.passes], strict=True)
+            documents = [scope["study"], scope["predicted_front"], *scope["passes"]]
+            pairs = zip(documents, [found.study, found.predicted_front, *found.passes], strict=True)
             for judged, known in pairs:
                 if known is None:
                     continue
@@ -149,7 +151,7 @@ class Comparison:
             "trials_share": self.trials_share,
             "cost_share": self.cost_share,
             "scenarios_share": self.scenarios_share,
-            "scenarios_recommended": self.scenarios_recommended,
+            "scenarios_predicted": self.scenarios_predicted,
             "scenarios_passes": list(self.scenarios_passes),
         }
 
@@ -183,7 +185,7 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
     found |= {scenario.scenario: scenario.front for scenario in summary.scenarios}
     model = find(study)
     fronts_of = () if model is None else (model.overall, *model.scenarios)
-    advised = {f.scenario: [p.configuration for p in f.recommended] for f in fronts_of}
+    advised = {f.scenario: [p.configuration for p in f.predicted_front] for f in fronts_of}
     measured = Counter(study.search_space.scenario_of(t.configuration) for t in study.trials)
     halves = _halves(study, grid)
     scopes = []

@@ -16,7 +16,7 @@ from tuner.model.observations import Noise, Observation
 from tuner.model.regret import Robust, Serving, minimax, most_serving
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import standard_error
-from tuner.results.recommend import Predicted, predicted, recommended, rows_of
+from tuner.results.predicted_front import Predicted, predicted, predicted_front, rows_of
 from tuner.results.settle import SETTLED, Settling, settling
 from tuner.spec.space import Configuration, SearchSpace
 
@@ -40,7 +40,7 @@ class FrontFindings:
     """
 
     scenario: Configuration | None
-    recommended: tuple[Predicted, ...]
+    predicted_front: tuple[Predicted, ...]
     uncertainty: float
     measured: Mapping[Configuration, Predicted]
     doubtful: int
@@ -180,7 +180,7 @@ def _front(
     at = [row for c in trials if (row := surrogate.candidates.index(c)) is not None]
     rows = np.intersect1d(rows_of(surrogate, scenario), np.array(at, dtype=np.intp))
     low, high = DOUBTFUL
-    best = recommended(surrogate, scenario, within=within)
+    best = predicted_front(surrogate, scenario, within=within)
     measured = {p.configuration: p for p in predicted(surrogate, rows, within)}
     known = {**measured, **{p.configuration: p for p in best}}
     return FrontFindings(

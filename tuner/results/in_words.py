@@ -109,8 +109,8 @@ def still_open(found: Findings) -> Iterator[str]:
     if found.doubtful:
         low, high = DOUBTFUL
         yield (
-            f"{found.doubtful} configurations that were measured or are recommended: P is between"
-            f" {low:g} and {high:g}"
+            f"{found.doubtful} configurations that were measured or are on a predicted front: P is"
+            f" between {low:g} and {high:g}"
         )
     yield settled(found)
 

@@ -1,24 +1,26 @@
-"""What a study's trials say so far: fronts, the recommended point, and deltas to the baseline."""
+"""What a study's trials say so far: fronts, what is recommended, changes against the baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.fronts import fronts
-from tuner.model.pareto import knee
+from tuner.results.baseline import Changes, against_baseline
 from tuner.results.pooled import Pooled, pooled
+from tuner.results.recommendation import recommend
 from tuner.spec.space import Configuration
 
 
 @dataclass(frozen=True)
 class ScenarioSummary:
-    """One scenario's front, sorted by the first objective, and its recommended trial."""
+    """One scenario's front, sorted by the first objective, and what is recommended in it."""
 
     scenario: Configuration
     measured: int
     front: tuple[TrialRecord, ...]
-    knee: TrialRecord | None
+    recommended: TrialRecord | None
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,17 @@ class Summary:
     """The overall front, sorted by the first objective, and the front of each scenario.
 
     A front has one trial per configuration: the burst nearest to what all its bursts say together
-    (`tuner.results.pooled`), by which the front is made. `knee` is the overall front's recommended
-    trial, None where nothing feasible was measured. `pooled` has every configuration by its trial.
+    (`tuner.results.pooled`), by which the front is made. `recommended` is such a trial too, None
+    where nothing feasible was measured (`tuner.results.recommendation`). `pooled` has every
+    configuration by its trial, `against_baseline` how far each is from the baseline.
     """
 
     front: tuple[TrialRecord, ...]
-    knee: TrialRecord | None
+    recommended: TrialRecord | None
     scenarios: tuple[ScenarioSummary, ...]
     infeasible: int
-    pooled: dict[int, Pooled]
+    pooled: Mapping[int, Pooled]
+    against_baseline: Mapping[Configuration, Changes]
 
     @property
     def unstable(self) -> tuple[Pooled, ...]:
@@ -45,20 +49,17 @@ class Summary:
 def summarise(study: StudyRecord) -> Summary:
     """Fronts from what was measured to the end and is feasible: no imputed value is ever on one."""
     known = pooled(study)
-    directions = [o.direction for o in study.objectives]
     found = fronts(
         study.search_space,
         [p.configuration for p in known],
         [p.values for p in known],
         [p.eligible for p in known],
-        directions,
+        [o.direction for o in study.objectives],
     )
 
     def best(indices: tuple[int, ...]) -> TrialRecord | None:
-        if not indices:
-            return None
-        at = knee([known[i].values for i in indices], directions)
-        return known[indices[at]].representative
+        chosen = recommend([known[i] for i in indices], study.objectives)
+        return None if chosen is None else chosen.representative
 
     def trials(indices: tuple[int, ...]) -> tuple[TrialRecord, ...]:
         return tuple(known[i].representative for i in indices)
@@ -78,12 +79,5 @@ def summarise(study: StudyRecord) -> Summary:
         scenarios,
         sum(t.outcome == "infeasible" for t in study.trials),
         {p.representative.number: p for p in known},
+        against_baseline(study, known),
     )
-
-
-def delta_percent(study: StudyRecord, trial: TrialRecord, index: int) -> float | None:
-    """Objective `index` of a trial against the baseline's, in percent of the baseline's."""
-    baseline = study.baseline
-    if baseline is None or trial.imputed or baseline.values[index] == 0:
-        return None
-    return 100 * (trial.values[index] / baseline.values[index] - 1)

@@ -18,7 +18,7 @@ def figure(value: float) -> str:
         return "0"
     if abs(value) < 0.001:
         return f"{value:.2g}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def reading(metric: str, value: float) -> str:
@@ -26,24 +26,43 @@ def reading(metric: str, value: float) -> str:
     return f"{figure(value)} {METRICS[metric].unit}".rstrip()
 
 
-def interval(found: Estimate) -> str:
-    """A value with its 95 % interval, `2.31 (2.24 to 2.38)`; alone where none is known."""
-    known = ends(found)
-    return f"{figure(found.value)} ({known})" if known else figure(found.value)
+def interval(estimate: Estimate) -> str:
+    """A value, then its 95 % interval: `5.7 (4.5-7.2)`; the value alone where none is known.
+
+    A hyphen before a sign would be misread, and so would one beside an exponent: then the ends are
+    joined by `to`, as in `-3 (-5 to -1)`.
+    """
+    ends = interval_ends(estimate)
+    return f"{figure(estimate.value)} ({ends})" if ends else figure(estimate.value)
 
 
-def ends(found: Estimate) -> str:
-    """The 95 % interval alone, `2.24 to 2.38`; empty where none is known."""
-    if found.low is None or found.high is None:
+def interval_ends(estimate: Estimate) -> str:
+    """The 95 % interval alone, `4.5-7.2`; empty where none is known."""
+    if estimate.low is None or estimate.high is None:
         return ""
-    return f"{figure(found.low)} to {figure(found.high)}"
+    return span(figure(estimate.low), figure(estimate.high))
+
+
+def percent_interval(share: Estimate) -> str:
+    """A share in percent with its 95 % interval: `41 % (38-45)`."""
+    value = percent(share.value)
+    if share.low is None or share.high is None:
+        return value
+    low, high = (percent(end).removesuffix(" %") for end in (share.low, share.high))
+    return f"{value} ({span(low, high)})"
 
 
 def difference(percent: Estimate) -> str:
-    """A change in percent with its 95 % interval: `-12 % (-20 to -3)`."""
+    """A change in percent with its 95 % interval: `-12 % (-20 to +3)`."""
     if percent.low is None or percent.high is None:
         return f"{percent.value:+.0f} %"
-    return f"{percent.value:+.0f} % ({percent.low:+.0f} to {percent.high:+.0f})"
+    return f"{percent.value:+.0f} % ({span(f'{percent.low:+.0f}', f'{percent.high:+.0f}')})"
+
+
+def span(low: str, high: str) -> str:
+    """Two ends as one text: `4.5-7.2`, or `-5 to -1` where a sign or an exponent is in them."""
+    joint = " to " if any(sign in low + high for sign in "+-e") else "-"
+    return f"{low}{joint}{high}"
 
 
 def duration(seconds: float) -> str:
@@ -122,19 +141,20 @@ def percent(share: float) -> str:
 
 
 def between(draws: Floats, scale: float = 1.0) -> str:
-    """Where 95 % of the draws are: `2.2 to 4.0`."""
+    """Where 95 % of the draws are: `2.2-4.0`."""
     low, high = np.quantile(draws * scale, [0.025, 0.975])
-    return f"{figure(low)} to {figure(high)}"
+    return span(figure(low), figure(high))
 
 
 def change(ratio: Floats) -> str:
-    """A factor as people say it, by draws: `-61 % (-66 to -55)`, `a factor of 3.1 (2.8 to 3.4)`."""
+    """A factor as people say it, by draws: `-61 % (-66 to -55)`, `a factor of 3.1 (2.8-3.4)`."""
     mean = float(ratio.mean())
     if mean >= 2:
         return f"a factor of {figure(mean)} ({between(ratio)})"
     low, high = np.quantile(100 * (ratio - 1), [0.025, 0.975])
     digits = 0 if abs(mean - 1) >= 0.0995 else 1
-    return f"{100 * (mean - 1):+.{digits}f} % ({low:+.{digits}f} to {high:+.{digits}f})"
+    ends = span(f"{low:+.{digits}f}", f"{high:+.{digits}f}")
+    return f"{100 * (mean - 1):+.{digits}f} % ({ends})"
 
 
 def chance(probability: float) -> str:

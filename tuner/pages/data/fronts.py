@@ -65,7 +65,7 @@ class FrontData:
     unserved: tuple[Unserved, ...]
     bursts: tuple[tuple[int, tuple[float, ...]], ...]
     baseline: Point | None
-    knee: Point | None
+    recommended: Point | None
 
     def at(self, place: Place) -> tuple[Point, ...]:
         return tuple(p for p in self.points if p.place == place)
@@ -82,13 +82,13 @@ def front_data(study: StudyRecord, summary: Summary) -> FrontData:
         for f in study.failed
         if f.record is not None and f.record.measurement is not None
     ]
-    baseline, knee = study.baseline, summary.knee
+    baseline, best = study.baseline, summary.recommended
     return FrontData(
         (*points, *invalid),
         tuple(_unserved(one) for one in known if one.configuration not in found),
         tuple((t.number, t.values) for p in known if len(p.bursts) > 1 for t in p.bursts),
         None if baseline is None else found[baseline.configuration],
-        None if knee is None else found[knee.configuration],
+        None if best is None else found[best.configuration],
     )
 
 

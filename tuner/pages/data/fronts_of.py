@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.measure.student import Z
 from tuner.results.outcomes import default_decision
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
@@ -36,14 +33,14 @@ class OnFronts:
 def on_fronts(study: StudyRecord, summary: Summary) -> tuple[OnFronts, ...]:
     """Every configuration of any front once: the overall front's first, in each front's order."""
     found: dict[int, tuple[list[Configuration | None], list[Configuration | None]]] = {}
-    fronts: list[_Front] = [(None, summary.front, summary.knee)]
+    fronts: list[_Front] = [(None, summary.front, summary.recommended)]
     if len(summary.scenarios) > 1:
-        fronts += [(s.scenario, s.front, s.knee) for s in summary.scenarios]
-    for scenario, front, knee in fronts:
+        fronts += [(s.scenario, s.front, s.recommended) for s in summary.scenarios]
+    for scenario, front, best in fronts:
         for trial in front:
             fronts_of, recommends = found.setdefault(trial.number, ([], []))
             fronts_of.append(scenario)
-            if knee is not None and knee.number == trial.number:
+            if best is not None and best.number == trial.number:
                 recommends.append(scenario)
     known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
     return tuple(
@@ -67,15 +64,3 @@ def _on_fronts(
             other = None if reference is pooled else reference
             return OnFronts(pooled, fronts, recommends, other, alike)
     return OnFronts(pooled, fronts, recommends, None, alike=False)
-
-
-def change(of: Pooled, against: Pooled, index: int) -> Estimate | None:
-    """By how many percent objective `index` is above that of `against`, with its 95 % interval.
-
-    None where that is 0.
-    """
-    if against.values[index] <= 0 or of.values[index] <= 0:
-        return None
-    ratio = of.values[index] / against.values[index]
-    factor = math.exp(Z * math.hypot(float(of.sd[index]), float(against.sd[index])))
-    return Estimate(*(100 * (r - 1) for r in (ratio, ratio / factor, ratio * factor)))

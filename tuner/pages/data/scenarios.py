@@ -12,7 +12,7 @@ from tuner.model.regret import Robust
 from tuner.pages.data.fronts import Point, point_of
 from tuner.results.findings import Findings, candidates_of
 from tuner.results.pooled import Pooled
-from tuner.results.recommend import Predicted
+from tuner.results.predicted_front import Predicted
 from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 
@@ -29,7 +29,7 @@ class Panel:
     scenario: Configuration
     trials: int
     points: tuple[Point, ...]
-    recommended: tuple[Predicted, ...]
+    predicted_front: tuple[Predicted, ...]
     baseline: Point | None
 
 
@@ -43,13 +43,13 @@ class Decision:
     decision: Configuration
     measured: int
     on_front: Mapping[Configuration, int]
-    recommended: tuple[Configuration, ...]
+    predicted_front: tuple[Configuration, ...]
     chance: float | None
 
     @property
     def fronts(self) -> int:
         """How many scenarios have it on their front, in either way."""
-        return len({*self.on_front, *self.recommended})
+        return len({*self.on_front, *self.predicted_front})
 
 
 def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> tuple[Panel, ...]:
@@ -71,7 +71,7 @@ def panels(study: StudyRecord, summary: Summary, findings: Findings | None) -> t
                 scenario.scenario,
                 scenario.measured,
                 points,
-                model.recommended if model is not None else (),
+                model.predicted_front if model is not None else (),
                 next((p for p in points if decision_of(p.configuration) == defaults), None),
             )
         )
@@ -90,7 +90,7 @@ def decisions(
     """The decisions that are on any scenario's front, those on most of them first."""
     measured: dict[Configuration, set[Configuration]] = {}
     on_front: dict[Configuration, dict[Configuration, int]] = {}
-    recommended: dict[Configuration, dict[Configuration, float]] = {}
+    predicted: dict[Configuration, dict[Configuration, float]] = {}
     for panel in some:
         for point in panel.points:
             decision = study.search_space.decision_of(point.configuration)
@@ -99,19 +99,19 @@ def decisions(
             if point.place == "front":
                 on_front.setdefault(decision, {})[panel.scenario] = point.trial
     for model in findings.scenarios if findings is not None and some else ():
-        for one in model.recommended:
+        for one in model.predicted_front:
             decision = study.search_space.decision_of(one.configuration)
-            recommended.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
-    chances = _chances(study, on_front, recommended, findings)
+            predicted.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
+    chances = _chances(study, on_front, predicted, findings)
     found = [
         Decision(
             decision,
             len(measured.get(decision, ())),
             on_front.get(decision, {}),
-            tuple(recommended.get(decision, {})),
+            tuple(predicted.get(decision, {})),
             chances.get(decision),
         )
-        for decision in {**on_front, **recommended}
+        for decision in {**on_front, **predicted}
     ]
     return tuple(sorted(found, key=lambda d: (-d.fronts, -(d.chance or 0.0))))
 
@@ -119,12 +119,12 @@ def decisions(
 def _chances(
     study: StudyRecord,
     on_front: Mapping[Configuration, Mapping[Configuration, int]],
-    recommended: Mapping[Configuration, Mapping[Configuration, float]],
+    predicted: Mapping[Configuration, Mapping[Configuration, float]],
     findings: Findings | None,
 ) -> dict[Configuration, float]:
     """Of each decision the mean P(on the front) over the fronts it is on in either way."""
     known: dict[Configuration, dict[Configuration, float]] = {
-        decision: dict(by_scenario) for decision, by_scenario in recommended.items()
+        decision: dict(by_scenario) for decision, by_scenario in predicted.items()
     }
     for model in findings.scenarios if findings is not None else ():
         for configuration, one in model.measured.items():

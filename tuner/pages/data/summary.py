@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.data.fronts_of import change
 from tuner.pages.data.timeline import timeline
+from tuner.results.baseline import Changes, changes
 from tuner.results.findings import Findings
 from tuner.results.grid_cost import GridCost, grid_cost_of
 from tuner.results.outcomes import Outcome, default_decision, outcomes, with_decision
@@ -102,9 +102,9 @@ class Choices:
 def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Choices:
     """Scenarios have choices of their own where there are several."""
     several = len(summary.scenarios) > 1
-    knees = [s.knee.configuration for s in summary.scenarios if s.knee is not None]
+    knees = [s.recommended.configuration for s in summary.scenarios if s.recommended is not None]
     knees = knees if several else []
-    overall = [] if summary.knee is None else [summary.knee.configuration]
+    overall = [] if summary.recommended is None else [summary.recommended.configuration]
     robust: list[Configuration] = []
     if found is not None and found.robust is not None:
         scenarios = [f.scenario for f in found.scenarios if f.scenario is not None]
@@ -113,7 +113,7 @@ def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Cho
     known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
 
     def chosen(some: list[Configuration]) -> tuple[Choice, ...]:
-        made = (_choice(study, c, known, predicted, found) for c in some)
+        made = (_choice(study, c, known, predicted, found, summary.against_baseline) for c in some)
         return tuple(c for c in made if c is not None)
 
     return Choices(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
@@ -125,6 +125,7 @@ def _choice(
     known: Mapping[Configuration, Pooled],
     predicted: Mapping[Configuration, Outcome],
     found: Findings | None,
+    against_baseline: Mapping[Configuration, Changes],
 ) -> Choice | None:
     own, outcome = known.get(configuration), predicted.get(configuration)
     count = len(study.objectives)
@@ -137,15 +138,13 @@ def _choice(
     scenario = study.search_space.scenario_of(configuration)
     default = default_decision(study, scenario)
     reference = known.get(default)
-    changes: tuple[Estimate | None, ...] = (None,) * count
+    by: Changes = (None,) * count
     if configuration == default:
         pass
     elif own is not None and reference is not None:
-        changes = tuple(change(own, reference, i) for i in range(count))
+        by = changes(own, reference)
     elif outcome is not None and outcome.changes is not None:
-        changes = outcome.changes
-    first = known.get(study.search_space.baseline())
-    beside = None if own is None or first is None or own is first else (own, first)
+        by = outcome.changes
     chance = found and found.predicted(configuration)
     return Choice(
         configuration,
@@ -153,9 +152,9 @@ def _choice(
         None if own is None else own.representative.number,
         0 if own is None else len(own.bursts),
         values,
-        changes,
+        by,
         own is not None and reference is not None,
-        tuple(None if beside is None else change(*beside, i) for i in range(count)),
+        against_baseline.get(configuration, (None,) * count),
         configuration == default,
         chance.on_front if chance else None,
     )

@@ -1,4 +1,4 @@
-"""The few configurations to recommend, read from the model and not from single measurements.
+"""The predicted front: what the model of a study thinks is on a front.
 
 A measured front prefers what was measured by luck better than it is; the means of the model do so
 far less.
@@ -22,7 +22,7 @@ LIMIT = 6
 _Z = 1.959964
 
 _LEAST_GAIN = 0.002
-"""What adds less than this share of the hypervolume is next to one that is recommended already."""
+"""What adds less than this share of the hypervolume is next to one that is chosen already."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Indices:
     return np.flatnonzero(candidates.scenario == known.get(scenario, -1))
 
 
-def recommended(
+def predicted_front(
     surrogate: Surrogate,
     scenario: Configuration | None,
     limit: int = LIMIT,

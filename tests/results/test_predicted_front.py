@@ -11,14 +11,14 @@ from tuner.arrays import Floats
 from tuner.model.candidates import Candidates
 from tuner.model.pareto import front, hypervolume, non_dominated
 from tuner.model.surrogate import Surrogate
-from tuner.results.recommend import recommended, rows_of, spread
+from tuner.results.predicted_front import predicted_front, rows_of, spread
 from tuner.spec.space import Configuration
 
 SCENARIO = Configuration.of({"concurrency": 4, "loss": 2.0})
 
 
-def test_recommended_are_the_best_of_the_scenario_that_can_serve() -> None:
-    found = recommended(model(), SCENARIO)
+def test_the_predicted_front_has_the_best_of_the_scenario_that_can_serve() -> None:
+    found = predicted_front(model(), SCENARIO)
     assert 3 <= len(found) <= 6
     assert all(SPACE.scenario_of(r.configuration) == SCENARIO for r in found)
     assert all(r.configuration["memory"] == 512 for r in found), "16 MiB cannot serve"
@@ -35,23 +35,23 @@ def test_recommended_are_the_best_of_the_scenario_that_can_serve() -> None:
     assert all(r.on_front > 0.8 for r in best)
 
 
-def test_no_more_are_recommended_than_asked_for() -> None:
-    few = recommended(model(), SCENARIO, limit=2)
+def test_no_more_points_than_asked_for() -> None:
+    few = predicted_front(model(), SCENARIO, limit=2)
     assert len(few) == 2
-    assert len(recommended(model(), None)) <= 6
-    assert recommended(model(), Configuration.of({"concurrency": 3})) == ()
+    assert len(predicted_front(model(), None)) <= 6
+    assert predicted_front(model(), Configuration.of({"concurrency": 3})) == ()
 
 
-def test_the_same_model_recommends_the_same() -> None:
-    assert recommended(model(), SCENARIO) == recommended(model(), SCENARIO)
+def test_the_same_model_predicts_the_same_front() -> None:
+    assert predicted_front(model(), SCENARIO) == predicted_front(model(), SCENARIO)
 
 
-def test_nothing_is_recommended_where_nothing_could_serve() -> None:
+def test_the_predicted_front_is_empty_where_nothing_could_serve() -> None:
     candidates = Candidates.of(SPACE)
     able = [c for c in candidates.configurations if c["memory"] == 512][:24]
     known = observed(able, of=lambda _: None)
     hopeless = Surrogate.fit(candidates, METRICS, ("minimize", "minimize"), known)
-    assert [r for r in recommended(hopeless, SCENARIO) if r.configuration["memory"] == 16] == []
+    assert [r for r in predicted_front(hopeless, SCENARIO) if r.configuration["memory"] == 16] == []
 
 
 def test_what_is_maximised_is_given_in_its_unit() -> None:
@@ -66,7 +66,7 @@ def test_what_is_maximised_is_given_in_its_unit() -> None:
     fast = Surrogate.fit(
         candidates, ("throughput_rps", "cpu_percent"), ("maximize", "minimize"), known
     )
-    found = recommended(fast, SCENARIO)
+    found = predicted_front(fast, SCENARIO)
     assert [r.values[0] for r in found] == sorted((r.values[0] for r in found), reverse=True)
     for one in found:
         assert one.low[0] < one.values[0] < one.high[0]
