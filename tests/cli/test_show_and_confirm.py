@@ -125,7 +125,7 @@ def test_a_trial_is_shown_with_what_the_search_did(
     show_trial(record, trial)
     out = capsys.readouterr().out
     assert "Why it was proposed: expected to enlarge the front of concurrency=4 most" in out
-    assert "ART (ms) 5 ± 10 %" in out
+    assert "ART (ms) 5 (4.11-6.08)" in out
     assert "P(feasible) 0.97; acquisition 0.0123" in out
     assert "It stayed on the deployment of trial 7" in out
     assert "Cut short, so on no front: dominated by trial 3" in out

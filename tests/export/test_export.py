@@ -74,7 +74,7 @@ def test_json_and_yaml_say_the_same_in_plain_data() -> None:
     trials = pick(FULL, "all")
     document = json.loads(to_json(FULL, trials))
     assert yaml.safe_load(to_yaml(FULL, trials)) == document
-    assert document["format"] == 2
+    assert document["format"] == 3
     assert (document["study"], document["model"]) == ("small", "half_plus_two")
     assert document["backend"] == "docker"
     assert document["environment"]["host"] == {"cpus": 2}
@@ -231,7 +231,7 @@ def test_compose_says_what_was_measured_and_where(tmp_path: Path) -> None:
     assert "Study small, model half_plus_two, trial 7." in header
     assert "replicas=2" in header
     assert "# Measured: ART (ms) 3 (2.7-3.3)\n" in header
-    assert "# Measured: CPU usage 30 % of host\n" in header
+    assert "# Measured: CPU usage (% of host) 30\n" in header
     assert "Scenario in which that was measured: concurrency=8 loss=1" in header
     assert "spread their requests over all ports: 127.0.0.1:8501, 127.0.0.1:8502" in header
     assert "SIMULATED" not in header
@@ -242,7 +242,7 @@ def test_compose_of_a_simulated_trial_warns_and_names_an_image(tmp_path: Path) -
     simulated = replace(study(chosen), environment={"backend": "simulated"})
     text = to_compose(simulated, chosen, tmp_path)
     assert "WARNING: SIMULATED" in text
-    assert "Simulated: ART 3 ms" in text
+    assert "Simulated: ART (ms) 3" in text
     assert "easured:" not in text
     assert services(text)["half_plus_two-0"]["image"].startswith("tune-serving:")
 

@@ -209,7 +209,7 @@ def test_a_long_table_is_folded_away() -> None:
 
 
 def test_numbers_stand_at_the_right_and_long_texts_wrap() -> None:
-    cells = ("1.2 (0.9 to 1.5)", "-12 % (-20 to +3) p", "2 replicas", "x" * 31, "-")
+    cells = ("1.2 (0.9-1.5)", "-12 % (-20 to +3) p", "2 replicas", "x" * 31, "-")
     names = tuple(f"c{i}" for i in range(len(cells)))
     elements = Elements(to_html(page(Table(names, (cells, ("-",) * len(cells))))))
     assert [a.get("class") for a in elements.all("th") if a["scope"] == "col"] == [

@@ -208,7 +208,7 @@ def test_the_environment_leaves_nothing_out(small: FinishedStudy) -> None:
         "news a b: 1, 2",
         "news c: not known",
         "news d: yes",
-        "least response time, without a model (ms): 0.06 (0.05 to 0.07)",
+        "least response time, without a model (ms): 0.06 (0.05-0.07)",
         "seed: 3",
         "sampler: tpe",
         "budget: 26 trials",

@@ -204,7 +204,7 @@ def test_everything_that_speaks_against_a_measurement_is_on_its_page() -> None:
     ]
     assert fact(page, "verdict") == "WARN"
     assert "Why it was proposed: tells most." in words(page)
-    assert "ART (ms) 9 ± 10 %" in words(page)
+    assert "ART (ms) 9 (7.4-10.9)" in words(page)
     assert of_kind(page, Log) == [Log("The end of the containers' log", "replica 0:\nready")]
     tables = {b.caption: b.rows for b in page.blocks if isinstance(b, Table)}
     assert ("limits 1: cpu", "1") in tables["Deployment"]

@@ -261,7 +261,7 @@ def test_the_comparison_is_plain_data() -> None:
     record = study(spec, trial(0, at(replicas=2), 2, 5))
     found = against(record, grid_of(spec, wasteful))
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert document["format"] == 1
+    assert document["format"] == 2
     assert document["cost_share"] == found.cost_share
     assert document["scopes"][0]["scenario"] is None
     assert document["scopes"][1]["scenario"] == {"concurrency": 1, "loss": 0}

@@ -52,7 +52,7 @@ def test_a_plateau_says_what_still_changes_on_it() -> None:
     assert art.metric == "art_ms"
     assert art.text == (
         "beyond 4 replicas ART stops falling: 20 ms at 1, 5 at 4, 5 at 6;"
-        " CPU usage still rises: each replica adds 11 % (11 to 11)"
+        " CPU usage still rises: each replica adds 11 % (11-11)"
     )
     assert (cpu.kind, cpu.metric) == ("rises", "cpu_percent")
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 import optuna
 
 from tuner.cli.tables import console, plain, warn_if_simulated
+from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.results.dependence import Curve
 from tuner.results.explain import Explanation
 from tuner.results.explain import explain as explained
 from tuner.results.importance import ENOUGH_FOR_PED_ANOVA, Share
 from tuner.results.statements import SETTLED, Kind, Statement
-from tuner.results.wording import chance, figure
+from tuner.results.wording import chance, interval
 from tuner.results.wording import plain as spelled
 from tuner.spec.metrics import METRICS, title
 
@@ -87,7 +88,7 @@ def _interactions(found: Explanation, metric: str) -> None:
 
 def _curves(found: Explanation, metric: str) -> None:
     curves = [c for c in found.curves if c.metric == metric]
-    table = plain(title=f"{title(metric)} at the values of each, ± half a 95 % interval")
+    table = plain(title=f"{title(metric)} at the values of each, with 95 % intervals")
     table.add_column("parameter")
     table.add_column("")
     for k in range(max((len(_picked(c)) for c in curves), default=0)):
@@ -112,7 +113,7 @@ def _at(curve: Curve, k: int) -> str:
     value = spelled(curve.values[k])
     if mean is None or low is None or high is None:
         return f"{value}: -"
-    return f"{value}: {figure(mean)} ± {(high - low) / 2:.2g}"
+    return f"{value}: {interval(Estimate(mean, low, high))}"
 
 
 def _sparkline(curve: Curve) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
-from tuner.cli.tables import console, estimate, two_lines, value
+from tuner.cli.tables import WIDE, console, estimate, two_lines, value
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.results import in_words
@@ -88,7 +88,8 @@ def _row(
     cells.append(trials + (" o" if on_front else ""))
     for i in range(len(study.objectives)):
         cells.append(estimate(known.estimate(i)) if known and known.bursts else "-")
-        cells.append(estimate(Estimate(one.values[i], one.low[i], one.high[i])))
+        expected = Estimate(one.values[i], one.low[i], one.high[i])
+        cells.append(estimate(expected if console.width >= WIDE else Estimate(one.values[i])))
     return [*cells, f"{one.on_front:.2f}"]
 
 

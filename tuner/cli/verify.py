@@ -14,7 +14,7 @@ from tuner.cli.tables import console, estimate, plain
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
-from tuner.results.wording import figure
+from tuner.results.wording import interval
 from tuner.spec.metrics import METRICS
 from tuner.trial import TrialResult
 from tuner.verify.exported_file import read_exported
@@ -159,6 +159,4 @@ def _values(result: TrialResult, names: Iterable[str]) -> list[str]:
 
 
 def _range(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return figure(found.value)
-    return f"{figure(found.value)} ({figure(found.low)} to {figure(found.high)})"
+    return interval(found)

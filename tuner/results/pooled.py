@@ -94,7 +94,11 @@ def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
 
 
 def _group(study: StudyRecord, trials: Sequence[TrialRecord]) -> _Group:
-    bursts = tuple(t for t in trials if t.outcome == "measured" and not t.cut_short)
+    bursts = tuple(
+        t
+        for t in trials
+        if t.outcome == "measured" and not t.cut_short and all(map(math.isfinite, t.values))
+    )
     own = [[standard_error(t.metric(o.metric)) ** 2 for o in study.objectives] for t in bursts]
     shape = len(bursts), len(study.objectives)
     return _Group(tuple(trials), bursts, _logs(study, bursts), np.array(own).reshape(shape))
