@@ -149,7 +149,8 @@ def trial_table(
                 row += ["-", ""]
                 continue
             by = changes[trial.configuration][index]
-            row.append(estimate(study.estimate(trial, objective.metric)))
+            found = study.estimate(trial, objective.metric)
+            row.append(estimate(found if wide or found is None else Estimate(found.value)))
             row.append("" if by is None else "base" if by.low is None else f"{by.value:+.0f} %")
         if wide:
             row += [estimate_value(trial, "p95_ms"), estimate_value(trial, "throughput_rps")]
