@@ -26,7 +26,7 @@ from tuner.model.observations import OBSERVED, OWNER, SERVES, Noise, Observation
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm, warm_from
 from tuner.search.distributions import ask
-from tuner.search.samplers import make_sampler
+from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
 

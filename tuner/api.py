@@ -224,7 +224,7 @@ class Study:
         study. Raises InputError before anything is stored, TuneError where the world breaks too
         many trials in a row; an interrupt passes through, with nothing left running.
         """
-        from tuner.search.samplers import require_sampler
+        from tuner.search.make_sampler import require_sampler
         from tuner.study.loop import goal, run_study
         from tuner.study.queue import repeat as queue_repeat
         from tuner.study.storage import open_storage, start_or_resume, study_record

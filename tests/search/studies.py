@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 from optuna.storages import BaseStorage
 
-from tuner.search.samplers import make_sampler
+from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import SamplerName
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tuner.model.initial_design import start_configurations
 from tuner.search.distributions import ask
-from tuner.search.samplers import make_sampler
+from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

@@ -20,8 +20,8 @@ from tuner.model.pareto import hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.results.predicted_front import predicted_front
 from tuner.search.distributions import ask, configuration_of
+from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.search.observed import observations
-from tuner.search.samplers import StudySampler, make_sampler
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
 

@@ -17,7 +17,7 @@ from tests import conditional
 from tests.conditional import BATCHING
 from tests.search.studies import new_study
 from tuner.search.distributions import ask, configuration_of
-from tuner.search.samplers import SpaceExhausted, make_sampler
+from tuner.search.make_sampler import SpaceExhausted, make_sampler
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

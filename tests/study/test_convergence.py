@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.backends.backend import BACKENDS
-from tuner.search.samplers import StudySampler
+from tuner.search.make_sampler import StudySampler
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec

@@ -26,7 +26,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.summary import Summary, summarise
 from tuner.results.wording import difference, figure
-from tuner.search.samplers import require_sampler
+from tuner.search.make_sampler import require_sampler
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.metrics import title

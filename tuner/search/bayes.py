@@ -39,7 +39,7 @@ class _Look:
     sought: Sought
 
 
-class BayesSampler(StudySampler):
+class ServingSampler(StudySampler):
     """Measures what is worth most per second by a model of all candidates (`Surrogate`).
 
     - What is worth something is said by `SearchSpec.target` (`acquisition`). Where scenarios are

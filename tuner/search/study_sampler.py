@@ -34,7 +34,7 @@ class SpaceExhausted(TuneError):  # noqa: N818 -- the end of a search, not a mis
 
 
 class StudySampler(BaseSampler):
-    """A sampler for studies of one search space. Make it with `tuner.search.samplers.make_sampler`.
+    """A sampler for studies of one search space. `make_sampler` makes it.
 
     - It never proposes a configuration that a complete, pruned, running or waiting trial has.
       Where every configuration is in the study, SpaceExhausted is raised (the trial that asked is

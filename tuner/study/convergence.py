@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna.study import Study
 
-from tuner.search.samplers import StudySampler
+from tuner.search.make_sampler import StudySampler
 
 GAINS = "expected gains"
 """Attribute of a study: the last looks, each the number of trials and the expected gain."""

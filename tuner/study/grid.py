@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from tuner.measure.record import TrialRecord
 from tuner.search.distributions import configuration_of
-from tuner.search.samplers import UNTRUSTED
+from tuner.search.make_sampler import UNTRUSTED
 from tuner.spec.space import Configuration, SearchSpace
 
 PASS = "pass"  # noqa: S105 -- not a password

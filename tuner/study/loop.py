@@ -16,7 +16,7 @@ from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import start_count
-from tuner.search.samplers import make_sampler
+from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.attempt import World, study_deployer

@@ -12,7 +12,7 @@ from tuner.deploy.ownership import Owner
 from tuner.measure.record import TrialRecord
 from tuner.model.observations import OWNER
 from tuner.search.distributions import ask
-from tuner.search.samplers import SpaceExhausted, StudySampler
+from tuner.search.make_sampler import SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.confirm import queue_due

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tuner.load.parquet import write_samples
 from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.model.observations import OBSERVED, SERVES, WHY, Noise
-from tuner.search.samplers import UNTRUSTED
+from tuner.search.make_sampler import UNTRUSTED
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
 from tuner.study.grid import PASS

@@ -7,7 +7,7 @@ import importlib.util
 from tuner.errors import InputError
 from tuner.model.lattice import ENUMERABLE, Lattice
 from tuner.model.warm import Warm
-from tuner.search.bayes import BayesSampler
+from tuner.search.bayes import ServingSampler
 from tuner.search.optuna_samplers import StockSampler
 from tuner.search.study_sampler import (
     FAILURES_ALLOWED,
@@ -51,7 +51,7 @@ def make_sampler(
     """
     require_sampler(name, space)
     if name == "bayes":
-        return BayesSampler(
+        return ServingSampler(
             *(space, seed, startup, search or SearchSpec()),
             host_cpus=host_cpus,
             warm=warm,

@@ -15,7 +15,7 @@ from tests.search.studies import new_study
 from tuner.errors import InputError
 from tuner.model.initial_design import start_configurations
 from tuner.search.distributions import configuration, distributions
-from tuner.search.samplers import FAILURES_ALLOWED, SpaceExhausted, make_sampler
+from tuner.search.make_sampler import FAILURES_ALLOWED, SpaceExhausted, make_sampler
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 
