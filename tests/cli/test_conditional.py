@@ -82,4 +82,4 @@ def test_one_configuration_by_hand(tune: Tune) -> None:
     assert "batching=True size=4" in out
     code, _, err = tune("measure", *SMALL, "--set", "size=16")
     assert code == 2
-    assert "--set size: has no effect, as batching == true does not hold" in err
+    assert "--set size: has no effect, because batching == true does not hold" in err

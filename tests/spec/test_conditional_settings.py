@@ -45,7 +45,7 @@ def test_setting_what_is_not_active_is_refused_with_the_reason() -> None:
         study_of_settings(STUDY, ["max_batch_size=64", "num_batch_threads=2", "cpu=x"], HOST)
     lines = caught.value.message.splitlines()
     assert lines[:2] == [
-        f"--set {name}: has no effect, as enable_batching == true does not hold"
+        f"--set {name}: has no effect, because enable_batching == true does not hold"
         for name in ("max_batch_size", "num_batch_threads")
     ]
     assert "--set cpu" in lines[2]

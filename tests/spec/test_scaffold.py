@@ -63,7 +63,7 @@ def test_scaffold_overwrites_nothing(existing: str, tmp_path: Path) -> None:
     path = tmp_path / existing
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         scaffold("digits", tmp_path)
     assert path.read_text() == "mine"
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]

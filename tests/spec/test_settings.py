@@ -71,15 +71,18 @@ def test_a_trials_configuration_can_be_the_start() -> None:
     ("settings", "message"),
     [
         (["cpu"], r"--set cpu: expected name=value"),
-        (["cup=1"], r"--set cup: unknown; did you mean 'cpu'\?"),
-        (["colour=red"], r"--set colour: unknown; there are concurrency, .*max_seconds"),
+        (["cup=1"], r"--set cup: unknown setting; did you mean 'cpu'\?"),
+        (
+            ["colour=red"],
+            r"--set colour: unknown setting; the settings are concurrency, .*max_seconds",
+        ),
         (["cpu=9"], r"--set cpu: expected at most the 2 cores of the host, found 9"),
         (["cpu=fast"], r"--set cpu: expected a number"),
         (["concurrency=1.5"], r"--set concurrency: expected a whole number, found 1.5"),
         (["loss=100"], r"--set loss: expected loss below 100, found 100"),
         (["jitter=1"], r"--set jitter: needs the parameter 'delay'"),
         (["precision=2"], r"--set precision: expected a number < 1, found 2"),
-        (["arrivals=poisson"], r"--set arrivals: an open loop needs a rate too"),
+        (["arrivals=poisson"], r"--set arrivals: an open loop needs a rate"),
         (["rate=5", "arrivals=closed"], r"--set rate: a closed loop has no rate"),
     ],
 )

@@ -1,6 +1,5 @@
-"""Study specifications: from YAML to frozen, validated values.
+"""Study specifications: YAML files become frozen, validated values.
 
-`space`, `metrics`, `study` and `host` hold the values that all other rooms work with and import
-nothing heavy. `load` makes them from YAML; import it where a study is loaded, since it needs
-Pydantic.
+All other rooms use `space`, `metrics`, `study` and `host`, which import nothing heavy. `load` makes
+their values from YAML. It needs Pydantic, so import it only where a study is loaded.
 """

@@ -1,4 +1,4 @@
-"""What the built-in parameters mean, and the values that this meaning allows."""
+"""The built-in parameters: what each means, and which values it may have."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tuner.spec.study import LoadProtocol
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What a built-in parameter may be.
+    """The rule for one built-in parameter.
 
-    Numbers: `at_least` so much and, exclusively, `below`. Names: some of `names`. A space without a
-    `required` one is refused; which losses it needs is said by `missing_parameters`.
+    A number is at least `at_least` and less than `below`. A name is one of `names`. Every search
+    space must have the `required` parameters; `missing_parameters` says which losses it needs.
     """
 
     types: tuple[ParameterType, ...]
@@ -34,29 +34,47 @@ _NUMBER: tuple[ParameterType, ...] = ("float", "int")
 
 BUILT_INS: Mapping[str, BuiltIn] = {
     "concurrency": BuiltIn(
-        ("int",), "connections", "connections, each with one request in flight", 1, required=True
+        ("int",),
+        "connections",
+        "open connections, each with one request in flight",
+        1,
+        required=True,
     ),
     # 0.01 cores and 6 MiB are the least that a Docker Engine accepts.
     "cpu": BuiltIn(_NUMBER, "cores", "CPU limit of each replica", 0.01, required=True),
     "memory": BuiltIn(
         ("int",), "MiB", "memory limit of each replica, without swap", 6, required=True
     ),
-    "replicas": BuiltIn(("int",), "", "containers that share the load", 1, required=True),
-    "loss": BuiltIn(_NUMBER, "%", "share of packets lost in each direction", 0, below=100),
+    "replicas": BuiltIn(("int",), "", "number of containers that share the load", 1, required=True),
+    "loss": BuiltIn(
+        _NUMBER, "%", "share of packets that are lost, in each direction", 0, below=100
+    ),
     "loss_in": BuiltIn(
-        _NUMBER, "%", "share lost towards the replica, instead of `loss`", 0, below=100
+        _NUMBER,
+        "%",
+        "share of packets lost on the way to a replica, instead of `loss`",
+        0,
+        below=100,
     ),
     "loss_out": BuiltIn(
-        _NUMBER, "%", "share lost from the replica, instead of `loss`", 0, below=100
+        _NUMBER,
+        "%",
+        "share of packets lost on the way from a replica, instead of `loss`",
+        0,
+        below=100,
     ),
-    "delay": BuiltIn(_NUMBER, "ms", "added to each packet, in each direction (netem)", 0),
-    "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of that delay (netem)", 0),
-    "bandwidth": BuiltIn(_NUMBER, "Mbit/s", "of each replica's link, each way (netem)", 0.01),
-    "rate": BuiltIn(_NUMBER, "requests/s", "of an open loop (`load.arrivals`)", 0.1),
+    "delay": BuiltIn(_NUMBER, "ms", "added to each packet, in each direction (needs netem)", 0),
+    "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of `delay` (needs netem)", 0),
+    "bandwidth": BuiltIn(
+        _NUMBER, "Mbit/s", "limit of each replica's link, in each direction (needs netem)", 0.01
+    ),
+    "rate": BuiltIn(
+        _NUMBER, "requests/s", "request rate of an open loop (see `load.arrivals`)", 0.1
+    ),
     "protocol": BuiltIn(
         ("categorical",),
         "",
-        "in what requests are sent, instead of `load.protocol`",
+        "protocol of the requests, instead of `load.protocol`",
         names=typing.get_args(LoadProtocol),
     ),
 }
@@ -64,7 +82,7 @@ assert tuple(BUILT_INS) == BUILT_IN
 
 
 def check_built_in(parameter: Parameter, unit: str, host: Host) -> Iterator[Problem]:
-    """Problems of a built-in parameter; none for any other. `unit` is the one written."""
+    """Problems of a built-in parameter, none for any other. `unit` is the unit in the file."""
     rule = BUILT_INS.get(parameter.name)
     if rule is None:
         return
@@ -84,7 +102,7 @@ def check_built_in(parameter: Parameter, unit: str, host: Host) -> Iterator[Prob
     if high >= rule.below:
         yield Problem((high_key,), f"expected {name} below {rule.below:g}, found {high:g}")
     if name == "cpu" and high > host.cpus:
-        mend = "`high: host.cpus` leaves larger ones out"
+        mend = "`high: host.cpus` leaves larger values out"
         text = f"expected at most the {host.cpus} cores of the host, found {high:g}; {mend}"
         yield Problem((high_key,), text)
 
@@ -100,7 +118,7 @@ def _other_names(parameter: Parameter, rule: BuiltIn) -> Iterator[Problem]:
 
 
 def missing_parameters(names: Collection[str]) -> Iterator[Problem]:
-    """Problems of a search space that has parameters of these names and no others."""
+    """Problems of a search space whose parameters have exactly these names."""
     for name, rule in BUILT_INS.items():
         if rule.required and name not in names:
             yield Problem((), f"the built-in parameter {name!r} is missing; {_PINS}")
@@ -109,12 +127,12 @@ def missing_parameters(names: Collection[str]) -> Iterator[Problem]:
         text = "the built-in parameter 'loss' is missing (or loss_in and loss_out both)"
         yield Problem((), f"{text}; {_PINS}")
     if "loss" in names and directions.issubset(names):
-        yield Problem(("loss",), "has no effect, since loss_in and loss_out are both there")
+        yield Problem(("loss",), "has no effect, because loss_in and loss_out replace it")
     if "jitter" in names and "delay" not in names:
         yield Problem(("jitter",), "needs the parameter 'delay', around which it varies")
 
 
-_PINS = "`choices` of one value pins it"
+_PINS = "to keep it fixed, give it `choices` of one value"
 
 
 def _ends(parameter: Parameter) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What a condition may refer to: whether the parameters of a space can depend on each other so."""
+"""Checks of conditions: whether the parameters of a space may depend on each other as stated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuner.spec.space import BUILT_IN, Condition, Parameter, Value, as_text
 from tuner.spec.yaml_documents import ParameterDocument
 
 CONDITIONAL = ("loss_in", "loss_out", "delay", "jitter", "bandwidth")
-"""The built-in parameters that a configuration can do without."""
+"""The built-in parameters that may have a condition, since a deployment can do without them."""
 
 
 def condition_problems(
@@ -19,10 +19,10 @@ def condition_problems(
     documents: Mapping[str, ParameterDocument | None],
     host: Host,
 ) -> Iterator[Problem]:
-    """Problems of the conditions of `parameters`, keys counted from the mapping of parameters.
+    """Problems of the conditions of `parameters`; a key begins with the parameter's name.
 
-    `documents` has every parameter of the space as written, also those with problems of their own,
-    which are not in `parameters`.
+    `documents` has every parameter as written, also those that are not in `parameters` because
+    they have other problems.
     """
     resolved = {parameter.name: parameter for parameter in parameters}
     for child in parameters:
@@ -30,9 +30,9 @@ def condition_problems(
             continue
         key, parent = (child.name, "when"), child.when.parameter
         if child.name in BUILT_IN and child.name not in CONDITIONAL:
-            found = ", ".join(CONDITIONAL)
+            conditional = ", ".join(CONDITIONAL)
             text = f"every configuration needs {child.name}; of the built-in parameters only"
-            yield Problem(key, f"{text} {found} may have a condition")
+            yield Problem(key, f"{text} {conditional} may have a condition")
         if parent == child.name:
             yield Problem(key, "expected another parameter than this one itself")
         elif parent not in documents:
@@ -50,7 +50,7 @@ def condition_problems(
 
 
 def _circle(start: Parameter, parameters: Mapping[str, Parameter]) -> list[str]:
-    """The names from `start` on whose conditions lead back to it, or none."""
+    """The circle of conditions from `start` back to it, as names; empty where there is none."""
     way: list[str] = []
     parameter: Parameter | None = start
     while parameter is not None and parameter.name not in way:
@@ -79,19 +79,19 @@ def _of_pair(
                 if values is None
                 else listed_values([short_text(each) for each in values])
             )
-            known = map(as_text, values or ())
-            hint = nearest(value, known) if isinstance(value, str) else ""
+            texts = map(as_text, values or ())
+            hint = nearest(value, texts) if isinstance(value, str) else ""
             yield f"{parent.name!r} is never {short_text(value)}; its values are {has}{hint}"
 
 
 def _never(value: Value, parent: Parameter, document: ParameterDocument, host: Host) -> bool:
-    """Whether `parent` has this value on no host: a file is for any host, not only for this one."""
+    """Whether `parent` has this value on no host. A file is for any host, not only for this one."""
     if parent.type == "categorical":
         choices = parent.choices or ()
         return not any(Condition(parent.name, "==", (value,)).holds(choice) for choice in choices)
     if isinstance(value, (bool, str)):
         return True
-    if document.choices is not None:  # also those that are left out here
+    if document.choices is not None:  # also the choices that this host cannot offer
         written = [float(f"{parse_bound(choice, host):.12g}") for choice in document.choices]
         return value not in written
     if isinstance(document.low, str) or isinstance(document.high, str):

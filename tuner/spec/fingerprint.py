@@ -1,4 +1,4 @@
-"""A specification as plain data, and the part of it that makes trials comparable."""
+"""A specification as JSON-able data, and a fingerprint of what makes trials comparable."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from tuner.spec.space import Condition, Parameter, SearchSpace
 from tuner.spec.study import StudySpec
 
-# What a parameter means to people does not change a measurement.
+# These keys of a parameter do not change a measurement.
 _NOT_COMPARED = ("role", "unit", "description")
 
 
 def to_dict(spec: StudySpec) -> dict[str, Any]:
-    """The whole specification as JSON-able data, without the paths of this machine."""
+    """The whole specification as JSON-able data, without paths."""
     data: dict[str, Any] = _plain(spec)
     data["search_space"] = {p.pop("name"): p for p in data["search_space"]["parameters"]}
     return data
 
 
 def space_of(specification: Mapping[str, Any]) -> SearchSpace:
-    """The search space of what `to_dict` made."""
+    """The search space in a specification that `to_dict` made."""
     parameters: Mapping[str, Mapping[str, Any]] = specification["search_space"]
     return SearchSpace(tuple(_parameter(name, keys) for name, keys in parameters.items()))
 
@@ -43,8 +43,8 @@ def _parameter(name: str, keys: Mapping[str, Any]) -> Parameter:
 def comparable(spec: StudySpec) -> dict[str, Any]:
     """The part of `to_dict` that must stay the same while a study grows.
 
-    Model, resolved search space, serving, load, objectives and constraints; budget, search and
-    seed may change between runs, and so may roles and descriptions.
+    That is model, resolved search space, serving, load, objectives and constraints. Budget, search,
+    seed, roles, units and descriptions may change between runs.
     """
     data = to_dict(spec)
     for parameter in data["search_space"].values():
@@ -60,7 +60,7 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
 
 
 def fingerprint(spec: StudySpec) -> str:
-    """16 hexadecimal digits that are equal where `comparable` is."""
+    """16 hexadecimal digits, equal for specifications whose `comparable` is equal."""
     text = json.dumps(comparable(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -11,7 +11,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Host:
-    """CPUs and memory that bounds such as `host.cpus` refer to."""
+    """The numbers that bounds such as `host.cpus` refer to."""
 
     cpus: int
     memory_mib: int

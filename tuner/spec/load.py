@@ -1,4 +1,4 @@
-"""YAML files to the specification that all other rooms work from."""
+"""Loads studies, search spaces and models from YAML."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from tuner.spec.yaml_documents import (
 def load_study(name_or_path: str, host: Host, root: Path | None = None) -> StudySpec:
     """The study of that name, or in that file, for `host`.
 
-    A name means `<root>/studies/<name>/study.yaml`, else the shipped one; text with a slash or
-    the ending `.yaml` is a path. `root` is the working directory by default. Raises InputError
-    that names all problems of the first file that has any.
+    A name means `<root>/studies/<name>/study.yaml`, otherwise the shipped study. A text with a
+    slash or the ending `.yaml` is a path. `root` is the working directory by default. Raises
+    InputError that names all problems of the first file that has any.
     """
     root = root or Path.cwd()
     name, path = _study_file(name_or_path, root)
@@ -96,7 +96,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
 
 
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
-    """The search space in the file of that name, for `host`; raises InputError."""
+    """The search space in the file of that name, for `host`. Raises InputError."""
     file = yaml.read_yaml(places.find_file("search space", name, root or Path.cwd()))
     document, problems = validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
@@ -111,9 +111,9 @@ def load_search_space(name: str, host: Host, root: Path | None = None) -> Search
 
 
 def load_model(name: str, root: Path | None = None) -> ModelSpec:
-    """The model of that name; raises InputError. It need not be built yet.
+    """The model of that name, which need not be built yet. Raises InputError.
 
-    What its builder writes always goes below `root`, also for a shipped model.
+    Its builder writes below `root`, also for a shipped model.
     """
     root = root or Path.cwd()
     path = places.find_file("model", name, root)
@@ -129,22 +129,22 @@ def load_model(name: str, root: Path | None = None) -> ModelSpec:
 
 
 def builder_of(model: ModelSpec) -> Path:
-    """The script that builds `model`; raises SetupError where there is none."""
+    """The script that builds `model`. Raises SetupError where there is none."""
     document = _model_document(model.directory / "model.yaml")
     script = model.directory / document.build
     if not script.is_file():
-        mend = f"Write it, or put a SavedModel under {model.versions} yourself."
+        mend = f"Write it, or put a SavedModel below {model.versions} yourself."
         raise SetupError(f"model {model.name!r} has no builder: {script} is missing", mend)
     return script
 
 
 def list_studies(root: Path | None = None) -> list[str]:
-    """Names of the studies below `root` and of the shipped ones, sorted."""
+    """Names of the studies below `root` and of the shipped studies, sorted."""
     return places.existing("study", root or Path.cwd())
 
 
 def results_directory(study: StudySpec | str, root: Path | None = None) -> Path:
-    """Where the results of a study are; it need not exist."""
+    """The directory with the results of a study; it need not exist."""
     name = study if isinstance(study, str) else study.name
     return places.path_of("study", name, root or Path.cwd()).parent / "results"
 
@@ -167,7 +167,7 @@ def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
 def _well_formed(
     written: Mapping[str, Any], at: KeyPath, problems: list[Problem]
 ) -> dict[str, ParameterDocument | None]:
-    """Each parameter as a document, or None where `problems` has something below it."""
+    """Each parameter as a document, or None where `problems` has a problem of it."""
     broken = {problem.key[: len(at) + 1] for problem in problems}
     return {
         name: None if (*at, name) in broken else ParameterDocument.model_validate(entry)
@@ -197,7 +197,7 @@ def _constraints(document: StudyDocument) -> tuple[Constraint, ...]:
 
 
 def _repeated(document: StudyDocument) -> list[Problem]:
-    """Constraints that another one makes meaningless."""
+    """Problems of constraints that bound a metric twice on the same side."""
     sides = [(c.metric, c.operator) for c in _constraints(document)]
     return [
         Problem(("constraints", i), f"expected one constraint of the form '{' '.join(side)} ...'")
@@ -207,18 +207,18 @@ def _repeated(document: StudyDocument) -> list[Problem]:
 
 
 def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
-    """Scenario parameters that are not there."""
+    """Problems of `search.scenarios` that name no scenario parameter."""
     names = [p.name for p in space.with_role("scenario")]
-    known = " or ".join(repr(name) for name in names) or "none: no parameter has that role"
+    choices = " or ".join(repr(name) for name in names) or "none: no parameter has that role"
     return [
-        Problem(("search", "scenarios", i), f"expected a scenario parameter ({known})")
+        Problem(("search", "scenarios", i), f"expected a scenario parameter ({choices})")
         for i, name in enumerate(document.search.scenarios)
         if name not in names
     ]
 
 
 def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
-    """Names of a model or search space that is not there."""
+    """Problems of a model or a search space that does not exist."""
     wanted: list[tuple[str, places.FileKind, object]] = [
         ("model", "model", document.model),
         ("search_space", "search space", document.search_space),
@@ -234,7 +234,7 @@ def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
 
 
 def _set_twice(document: StudyDocument, space: SearchSpace) -> list[Problem]:
-    """Flags and variables that are fixed in `serving` although a parameter sets them."""
+    """Problems of flags and variables in `serving` that a parameter sets."""
     return [
         Problem(("serving", key, target), f"the parameter {parameter.name!r} sets it already")
         for parameter in space
@@ -247,19 +247,19 @@ def _set_twice(document: StudyDocument, space: SearchSpace) -> list[Problem]:
 
 
 def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:
-    """An open loop needs the parameter `rate`, and only an open loop takes it."""
-    there = any(parameter.name == "rate" for parameter in space)
+    """A problem where an open loop lacks the parameter `rate`, or a closed loop has it."""
+    has_rate = any(parameter.name == "rate" for parameter in space)
     is_open = document.load.arrivals != "closed"
-    if there == is_open:
+    if has_rate == is_open:
         return []
     text = (
         "an open loop needs the built-in parameter 'rate' in the search space"
         if is_open
-        else "expected constant or poisson, as the search space has the parameter 'rate'"
+        else "expected constant or poisson, because the search space has the parameter 'rate'"
     )
     return [Problem(("load", "arrivals"), text)]
 
 
 def _texts(values: Mapping[str, Scalar]) -> dict[str, str]:
-    """Values as a command line or an environment holds them."""
+    """Values as text, for a command line or an environment."""
     return {name: as_text(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The metrics that a measurement can hold: what may be an objective or stand in a constraint."""
+"""The metrics of a measurement. Each may be an objective or stand in a constraint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METRICS: dict[str, Metric] = {
             "ms",
             "minimize",
             "ART",
-            "arithmetic mean response time of successful requests in the window",
+            "arithmetic mean response time of the successful requests in the window",
         ),
         Metric("p50_ms", "ms", "minimize", "p50", "median response time"),
         Metric("p90_ms", "ms", "minimize", "p90", "90th percentile of response time"),
@@ -55,7 +55,7 @@ METRICS: dict[str, Metric] = {
             "% of host",
             "minimize",
             "CPU usage",
-            "CPU time of all replicas over wall time, 100 = whole host busy",
+            "CPU time of all replicas over wall time; 100 = the whole host is busy",
         ),
         Metric(
             "cpu_cores",
@@ -76,38 +76,42 @@ METRICS: dict[str, Metric] = {
             "MiB",
             "minimize",
             "peak memory",
-            "sum over replicas of the peak memory charged since start",
+            "peak memory of each replica since its start, summed over the replicas",
         ),
         Metric(
             "throttled_percent",
             "%",
             "minimize",
             "throttled",
-            "share of CFS periods in which a replica was throttled",
+            "share of CFS periods in which the CPU limit throttled a replica",
         ),
         Metric(
             "major_faults_per_s",
             "1/s",
             "minimize",
             "major faults",
-            "page faults of all replicas that had to read from disk",
+            "page faults of all replicas that read from disk",
         ),
         Metric(
             "memory_limit_hits_per_s",
             "1/s",
             "minimize",
             "memory limit hits",
-            "how often replicas reached their memory limit and had to reclaim",
+            "how often replicas reached their memory limit and had to free memory",
         ),
         Metric(
             "received_mib_per_s",
             "MiB/s",
             "minimize",
             "received",
-            "what the replicas' network links received",
+            "data that the replicas received over the network",
         ),
         Metric(
-            "sent_mib_per_s", "MiB/s", "minimize", "sent", "what the replicas' network links sent"
+            "sent_mib_per_s",
+            "MiB/s",
+            "minimize",
+            "sent",
+            "data that the replicas sent over the network",
         ),
         Metric(
             "retransmitted_percent",
@@ -121,21 +125,21 @@ METRICS: dict[str, Metric] = {
             "%",
             "minimize",
             "CPU pressure",
-            "share of time in which some task of a replica waited for a CPU, mean over replicas",
+            "share of time in which a task of a replica waited for a CPU, mean over replicas",
         ),
         Metric(
             "memory_pressure_percent",
             "%",
             "minimize",
             "memory pressure",
-            "share of time in which some task of a replica waited for memory, mean over replicas",
+            "share of time in which a task of a replica waited for memory, mean over replicas",
         ),
         Metric(
             "io_pressure_percent",
             "%",
             "minimize",
             "I/O pressure",
-            "share of time in which some task of a replica waited for I/O, mean over replicas",
+            "share of time in which a task of a replica waited for I/O, mean over replicas",
         ),
         Metric(
             "late_percent",
@@ -150,14 +154,14 @@ METRICS: dict[str, Metric] = {
             "W",
             "minimize",
             "power",
-            "power of the host's processors and memory by RAPL above that of the idle host",
+            "power of the host's processors and memory (RAPL) above that of the idle host",
         ),
         Metric(
             "energy_j_per_request",
             "J",
             "minimize",
             "energy per request",
-            "that power for each successful request per second",
+            "`power_w` divided by the successful requests per second",
         ),
         Metric(
             "client_cpu_percent",
@@ -185,14 +189,14 @@ METRICS: dict[str, Metric] = {
             "% of host",
             "minimize",
             "foreign CPU",
-            "CPU time of the host outside replicas and tune, 100 = whole host busy with others",
+            "CPU time of the host that neither the replicas nor tune used; 100 = the whole host",
         ),
         Metric(
             "steal_percent",
             "% of host",
             "minimize",
             "steal",
-            "CPU time that the hypervisor gave to others",
+            "CPU time of the host that the hypervisor gave to other machines",
         ),
     )
 }
@@ -200,7 +204,7 @@ METRICS: dict[str, Metric] = {
 
 def title(metric: str) -> str:
     """A metric as a column or an axis names it, `ART (ms)`; an unknown one by its own name."""
-    known = METRICS.get(metric)
-    if known is None:
+    definition = METRICS.get(metric)
+    if definition is None:
         return metric
-    return f"{known.label} ({known.unit})" if known.unit else known.label
+    return f"{definition.label} ({definition.unit})" if definition.unit else definition.label

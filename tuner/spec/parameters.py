@@ -1,4 +1,4 @@
-"""From a parameter as written to a Parameter of this host, with every check that needs both."""
+"""Parameters as written in a file become parameters of a host, checked."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tuner.spec.space import BUILT_IN, Parameter, SearchSpace, Value
 from tuner.spec.yaml_documents import ParameterDocument
 
 MOST_GRID_VALUES = 100_000
-"""Larger grids of one parameter are refused: nobody means them and listing them takes memory."""
+"""The most values of one parameter. More are hardly meant, and listing them takes memory."""
 
 
 class ProblemsFoundError(Exception):
-    """Carries problems, their keys counted from the part that has them."""
+    """Carries problems. Their keys begin at the part of the document that has them."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)
@@ -37,9 +37,9 @@ class ProblemsFoundError(Exception):
 def search_space(
     documents: Mapping[str, ParameterDocument | None], host: Host
 ) -> tuple[SearchSpace, list[Problem]]:
-    """The space and its problems, keys counted from the mapping of parameters.
+    """The space and its problems; a key begins with the parameter's name.
 
-    None stands for a parameter whose shape is wrong: it counts as present and is left out.
+    None stands for a parameter of a wrong shape: it counts as present, and the space lacks it.
     """
     parameters: list[Parameter] = []
     problems = list(built_in.missing_parameters(documents))
@@ -61,9 +61,9 @@ def search_space(
 
 
 def resolve_parameter(name: str, document: ParameterDocument, host: Host) -> Parameter:
-    """One parameter for `host`; raises ProblemsFoundError.
+    """One parameter for `host`. Raises ProblemsFoundError.
 
-    Expressions become numbers, a high bound moves down to the grid, choices outside `low` and
+    Expressions become numbers. A high bound moves down to the grid. Choices outside `low` and
     `high` are left out.
     """
     _refuse(_name(name, document), _shape(document))
@@ -82,7 +82,7 @@ def _refuse(*checks: Iterator[Problem]) -> None:
 
 
 def _name(name: str, document: ParameterDocument) -> Iterator[Problem]:
-    """The name must be well formed, and says whether there is a flag or variable to set."""
+    """Problems of the name, and of the flag or variable that such a parameter sets."""
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         yield Problem((), "expected a name of small letters, digits and _")
     ways = [key for key in ("flag", "env") if getattr(document, key) is not None]
@@ -90,20 +90,20 @@ def _name(name: str, document: ParameterDocument) -> Iterator[Problem]:
         yield from (Problem((key,), "a built-in parameter sets no flag or env") for key in ways)
     elif len(ways) != 1:
         hint = nearest(name, BUILT_IN)
-        yield Problem((), f"expected flag or env (one of them), as it is not built in{hint}")
+        yield Problem((), f"expected either flag or env, because it is not built in{hint}")
 
 
 def _shape(document: ParameterDocument) -> Iterator[Problem]:
-    """Which keys go together."""
+    """Problems of keys that do not go together."""
     given = [key for key in ("low", "high", "step") if getattr(document, key) is not None]
     given += ["log"] if document.log else []
     if document.type == "categorical":
         yield from (Problem((key,), "a categorical parameter has only choices") for key in given)
         if document.choices is None:
-            yield Problem((), "expected choices, as the parameter is categorical")
+            yield Problem((), "expected choices, because the parameter is categorical")
     elif document.choices is not None:
         for key in {"step", "log"}.intersection(given):
-            yield Problem((key,), "goes with low and high only, not with choices")
+            yield Problem((key,), "needs low and high; it does not go with choices")
     else:
         for key in sorted({"low", "high"}.difference(given)):
             yield Problem((), f"expected choices, or low and high; {key} is missing")
@@ -136,14 +136,14 @@ def _numeric(name: str, document: ParameterDocument, host: Host) -> Parameter:
     if document.type == "int" and not document.log:
         step = step or 1
     if step is not None:
-        # Bounds beside the grid come naturally from expressions of the host.
+        # An expression of the host often gives a bound that is not on the grid.
         high = low + math.floor((high - low) / step + 1e-9) * step
         high = round(high, 10) if document.type == "float" else high
     return _parameter(name, document, default=default, low=low, high=high, step=step)
 
 
 def _number(document: ParameterDocument, key: KeyPath, host: Host) -> float:
-    """The number at `key`, an int for an int parameter; raises UnexpectedError."""
+    """The number at `key`, an int for an int parameter. Raises UnexpectedError."""
     written = getattr(document, str(key[0]))
     if len(key) == 2:
         written = written[key[1]]
@@ -162,8 +162,8 @@ def _number(document: ParameterDocument, key: KeyPath, host: Host) -> float:
 def _chosen(
     document: ParameterDocument, choices: list[float], low: float | None, high: float | None
 ) -> tuple[float, ...]:
-    """The choices of this host, ascending; raises ProblemsFoundError."""
-    # What an expression gives depends on the host, so there its place does not matter.
+    """The choices that this host offers, ascending. Raises ProblemsFoundError."""
+    # The value of an expression depends on the host, so its place does not matter.
     if not any(isinstance(choice, str) for choice in document.choices or ()):
         _refuse(
             Problem(("choices", i + 1), f"expected more than {former:g}, found {choice:g}")
@@ -225,24 +225,24 @@ def _parameter(
 
 def _default(parameter: Parameter, document: ParameterDocument) -> Iterator[Problem]:
     """The default must be a value of the parameter."""
-    key, default, found = ("default",), parameter.default, short_text(parameter.default)
+    key, default, shown = ("default",), parameter.default, short_text(parameter.default)
     values = parameter.values()
     if values is None:
         low, high = parameter.low, parameter.high
         if not low <= default <= high:  # type: ignore[operator] # both are numbers: a continuum
-            yield Problem(key, f"expected {low:g} to {high:g}, found {found}")
+            yield Problem(key, f"expected {low:g} to {high:g}, found {shown}")
     elif parameter.type == "categorical":
         # True == 1 in Python; in a study file they are different values.
         kinds = [(type(choice), choice) for choice in values]
         if (type(default), default) not in kinds:
             hint = nearest(default, map(str, values))
             yield Problem(
-                key, f"expected one of the choices {listed_values(values)}, found {found}{hint}"
+                key, f"expected one of the choices {listed_values(values)}, found {shown}{hint}"
             )
         if len(set(kinds)) < len(kinds):
             yield Problem(("choices",), "expected each choice once")
     elif default not in values:
-        text = f"expected one of the values {listed_values(values)}, found {found}"
+        text = f"expected one of the values {listed_values(values)}, found {shown}"
         if isinstance(document.high, str) and not isinstance(document.default, str):
             text += f"; 'min({document.default}, {document.high})' would adapt it to the host"
         yield Problem(key, text)

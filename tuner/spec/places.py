@@ -1,6 +1,6 @@
-"""Where studies, search spaces, models and results are.
+"""Where the files of studies, search spaces and models are.
 
-What the working directory has wins over what is shipped.
+A file below the working directory takes precedence over a shipped one of the same name.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def shipped() -> Path:
 
 
 def check_name(name: str, kind: FileKind) -> None:
-    """Raise InputError where `name` could not be the name of a file or directory of ours."""
+    """Raise InputError where `name` is not a valid name for `kind`."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise InputError(f"{kind} {name!r}: expected {NAME_EXPECTED}")
 
 
 def path_of(kind: FileKind, name: str, base: Path) -> Path:
-    """Where the file of that name is, or would be, below `base`."""
+    """The path below `base` that the file of that name has; it need not exist."""
     check_name(name, kind)
     return base / _FILES[kind].replace("*", name)
 
 
 def find_file(kind: FileKind, name: str, root: Path) -> Path:
-    """The existing file, below `root` or else shipped.
+    """The file of that name below `root`, otherwise the shipped one.
 
-    Raises InputError that lists what there is, with the nearest name.
+    Raises InputError that suggests the nearest name and lists all.
     """
     for base in (root, shipped()):
         if (path := path_of(kind, name, base)).is_file():
@@ -58,13 +58,14 @@ def find_file(kind: FileKind, name: str, root: Path) -> Path:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise InputError(
-        f"there is no {kind} {name!r}: neither {path_of(kind, name, root)} nor a shipped one",
+        f"there is no {kind} {name!r}: {path_of(kind, name, root)} does not exist, and no {kind} of"
+        " this name is shipped",
         f"{hint}There are: {', '.join(names) or 'none'}.",
     )
 
 
 def existing(kind: FileKind, root: Path) -> list[str]:
-    """Names below `root` and of what is shipped, sorted."""
+    """All names below `root` and among the shipped files, sorted."""
     return sorted({name for base in (root, shipped()) for name in _names(kind, base)})
 
 

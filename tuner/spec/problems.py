@@ -1,4 +1,4 @@
-"""What is wrong in a YAML file, said so that it can be mended at once."""
+"""Problems of a YAML file, and the words in which they are reported."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KeyPath = tuple[str | int, ...]
 
 
 class UnexpectedError(InputError, ValueError):
-    """A value is not what its place asks for.
+    """A value is not of the expected kind.
 
-    It is a ValueError too, because that is what a Pydantic validator may raise.
+    It is a ValueError too, because Pydantic's validators must raise one.
     """
 
     def __init__(self, expected: str, found: object, hint: str = "") -> None:
@@ -24,19 +24,19 @@ class UnexpectedError(InputError, ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong at one key; `line` (from 1) only where it differs from the key's own."""
+    """One problem at one key. `line` (from 1) is set where it is not the line of the key."""
 
     key: KeyPath
     text: str
     line: int | None = None
 
     def below(self, key: KeyPath) -> Problem:
-        """The same problem, seen from the document in which `key` holds this part."""
+        """The same problem in the document that holds this part at `key`."""
         return replace(self, key=(*key, *self.key))
 
 
 def short_text(value: object) -> str:
-    """A value as a person would name it, in one short piece of text."""
+    """A value in a message, at most 80 characters: `'fast'`, `2`, `a list`, `nothing`."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def short_text(value: object) -> str:
 
 
 def listed_values(values: Sequence[object]) -> str:
-    """Values in a row, those in the middle of a long one left out."""
+    """Values in a row. Of more than seven, the first five and the last."""
     words = [short_text(value) if isinstance(value, bool) else _word(value) for value in values]
     return ", ".join([*words[:5], "...", words[-1]] if len(words) > 7 else words)
 
@@ -59,10 +59,10 @@ def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
-    found = difflib.get_close_matches(str(word).lower(), list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+def nearest(word: object, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?` with the name nearest to `word`; empty where none is near."""
+    close = difflib.get_close_matches(str(word).lower(), list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def dotted(key: KeyPath) -> str:

@@ -1,4 +1,4 @@
-"""A commented study to start from, made from the shipped one."""
+"""A new study with comments, made from a shipped one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ TEMPLATE = "mnist"
 def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list[Path]:
     """Write `studies/<name>/study.yaml` and `search_spaces/<name>.yaml` below `root`.
 
-    The study serves `model` and loads as it is. Raises InputError where one of the files exists
-    or there is no such model; then nothing is written.
+    The study serves `model` and is valid as written. Raises InputError, and writes nothing, where
+    one of the files exists or there is no such model.
     """
     root = root or Path.cwd()
     load_model(model, root)
@@ -35,7 +35,7 @@ def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list
     }
     for path in texts:
         if path.exists():
-            raise InputError(f"{path} exists already", "Choose another name, or edit that file.")
+            raise InputError(f"{path} already exists", "Choose another name, or edit that file.")
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
-"""JSON Schemas of the three YAML documents, for editors: `python -m tuner.spec.schema`.
+"""`python -m tuner.spec.schema` writes JSON Schemas of the three YAML documents, for editors.
 
-What depends on the host or on several keys is beyond a JSON Schema; `tune` itself checks it.
+A JSON Schema cannot express what depends on the host or on several keys. `tune` checks that itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def schema(name: str) -> str:
 
 
 def write_schemas(directory: Path) -> list[Path]:
-    """Write every schema as `<name>.json`; the paths written."""
+    """Write every schema as `<name>.json` and return the paths."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.json" for name in DOCUMENTS]
     for path in paths:

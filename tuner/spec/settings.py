@@ -1,4 +1,4 @@
-"""One configuration given by hand, `cpu=1 replicas=2`, as a study of that configuration alone."""
+"""One configuration from settings such as `cpu=1 replicas=2`, as a study of one configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, Value] = {
     "replicas": 1,
     "loss": 0.0,
 }
-"""What holds for a model that is measured outside a study, unless it is set."""
+"""The configuration of a model that is measured outside a study, where no setting changes it."""
 
 _OBJECTIVES = ("art_ms", "cpu_percent")
 _LOAD = tuple(field.name for field in fields(LoadSpec))
@@ -37,10 +37,10 @@ _LOAD = tuple(field.name for field in fields(LoadSpec))
 def study_of_model(
     model: str, settings: Sequence[str], host: Host, root: Path | None = None
 ) -> StudySpec:
-    """A study of one configuration of `model`: the defaults, changed by `settings`.
+    """A study of one configuration of `model`: `DEFAULTS`, changed by `settings`.
 
-    A setting is `name=value`; the name is that of a built-in parameter or of a key of a study's
-    `load`. Raises InputError that names each wrong setting.
+    A setting is `name=value`. The name is a built-in parameter or a key of a study's `load`.
+    Raises InputError that names each wrong setting.
     """
     check_name(model, "model")
     base = StudySpec(
@@ -66,10 +66,10 @@ def study_of_settings(
     start: Configuration | None = None,
     root: Path | None = None,
 ) -> StudySpec:
-    """The same with a study's model, serving, load and parameters.
+    """A study of one configuration with the model, serving, load and parameters of `study`.
 
-    It begins with `start`, by default the study's baseline. A value need not be one of those that
-    the study tries. A parameter that becomes active has its default, unless it is set too.
+    The settings change `start`, by default the study's baseline. A value need not be among the
+    study's own. A parameter that becomes active has its default, unless a setting gives it a value.
     """
     base = load_study(study, host, root)
     defaults = {parameter.name: parameter.default for parameter in base.search_space}
@@ -77,7 +77,7 @@ def study_of_settings(
 
 
 def only_configuration(spec: StudySpec) -> Configuration:
-    """The only configuration of such a study."""
+    """The configuration of a study that has only one."""
     return spec.search_space.baseline()
 
 
@@ -98,11 +98,11 @@ def _set(
             values[name] = _value(text)
             given.add(name)
         else:
-            known = [*BUILT_IN, *own, *_LOAD]
-            hint = nearest(name, known) or f"; there are {', '.join(known)}"
-            problems.append(Problem((name,), f"unknown{hint}"))
-    values, found = _active(base.search_space, values, given)
-    problems += found
+            names = [*BUILT_IN, *own, *_LOAD]
+            hint = nearest(name, names) or f"; the settings are {', '.join(names)}"
+            problems.append(Problem((name,), f"unknown setting{hint}"))
+    values, inactive = _active(base.search_space, values, given)
+    problems += inactive
     if {"loss_in", "loss_out"} <= values.keys():
         values.pop("loss", None)
     if "rate" in values:
@@ -115,15 +115,15 @@ def _set(
             alone = replace(own[name], default=value, choices=(value,), low=None, high=None)
             pinned.append(replace(alone, when=None))
         else:
-            documents[name], found = _pinned(name, value)
-            problems += [problem.below((name,)) for problem in found]
-    space, found = parameters.search_space(documents, host)
-    spec_load, wrong = _load(base.load, load)
-    problems += [*found, *wrong, *_open(spec_load, values)]
+            documents[name], malformed = _pinned(name, value)
+            problems += [problem.below((name,)) for problem in malformed]
+    space, space_problems = parameters.search_space(documents, host)
+    spec_load, load_problems = _load(base.load, load)
+    problems += [*space_problems, *load_problems, *_loop_problems(spec_load, values)]
     if problems:
         raise InputError(
             "\n".join(dict.fromkeys(f"--set {_key(p)}: {p.text}" for p in problems)),
-            "docs/reference/study.md describes every parameter and key of `load`.",
+            "See docs/reference/study.md, which describes every parameter and every key of `load`.",
         )
     return replace(base, search_space=SearchSpace((*space, *pinned)), load=spec_load)
 
@@ -131,10 +131,12 @@ def _set(
 def _active(
     space: SearchSpace, values: Mapping[str, Value], given: Collection[str]
 ) -> tuple[dict[str, Value], list[Problem]]:
-    """`values` without those of inactive parameters of `space`; none of these may be `given`."""
+    """`values` of the active parameters of `space`, and a problem for each inactive one in
+    `given`.
+    """
     inactive = {p.name: p for p in space if p.name not in space.effective(values)}
     problems = [
-        Problem((name,), f"has no effect, as {parameter.when} does not hold")
+        Problem((name,), f"has no effect, because {parameter.when} does not hold")
         for name, parameter in inactive.items()
         if name in given
     ]
@@ -142,7 +144,7 @@ def _active(
 
 
 def _value(text: str) -> Value:
-    """The value as a YAML file would hold it: a number, true, false or text."""
+    """The value as YAML reads it: a number, true, false or text."""
     value = yaml.safe_load(text)
     return value if isinstance(value, (bool, int, float, str)) else text
 
@@ -159,7 +161,7 @@ def _pinned(name: str, value: Value) -> tuple[ParameterDocument | None, list[Pro
 
 
 def _load(base: LoadSpec, changes: Mapping[str, Value]) -> tuple[LoadSpec, list[Problem]]:
-    # A longer shortest window asks for a longer longest one, unless that is set too.
+    # The longest window is at least as long as the shortest one, unless it is set too.
     whole = {name: getattr(base, name) for name in _LOAD} | dict(changes)
     if "min_seconds" in changes and "max_seconds" not in changes:
         longest = max(float(whole["max_seconds"]), float(whole["min_seconds"]))
@@ -168,13 +170,13 @@ def _load(base: LoadSpec, changes: Mapping[str, Value]) -> tuple[LoadSpec, list[
     return (LoadSpec(**document.model_dump()) if document else base), problems
 
 
-def _open(load: LoadSpec, values: Mapping[str, Value]) -> Iterator[Problem]:
+def _loop_problems(load: LoadSpec, values: Mapping[str, Value]) -> Iterator[Problem]:
     if load.arrivals != "closed" and "rate" not in values:
-        yield Problem(("arrivals",), "an open loop needs a rate too, such as rate=100")
+        yield Problem(("arrivals",), "an open loop needs a rate, such as rate=100")
     if load.arrivals == "closed" and "rate" in values:
         yield Problem(("rate",), "a closed loop has no rate; set arrivals=poisson or constant")
 
 
 def _key(problem: Problem) -> str:
-    """The setting's own name; the parts of its document are not the user's."""
+    """The name of the setting, without the parts of the document that it became."""
     return dotted(problem.key[:1])

@@ -27,18 +27,18 @@ BUILT_IN = (
     "rate",
     "protocol",
 )
-"""Parameters whose meaning `tune` knows; any other one names the flag or variable it sets."""
+"""Parameters whose meaning `tune` knows. Any other one names the flag or variable that it sets."""
 
 
 LIVE = ("concurrency", "loss", "loss_in", "loss_out", "delay", "jitter", "bandwidth", "rate")
-"""Those of them that change without a new deployment: load and network."""
+"""The built-in parameters of load and network, which change without a new deployment."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What another parameter must be, such as `batching == true` or `mode in [a, b]`.
+    """A condition on another parameter, such as `batching == true` or `mode in [a, b]`.
 
-    `values` has one value, of `in` one or more.
+    `values` has one value, for `in` one or more.
     """
 
     parameter: str
@@ -48,8 +48,8 @@ class Condition:
     def holds(self, value: Value) -> bool:
         # True == 1 in Python; in a study file they are different values.
         among = any(
-            value == known and isinstance(value, bool) == isinstance(known, bool)
-            for known in self.values
+            value == other and isinstance(value, bool) == isinstance(other, bool)
+            for other in self.values
         )
         return among != (self.comparison == "!=")
 
@@ -174,7 +174,7 @@ class SearchSpace:
 
     @cached_property
     def parents_first(self) -> tuple[Parameter, ...]:
-        """The parameters, each after the one that its condition refers to, else in order."""
+        """The parameters in order, but each after the one that its condition refers to."""
         placed: dict[str, Parameter] = {}
 
         def place(parameter: Parameter) -> None:
@@ -190,7 +190,7 @@ class SearchSpace:
         return tuple(p for p in self.parameters if p.role == role)
 
     def effective(self, values: Mapping[str, Value]) -> Configuration:
-        """The configuration that `values` mean: those of inactive parameters are left out.
+        """The configuration that `values` give; those of inactive parameters are left out.
 
         Raises KeyError where an active parameter has none.
         """
@@ -203,15 +203,15 @@ class SearchSpace:
     def filled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """`values`, and the default of each parameter that is inactive in them.
 
-        A parameter of which `values` does not say yet whether it is active stays out.
+        A parameter is left out where `values` does not yet tell whether it is active.
         """
-        found: dict[str, Value] = {}
+        filled: dict[str, Value] = {}
         for p in self.parents_first:
             if p.name in values:
-                found[p.name] = values[p.name]
-            elif p.when is not None and p.when.parameter in found and not p.active_in(values):
-                found[p.name] = p.default
-        return found
+                filled[p.name] = values[p.name]
+            elif p.when is not None and p.when.parameter in filled and not p.active_in(values):
+                filled[p.name] = p.default
+        return filled
 
     def baseline(self) -> Configuration:
         """The configuration of all defaults: trial 0."""
@@ -219,7 +219,7 @@ class SearchSpace:
 
     def size(self) -> int | None:
         """Number of configurations, or None where a parameter is continuous."""
-        # Of a parameter together with those that depend on it, as seen from the leaves.
+        # The number of values of a parameter together with the parameters that depend on it.
         counts: dict[str, float] = {}
         for parameter in reversed(self.parents_first):
             values, name = parameter.values(), parameter.name
@@ -279,8 +279,8 @@ class SearchSpace:
 
     def settings(self, configuration: Mapping[str, Value]) -> tuple[dict[str, str], dict[str, str]]:
         """The server flags, and the environment variables, that a configuration sets."""
-        there = [(p, as_text(configuration[p.name])) for p in self if p.name in configuration]
+        texts = [(p, as_text(configuration[p.name])) for p in self if p.name in configuration]
         return (
-            {p.flag: value for p, value in there if p.flag},
-            {p.env: value for p, value in there if p.env},
+            {p.flag: text for p, text in texts if p.flag},
+            {p.env: text for p, text in texts if p.env},
         )

@@ -1,7 +1,4 @@
-"""The frozen, validated study specification that every other room works from.
-
-`tuner.spec.load` makes it from YAML; nothing here reads a file.
-"""
+"""The validated study specification, frozen. `tuner.spec.load` makes it from YAML."""
 
 from __future__ import annotations
 
@@ -32,14 +29,16 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What must hold, such as `p95_ms <= 80`. The bound is in the metric's unit."""
+    """A condition such as `p95_ms <= 80` (an SLO). The bound is in the metric's unit."""
 
     metric: str
     operator: Operator
     bound: float
 
     def violation(self, value: float) -> float:
-        """How far `value` is on the wrong side, in the metric's unit; zero or less if it holds."""
+        """How far `value` violates the constraint, in the metric's unit; zero or less where it
+        holds.
+        """
         return value - self.bound if self.operator == "<=" else self.bound - value
 
     def __str__(self) -> str:
@@ -108,14 +107,17 @@ class LoadSpec:
     arrivals: Arrivals = "closed"
     placement: Placement = "auto"
     protocol: LoadProtocol = "rest"
-    """In what requests are sent, unless the parameter `protocol` says it."""
+    """The protocol of requests where the search space has no parameter `protocol`."""
     max_foreign_percent: float = 25.0
-    """CPU time of others, in percent of the host's, above which a measurement is INVALID."""
+    """A measurement is INVALID where other processes took more than this share of the host's
+    CPU."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent: trials, seconds of wall time, or both (whichever ends first)."""
+    """The limits of a study: trials, seconds of wall time, or both. The first one reached
+    counts.
+    """
 
     trials: int | None = None
     seconds: float | None = None
@@ -123,31 +125,31 @@ class Budget:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """How configurations are proposed, and where measurements are saved or spent again.
+    """How configurations are proposed, and where measurements are saved or repeated.
 
     `target` is what the sampler `bayes` improves: the front over all configurations (`overall`),
-    the front of every scenario (`per-scenario`), or the decision whose worst scenario is least
-    behind that scenario's best (`robust`, minimax regret). A scenario is a combination of values of
-    the parameters `scenarios`; empty for all those whose role it is.
+    the front of every scenario (`per-scenario`), or the decision that loses least against the best
+    of its worst scenario (`robust`, minimax regret). A scenario is a combination of values of the
+    parameters `scenarios`, or of all scenario parameters where that is empty.
     """
 
     sampler: SamplerName = "bayes"
     target: SearchTarget = "per-scenario"
     scenarios: tuple[str, ...] = ()
     stay: bool = True
-    """Whether a deployment stays up for the next trial where that asks for the same one."""
+    """Whether the next trial reuses a deployment where it needs the same one."""
     cut_short: bool = True
-    """Whether a burst ends as soon as its configuration is surely dominated or breaks an SLO."""
+    """Whether a burst ends once its configuration is surely dominated or breaks a constraint."""
     confirm: float = 0.1
-    """The share of the trials that measures candidates for the fronts again."""
+    """The share of trials that measure candidates for the fronts again."""
     converged: float = 0.0
-    """The study ends early when a trial is expected to enlarge the hypervolume by less than this
-    share; 0 never."""
+    """The study ends when a trial is expected to enlarge the hypervolume by less than this share;
+    never for 0."""
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """One study as specified, bounds resolved for this host."""
+    """One study, its bounds resolved for this host."""
 
     name: str
     description: str
@@ -162,14 +164,14 @@ class StudySpec:
     seed: int
     search: SearchSpec = SearchSpec()
     baseline_every: int = 10
-    """The baseline is measured again after so many trials; 0 never."""
+    """The baseline is measured again after this many trials; never for 0."""
 
     def protocols(self) -> tuple[LoadProtocol, ...]:
-        """Those in which its trials send, the baseline's first."""
+        """The protocols in which its trials send, the baseline's first."""
         parameter = next((p for p in self.search_space if p.name == "protocol"), None)
         if parameter is None:
             return (self.load.protocol,)
-        # The load's own where the parameter is absent.
+        # A configuration in which the parameter is inactive has the protocol of the load.
         names = (parameter.default, *(parameter.choices or ()), self.load.protocol)
         return tuple(cast(LoadProtocol, name) for name in dict.fromkeys(names))
 
@@ -178,7 +180,7 @@ class StudySpec:
 class DeploymentSpec:
     """What one trial deploys: `replicas` containers with `cpu` cores and `memory_mib` MiB each.
 
-    `protocol` is the one that they will be asked in.
+    `protocol` is that of the requests.
     """
 
     model: ModelSpec
@@ -191,11 +193,11 @@ class DeploymentSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What is done to the packets of each replica's link.
+    """How bad the link of each replica is.
 
-    Losses are percent of packets, `in` those towards the replica. `delay_ms` and `jitter_ms`
-    (standard deviation; without effect where the delay is 0) are added in each direction;
-    `bandwidth_mbit` limits each direction in Mbit/s, None does not.
+    Losses are in percent of the packets; `in` is the direction towards the replica. `delay_ms` is
+    added in each direction, with the standard deviation `jitter_ms` (without effect where the delay
+    is 0). `bandwidth_mbit` limits each direction, in Mbit/s; None is no limit.
     """
 
     loss_in: float = 0.0
@@ -210,7 +212,9 @@ class NetworkSpec:
 
     @property
     def shaped(self) -> bool:
-        """Whether it needs more than dropping packets: delay or a limited bandwidth."""
+        """Whether it has a delay or a limited bandwidth, for which dropping packets is not
+        enough.
+        """
         return self.delay_ms > 0 or self.bandwidth_mbit is not None
 
     @property
@@ -220,12 +224,12 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class LoadProfile:
-    """What one trial sends, shaped by `spec`.
+    """The load of one trial, sent as `spec` says.
 
-    Without `rate_rps` a closed loop of `concurrency` connections, each with one request in
-    flight. With it an open loop: requests are due at that rate, whatever the server does, and at
-    most `concurrency` are in flight; one that finds no free connection waits, and its response time
-    counts from when it was due. `lossy` says that packets will be lost.
+    Without `rate_rps` it is a closed loop of `concurrency` connections, each with one request in
+    flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
+    does. At most `concurrency` are in flight; a request that finds no free connection waits, and
+    its response time counts from when it was due. `lossy` says that packets will be lost.
     """
 
     concurrency: int
@@ -241,7 +245,7 @@ class Stage:
     """A part of an exploring burst: the level goes from `start` to `end` within `seconds`.
 
     The level is the number of connections of a closed loop, or the requests per second of an open
-    one. A step has `start` = `end`; a ramp is a row of stages.
+    one. A step has `start` = `end`.
     """
 
     seconds: float

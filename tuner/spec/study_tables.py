@@ -46,7 +46,7 @@ _BLOCK = re.compile(r"(<!-- table: ([a-z -]+) -->\n).*?(<!-- end -->)", re.DOTAL
 
 
 def renewed_study_page(page: str) -> str:
-    """The page with every block `<!-- table: NAME --> ... <!-- end -->` filled in anew."""
+    """`page` with every block `<!-- table: NAME --> ... <!-- end -->` written anew."""
     return _BLOCK.sub(lambda match: f"{match[1]}\n{reference_table(match[2])}\n{match[3]}", page)
 
 
@@ -71,7 +71,7 @@ def reference_table(name: str) -> str:
     return _markdown(
         ("key", "type", "default", "meaning"),
         (
-            (f"`{key}`", _type(info.annotation), _default(info), info.description or "")
+            (f"`{key}`", _type(info.annotation), _default(info), _meaning(info))
             for key, info in _DOCUMENTS[name].model_fields.items()
         ),
     )
@@ -103,9 +103,13 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - annotations have no common 
 
 
 def _either(words: list[str]) -> str:
-    """Alternatives, without a whole number where any number may stand."""
+    """The alternatives in words. A whole number is not named where any number may stand."""
     distinct = [w for w in dict.fromkeys(words) if w != "whole number" or "number" not in words]
     return " or ".join(distinct)
+
+
+def _meaning(info: FieldInfo) -> str:
+    return " ".join((info.description or "").split())
 
 
 def _default(info: FieldInfo) -> str:

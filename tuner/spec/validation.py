@@ -1,4 +1,4 @@
-"""Pydantic's findings, told as problems of a YAML file."""
+"""Pydantic's errors as problems of a YAML file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def validate(kind: type[DocumentT], data: object) -> tuple[DocumentT | None, list[Problem]]:
-    """The document that `data` holds, or all problems that its shape has."""
+    """The document that `data` holds, or None and all problems of its shape."""
     try:
         return kind.model_validate(data), []
     except ValidationError as error:
@@ -41,11 +41,11 @@ def _problem(kind: type[Document], data: object, detail: ErrorDetails) -> Proble
     match detail["type"]:
         case "missing":
             name = str(detail["loc"][-1])
-            described = _fields(kind, key)[name].description or ""
-            return Problem(key, f"key {name!r} is missing: {described}")
+            meaning = " ".join((_fields(kind, key)[name].description or "").split())
+            return Problem(key, f"key {name!r} is missing: {meaning}")
         case "extra_forbidden":
-            known = _fields(kind, key[:-1])
-            hint = nearest(key[-1], known) or f"; the keys are {', '.join(known)}"
+            keys = _fields(kind, key[:-1])
+            hint = nearest(key[-1], keys) or f"; the keys are {', '.join(keys)}"
             return Problem(key, f"unknown key{hint}")
         case _:
             return Problem(key, _text(detail))
@@ -53,20 +53,20 @@ def _problem(kind: type[Document], data: object, detail: ErrorDetails) -> Proble
 
 def _text(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
-    found = detail["input"]
+    value = detail["input"]
     if isinstance(error := context.get("error"), UnexpectedError):
         return error.message
     if detail["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
-        hint = nearest(found, words) if isinstance(found, str) else ""
-        return f"expected {context['expected']}, found {short_text(found)}{hint}"
+        hint = nearest(value, words) if isinstance(value, str) else ""
+        return f"expected {context['expected']}, found {short_text(value)}{hint}"
     for name, sign in _COMPARISONS.items():
         if name in context:
-            return f"expected a number {sign} {context[name]:g}, found {short_text(found)}"
+            return f"expected a number {sign} {context[name]:g}, found {short_text(value)}"
     if detail["type"] in {"too_short", "string_too_short"}:
         return "expected something, found nothing"
     expected = _KINDS.get(detail["type"])
-    return f"expected {expected}, found {short_text(found)}" if expected else detail["msg"]
+    return f"expected {expected}, found {short_text(value)}" if expected else detail["msg"]
 
 
 def _key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:

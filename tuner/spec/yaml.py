@@ -14,7 +14,7 @@ from tuner.errors import InputError
 from tuner.spec.problems import KeyPath, Problem, dotted
 
 MOST_PROBLEMS = 10
-# Study files have some hundred values. The limits stop a file whose aliases refer to each other.
+# A study file has some hundred values. The limits stop a file whose aliases refer to each other.
 MOST_ENTRIES = 20_000
 DEEPEST = 40
 
@@ -37,16 +37,18 @@ class YamlFile:
         return self.lines.get(key, 1)
 
     def refuse(self, problems: Iterable[Problem]) -> NoReturn:
-        """Raise one InputError that names every problem, one per line, in the file's order."""
-        found = sorted({(p.line or self.line(p.key), dotted(p.key), p.text) for p in problems})
+        """Raise one InputError with a line for each problem, in the order of the file."""
+        ordered = sorted({(p.line or self.line(p.key), dotted(p.key), p.text) for p in problems})
         where = _readable(self.path)
         lines = [
             f"{where}:{line}: {key}: {text}" if key else f"{where}:{line}: {text}"
-            for line, key, text in found[:MOST_PROBLEMS]
+            for line, key, text in ordered[:MOST_PROBLEMS]
         ]
-        if len(found) > MOST_PROBLEMS:
-            lines.append(f"... and {len(found) - MOST_PROBLEMS} more")
-        raise InputError("\n".join(lines), "docs/reference/study.md describes every key.")
+        if len(ordered) > MOST_PROBLEMS:
+            lines.append(f"... and {len(ordered) - MOST_PROBLEMS} more")
+        raise InputError(
+            "\n".join(lines), "See docs/reference/study.md, which describes every key."
+        )
 
 
 def read_yaml(path: Path) -> YamlFile:
@@ -64,7 +66,7 @@ def read_yaml(path: Path) -> YamlFile:
 
 
 def parse_yaml(text: str, path: Path) -> YamlFile:
-    """Like `read_yaml`, for text at hand; `path` is for messages only."""
+    """As `read_yaml`, from a text. Messages name `path`."""
     walk = _Walk(path)
     try:
         walk.loader = _Loader(text)
@@ -98,7 +100,7 @@ _Loader.add_implicit_resolver(
 
 @dataclass
 class _Walk:
-    """Turns composed YAML nodes into data, noting lines and repeated keys on the way."""
+    """Turns YAML nodes into data and notes the lines of all keys and the repeated keys."""
 
     path: Path
     lines: dict[KeyPath, int] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class _Walk:
         for name_node, value_node in node.value:
             line = name_node.start_mark.line + 1
             name = name_node.value
-            # `yes:` and `1:` are read as text too: no key of ours is anything else.
+            # `yes:` and `1:` are read as text too, since all keys of a study are text.
             if not isinstance(name_node, yaml.ScalarNode) or name_node.tag.endswith(":merge"):
                 self.problems.append(Problem(key, "expected a plain word as key", line))
                 continue
@@ -145,7 +147,7 @@ class _Walk:
 
 
 def _readable(path: Path) -> str:
-    """The path, from the working directory where it lies inside."""
+    """The path, relative to the working directory if it lies inside."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:

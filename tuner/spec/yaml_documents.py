@@ -1,8 +1,7 @@
-"""The shape of the three YAML documents, as Pydantic models.
+"""The three YAML documents as Pydantic models: which keys there are, and what each may hold.
 
-They say which keys there are and what kind of value each takes; the JSON Schemas and the tables
-of docs/reference/study.md are made from them. What values mean together is checked in
-`parameters` and `load`.
+The JSON Schemas and the tables of docs/reference/study.md are generated from the docstrings here.
+`parameters` and `load` check what several keys mean together.
 """
 
 from __future__ import annotations
@@ -119,43 +118,45 @@ class ParameterDocument(Document):
     """
 
     type: ParameterType
-    """What the values are: whole numbers, numbers, or names without order."""
+    """Whole numbers (`int`), numbers (`float`), or names without an order (`categorical`)."""
 
     role: Role
-    """Who chooses the value in production: the user (`decision`) or the world (`scenario`)."""
+    """Who sets the value in production: you (`decision`) or the world (`scenario`)."""
 
     default: Scalar
-    """The value of the baseline, trial 0; one of the parameter's values."""
+    """The value in the baseline (trial 0); one of the parameter's values."""
 
     choices: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    """The values, numbers ascending. A single one pins the parameter."""
+    """The values; numbers stand in ascending order. A single value pins the parameter."""
 
     low: Number | None = None
-    """The smallest value. With `choices`: smaller ones are left out."""
+    """The smallest value. Smaller `choices` are left out."""
 
     high: Number | None = None
-    """The largest value. With `choices`: larger ones are left out."""
+    """The largest value. Larger `choices` are left out."""
 
     step: Number | None = None
-    """Distance of neighbouring values from `low` on; 1 for int, a continuum for float if absent."""
+    """Distance between neighbouring values, from `low` on. Without it: 1 for int, any value for
+    float."""
 
     log: bool = False
-    """Whether factors matter rather than differences; for a range without `step`."""
+    """Search on a logarithmic scale. For a range without `step`."""
 
     unit: str = ""
-    """The unit, for tables and figures. Built-in parameters have theirs."""
+    """The unit in tables and figures. Built-in parameters have their own."""
 
     description: str = ""
-    """What it is, in a few words."""
+    """What the parameter is, in a few words."""
 
     flag: FlagName | None = None
-    """The server flag, without dashes, that a parameter of your own sets."""
+    """The server flag, without dashes, that your own parameter sets."""
 
     env: EnvName | None = None
-    """The environment variable that a parameter of your own sets."""
+    """The environment variable that your own parameter sets."""
 
     when: Annotated[str, _text_of(parse_condition, EXPECTED_CONDITION)] | None = None
-    """The condition on another parameter, such as `batching == true`, under which it is there."""
+    """A condition on another parameter, such as `batching == true`. The parameter is left out of a
+    configuration where it does not hold."""
 
 
 class SearchSpaceDocument(Document):
@@ -165,82 +166,89 @@ class SearchSpaceDocument(Document):
     """What the space is for."""
 
     parameters: dict[str, ParameterDocument]
-    """The parameters by name; some of the built-in ones must be there."""
+    """The parameters by name. Some built-in parameters are required."""
 
 
 class ModelDocument(Document):
     """`models/<name>/model.yaml`."""
 
     description: str = ""
-    """What the model takes and answers."""
+    """What the model takes and what it answers."""
 
     signature: str = ModelSpec.signature
-    """The SavedModel's signature that requests call."""
+    """The signature of the SavedModel that requests call."""
 
     tolerance: Positive = ModelSpec.tolerance
-    """Largest absolute or relative difference of an answer from the golden one."""
+    """How far a number in an answer may be from the golden answer, absolute or relative."""
 
     build: Annotated[str, Field(min_length=1)] = "build.py"
-    """The script beside this file that builds the model: `build.py --output DIR`."""
+    """The script beside this file that builds the model. It is run as `build.py --output DIR`."""
 
 
 class ServingDocument(Document):
     """What runs in each replica."""
 
     image: Annotated[str, Field(min_length=1)] = ServingSpec.image
-    """`tune` for the image that tune builds, else a reference such as `tensorflow/serving`."""
+    """`tune` for the image that tune builds, or an image reference such as `tensorflow/serving`."""
 
     flags: dict[FlagName, Scalar] = Field(default_factory=dict)
-    """Flags of the server, without dashes, the same in every trial."""
+    """Server flags, without dashes, that are the same in every trial."""
 
     env: dict[EnvName, Scalar] = Field(default_factory=dict)
-    """Environment variables of the server, the same in every trial."""
+    """Environment variables of the server that are the same in every trial."""
 
     ready_seconds: Positive = ServingSpec.ready_seconds
-    """A replica that is not ready after this many seconds makes its trial infeasible."""
+    """How long a replica may take to become ready. After that its trial is infeasible."""
 
     page_cache: PageCache = ServingSpec.page_cache
-    """Who pays for file pages: one keeper for all trials (`shared`) or each replica (`private`)."""
+    """Whose memory holds the pages of image and model files: that of one extra container (`shared`)
+    or that of the replicas (`private`)."""
 
 
 class LoadDocument(Document):
-    """How a burst is sent; its concurrency (and the rate of an open loop) is a parameter."""
+    """How a burst is sent. Its concurrency, and the rate of an open loop, are parameters."""
 
     min_seconds: Positive = LoadSpec.min_seconds
-    """The measured window lasts at least this long."""
+    """The shortest measured window, in seconds."""
 
     max_seconds: Positive = LoadSpec.max_seconds
-    """The measured window lasts at most this long."""
+    """The longest measured window, in seconds."""
 
     min_requests: Annotated[int, Field(ge=1)] = LoadSpec.min_requests
-    """The window has at least this many requests, unless `max_seconds` is over."""
+    """The fewest requests in the window. `max_seconds` ends the window all the same."""
 
     precision: Annotated[float, Field(gt=0, lt=1)] = LoadSpec.precision
-    """The window ends when the 95 % interval of ART is this share of ART to either side."""
+    """The window ends when the 95 % interval of ART reaches no further than this share of ART to
+    either side."""
 
     min_slow: Annotated[int, Field(ge=0)] = LoadSpec.min_slow
-    """Where packets are lost: so many responses that a retransmission timeout delayed, as well."""
+    """Where packets are lost, the window also waits for this many responses that a retransmission
+    timeout delayed."""
 
     batch_seconds: Positive = LoadSpec.batch_seconds
-    """Length of the batches whose means give that interval; a multiple of 0.1 is best."""
+    """Length of the batches whose means give the interval of ART. Choose a multiple of 0.1."""
 
     warmup_max_seconds: Positive = LoadSpec.warmup_max_seconds
-    """The warm-up before the window lasts at most this long."""
+    """The longest warm-up before the window, in seconds."""
 
     timeout_seconds: Positive = LoadSpec.timeout_seconds
-    """A request without an answer after this long is an error."""
+    """A request that has no answer after this many seconds is an error."""
 
     arrivals: Arrivals = LoadSpec.arrivals
-    """`closed`: each connection sends when its answer is there; else requests are due at `rate`."""
+    """`closed`: a connection sends its next request when it has its answer. `constant`, `poisson`:
+    requests are due at the parameter `rate`, evenly or at random."""
 
     placement: Placement = LoadSpec.placement
-    """`apart`: the load engine has the last CPU, replicas the others; `auto`: so from 4 CPUs on."""
+    """`apart`: the load engine runs on the last CPU, the replicas on the others. `shared`: all run
+    on all CPUs. `auto`: `apart` on a host with 4 CPUs or more."""
 
     protocol: LoadProtocol = LoadSpec.protocol
-    """TensorFlow Serving's REST API (port 8501) or gRPC (port 8500); a parameter overrides it."""
+    """TensorFlow Serving's REST API (port 8501) or gRPC (port 8500). The parameter `protocol`
+    overrides it."""
 
     max_foreign_percent: Annotated[float, Field(gt=0, le=100)] = LoadSpec.max_foreign_percent
-    """A measurement during which others took more of the host's CPU time is INVALID."""
+    """A measurement is INVALID if other processes took more than this share of the host's CPU
+    time."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
@@ -257,17 +265,17 @@ class ObjectiveDocument(Document):
     """An objective whose direction is given."""
 
     metric: MetricName
-    """The metric that is optimised."""
+    """The metric to optimise."""
 
     direction: Direction | None = None
-    """By default the direction in which the metric is better."""
+    """By default the direction in which the metric gets better."""
 
 
 class BudgetDocument(Document):
-    """When the study ends: whichever comes first."""
+    """When the study ends. Whichever limit is reached first counts."""
 
     trials: Annotated[int, Field(ge=1)] | None = None
-    """Number of trials, the baseline included."""
+    """Number of trials, including the baseline."""
 
     time: Annotated[str, _text_of(parse_duration, EXPECTED_DURATION)] | None = None
     """Wall time, such as `15 min`, `90 s` or `1 h 30 min`."""
@@ -301,43 +309,45 @@ def _unique_objectives(entries: list[ObjectiveEntry]) -> list[ObjectiveEntry]:
 
 
 class SearchDocument(Document):
-    """How configurations are proposed, and where measurements are saved or spent again."""
+    """How tune proposes configurations, and where it saves or repeats measurements."""
 
     sampler: SamplerName = SearchSpec.sampler
-    """What proposes configurations: `bayes` is tune's own, `grid` all of them in random order, the
-    others are Optuna's."""
+    """What proposes configurations. `bayes` is tune's own sampler, `grid` tries all configurations
+    in random order, the others are Optuna's samplers."""
 
     target: SearchTarget = SearchSpec.target
-    """What `bayes` improves: the front over everything (`overall`), each scenario's front
-    (`per-scenario`), or the decision with the least regret in its worst scenario (`robust`)."""
+    """What `bayes` improves: the front over all configurations (`overall`), the front of each
+    scenario (`per-scenario`), or the decision that loses least in its worst scenario (`robust`)."""
 
     scenarios: list[Name] = Field(default_factory=list)
-    """The scenario parameters whose combinations of values each have a front; all by default."""
+    """Scenario parameters. Each combination of their values has a front. By default all of them."""
 
     stay: bool = SearchSpec.stay
-    """Keep a deployment up for the next trial where that needs the same one."""
+    """Reuse a deployment for the next trial if that trial needs the same one."""
 
     cut_short: bool = SearchSpec.cut_short
-    """End a burst as soon as its configuration is surely dominated or surely breaks an SLO."""
+    """End a burst early once its configuration is surely dominated or surely breaks a constraint
+    (pruning)."""
 
     confirm: Annotated[float, Field(ge=0, le=0.5)] = SearchSpec.confirm
-    """The share of the trials that measures candidates for the fronts again."""
+    """The share of trials that measure candidates for the fronts again."""
 
     converged: Annotated[float, Field(ge=0, lt=1)] = SearchSpec.converged
-    """End early when a trial is expected to enlarge the hypervolume by less than this share."""
+    """End the study when a trial is expected to enlarge the hypervolume by less than this share. 0:
+    never."""
 
 
 class StudyDocument(Document):
     """`studies/<name>/study.yaml`."""
 
     description: str = ""
-    """What the study is to find out."""
+    """The question that the study answers."""
 
     model: Name
     """The model to serve: a directory in `models/`."""
 
     search_space: SpaceEntry
-    """The name of a file in `search_spaces/`, or the parameters themselves by name."""
+    """The name of a file in `search_spaces/`, or the parameters themselves, by name."""
 
     serving: ServingDocument = ServingDocument()
     """What runs in each replica."""
@@ -348,21 +358,23 @@ class StudyDocument(Document):
     objectives: Annotated[
         list[ObjectiveEntry], Field(min_length=1), AfterValidator(_unique_objectives)
     ] = Field(default=["art_ms", "cpu_percent"])
-    """What is optimised: metrics, or `{metric, direction}` for the other direction."""
+    """The metrics to optimise. `{metric, direction}` states another direction than the usual
+    one."""
 
     constraints: list[Annotated[str, _text_of(parse_constraint, EXPECTED_CONSTRAINT)]] = Field(
         default_factory=list
     )
-    """What must hold, such as `p95_ms <= 80`."""
+    """Conditions that a configuration must meet (SLOs), such as `p95_ms <= 80`."""
 
     budget: BudgetDocument
     """When the study ends."""
 
     baseline_every: Annotated[int, Field(ge=0)] = StudySpec.baseline_every
-    """After so many trials the baseline is measured again, to see a drift of the host; 0: never."""
+    """Measure the baseline again after this many trials, to detect that the host drifts. 0:
+    never."""
 
     search: SearchDocument = SearchDocument()
-    """How configurations are proposed, and where measurements are saved or spent again."""
+    """How tune proposes configurations, and where it saves or repeats measurements."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Seed of everything random but the world itself."""
+    """The seed of everything that tune draws at random."""

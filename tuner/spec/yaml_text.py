@@ -1,4 +1,4 @@
-"""Data to YAML that every reader reads alike: YAML 1.1 and 1.2, PyYAML's, Go's and others."""
+"""Writes YAML that readers of YAML 1.1 and 1.2 read alike (PyYAML, Go and others)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import yaml
 
 _BREAKS = re.compile("[\x85\u2028\u2029]")
-"""Ends of lines to YAML 1.1, which folds them, and not to YAML 1.2."""
+"""Line breaks in YAML 1.1, which folds them, but not in YAML 1.2."""
 
 _NOT_TEXT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?|0o[0-7]+|[yYnN]|<<|=")
-"""Without quotes a number or a truth value to some readers and text to PyYAML."""
+"""Texts that some readers, but not PyYAML, take for a number or a truth value without quotes."""
 
 
 def yaml_text(data: Any) -> str:  # noqa: ANN401 -- any plain data
-    """`data` as one document: keys in their order, no alias, long lines unbroken."""
+    """`data` as one document: keys in their order, no aliases, long lines unbroken."""
     return yaml_texts([data])
 
 
 def yaml_texts(documents: Iterable[Any]) -> str:
-    """Such documents one after another, divided by `---` where there are several."""
+    """Several such documents, separated by `---`."""
     text: str = yaml.dump_all(
         documents, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True
     )
