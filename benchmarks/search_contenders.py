@@ -20,13 +20,17 @@ from optuna.trial import Trial
 from benchmarks.search_problems import problem as named
 from benchmarks.search_truth import Measured, Problem
 from tuner.arrays import Floats, Indices
+from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.record import ATTRIBUTE, TrialRecord
+from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
-from tuner.model.observations import OBSERVED, OWNER, SERVES, Noise, Observation
+from tuner.model.observations import SERVES, Observation
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm, warm_from
-from tuner.search.distributions import ask
-from tuner.search.make_sampler import make_sampler
+from tuner.search.asking import ask
+from tuner.search.distributions import configuration
+from tuner.search.make_sampler import OWNER, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
 
@@ -175,7 +179,7 @@ def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
             deployed = problem.space.deployment_of(problem.configurations[at_row])
             stayed = contender.stay and deployed == up[mine]
             up[mine] = deployed
-            tell(study, ended, measured, values, costs(problem, at_row, stayed=stayed))
+            tell(problem, study, ended, measured, values, costs(problem, at_row, stayed=stayed))
             if measured is not None:
                 values[ended.number], sd[ended.number] = measured.values, measured.relative_sd
     return Run(rows, values, sd, seconds)
@@ -200,6 +204,7 @@ def costs(problem: Problem, row: int, *, stayed: bool) -> tuple[float, float]:
 
 
 def tell(
+    problem: Problem,
     study: Study,
     trial: Trial,
     measured: Measured | None,
@@ -210,24 +215,44 @@ def tell(
 
     `before`, shape (n, m), are the values measured so far, the worst of which are the stand-ins.
     """
-    found = measured_noise(measured, seconds)
-    trial.set_user_attr(OBSERVED, found.to_json())
-    trial.set_constraint(SERVES, 1.0 if measured is None else -1.0)
-    if measured is not None:
-        study.tell(trial, measured.values.tolist())
-        return
     known = np.asarray(before, dtype=np.float64)
     known = known[np.isfinite(known).all(axis=1)]
     worst = known.max(axis=0) if len(known) else np.full(len(study.directions), WORST_UNSEEN)
-    study.tell(trial, worst.tolist())
+    at = configuration(problem.space, trial.params)
+    record = recorded(problem, trial.number, at, measured, worst, seconds)
+    trial.set_user_attr(ATTRIBUTE, record.to_json())
+    trial.set_constraint(SERVES, record.violations[SERVES])
+    study.tell(trial, list(record.values))
 
 
-def measured_noise(measured: Measured | None, seconds: tuple[float, float]) -> Noise:
-    return Noise(
-        relative_sd=() if measured is None else tuple(measured.relative_sd.tolist()),
+def recorded(
+    problem: Problem,
+    number: int,
+    at: Configuration,
+    measured: Measured | None,
+    worst: Floats,
+    seconds: tuple[float, float],
+) -> TrialRecord:
+    """The record of a burst; `worst` are the stand-ins where it could not serve."""
+    metrics = {}
+    if measured is not None:
+        half = Z * measured.relative_sd * measured.values
+        ends = zip(measured.values - half, measured.values + half, strict=True)
+        metrics = {
+            name: Estimate(float(value), *(map(float, pair) if np.isfinite(pair).all() else ()))
+            for name, value, pair in zip(problem.metrics, measured.values, ends, strict=True)
+        }
+    return TrialRecord(
+        number=number,
+        configuration=at,
+        outcome="infeasible" if measured is None else "measured",
+        values=tuple((worst if measured is None else measured.values).tolist()),
+        violations={SERVES: 1.0 if measured is None else -1.0},
+        phases={"deploy": seconds[0], "burst": seconds[1]},
+        started="",
+        measurement=None if measured is None else Measurement(metrics, (), 0, 0, 0.0, "", {}),
+        deployment={"stayed": seconds[0] == 0},
         imputed=measured is None,
-        deploy_seconds=seconds[0],
-        burst_seconds=seconds[1],
     )
 
 
@@ -239,7 +264,7 @@ def observed(problem: Problem, run: Run, trials: int | None = None) -> list[Obse
             problem.configurations[row],
             tuple(values.tolist()) if np.isfinite(values).all() else None,
             {SERVES: -1.0 if np.isfinite(values).all() else 1.0},
-            Noise(tuple(sd.tolist())) if np.isfinite(sd).all() else Noise(imputed=True),
+            tuple(sd.tolist()) if np.isfinite(sd).all() else (),
         )
         for number, (row, values, sd) in enumerate(
             zip(run.rows[:trials].tolist(), run.values, run.relative_sd, strict=False)

@@ -19,7 +19,7 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
 from tuner.model.lattice import Lattice
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.surrogate import Surrogate
 
 Truth = Literal["mean", "smoothed"]
@@ -107,12 +107,11 @@ def _smoothed(problem: Problem, table: ReplayTable) -> Floats:
     for number, trial in enumerate(trials):
         measured = _measured(trial, problem.metrics)
         if measured is None:
-            values, noise = None, Noise(imputed=True)
-        else:
-            values = tuple(measured.values.tolist())
-            sd = measured.relative_sd.tolist()
-            noise = Noise(tuple(None if np.isnan(s) else s for s in sd))
-        seen.append(Observation(number, trial.configuration, values, {}, noise))
+            seen.append(Observation(number, trial.configuration, None))
+            continue
+        values = tuple(measured.values.tolist())
+        sd = tuple(None if np.isnan(s) else s for s in measured.relative_sd.tolist())
+        seen.append(Observation(number, trial.configuration, values, {}, sd))
     surrogate = Surrogate.fit(
         Candidates.of(problem.space),
         problem.metrics,

@@ -12,13 +12,14 @@ from optuna.trial import TrialState, create_trial
 from benchmarks.search_contenders import (
     Contender,
     costs,
-    measured_noise,
     new_study,
+    recorded,
     tell,
 )
 from benchmarks.search_truth import Problem
-from tuner.model.observations import OBSERVED, SERVES
-from tuner.search.distributions import ask, distributions
+from tuner.measure.record import ATTRIBUTE
+from tuner.search.asking import ask
+from tuner.search.distributions import distributions
 
 VISITED = 0.8
 """Share of the configurations that the trials are of; beyond that, they are repeats."""
@@ -42,15 +43,17 @@ def timed(contender: Contender, problem: Problem, trials: int, proposals: int = 
     stored = distributions(problem.space)
     for row in np.concatenate([pool, rng.choice(pool, trials)])[:trials].tolist():
         measured = problem.measure(row, rng)
-        found = measured_noise(measured, costs(problem, row, stayed=False))
+        number, at = len(study.get_trials(deepcopy=False)), problem.configurations[row]
+        spent = costs(problem, row, stayed=False)
+        record = recorded(problem, number, at, measured, np.array([1000.0, 1000.0]), spent)
         study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE,
-                values=[1000.0, 1000.0] if measured is None else measured.values.tolist(),
-                params=dict(problem.configurations[row]),
+                values=list(record.values),
+                params=dict(at),
                 distributions=stored,
-                user_attrs={OBSERVED: found.to_json()},
-                constraints={SERVES: 1.0 if measured is None else -1.0},
+                user_attrs={ATTRIBUTE: record.to_json()},
+                constraints=dict(record.violations),
             )
         )
     seconds = []
@@ -61,5 +64,5 @@ def timed(contender: Contender, problem: Problem, trials: int, proposals: int = 
         row = problem.lattice.index(at)
         assert row is not None
         spent = costs(problem, row, stayed=False)
-        tell(study, trial, problem.measure(row, rng), problem.truth[pool], spent)
+        tell(problem, study, trial, problem.measure(row, rng), problem.truth[pool], spent)
     return Timing(seconds[0], float(np.median(seconds[1:])))

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from tuner.model.candidates import Candidates
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
@@ -48,8 +48,7 @@ def observed(
             found.append(Observation(number, configuration, None, {"serves": 1.0}))
             continue
         noisy = tuple(v * math.exp(rng.normal(0, noise)) for v in values)
-        sd = Noise((noise, noise))
-        found.append(Observation(number, configuration, noisy, {"serves": -1.0}, sd))
+        found.append(Observation(number, configuration, noisy, {"serves": -1.0}, (noise, noise)))
     return found
 
 

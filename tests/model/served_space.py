@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.model.candidates import Candidates
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
@@ -66,9 +66,7 @@ def burst(
     if not serves(configuration):
         return Observation(number, configuration, None, {"serves": 1.0})
     values = tuple(v * math.exp(sd * rng.standard_normal()) for v in truth(configuration))
-    return Observation(
-        number, configuration, values, {"serves": -1.0}, Noise(tuple(sd for _ in values))
-    )
+    return Observation(number, configuration, values, {"serves": -1.0}, tuple(sd for _ in values))
 
 
 def bursts(

@@ -12,7 +12,7 @@ from tuner.model.candidates import Candidates
 from tuner.model.choice import Sought, best_gain, chosen
 from tuner.model.costs import Costs
 from tuner.model.learning import Learning
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.robust import robust_interest
 from tuner.model.surrogate import Surrogate
 from tuner.spec.metrics import Direction
@@ -41,8 +41,14 @@ def fitted(rows: list[int], floor: float = 0.0) -> Surrogate:
         at = CANDIDATES.configurations[row]
         able = float(at["memory"]) > floor
         found = values(at) if able else None
-        noise = Noise((0.01, 0.01), deploy_seconds=6.0, burst_seconds=2.0)
-        seen.append(Observation(number, at, found, {"serves": -1.0 if able else 1.0}, noise))
+        violations = {"serves": -1.0 if able else 1.0}
+        seen.append(
+            Observation(
+                *(number, at, found, violations, (0.01, 0.01)),
+                deploy_seconds=6.0,
+                burst_seconds=2.0,
+            )
+        )
     return Surrogate.fit(CANDIDATES, ("a", "b"), DIRECTIONS, seen)
 
 
@@ -129,8 +135,8 @@ def test_the_second_burst_tells_what_the_first_has_not() -> None:
 
 def test_costs_are_what_trials_took() -> None:
     def seen(deploy: float | None, burst: float | None) -> Observation:
-        noise = Noise(deploy_seconds=deploy, burst_seconds=burst)
-        return Observation(0, CANDIDATES.configurations[0], (1.0, 1.0), {}, noise)
+        at = CANDIDATES.configurations[0]
+        return Observation(0, at, (1.0, 1.0), deploy_seconds=deploy, burst_seconds=burst)
 
     assert Costs.of([seen(5.0, 2.0), seen(0.0, 3.0), seen(7.0, 4.0)]) == Costs(6.0, 3.0)
     assert Costs.of([]) == Costs.of([seen(None, None)])

@@ -26,7 +26,7 @@ from tuner.arrays import Floats
 from tuner.model import evidence
 from tuner.model.candidates import Candidates
 from tuner.model.kept import forget
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.representative import representative
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration, Parameter, SearchSpace
@@ -111,7 +111,7 @@ def test_a_vague_value_counts_less_than_a_sharp_one() -> None:
     values = tuple(np.exp(TRUTH[row] + 0.5))
     shifts = []
     for sd in (0.02, 0.5):
-        new = Observation(30, CANDIDATES.configurations[row], values, {}, Noise((sd, sd)))
+        new = Observation(30, CANDIDATES.configurations[row], values, {}, (sd, sd))
         shifts.append(fit([*seen, new]).posterior([row]).mean[0, 0])
     before = fit(seen).posterior([row]).mean[0, 0]
     sharp, vague = np.abs(np.array(shifts) - before)
@@ -126,7 +126,7 @@ def test_a_repeat_makes_it_surer() -> None:
 
 
 def test_values_without_intervals() -> None:
-    seen = [replace(o, noise=Noise()) for o in bursts(some_rows(40))]
+    seen = [replace(o, relative_sd=()) for o in bursts(some_rows(40))]
     surrogate = fit(seen)
     assert error(surrogate) < 0.1
     assert (surrogate.noise_sd > 0.005).all()

@@ -13,14 +13,17 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
+from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.record import ATTRIBUTE, TrialRecord
+from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
 from tuner.model.initial_design import start_configurations
-from tuner.model.observations import OBSERVED, OWNER, WHY, Noise
 from tuner.model.pareto import hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.results.predicted_front import predicted_front
-from tuner.search.distributions import ask, configuration_of
-from tuner.search.make_sampler import StudySampler, make_sampler
+from tuner.search.asking import ask
+from tuner.search.distributions import configuration_of
+from tuner.search.make_sampler import OWNER, WHY, StudySampler, make_sampler
 from tuner.search.observed import observations
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
@@ -95,13 +98,26 @@ def finish(study: optuna.Study, trial: optuna.Trial, at: Configuration, worker: 
     able = served(at)
     rng = np.random.default_rng([ord(c) for c in str(at)])
     trial.set_user_attr(OWNER, worker)
-    noise = Noise(
-        (0.02,) * len(study.directions), imputed=not able, deploy_seconds=5.0, burst_seconds=2.0
-    )
-    trial.set_user_attr(OBSERVED, noise.to_json())
-    trial.set_constraint("serves", -1.0 if able else 1.0)
     found = np.array(values(at, len(study.directions)))
     told = found * np.exp(0.02 * rng.standard_normal(len(found))) if able else found * 0 + 500
+    metrics = {
+        name: Estimate(value, (1 - 0.02 * Z) * value, (1 + 0.02 * Z) * value)
+        for name, value in zip(study.metric_names or (), told.tolist(), strict=True)
+    }
+    record = TrialRecord(
+        number=trial.number,
+        configuration=at,
+        outcome="measured" if able else "infeasible",
+        values=tuple(told.tolist()),
+        violations={"serves": -1.0 if able else 1.0},
+        phases={"deploy": 5.0, "burst": 2.0, "tear down": 0.0},
+        started="",
+        measurement=Measurement(metrics, (), 0, 0, 0.0, "", {}) if able else None,
+        imputed=not able,
+    )
+    trial.set_user_attr(ATTRIBUTE, record.to_json())
+    for text, violation in record.violations.items():
+        trial.set_constraint(text, violation)
     study.tell(trial, told.tolist())
 
 
@@ -150,7 +166,7 @@ def test_the_predicted_front_after_it_is_near_every_scenarios_front() -> None:
         Candidates.of(SPACE),
         ("art_ms", "cpu_percent"),
         ("minimize", "minimize"),
-        observations(SPACE, study.get_trials()),
+        observations(SPACE, study.get_trials(), ("art_ms", "cpu_percent")),
     )
     for scenario in model.candidates.scenarios:
         found = [r.configuration for r in predicted_front(model, scenario)]
@@ -257,7 +273,6 @@ def test_a_space_without_scenarios_and_a_study_where_nothing_serves() -> None:
     for _ in range(STARTUP + 4):
         trial, _ = ask(study, space)
         trial.set_constraint("serves", 1.0)
-        trial.set_user_attr("imputed", "stand-ins")
         study.tell(trial, [1000.0, 1000.0])
     assert len({configuration_of(space, t) for t in study.get_trials()}) == STARTUP + 4
 

@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 from tests import conditional
 from tests.conditional import BATCHING
 from tests.search.studies import new_study
-from tuner.search.distributions import ask, configuration_of
+from tuner.search.asking import ask
+from tuner.search.distributions import configuration_of, distributions
 from tuner.search.make_sampler import SpaceExhausted, make_sampler
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
@@ -68,9 +69,12 @@ def exhausted(name: SamplerName, space: SearchSpace, seed: int) -> None:
     assert len(set(found)) == len(found)
     assert set(found) == set(conditional.configurations(space))
     assert sampler.unvisited(study) == 0
-    if len(found) > 1:  # of a single one there is nothing to ask a sampler
+    with pytest.raises(SpaceExhausted):
+        ask(study, space)
+    assert len(study.get_trials()) == len(found), "none left RUNNING"
+    if len(found) > 1:  # of a single one there is nothing that Optuna would ask a sampler
         with pytest.raises(SpaceExhausted):
-            ask(study, space)
+            study.ask(distributions(space))
         assert study.get_trials()[-1].state is TrialState.FAIL
 
 

@@ -32,7 +32,7 @@ def test_a_search_is_reproducible_and_tells_what_it_measured() -> None:
     assert 0 < able.sum() < 30
     seen = observed(at, one)
     assert [o.values is not None for o in seen] == able.tolist()
-    assert [o.noise.imputed for o in seen] == (~able).tolist()
+    assert [o.relative_sd == () for o in seen] == (~able).tolist()
     assert len(observed(at, one, 7)) == 7
     assert at.lattice.index(at.space.baseline()) == one.rows[0]
     assert np.isnan(one.proposal_seconds[:10]).all()

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
 from tests import conditional
-from tuner.search.distributions import ask as ask_study
+from tuner.search.asking import ask as ask_study
 from tuner.search.distributions import distributions, viewed
 from tuner.search.sampler_view import SamplerView
 from tuner.spec.space import Parameter, SearchSpace

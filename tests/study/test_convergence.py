@@ -10,9 +10,8 @@ from optuna.trial import FrozenTrial
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.backends.backend import BACKENDS
-from tuner.search.make_sampler import StudySampler
+from tuner.search.make_sampler import Proposal, StudySampler
 from tuner.spec.load import results_directory
-from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec
 from tuner.study.convergence import Convergence
 from tuner.study.loop import Converged, Event, goal, run_study
@@ -31,7 +30,7 @@ class Promising(StudySampler):
         self.looks += 1
         return self.gains.pop(0)
 
-    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
+    def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         raise NotImplementedError
 
 

@@ -5,8 +5,8 @@ from optuna.study import Study
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
 from tuner.measure.record import TrialRecord
-from tuner.model.observations import OBSERVED, Noise
 from tuner.results.summary import summarise
+from tuner.search.observed import observations
 from tuner.spec.study import StudySpec
 from tuner.study.judging import judge_of
 from tuner.study.storage import records, study_record
@@ -32,7 +32,8 @@ def test_bursts_of_dominated_configurations_are_cut_short_and_told_so() -> None:
     assert cut
     summary = summarise(study_record(study))
     shown = [*summary.front, *(t for s in summary.scenarios for t in s.front)]
-    frozen = study.get_trials()
+    metrics = [o.metric for o in spec.objectives]
+    seen = {o.number: o for o in observations(spec.search_space, study.get_trials(), metrics)}
     by_number = {t.number: t for t in records(study)}
     for trial in cut:
         assert trial.outcome == "measured"
@@ -43,7 +44,7 @@ def test_bursts_of_dominated_configurations_are_cut_short_and_told_so() -> None:
         assert trial.measurement.stop_reason.startswith("simulated: cut short after ")
         assert 0.9 <= trial.measurement.window_seconds < 2
         assert 0 < trial.measurement.saved_seconds < 3
-        assert Noise.from_json(frozen[trial.number].user_attrs[OBSERVED]).cut_short
+        assert seen[trial.number].cut_short
         assert TrialRecord.from_json(trial.to_json()) == trial
         rival = by_number[int(trial.cut_short.split()[1])]
         assert rival.eligible

@@ -18,15 +18,15 @@ from optuna.trial import TrialState
 
 from tests.study.small import configurations, opened, run, specification, url_of
 from tuner.deploy.ownership import Owner
-from tuner.model.observations import OWNER
 from tuner.search.distributions import distributions
+from tuner.search.make_sampler import OWNER
 from tuner.serving.image import build_image
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
 from tuner.study.loop import Event, Finished, Started
-from tuner.study.queue import requeue_dead
 from tuner.study.storage import REASON, default_url, finished_trials, records
+from tuner.study.tell import clear_dead
 
 KILLED_WHILE_IT_RUNS = """
 import os, signal
@@ -136,7 +136,7 @@ def test_a_trial_of_a_live_process_or_of_another_host_is_left_alone() -> None:
     study = opened(spec)
     for owner in (str(Owner.this()), "elsewhere.invalid/boot/1/1"):
         study.ask(distributions(spec.search_space)).set_user_attr(OWNER, owner)
-    assert requeue_dead(study) == []
+    assert clear_dead(spec, study) == []
     assert [t.state for t in study.get_trials()] == [TrialState.RUNNING] * 2
 
 
@@ -144,18 +144,18 @@ def test_a_trial_without_an_owner_is_given_two_seconds() -> None:
     spec = specification()
     study = opened(spec)
     trial = study.ask(distributions(spec.search_space))
-    assert requeue_dead(study) == []
+    assert clear_dead(spec, study) == []
     path = url_of(spec).removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
         database.execute("UPDATE trials SET datetime_start = datetime('now', '-1 day')")
     database.close()
     study = opened(spec)
-    assert requeue_dead(study) == [trial.number]
+    assert clear_dead(spec, study) == [trial.number]
     states = [t.state for t in study.get_trials()]
     assert states == [TrialState.FAIL, TrialState.WAITING]
     again = study.get_trials()[1]
-    assert again.system_attrs["fixed_params"] == trial.params
-    assert requeue_dead(study) == []
+    assert again.params == trial.params
+    assert clear_dead(spec, study) == []
 
 
 HALF_PLUS_TWO = Path(__file__).parents[1] / "data" / "half_plus_two" / "00000123"

@@ -7,12 +7,13 @@ import pytest
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
 from tuner.measure.record import TrialRecord
-from tuner.model.observations import OBSERVED, Noise
+from tuner.model.observations import Observation
 from tuner.search.observed import observations
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study.loop import Event, Started
 from tuner.study.storage import records
 
+METRICS = ("art_ms", "cpu_percent")
 ONE_DEPLOYMENT = [
     FEASIBLE,
     ("[0.25, 0.5, 1]", "[1]"),
@@ -80,14 +81,12 @@ def test_a_trial_that_is_interrupted_leaves_no_deployment_for_the_next() -> None
 def test_a_sampler_is_told_noise_and_cost() -> None:
     spec = whole(specification(*ONE_DEPLOYMENT[:1]))
     study = run(spec, more=8)
-    frozen = {t.number: t for t in study.get_trials()}
-    found = observations(spec.search_space, study.get_trials())
+    found = observations(spec.search_space, study.get_trials(), METRICS)
     assert len(found) == 8
-    for record, observation in zip(records(study), found, strict=True):
-        noise = Noise.from_json(frozen[record.number].user_attrs[OBSERVED])
-        assert observation.noise == noise
+    for record, noise in zip(records(study), found, strict=True):
+        assert noise == Observation.of(record, METRICS)
         assert not noise.cut_short
-        assert not noise.imputed
+        assert noise.values == record.values
         art = record.metric("art_ms")
         assert art is not None
         assert art.low is not None
@@ -104,13 +103,13 @@ def test_a_sampler_is_told_noise_and_cost() -> None:
 def test_an_infeasible_trial_says_that_its_values_are_stand_ins() -> None:
     spec = whole(specification(("[8, 64, 256]", "[8, 256]")))
     study = run(spec)
-    told = {t.number: Noise.from_json(t.user_attrs[OBSERVED]) for t in study.get_trials()}
+    told = {o.number: o for o in observations(spec.search_space, study.get_trials(), METRICS)}
     infeasible = [t for t in records(study) if t.outcome == "infeasible"]
     assert infeasible
     for trial in infeasible:
-        assert told[trial.number].imputed
+        assert told[trial.number].values is None
         assert told[trial.number].relative_sd == (None, None)
-    assert {n for n, noise in told.items() if noise.imputed} == {t.number for t in infeasible}
+    assert {n for n, seen in told.items() if seen.values is None} == {t.number for t in infeasible}
 
 
 def test_older_records_deployed_every_trial() -> None:

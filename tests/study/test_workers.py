@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, specification, url_of
-from tuner.model.observations import OWNER
+from tuner.search.make_sampler import OWNER
 from tuner.study.grid import grid_order
 from tuner.study.queue import REPEATS
 from tuner.study.storage import records

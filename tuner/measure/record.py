@@ -1,6 +1,7 @@
-"""The finished record of one trial: what report and export read, and nothing else.
+"""The record of a finished trial, and of a study: the only shape in which results are kept.
 
-It is stored as one JSON document in the trial's user attributes (key `ATTRIBUTE`).
+A trial's record is one JSON document in its user attributes (key `ATTRIBUTE`). Whatever else is
+said of a finished trial (to a sampler, a dashboard, a report) is computed from it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from tuner.spec.study import Constraint, LoadSpec, Objective
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
-# `grid_pass`, `same_as` and `why`. Formats 1 and 2 are still read.
-FORMAT = 3
-READABLE = (1, 2, 3)
+# `grid_pass`, `same_as` and `why`; 4 adds `environment`. What an earlier format lacks is read as
+# the default of its field.
+FORMAT = 4
+READABLE = (1, 2, 3, 4)
 
 ATTRIBUTE = "record"
 
@@ -45,7 +47,8 @@ class TrialRecord:
     not: what is surely dominated or breaks a constraint needs no more. `grid_pass` counts the
     passes of a full grid from 0. `same_as` is the trial of the same deployment whose end this one
     shares, untried, because that had nothing to do with the scenario. `why` is what the sampler
-    said of its proposal.
+    said of its proposal. `environment` is the key in `StudyRecord.environments` of the environment
+    of its run; empty in records of an earlier format.
     """
 
     number: int
@@ -70,6 +73,7 @@ class TrialRecord:
     grid_pass: int | None = None
     same_as: int | None = None
     why: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = ""
 
     @property
     def feasible(self) -> bool:
@@ -95,6 +99,12 @@ class TrialRecord:
             return 0.0
         own = ("deploy",) if "stayed" in self.deployment else ("deploy", "tear down")
         return sum(self.phases.get(phase, 0.0) for phase in own)
+
+    @property
+    def burst_seconds(self) -> float:
+        """What the trial would take again on a deployment that is up, a first attempt left out."""
+        last = sum(s for name, s in self.phases.items() if name != "first attempt")
+        return max(0.0, last - self.deploy_seconds)
 
     @property
     def seconds(self) -> float:
@@ -161,7 +171,8 @@ class StudyRecord:
     """A study's finished trials, in order, and what is needed to read them.
 
     `environment` is that of the last run (host, engine, image, model checksum, versions,
-    calibration of the load engine). `serving` is the canonical serving section: image, flags, env.
+    calibration of the load engine), `environments` has those of all runs by a key that their trials
+    name. `serving` is the canonical serving section: image, flags, env.
     `precision` is what ART was asked to be known to, as a share of it. `specification` is the whole
     of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too.
     """
@@ -177,6 +188,7 @@ class StudyRecord:
     failed: tuple[FailedTrial, ...] = ()
     precision: float = LoadSpec.precision
     specification: Mapping[str, Any] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -186,6 +198,7 @@ class StudyRecord:
         environment: Mapping[str, Any],
         trials: Sequence[TrialRecord],
         failed: Sequence[FailedTrial] = (),
+        environments: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> StudyRecord:
         """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it."""
         return cls(
@@ -200,6 +213,7 @@ class StudyRecord:
             failed=tuple(failed),
             precision=specification["load"]["precision"],
             specification=specification,
+            environments=environments or {},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -208,6 +222,7 @@ class StudyRecord:
             "study": self.name,
             "specification": self.specification,
             "environment": self.environment,
+            "environments": self.environments,
             "trials": [t.to_json() for t in self.trials],
             "failed": [f.to_json() for f in self.failed],
         }
@@ -221,6 +236,7 @@ class StudyRecord:
             document["environment"],
             [TrialRecord.from_json(t) for t in document["trials"]],
             [FailedTrial.from_json(f) for f in document["failed"]],
+            document.get("environments"),
         )
 
     def trial(self, number: int) -> TrialRecord | None:

@@ -23,8 +23,8 @@ class Costs:
     @classmethod
     def of(cls, observations: Sequence[Observation]) -> Costs:
         """Medians of what the trials took; those that stayed on a deployment say nothing of it."""
-        deploys = [o.noise.deploy_seconds for o in observations]
-        bursts = [o.noise.burst_seconds for o in observations]
+        deploys = [o.deploy_seconds for o in observations]
+        bursts = [o.burst_seconds for o in observations]
         return cls(
             _median([s for s in deploys if s], _DEPLOY_SECONDS),
             max(_median([s for s in bursts if s is not None], _BURST_SECONDS), 1e-3),

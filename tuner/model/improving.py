@@ -107,7 +107,7 @@ class Search:
         return [
             o.configuration
             for o in self.observations
-            if served(o) and not o.noise.cut_short and all(v <= 0 for v in o.violations.values())
+            if served(o) and not o.cut_short and all(v <= 0 for v in o.violations.values())
         ]
 
 

@@ -166,9 +166,8 @@ def _columns(
 ) -> list[Column]:
     unknown = (None,) * len(metrics)
     values = np.array([o.values for o in served], dtype=np.float64).reshape(-1, len(metrics))
-    sds = np.array([o.noise.relative_sd or unknown for o in served], dtype=np.float64).reshape(
-        -1, len(metrics)
-    )
+    sds = np.array([o.relative_sd or unknown for o in served], dtype=np.float64)
+    sds = sds.reshape(-1, len(metrics))
     signs = [1.0 if d == "minimize" else -1.0 for d in directions]
     return [
         Column(

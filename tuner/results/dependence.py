@@ -100,7 +100,7 @@ class Effect:
             Point(o.configuration[name], o.values[column], o.number)
             for o in observations
             if o.values is not None
-            and not o.noise.cut_short
+            and not o.cut_short
             and name in o.configuration
             and all(v <= 0 for v in o.violations.values())
             and all(o.configuration.get(n) == v for n, v in self.scenario.items())

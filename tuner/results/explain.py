@@ -11,10 +11,11 @@ import numpy as np
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
 from tuner.model.candidates import Candidates
+from tuner.model.observations import Observation
 from tuner.model.surrogate import Surrogate
 from tuner.results.dependence import Curve, Effect, effects, scenario_effects
 from tuner.results.factorial import Factorial
-from tuner.results.findings import FEWEST, observation, surrogate_of
+from tuner.results.findings import FEWEST, surrogate_of
 from tuner.results.held import held, pinned
 from tuner.results.importance import (
     Importance,
@@ -82,7 +83,7 @@ def explain(
     fixed = held(study.search_space, at)
     space = pinned(study.search_space, fixed)
     known = [
-        observation(study, t)
+        Observation.of(t, metrics)
         for t in study.trials
         if all(t.configuration.get(name, value) == value for name, value in fixed.items())
     ]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord
 from tuner.model.candidates import Candidates
 from tuner.model.chances import Chances, chances
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.regret import Robust, Serving, minimax, most_serving
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import standard_error
@@ -120,29 +120,18 @@ def surrogate_of(study: StudyRecord, candidates: Candidates | None = None) -> Su
 
     It speaks of `candidates`, or of what `candidates_of` names.
     """
-    known = [observation(study, t) for t in study.trials]
+    metrics = [o.metric for o in study.objectives]
+    known = [Observation.of(t, metrics) for t in study.trials]
     if len({o.configuration for o in known if o.values is not None}) < FEWEST:
         return None
     host = study.environment.get("host")
     cpus = host.get("cpus") if isinstance(host, Mapping) else None
     return Surrogate.fit(
         candidates or candidates_of(study),
-        [o.metric for o in study.objectives],
+        metrics,
         [o.direction for o in study.objectives],
         known,
         host_cpus=None if cpus is None else float(cpus),
-    )
-
-
-def observation(study: StudyRecord, trial: TrialRecord) -> Observation:
-    """What a model is told of a trial."""
-    errors = (standard_error(trial.metric(o.metric)) for o in study.objectives)
-    return Observation(
-        trial.number,
-        trial.configuration,
-        None if trial.imputed else trial.values,
-        trial.violations,
-        Noise(tuple(e or None for e in errors), bool(trial.cut_short), trial.imputed),
     )
 
 

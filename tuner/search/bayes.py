@@ -16,13 +16,20 @@ from tuner.model.costs import Costs
 from tuner.model.feasibility import served
 from tuner.model.initial_design import bursts_each, start_configurations
 from tuner.model.large_space import fits, sampled
-from tuner.model.observations import OWNER, WHY, Observation
+from tuner.model.observations import Observation
 from tuner.model.pareto import front
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm
 from tuner.model.why import explained, started
-from tuner.search.observed import observations, pending
-from tuner.search.study_sampler import StudySampler, taken_by, turn_of
+from tuner.search.observed import Observed, pending
+from tuner.search.study_sampler import (
+    OWNER,
+    WHY,
+    Proposal,
+    StudySampler,
+    taken_by,
+    turn_of,
+)
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 from tuner.spec.study import SearchSpec
@@ -71,6 +78,7 @@ class ServingSampler(StudySampler):
         self._host_cpus = host_cpus
         self._warm = warm
         self._worker = worker
+        self._observed = Observed(space)
         scenarios = search.scenarios or tuple(p.name for p in space.with_role("scenario"))
         self._target = search.target if scenarios else "overall"
         self._scenarios = scenarios if self._target != "overall" else ()
@@ -78,37 +86,35 @@ class ServingSampler(StudySampler):
     def expected_gain(self, study: Study) -> float | None:
         """As the base class says; None before the model has its first `startup` trials."""
         trials = study.get_trials(deepcopy=False)
-        seen = observations(self._space, trials)
+        seen = self._seen(study, trials)
         if len(seen) < max(self._startup, 2):
             return None
         look = self._look(study, trials, seen, taken_by(self._space, trials), {})
         return best_gain(look.surrogate, look.free, look.sought) if len(look.free) else 0.0
 
-    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
+    def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         taken = taken_by(self._space, others)
-        self._free(study, trial, taken)
-        seen = observations(self._space, others)
-        fixed = trial.system_attrs.get("fixed_params", {})
+        self._free(taken)
+        seen = self._seen(study, others)
+        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if len(seen) + len(pending(self._space, others, -1)) < self._startup:
             for start in self._starts():
                 if start not in taken and _agrees(start, fixed):
-                    self._say(study, trial, started())
-                    return start
+                    return Proposal(start, {WHY: dict(started())})
         look = self._look(study, others, seen, taken, fixed)
         if len(look.free) == 0:
-            return self._any(taken, turn_of(trial, others))
+            return Proposal(self._any(taken, turn_of(trial, others)))
         choice = chosen(look.surrogate, look.free, look.sought)
-        self._say(study, trial, explained(look.surrogate, choice, look.sought))
-        return look.surrogate.candidates.configurations[choice.row]
+        why = dict(explained(look.surrogate, choice, look.sought))
+        return Proposal(look.surrogate.candidates.configurations[choice.row], {WHY: why})
 
     def _starts(self) -> list[Configuration]:
         each = bursts_each(self._search)
         return start_configurations(self._space, self._startup, self._seed, each=each)
 
-    def _say(self, study: Study, trial: FrozenTrial, why: Mapping[str, object]) -> None:
-        storage = study._storage  # noqa: SLF001 -- how every Optuna sampler reaches the storage
-        storage.set_trial_user_attr(trial._trial_id, WHY, dict(why))  # noqa: SLF001
+    def _seen(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Observation]:
+        return self._observed.of(trials, _metrics(study))
 
     def _look(
         self,
@@ -124,7 +130,7 @@ class ServingSampler(StudySampler):
         directions: list[Direction] = [
             "minimize" if d.name == "MINIMIZE" else "maximize" for d in study.directions
         ]
-        metrics = study.metric_names or [f"objective {j}" for j in range(len(directions))]
+        metrics = _metrics(study)
         surrogate = Surrogate.fit(
             candidates, metrics, directions, seen, host_cpus=self._host_cpus, warm=self._warm
         ).with_pending(_rows(candidates, waiting))
@@ -134,7 +140,7 @@ class ServingSampler(StudySampler):
             agrees = np.array([_agrees(c, fixed) for c in candidates.configurations])
             is_free &= agrees if (agrees & is_free).any() else True
         # What was cut short is no member of a front, however good the model thinks it is.
-        whole = [o.configuration for o in seen if served(o) and not o.noise.cut_short]
+        whole = [o.configuration for o in seen if served(o) and not o.cut_short]
         up = None if last is None else candidates.index(last)
         sought = Sought(
             self._target,
@@ -201,6 +207,10 @@ def _rows(
     return np.array(found, dtype=np.intp)
 
 
+def _metrics(study: Study) -> list[str]:
+    return study.metric_names or [f"objective {j}" for j in range(len(study.directions))]
+
+
 def _agrees(configuration: Configuration, fixed: Mapping[str, Value]) -> bool:
     return all(n not in configuration or configuration[n] == v for n, v in fixed.items())
 
@@ -209,6 +219,6 @@ def _usual_sd(seen: Sequence[Observation], metrics: int) -> Floats:
     """What bursts say of their own noise, the median of each objective; 0 where they do not."""
     found = np.zeros(metrics)
     for j in range(metrics):
-        known = [sd[j] for o in seen if (sd := o.noise.relative_sd) and sd[j] is not None]
+        known = [sd[j] for o in seen if (sd := o.relative_sd) and sd[j] is not None]
         found[j] = float(np.median(np.array(known, dtype=np.float64))) if known else 0.0
     return found

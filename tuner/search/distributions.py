@@ -8,7 +8,7 @@ ordered choices become their positions, the integers from 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -16,8 +16,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial
 
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 
@@ -43,32 +42,6 @@ def stored(parameter: Parameter) -> BaseDistribution:
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Every parameter's stored distribution."""
     return {parameter.name: stored(parameter) for parameter in space}
-
-
-def ask(study: Study, space: SearchSpace) -> tuple[Trial, Configuration]:
-    """A new trial of `study`, and its configuration.
-
-    A parameter is suggested when it is known to be active, after those that decide about it. So
-    the storage, and every Optuna tool, has the active ones only.
-    """
-    trial = study.ask()
-    values: dict[str, Value] = {}
-    for parameter in space.parents_first:
-        if parameter.active_in(values):
-            values[parameter.name] = snapped(parameter, _suggested(trial, parameter))
-    return trial, space.effective(values)
-
-
-def _suggested(trial: Trial, parameter: Parameter) -> Value:
-    match stored(parameter):
-        case CategoricalDistribution(choices=choices):
-            return cast("Value", trial.suggest_categorical(parameter.name, choices))
-        case IntDistribution(low=low, high=high, log=log, step=step):
-            return trial.suggest_int(parameter.name, low, high, log=log, step=step)
-        case FloatDistribution(low=low, high=high, log=log, step=step):
-            return trial.suggest_float(parameter.name, low, high, log=log, step=step)
-        case other:
-            raise TypeError(f"no suggestion from a {type(other).__name__}")
 
 
 def viewed(parameter: Parameter) -> BaseDistribution:

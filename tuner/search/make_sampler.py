@@ -11,7 +11,10 @@ from tuner.search.bayes import ServingSampler
 from tuner.search.optuna_samplers import StockSampler
 from tuner.search.study_sampler import (
     FAILURES_ALLOWED,
+    OWNER,
     UNTRUSTED,
+    WHY,
+    Proposal,
     SpaceExhausted,
     StudySampler,
     size_in_words,
@@ -21,7 +24,10 @@ from tuner.spec.study import SamplerName, SearchSpec
 
 __all__ = [
     "FAILURES_ALLOWED",
+    "OWNER",
     "UNTRUSTED",
+    "WHY",
+    "Proposal",
     "SpaceExhausted",
     "StudySampler",
     "make_sampler",

@@ -25,9 +25,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from tuner.arrays import Indices
 from tuner.search.distributions import from_view, snapped, viewed
 from tuner.search.sampler_view import SamplerView
-from tuner.search.study_sampler import StudySampler, taken_by, turn_of
+from tuner.search.study_sampler import UNSTORED, Proposal, StudySampler, taken_by, turn_of
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import SamplerName
 
@@ -96,26 +97,41 @@ class StockSampler(StudySampler):
         self._view: tuple[BaseStorage, SamplerView] | None = None
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        # Enqueued trials are never asked for; a genetic sampler counts them all the same.
-        if "fixed_params" in trial.system_attrs and self.name != "grid":
+        # Queued trials are never asked for; a genetic sampler counts them all the same.
+        queued = trial.params or "fixed_params" in trial.system_attrs
+        if queued and self.name != "grid":
             inner = self._inner(0)
             if isinstance(inner, BaseGASampler):
                 inner.get_trial_generation(self._study_view(study, inner), trial)
 
-    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
+    def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         taken = taken_by(self._space, others)
-        free = self._free(study, trial, taken)
+        free = self._free(taken)
         if self._lattice and self.name == "grid":
             order = np.random.default_rng(self._seed).permutation(self._lattice.size)
-            return self._lattice.configuration(int(order[np.isin(order, free)][0]))
+            return Proposal(self._lattice.configuration(int(order[np.isin(order, free)][0])))
 
         turn = turn_of(trial, others)
         inner = self._inner(turn)
-        viewing = self._study_view(study, inner)
-        asked = self._storage_view(study).translate(trial)
+        viewing, view = self._study_view(study, inner), self._storage_view(study)
+        asked = view.translate(trial)
+        asked._trial_id = UNSTORED  # noqa: SLF001 -- what it writes is in the proposal
+        found = self._new(inner, viewing, asked, taken, free, turn)
+        return Proposal(found, system_attrs=view.take_unstored())
+
+    def _new(
+        self,
+        inner: BaseSampler,
+        study: Study,
+        trial: FrozenTrial,
+        taken: set[Configuration],
+        free: Indices,
+        turn: int,
+    ) -> Configuration:
+        """What the inner sampler proposes, or the nearest to it that is not taken."""
         for _ in range(STOCK[self.name].asks):
-            proposal = self._ask(inner, viewing, asked)
+            proposal = self._ask(inner, study, trial)
             if proposal not in taken:
                 return proposal
         rng = np.random.default_rng([self._seed, turn])
@@ -123,7 +139,7 @@ class StockSampler(StudySampler):
             index = self._lattice.index(proposal)
             assert index is not None
             return self._lattice.configuration(self._lattice.nearest(index, free, rng))
-        return self._random(taken, rng, viewing, asked)
+        return self._random(taken, rng, study, trial)
 
     def _ask(self, inner: BaseSampler, study: Study, trial: FrozenTrial) -> Configuration:
         space = {p.name: viewed(p) for p in self._space}

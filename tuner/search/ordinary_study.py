@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.arrays import Floats
 from tuner.model.improving import Search
-from tuner.model.observations import Noise, Observation
+from tuner.model.observations import Observation
 from tuner.model.queue_prior import OUTPUTS
 from tuner.model.scales import Logarithm, Scale, Warp
 from tuner.search.inferred_space import InferredSpace, named_in
@@ -91,9 +91,7 @@ def observed(
         if works or not cut_short:
             constraints[WORKS] = -1.0 if works else 1.0
             found.append(
-                Observation(
-                    trial.number, configuration, values, constraints, Noise(cut_short=cut_short)
-                )
+                Observation(trial.number, configuration, values, constraints, cut_short=cut_short)
             )
     if all(o.violations[WORKS] < 0 for o in found):
         found = [replace(o, violations=_but(o.violations, WORKS)) for o in found]

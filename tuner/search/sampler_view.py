@@ -4,13 +4,13 @@ Both let TPE and Gaussian processes find a front in far fewer trials. The real s
 values, for people and dashboards; a sampler is given a study over this view of it instead.
 """
 
-# ruff: noqa: ARG002 -- the signatures are Optuna's
+# ruff: noqa: ANN401, ARG002 -- the signatures are Optuna's
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Container, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.model.pareto import logarithms
 from tuner.search.distributions import snapped, to_view, viewed
 from tuner.search.passed_on import PassedOn
+from tuner.search.study_sampler import UNSTORED
 from tuner.spec.space import SearchSpace
 
 
@@ -32,7 +33,8 @@ class SamplerView(PassedOn):
     and what differs between two are parameters that are active in one of them. Everything else
     passes through unchanged in both directions, so the attributes by which samplers remember
     things (TPE's pending parameters, NSGA-II's generations, QMC's position) live in the real
-    storage. Samplers write nothing but attributes: parameters, values and whole trials
+    storage. Those of a trial that the storage does not have yet (`UNSTORED`) wait in
+    `take_unstored`. Samplers write nothing but attributes: parameters, values and whole trials
     are read-only here (TypeError), which keeps the two coordinates from being mixed.
 
     Finished trials never change, so their translation is kept. Thread-safe as far as `storage` is.
@@ -44,6 +46,7 @@ class SamplerView(PassedOn):
         self._parameters = {parameter.name: parameter for parameter in space}
         self._distributions = {parameter.name: viewed(parameter) for parameter in space}
         self._finished: dict[tuple[int, int], FrozenTrial] = {}
+        self._unstored: dict[str, Any] = {}
 
     def translate(self, trial: FrozenTrial) -> FrozenTrial:
         """A copy of a real trial in a sampler's coordinates."""
@@ -82,6 +85,19 @@ class SamplerView(PassedOn):
         if key not in self._finished:
             self._finished[key] = self.translate(trial)
         return self._finished[key]
+
+    # Attributes of a trial that is not stored yet.
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        if trial_id == UNSTORED:
+            self._unstored[key] = value
+        else:
+            super().set_trial_system_attr(trial_id, key, value)
+
+    def take_unstored(self) -> dict[str, Any]:
+        """The system attributes that were set for it, once."""
+        attributes, self._unstored = self._unstored, {}
+        return attributes
 
     # Writes in the wrong coordinates, refused.
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,24 @@ FAILURES_ALLOWED = 2
 UNTRUSTED = "untrusted"
 """Attribute of a failed trial that was measured, twice, and could not be trusted: no more tries."""
 
+WHY = "why"
+"""Attribute of a trial: why a sampler proposed it, a JSON document."""
+
+OWNER = "owner"
+"""Attribute of a trial: the worker whose it is."""
+
+UNSTORED = -1
+"""The id of a trial that is proposed for before the storage has it."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a next trial is to measure, and the attributes that it begins with."""
+
+    configuration: Configuration
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+
 
 class SpaceExhausted(TuneError):  # noqa: N818 -- the end of a search, not a mistake
     """Every configuration of the search space is in the study already."""
@@ -37,8 +56,8 @@ class StudySampler(BaseSampler):
     """A sampler for studies of one search space. `make_sampler` makes it.
 
     - It never proposes a configuration that a complete, pruned, running or waiting trial has.
-      Where every configuration is in the study, SpaceExhausted is raised (the trial that asked is
-      told FAIL). Repeats are for whoever enqueues them.
+      Where every configuration is in the study, SpaceExhausted is raised. Repeats are for whoever
+      enqueues them.
     - A failed trial says nothing about its configuration, which may be proposed again once, unless
       the trial was measured and could not be trusted (`UNTRUSTED`).
     - What it proposes depends on the study and the seed alone, and not on failed trials. So a study
@@ -47,7 +66,9 @@ class StudySampler(BaseSampler):
     - Values that it proposes for inactive parameters are dropped, so what it proposes counts as the
       same where only these differ.
 
-    Parallel workers see each other's running trials as soon as their parameters are stored.
+    `propose` needs no trial in the storage, so that one can be stored with all that it begins with
+    (`tuner.search.asking.ask`). `Study.ask` and `Study.optimize` of Optuna work too. Parallel
+    workers see each other's running trials as soon as their parameters are stored.
     """
 
     def __init__(self, name: SamplerName, space: SearchSpace, seed: int) -> None:
@@ -57,8 +78,27 @@ class StudySampler(BaseSampler):
         self._lattice = Lattice.of(space)
 
     @abstractmethod
-    def _propose(self, study: Study, trial: FrozenTrial) -> Configuration:
-        """What `trial`, new in `study`, is to measure."""
+    def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
+        """What `trial`, new in `study`, is to measure. Nothing is written to the trial."""
+
+    def propose(self, study: Study) -> Proposal:
+        """What the next trial is to measure, which is not in the storage yet."""
+        return self._propose(
+            study,
+            FrozenTrial(
+                number=len(study.get_trials(deepcopy=False)),
+                state=TrialState.RUNNING,
+                value=None,
+                datetime_start=None,
+                datetime_complete=None,
+                params={},
+                distributions={},
+                user_attrs={},
+                system_attrs={},
+                intermediate_values={},
+                trial_id=UNSTORED,
+            ),
+        )
 
     def unvisited(self, study: Study) -> int | None:
         """How many configurations are left to propose; None where they cannot be counted."""
@@ -87,8 +127,18 @@ class StudySampler(BaseSampler):
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
         # A trial that was enqueued with some values may make others active than the proposal does.
-        proposal = self._space.filled(self._propose(study, trial))
-        return {name: proposal[name] for name in search_space}
+        try:
+            proposal = self._propose(study, trial)
+        except SpaceExhausted:
+            study.tell(trial.number, state=TrialState.FAIL)
+            raise
+        storage, identifier = study._storage, trial._trial_id  # noqa: SLF001 -- as Optuna's own do
+        for name, value in proposal.user_attrs.items():
+            storage.set_trial_user_attr(identifier, name, value)
+        for name, value in proposal.system_attrs.items():
+            storage.set_trial_system_attr(identifier, name, value)
+        values = self._space.filled(proposal.configuration)
+        return {name: values[name] for name in search_space}
 
     def sample_independent(
         self,
@@ -99,13 +149,12 @@ class StudySampler(BaseSampler):
     ) -> Any:
         raise ValueError(f"parameter {param_name!r} is not in the search space of this sampler")
 
-    def _free(self, study: Study, trial: FrozenTrial, taken: set[Configuration]) -> Indices:
+    def _free(self, taken: set[Configuration]) -> Indices:
         """What is left of a finite space; raises SpaceExhausted where nothing is."""
         if self._lattice is None:
             return np.zeros(0, dtype=np.intp)
         free = self._lattice.free(taken)
         if len(free) == 0:
-            study.tell(trial.number, state=TrialState.FAIL)
             raise SpaceExhausted(
                 f"all {size_in_words(self._space)} configurations of the search space are in the"
                 " study",

@@ -25,7 +25,10 @@ def study_deployer(spec: StudySpec, backend: Backend) -> Deployer:
 
 @dataclass(frozen=True)
 class World:
-    """Where the trials of one run are measured; the deployer was entered."""
+    """Where the trials of one run are measured; the deployer was entered.
+
+    `environment` is the key of its environment in the study (`storage.keep_environment`).
+    """
 
     spec: StudySpec
     backend: Backend
@@ -33,6 +36,7 @@ class World:
     calibration: Calibration | None
     host_cpus: int
     observe: Observe
+    environment: str = ""
 
     def measure(
         self,

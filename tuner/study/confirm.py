@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.pooled import Pooled, chances_of, pooled
+from tuner.search.asking import queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.queue import BASELINE, CONFIRMS, waiting
@@ -39,13 +40,8 @@ def queue_due(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> boo
     chosen = next_to_confirm(_record(spec, done))
     if chosen is None:
         return False
-    queue(study, chosen)
+    queue(study, spec.search_space, chosen.configuration, {CONFIRMS: chosen.number})
     return True
-
-
-def queue(study: Study, chosen: TrialRecord) -> None:
-    """Queue the configuration of a trial to be measured again."""
-    study.enqueue_trial(dict(chosen.configuration), user_attrs={CONFIRMS: chosen.number})
 
 
 def next_to_confirm(study: StudyRecord) -> TrialRecord | None:
@@ -90,9 +86,10 @@ def queue_rounds(spec: StudySpec, study: Study, chosen: Sequence[TrialRecord], r
         rng = np.random.default_rng([spec.seed, number, turn])
         for i in rng.permutation(len(chosen) + 1):
             if i < len(chosen):
-                queue(study, chosen[i])
+                again = chosen[i]
+                queue(study, spec.search_space, again.configuration, {CONFIRMS: again.number})
             else:
-                study.enqueue_trial(dict(defaults), user_attrs={BASELINE: True})
+                queue(study, spec.search_space, defaults, {BASELINE: True})
 
 
 def with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:

@@ -24,7 +24,7 @@ from tuner.study.grid import GIVEN_UP
 from tuner.study.judging import judge_of
 from tuner.study.next import Goal, Next
 from tuner.study.queue import waiting
-from tuner.study.storage import ENVIRONMENT, records
+from tuner.study.storage import keep_environment, records
 from tuner.study.tell import fail, invalidities, keep_samples, made, shared, tell
 from tuner.study.versions import versions
 from tuner.study.warmed import warm_of
@@ -137,14 +137,14 @@ def run_study(
         with interruptible():
             calibration = backend.calibrate(deployer)
         environment["calibration"] = calibration and asdict(calibration)
-        study.set_user_attr(ENVIRONMENT, environment)
-        world = World(spec, backend, deployer, calibration, host_cpus, observe)
+        key = keep_environment(study, environment)
+        world = World(spec, backend, deployer, calibration, host_cpus, observe, key)
         while (taken := following.take()) is not None:
             trial, asked = taken
             try:
                 observe(Started(trial.number, asked))
                 record = _measured(*(spec, study, world, following, trial, asked, results, observe))
-                tell(spec, study, trial, record, environment)
+                tell(spec, study, trial, record)
             except TrialFailed as error:
                 broken.append(asked)
                 # One that alone broke every time is given up, so that the study can go on without.
@@ -184,10 +184,8 @@ def _measured(
 ) -> TrialRecord:
     """The record of a trial, once it was measured."""
     done = following.done()
-    # As it is stored: what the sampler said of it is not in `trial`.
-    frozen = study.get_trials(deepcopy=False)[trial.number]
     if (end := following.same_end(asked)) is not None:
-        return shared(spec, frozen, asked, end, done)
+        return shared(spec, trial, asked, end, done, world)
     judge = judge_of(spec, asked, done, world.host_cpus) if following.new else None
     with interruptible():
         result, first = world.measure(
@@ -197,7 +195,7 @@ def _measured(
             judge=judge,
             again=lambda found: observe(Repeating(trial.number, invalidities(found))),
         )
-    record = made(spec, frozen, asked, result, first, done, world.backend.name)
+    record = made(spec, trial, asked, result, first, done, world)
     return keep_samples(study, record, result, results)
 
 

@@ -10,16 +10,16 @@ from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
 from tuner.measure.record import TrialRecord
-from tuner.model.observations import OWNER
-from tuner.search.distributions import ask
-from tuner.search.make_sampler import SpaceExhausted, StudySampler
+from tuner.search.asking import ask, queue
+from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.confirm import queue_due
 from tuner.study.convergence import Convergence
 from tuner.study.done import Done
 from tuner.study.grid import PASS, Grid, Point
-from tuner.study.queue import is_repeat, queue_baseline, requeue_dead, seed, waiting
+from tuner.study.queue import is_repeat, queue_baseline, seed, waiting
+from tuner.study.tell import clear_dead
 from tuner.study.turns import turn
 
 _STALE = timedelta(minutes=10)
@@ -99,10 +99,10 @@ class Next:
             elif not waiting(self._study):
                 self._queue_point(self._grid)
             try:
-                trial, asked = ask(self._study, self._spec.search_space)
+                owner = {OWNER: str(Owner.this())}
+                trial, asked = ask(self._study, self._spec.search_space, owner)
             except SpaceExhausted:
                 return None
-            trial.set_user_attr(OWNER, str(Owner.this()))
         number = trial.user_attrs.get(PASS)
         point = None if number is None else Point(number, asked)
         # A pass that shared a deployment with the one before would not be another look at it.
@@ -114,7 +114,7 @@ class Next:
 
     def _more(self) -> bool:
         """Whether the goal is not reached yet and something is left to measure."""
-        requeue_dead(self._study)
+        clear_dead(self._spec, self._study)
         # In this order: one that ends in between is counted twice, and whoever ended it goes on;
         # the other way round it would be counted not at all, and one too many measured.
         running = self._running()
@@ -147,4 +147,5 @@ class Next:
         point = grid.next(grid.left(self._study), self._last, alone=not self._running())
         stays = self._last is not None and grid.together(point, self._last)
         if stays or not queue_baseline(self._spec, self._study):
-            self._study.enqueue_trial(dict(point.configuration), user_attrs={PASS: point.grid_pass})
+            space = self._spec.search_space
+            queue(self._study, space, point.configuration, {PASS: point.grid_pass})

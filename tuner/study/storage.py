@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 import warnings
@@ -34,6 +35,9 @@ ENVIRONMENT = "environment"
 SAMPLES = "samples"
 REASON = "reason"
 """Attributes of a study or of its trials."""
+
+_ENVIRONMENT_OF = "environment "
+"""Begins the attributes of a study that hold the environments of its runs, each by its key."""
 
 _PATIENCE = 60.0
 """Seconds for which one process waits for another that writes to the same SQLite file."""
@@ -149,6 +153,18 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName
     return study
 
 
+def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
+    """Store the environment of a run that begins, the study's last one; the key of it.
+
+    Trials name the key instead of holding a copy each. Equal environments share one.
+    """
+    text = json.dumps(environment, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:12]
+    study.set_user_attr(_ENVIRONMENT_OF + key, environment)
+    study.set_user_attr(ENVIRONMENT, environment)
+    return key
+
+
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON
     if isinstance(old, dict) and isinstance(new, dict):
         return [
@@ -255,6 +271,11 @@ def study_record(study: Study) -> StudyRecord:
         study.user_attrs.get(ENVIRONMENT, {}),
         records(study),
         tuple(_failed(study, space_of(specification))),
+        {
+            name.removeprefix(_ENVIRONMENT_OF): environment
+            for name, environment in study.user_attrs.items()
+            if name.startswith(_ENVIRONMENT_OF)
+        },
     )
 
 

@@ -5,35 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from tuner.deploy.ownership import Owner
 from tuner.load.parquet import write_samples
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.model.observations import OBSERVED, SERVES, WHY, Noise
-from tuner.search.make_sampler import UNTRUSTED
+from tuner.model.observations import SERVES
+from tuner.search.make_sampler import OWNER, UNTRUSTED, WHY
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
+from tuner.study.attempt import World
 from tuner.study.grid import PASS
 from tuner.study.queue import queue_again
-from tuner.study.storage import ENVIRONMENT, REASON, samples_directory
+from tuner.study.storage import REASON, samples_directory
 from tuner.trial import TrialResult
 
 _WORST_UNSEEN = 1000.0
 """Stands for the worst of any metric while nothing was measured yet."""
 
+_NAMELESS_SECONDS = 2.0
+"""A live process of an earlier version names itself as owner within milliseconds of asking."""
+
 
 def made(
     spec: StudySpec,
-    trial: FrozenTrial,
+    trial: Trial,
     asked: Configuration,
     result: TrialResult,
     first: TrialResult | None,
     done: list[TrialRecord],
-    backend: str,
+    world: World,
 ) -> TrialRecord:
     """The record of a trial; `first` is the measurement that was discarded before `result`."""
     attributes = trial.user_attrs
@@ -50,13 +59,14 @@ def made(
         started=(datetime.now(UTC) - timedelta(seconds=sum(phases.values()))).isoformat(
             timespec="seconds"
         ),
-        backend=backend,
+        backend=world.backend.name,
         attempts=1 if first is None else 2,
         discarded=first.measurement.findings if first and first.measurement else (),
         deployment=result.deployment,
         cut_short=result.cut_short,
         grid_pass=attributes.get(PASS),
         why=attributes.get(WHY, {}),
+        environment=world.environment,
     )
     if result.infeasible is not None:
         return replace(
@@ -82,25 +92,13 @@ def made(
     )
 
 
-def noise(spec: StudySpec, record: TrialRecord) -> Noise:
-    """What a sampler wants to know beside the values."""
-    bursts = {name: s for name, s in record.phases.items() if name != "first attempt"}
-    metrics = (o.metric for o in spec.objectives)
-    return Noise(
-        relative_sd=tuple(e.relative_error if e else None for e in map(record.metric, metrics)),
-        cut_short=bool(record.cut_short),
-        imputed=record.imputed,
-        deploy_seconds=round(record.deploy_seconds, 4),
-        burst_seconds=round(max(0.0, sum(bursts.values()) - record.deploy_seconds), 4),
-    )
-
-
 def shared(
     spec: StudySpec,
-    trial: FrozenTrial,
+    trial: Trial,
     asked: Configuration,
     end: TrialRecord,
     done: list[TrialRecord],
+    world: World,
 ) -> TrialRecord:
     """The record of a trial that was not tried: its deployment is that of `end`, and never came up.
 
@@ -119,6 +117,7 @@ def shared(
         grid_pass=trial.user_attrs.get(PASS),
         same_as=end.number,
         why={},
+        environment=world.environment,
     )
 
 
@@ -157,46 +156,90 @@ def keep_samples(
     return replace(record, samples=str(path.relative_to(results)))
 
 
-def tell(
-    spec: StudySpec,
-    study: Study,
-    trial: Trial,
-    record: TrialRecord,
-    environment: Mapping[str, Any],
-) -> None:
-    """Store everything, then tell the values: a trial is complete only when its record is.
+def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
+    """Store the record with what stands beside it, in one transaction, then tell the values.
 
-    An invalid one is told FAIL: its record is for people, not for a front or a sampler. It is not
-    queued again, unless it is the baseline, which a study needs.
+    A process may be killed in between: `clear_dead` tells the rest. Beside the record stand the
+    outcome, the verdict and the constraints, for who reads the study with Optuna alone. An invalid
+    trial is told FAIL: its record is for people, not for a front or a sampler. It is not queued
+    again, unless it is the baseline, which a study needs.
     """
-    trial.set_user_attr(ATTRIBUTE, record.to_json())
-    trial.set_user_attr(ENVIRONMENT, dict(environment))
-    trial.set_user_attr("outcome", record.reason or record.outcome)
-    trial.set_user_attr("backend", record.backend)
-    trial.set_user_attr(OBSERVED, noise(spec, record).to_json())
-    if record.imputed:
-        trial.set_user_attr("imputed", "objective values are stand-ins, not measurements")
+    attributes: dict[str, Any] = {
+        ATTRIBUTE: record.to_json(),
+        "outcome": record.reason or record.outcome,
+    }
     if record.measurement is not None:
-        trial.set_user_attr("verdict", record.measurement.verdict)
-        for name, estimate in record.measurement.metrics.items():
-            trial.set_user_attr(name, estimate.value)
-            if estimate.low is not None and estimate.high is not None:
-                trial.set_user_attr(f"{name} 95 %", [estimate.low, estimate.high])
+        attributes["verdict"] = record.measurement.verdict
     if record.outcome == "invalid":
-        trial.set_user_attr(UNTRUSTED, True)
-        again = record.configuration == spec.search_space.baseline()
-        fail(study, trial, f"INVALID twice: {record.reason}", again=again)
+        attributes |= {UNTRUSTED: True, REASON: f"INVALID twice: {record.reason}"}
+        write_attributes(study, trial, attributes)
+        _end_failed(study, trial, again=record.configuration == spec.search_space.baseline())
         return
-    for text, violation in record.violations.items():
-        trial.set_constraint(text, violation)
-    study.tell(trial, list(record.values))
+    write_attributes(study, trial, attributes, record.violations)
+    study.tell(trial.number, list(record.values))
 
 
 def fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
     if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
         return  # interrupted just after it was told
     trial.set_user_attr(REASON, reason)
-    study.tell(trial, state=TrialState.FAIL)
-    if again:
-        frozen = study.get_trials(deepcopy=False)[trial.number]
-        queue_again(study, frozen)
+    _end_failed(study, trial, again=again)
+
+
+def _end_failed(study: Study, trial: Trial | FrozenTrial, *, again: bool) -> None:
+    if again:  # first: what is killed in between is lost otherwise
+        queue_again(study, study.get_trials(deepcopy=False)[trial.number])
+    study.tell(trial.number, state=TrialState.FAIL)
+
+
+def clear_dead(spec: StudySpec, study: Study) -> list[int]:
+    """End RUNNING trials whose process is dead; their numbers.
+
+    One that has its record is told. Any other is told FAIL, and its configuration is queued again.
+    Trials of live processes and of other hosts stay. A trial that was killed before it could name
+    its owner is dead as soon as this process, started later, has none of its own running.
+    """
+    cleared = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        owner = Owner.parse(trial.user_attrs.get(OWNER, ""))
+        nameless = owner is None and _age_seconds(trial) > _NAMELESS_SECONDS
+        if not nameless and (owner is None or not owner.dead()):
+            continue
+        if ATTRIBUTE in trial.user_attrs:
+            tell(spec, study, trial, TrialRecord.from_json(trial.user_attrs[ATTRIBUTE]))
+        else:
+            _end_failed(study, trial, again=True)
+        cleared.append(trial.number)
+    return cleared
+
+
+def _age_seconds(trial: FrozenTrial) -> float:
+    if trial.datetime_start is None:
+        return float("inf")
+    return (datetime.now() - trial.datetime_start).total_seconds()  # noqa: DTZ005 -- Optuna's times are local
+
+
+def write_attributes(
+    study: Study,
+    trial: Trial | FrozenTrial,
+    attributes: Mapping[str, Any],
+    violations: Mapping[str, float] | None = None,
+) -> None:
+    """Store attributes and constraints of a running trial: all of them or, in a database, none."""
+    storage, identifier = study._storage, trial._trial_id  # noqa: SLF001 -- as Optuna's samplers do
+    constraints = create_trial(state=TrialState.WAITING, constraints=dict(violations or {}))
+    system = constraints.system_attrs
+    database = getattr(storage, "_backend", storage)
+    if isinstance(database, RDBStorage):
+        # Optuna commits each attribute by itself: with thirty that takes longer than many a burst.
+        with _create_scoped_session(database.scoped_session) as session:
+            set_one = partial(database._set_trial_attr_without_commit, session)  # noqa: SLF001
+            for name, value in attributes.items():
+                set_one(models.TrialUserAttributeModel, identifier, name, value)
+            for name, value in system.items():
+                set_one(models.TrialSystemAttributeModel, identifier, name, value)
+        return
+    for name, value in attributes.items():
+        storage.set_trial_user_attr(identifier, name, value)
+    for name, value in system.items():
+        storage.set_trial_system_attr(identifier, name, value)
