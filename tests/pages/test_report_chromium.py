@@ -122,6 +122,23 @@ def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(
             assert plot.evaluate(DRAWN_INK) == colour
 
 
+TOO_WIDE = """() => [...document.querySelectorAll('.scroll')]
+    .filter(table => table.offsetParent && table.scrollWidth > table.clientWidth)
+    .map(table => table.getAttribute('aria-label'))"""
+"""The names of the visible tables that are wider than their column."""
+
+
+def test_no_table_is_wider_than_its_column(opened: Visits, written: Path) -> None:
+    page = opened(written, 1440)
+    page.evaluate("for (const it of document.querySelectorAll('details')) it.open = true")
+    articles = page.locator("article.page").evaluate_all("all => all.map(one => one.id)")
+    assert len(articles) > 3
+    for name in ("report", *articles):
+        page.evaluate("name => { location.hash = name }", name)
+        expect(page.locator(f"#{name} .scroll:visible").first).to_be_visible()
+        assert page.evaluate(TOO_WIDE) == [], name
+
+
 def test_a_sub_page_opens_by_click_and_one_comes_back_to_where_one_was(page: Page) -> None:
     link = page.locator('#fronts a[href^="#trial-"]:visible').first
     link.scroll_into_view_if_needed()

@@ -90,6 +90,7 @@ def _environment() -> Environment:
     environment.tests |= {name: partial(_is, kind) for name, kind in kinds.items()}  # type: ignore[misc] # any callable
     environment.globals |= {
         "kinds_of": columns.kinds,
+        "breakable": _breakable,
         "drawing": _drawing,
         "logarithmic": _logarithmic,
         "height": _height,
@@ -102,6 +103,11 @@ def _readable(text: object) -> object:
     if not isinstance(text, str) or isinstance(text, Markup):
         return text
     return inert.legible(text)
+
+
+def _breakable(name: str) -> Markup:
+    """A column's name, which may go on in another line after each underscore."""
+    return Markup("_<wbr>").join(map(Markup.escape, inert.legible(name).split("_")))
 
 
 def _is(kind: type, block: Block) -> bool:
