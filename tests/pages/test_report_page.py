@@ -127,7 +127,9 @@ def test_texts_of_users_stay_texts() -> None:
             (t, blocks),
         )
     )
-    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in harmless.tags]
+    # Where a long name may go on in another line says nothing.
+    tags = [[tag for tag, _ in one.tags if tag != "wbr"] for one in (hostile, harmless)]
+    assert tags[0] == tags[1]
     assert "{{7*7}}" in "".join(hostile.texts)
     assert "49" not in "".join(hostile.texts)
     assert not any(name.startswith("on") for _, a in hostile.tags for name in a)
