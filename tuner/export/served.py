@@ -51,7 +51,8 @@ def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
     set_flags, set_env = study.search_space.settings(trial.configuration)
-    serving = ServingSpec(image=_asked(study), flags=flags | set_flags, env=env | set_env)
+    server = str(study.serving.get("server", ServingSpec.server))
+    serving = ServingSpec(_asked(study), server, flags=flags | set_flags, env=env | set_env)
     plan = container_plan(serving, study.model, image_of(study))
     _refuse_impossible(plan)
     return Served(

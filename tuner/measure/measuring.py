@@ -9,6 +9,7 @@ import numpy as np
 from tuner.measure import resources
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.plugin_metrics import MeasuredWindow, added_metrics
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, proportion, rate
@@ -49,6 +50,7 @@ def measure_burst(
     if "power_w" in metrics and "throughput_rps" in metrics:
         each = metrics["power_w"].value / metrics["throughput_rps"].value
         metrics["energy_j_per_request"] = Estimate(each)
+    metrics |= added_metrics(MeasuredWindow(burst, window, seconds, dict(metrics), host_cpus))
     evidence = CheckedBurst(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
     return Measurement(
         metrics=metrics,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from tuner.errors import InputError
+from tuner.plugins import added_by_packages
 from tuner.spec.study import LoadProtocol, ServingSpec
 
 PORT = 8501
@@ -46,8 +48,42 @@ class ContainerPlan:
         return self.grpc_port if protocol == "grpc" else self.port
 
 
+MakePlan = Callable[[ServingSpec, str, str], ContainerPlan]
+"""From what runs in each replica, the model's name and the image to the plan of a container.
+
+A package that adds a server (entry point in the group `tune.servers`) names such a function. Its
+container must answer TensorFlow Serving's REST API at `port`, and its gRPC services at `grpc_port`
+where a study uses them.
+"""
+
+
 def container_plan(serving: ServingSpec, model_name: str, image: str) -> ContainerPlan:
-    """The plan for `serving`, with `image` the reference that it resolved to.
+    """The plan of the server `serving.server`, with `image` the reference that it resolved to.
+
+    Raises InputError where no package adds a server of that name, and as the server does;
+    SetupError where what a package adds is not a server.
+    """
+    servers = {**BUILT_IN_SERVERS, **added_servers()}
+    if serving.server not in servers:
+        raise InputError(
+            f"there is no server {serving.server!r}; the servers are {', '.join(servers)}",
+            "Correct serving.server in the study, or install the package that adds this server.",
+        )
+    return servers[serving.server](serving, model_name, image)
+
+
+@cache
+def added_servers() -> Mapping[str, MakePlan]:
+    return added_by_packages(
+        "tune.servers",
+        "a function from a ServingSpec, the model's name and an image to a ContainerPlan",
+        lambda _, loaded: loaded if callable(loaded) else None,
+        BUILT_IN_SERVERS,
+    )
+
+
+def _tensorflow_serving(serving: ServingSpec, model_name: str, image: str) -> ContainerPlan:
+    """The plan of TensorFlow Serving, and of tune's own server, which takes its command line.
 
     Both images start TensorFlow Serving's command line with `MODEL_NAME`, add what follows, and
     read the model at `/models/<name>`. Raises InputError where the study sets a flag or variable
@@ -78,3 +114,6 @@ def container_plan(serving: ServingSpec, model_name: str, image: str) -> Contain
         # tune's server writes nothing; what another image writes is not known.
         tmpfs={} if ours else {"/tmp": "rw,noexec,nosuid,size=16m"},  # noqa: S108 in the container
     )
+
+
+BUILT_IN_SERVERS: Mapping[str, MakePlan] = {"tensorflow-serving": _tensorflow_serving}

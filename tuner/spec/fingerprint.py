@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.spec.space import Condition, Parameter, SearchSpace
-from tuner.spec.study import StudySpec
+from tuner.spec.study import ServingSpec, StudySpec
 
 # These keys of a parameter do not change a measurement.
 _NOT_COMPARED = ("role", "unit", "description")
@@ -20,6 +20,9 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     """The whole specification as JSON-able data, without paths."""
     data: dict[str, Any] = _plain(spec)
     data["search_space"] = {p.pop("name"): p for p in data["search_space"]["parameters"]}
+    if spec.serving.server == ServingSpec.server:
+        # Studies from before there was a choice of servers stay comparable.
+        del data["serving"]["server"]
     return data
 
 

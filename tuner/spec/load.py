@@ -74,6 +74,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         search_space=space,
         serving=ServingSpec(
             image=document.serving.image,
+            server=document.serving.server,
             flags=_texts(document.serving.flags),
             env=_texts(document.serving.env),
             ready_seconds=document.serving.ready_seconds,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
+
+from tuner.plugins import added_by_packages
 
 Direction = Literal["minimize", "maximize"]
 
@@ -13,16 +17,23 @@ LATE_NS = 1_000_000
 
 @dataclass(frozen=True)
 class Metric:
-    """A name, its unit, the direction in which it is better, and its definition."""
+    """A name, its unit, the direction in which it is better, and its definition.
+
+    A metric of another package also has `compute`: a function from a `MeasuredWindow`
+    (`tuner.measure.plugin_metrics`) to the value in its unit, zero or more: a number, or an
+    `Estimate` (`tuner.measure.measurement`), or None where the burst does not show it. The metrics
+    of tune itself are computed by `tuner.measure.measuring`.
+    """
 
     name: str
     unit: str
     better: Direction
     label: str
     description: str
+    compute: Callable[[Any], object] | None = None
 
 
-METRICS: dict[str, Metric] = {
+BUILT_IN_METRICS: Mapping[str, Metric] = {
     m.name: m
     for m in (
         Metric(
@@ -200,6 +211,37 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
+
+
+class _Metrics(Mapping[str, Metric]):
+    """Those of tune, then those that installed packages add: looked for when first needed."""
+
+    @cached_property
+    def added(self) -> Mapping[str, Metric]:
+        return added_by_packages(
+            "tune.metrics",
+            "a tuner.spec.metrics.Metric of that name, with `compute`",
+            lambda name, loaded: (
+                loaded
+                if isinstance(loaded, Metric) and loaded.name == name and loaded.compute
+                else None
+            ),
+            BUILT_IN_METRICS,
+        )
+
+    def __getitem__(self, name: str) -> Metric:
+        return BUILT_IN_METRICS[name] if name in BUILT_IN_METRICS else self.added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from BUILT_IN_METRICS
+        yield from self.added
+
+    def __len__(self) -> int:
+        return len(BUILT_IN_METRICS) + len(self.added)
+
+
+METRICS: Mapping[str, Metric] = _Metrics()
+"""Every metric by name. Raises SetupError where what a package adds is not a metric."""
 
 
 def title(metric: str) -> str:

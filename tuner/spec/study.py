@@ -81,6 +81,8 @@ class ServingSpec:
     """
 
     image: str = "tune"
+    server: str = "tensorflow-serving"
+    """How the image is run: TensorFlow Serving's way, or that of a server of another package."""
     flags: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 30.0

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tuner.spec.built_in import BUILT_INS, BuiltIn
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import BUILT_IN_METRICS
 from tuner.spec.yaml_documents import (
     BudgetDocument,
     LoadDocument,
@@ -57,7 +57,7 @@ def reference_table(name: str) -> str:
             ("metric", "unit", "better is", "meaning"),
             (
                 (f"`{m.name}`", m.unit or "-", _BETTER[m.better], m.description)
-                for m in METRICS.values()
+                for m in BUILT_IN_METRICS.values()
             ),
         )
     if name == "built-in parameters":

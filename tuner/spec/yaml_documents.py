@@ -30,7 +30,7 @@ from tuner.spec.expressions import (
     parse_constraint,
     parse_duration,
 )
-from tuner.spec.metrics import METRICS, Direction
+from tuner.spec.metrics import BUILT_IN_METRICS, Direction
 from tuner.spec.places import NAME_EXPECTED, NAME_PATTERN
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
@@ -104,7 +104,7 @@ EnvName = Annotated[str, _env[0], _env[1]]
 MetricName = Annotated[
     str,
     AfterValidator(check_metric),
-    Field(json_schema_extra={"enum": list(METRICS)}),
+    Field(json_schema_extra={"enum": list(BUILT_IN_METRICS)}),
 ]
 Number = Annotated[int | float | str, BeforeValidator(_number)]
 Scalar = Annotated[int | float | str | bool, BeforeValidator(_scalar)]
@@ -190,6 +190,9 @@ class ServingDocument(Document):
 
     image: Annotated[str, Field(min_length=1)] = ServingSpec.image
     """`tune` for the image that tune builds, or an image reference such as `tensorflow/serving`."""
+
+    server: Annotated[str, Field(min_length=1)] = ServingSpec.server
+    """How the image is run: `tensorflow-serving`, or a server that an installed package adds."""
 
     flags: dict[FlagName, Scalar] = Field(default_factory=dict)
     """Server flags, without dashes, that are the same in every trial."""
