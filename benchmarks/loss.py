@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from scipy.stats import binom
 
-from tuner.backends.backend import docker_backend
+from tuner.backends.docker import docker_backend
 from tuner.measure.measurement import Estimate
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, Drops

@@ -14,12 +14,12 @@ import argparse
 import random
 from dataclasses import replace
 
-from tuner.backends.backend import docker_backend
+from tuner.backends.docker import docker_backend
 from tuner.errors import SetupError
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.study import PageCache
-from tuner.trial import TrialResult, run_trial
+from tuner.trial import TrialRequest, TrialResult, run_trial
 
 OWNERS: tuple[PageCache, ...] = ("shared", "private")
 
@@ -30,13 +30,12 @@ def row(limits: list[int], owner: PageCache, ready: float) -> dict[int, TrialRes
     serving = replace(base.serving, page_cache=owner, ready_seconds=ready)
     backend = docker_backend(replace(base, serving=serving))
     found = {}
-    with backend.deployer as deployer:
+    with backend:
         for limit in limits:
             spec = study_of_model("mnist", ["concurrency=4", f"memory={limit}"], Host.this())
             spec = replace(spec, serving=serving)
-            found[limit] = run_trial(
-                spec, only_configuration(spec), deployer, backend.connect, f"memory-{limit}"
-            )
+            request = TrialRequest(only_configuration(spec), f"memory-{limit}")
+            found[limit] = run_trial(spec, request, backend.rig)
     return found
 
 

@@ -14,7 +14,8 @@ import sys
 from dataclasses import replace
 from statistics import median
 
-from tuner.backends.backend import Backend, docker_backend
+from tuner.backends.backend import DeployingBackend
+from tuner.backends.docker import docker_backend
 from tuner.deploy.protocol import Deployer
 from tuner.load.payload import PAYLOADS
 from tuner.measure.golden import load_golden
@@ -73,7 +74,7 @@ def main() -> None:
                 )
 
 
-def figures(deployer: Deployer, backend: Backend, spec: StudySpec) -> list[float]:
+def figures(deployer: Deployer, backend: DeployingBackend, spec: StudySpec) -> list[float]:
     """Those of `HEAD` from the third on."""
     asked = only_configuration(spec)
     with (

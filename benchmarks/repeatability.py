@@ -25,13 +25,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
-from tuner.backends.backend import docker_backend
+from tuner.backends.docker import docker_backend
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability, widened
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.space import Configuration
-from tuner.trial import run_trial
+from tuner.trial import TrialRequest, run_trial
 
 CONFIGURATIONS = (
     "concurrency=1 cpu=2",
@@ -75,11 +75,11 @@ def measured(repeats: int, seed: int) -> dict[Configuration, list[Measurement]]:
     random.Random(seed).shuffle(order)  # noqa: S311 -- no secret
     backend = docker_backend(specs[0])
     found: dict[Configuration, list[Measurement]] = {only_configuration(spec): [] for spec in specs}
-    with backend.deployer as deployer:
-        calibration = backend.calibrate(deployer)
+    with backend:
+        backend.calibrate()
         for number, spec in enumerate(order):
             asked = only_configuration(spec)
-            result = run_trial(spec, asked, deployer, backend.connect, f"{number:04d}", calibration)
+            result = run_trial(spec, TrialRequest(asked, f"{number:04d}"), backend.rig)
             if result.measurement is None:
                 sys.exit(f"{asked} is infeasible here: {result.infeasible}")
             found[asked].append(result.measurement)

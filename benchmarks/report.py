@@ -30,7 +30,7 @@ from optuna.trial import create_trial
 from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
-from tuner.backends.backend import simulated_backend
+from tuner.backends.simulated import simulated_backend
 from tuner.pages.report import report
 from tuner.render.html import to_html
 from tuner.results.study_file import FinishedStudy, read_study

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tuner.backends.backend import docker_backend
+from tuner.backends.docker import docker_backend
 from tuner.load.parquet import Recording, read_samples, write_samples
 from tuner.load.ticks import RETRANSMISSION_NS
 from tuner.measure import stopping
@@ -44,7 +44,7 @@ from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration
 from tuner.spec.study import LoadSpec
-from tuner.trial import network_spec, run_trial
+from tuner.trial import TrialRequest, network_spec, run_trial
 
 _ONE = {"cpu": 1.0, "memory": 256, "replicas": 1, "loss": 0.0}
 _DIFFERENCES: dict[str, dict[str, float]] = {
@@ -227,10 +227,11 @@ def record(directory: Path, seconds: float) -> None:
     load = replace(study.load, min_seconds=seconds, max_seconds=seconds, precision=0.0)
     study = replace(study, load=load)
     backend = docker_backend(study)
-    with backend.deployer as deployer:
+    with backend:
         for name, configuration in RECORDED.items():
             print(f"recording {name} for {seconds:g} s", file=sys.stderr)
-            result = run_trial(study, configuration, deployer, backend.connect, "recording")
+            request = TrialRequest(configuration, "recording")
+            result = run_trial(study, request, backend.rig)
             if result.burst is None:
                 sys.exit(f"{name}: {result.infeasible}")
             write_samples(directory / f"{name}.parquet", result.burst)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from tuner.backends.backend import Backend, BackendName
+    from tuner.backends.backend import Backend
     from tuner.export.render import ExportFormat
     from tuner.measure.record import StudyRecord, TrialRecord
     from tuner.results.explain import Explanation
@@ -68,7 +68,7 @@ class Study:
         specification: StudySpec | None,
         *,
         url: str,
-        backend: BackendName,
+        backend: str,
         replay: Path | None,
         grid: bool,
         file: FinishedStudy | None = None,
@@ -76,7 +76,7 @@ class Study:
         self._specification = specification
         self.url = url
         """The Optuna storage URL; empty for a study file."""
-        self.backend: BackendName = backend
+        self.backend: str = backend
         """Who runs the trials: `docker`, `simulated` or `replay`."""
         self.grid = grid
         """Whether this is the study's full grid, which has a storage of its own."""
@@ -89,7 +89,7 @@ class Study:
         study: str | Path,
         *,
         storage: str | None = None,
-        backend: BackendName = "docker",
+        backend: str = "docker",
         replay: str | Path | None = None,
         sampler: SamplerName | None = None,
         root: str | Path | None = None,
@@ -420,9 +420,8 @@ class Study:
                 "a recorded grid deploys nothing that could be verified",
                 "open the study with backend docker, which brings the file up",
             )
-        where: Literal["docker", "simulated"] = self.backend
         exported = read_exported(Path(file))
-        return verify_file(self.record, exported, where, repeat, on_event, on_invalid)
+        return verify_file(self.record, exported, self.backend, repeat, on_event, on_invalid)
 
     # ---- within ----------------------------------------------------------------------------
 
@@ -442,9 +441,10 @@ class Study:
             refuse_unfit(self._runnable(), read_table(self._replay), self._replay.name)
 
     def _made_backend(self, so_far: StudyRecord) -> Backend:
-        from tuner.backends.backend import make_backend
+        from tuner.backends import backend_named
+        from tuner.backends.backend import BackendOptions
 
-        return make_backend(self.backend, self._runnable(), self._replay, so_far)
+        return backend_named(self.backend)(self._runnable(), BackendOptions(self._replay, so_far))
 
     def _url_of(self, study: str) -> str:
         """Where the trials of another study are, if it ran with this one's backend."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, cast
 
 from tuner.deploy.protocol import Deployer, Deployment
@@ -22,6 +23,7 @@ from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
     LoadProtocol,
+    LoadSpec,
     NetworkSpec,
     Stage,
     StudySpec,
@@ -52,8 +54,37 @@ Connect = Callable[[Deployment, LoadProfile], AbstractContextManager[Client]]
 
 
 @dataclass(frozen=True)
+class Rig:
+    """What a trial is measured with: who deploys, and who sends to the deployment.
+
+    `calibration` is that of the load engine on the path that requests take, None where there is no
+    such path or it was not calibrated.
+    """
+
+    deployer: Deployer
+    connect: Connect
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """What a trial is to measure.
+
+    `label` names the trial on whatever is created for it. A `fresh` trial needs a deployment of its
+    own; another one may use what the last trial left up. `judge` may end the burst early. `observe`
+    is told each phase as it begins, and the burst's progress.
+    """
+
+    configuration: Configuration
+    label: str
+    fresh: bool = False
+    judge: Judge | None = None
+    observe: Observe = lambda _: None
+
+
+@dataclass(frozen=True)
 class TrialResult:
-    """What a trial found; exactly one of `measurement` and `infeasible` is set.
+    """What a trial measured; exactly one of `measurement` and `infeasible` is set.
 
     `log_tail` is what the replicas wrote last when the burst had ended; of an infeasible one
     `infeasible` has it.
@@ -78,38 +109,44 @@ class TrialResult:
         """Whether what was measured cannot be trusted."""
         return self.measurement is not None and self.measurement.verdict == "INVALID"
 
+    @property
+    def invalidities(self) -> str:
+        """Why the measurement is INVALID, in words; empty where it is not."""
+        findings = self.measurement.findings if self.measurement else ()
+        return "; ".join(f.what for f in findings if f.verdict == "INVALID")
 
-def run_trial(
-    study: StudySpec,
-    configuration: Configuration,
-    deployer: Deployer,
-    connect: Connect,
-    label: str,
-    calibration: Calibration | None = None,
-    observe: Observe = lambda _: None,
-    judge: Judge | None = None,
-) -> TrialResult:
-    """Deploy `configuration`, impair its network, send a burst and measure it.
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the burst's samples, as JSON-able data."""
+        measurement, infeasible = self.measurement, self.infeasible
+        return {
+            "seconds": dict(self.phases),
+            "measurement": measurement and asdict(measurement) | {"verdict": measurement.verdict},
+            "infeasible": infeasible and {"kind": infeasible.kind, "message": infeasible.message},
+            "deployment": dict(self.deployment),
+            "network": dict(self.impairment),
+        }
 
-    `calibration` is that of this run's load engine, `judge` may end the burst. An infeasible
-    configuration is a result. Raises TrialFailed when the trial broke for another reason. Whatever
-    happens, nothing is left but what the deployer keeps.
+
+def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
+    """Deploy the configuration, impair its network, send a burst and measure it.
+
+    An infeasible configuration is a result. Raises TrialFailed when the trial broke for another
+    reason. Whatever happens, nothing is left but what the deployer keeps.
     """
-    phases = _Phases(observe)
+    configuration, phases = request.configuration, _Phases(request.observe)
     try:
         with ExitStack() as world:
             phases.begin("deploy")
             deployment = world.enter_context(
-                deployer.deploy(deployment_spec(study, configuration), label)
+                rig.deployer.deploy(deployment_spec(study, configuration), request.label)
             )
             phases.begin("connect")
-            network = network_spec(configuration)
             profile = load_profile(study, configuration)
-            client = world.enter_context(connect(deployment, profile))
+            client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
-            impairment = world.enter_context(deployment.impair(network))
+            impairment = world.enter_context(deployment.impair(network_spec(configuration)))
             phases.begin("burst")
-            burst = client.run(observe, judge)
+            burst = client.run(request.observe, request.judge)
             deployment.verify()
             facts = deployment.facts(), impairment.facts(), deployment.log_tail()
             drops = impairment.drops()
@@ -117,7 +154,7 @@ def run_trial(
     except Infeasible as reason:
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
-    measurement = measured(study, burst, deployment.host_cpus, drops, calibration)
+    measurement = _measured(study.load, burst, deployment.host_cpus, drops, rig.calibration)
     if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
@@ -133,15 +170,39 @@ def run_trial(
     )
 
 
-def measured(
-    study: StudySpec,
+def run_stages(
+    study: StudySpec, request: TrialRequest, rig: Rig, stages: Sequence[Stage]
+) -> tuple[Measurement, ...]:
+    """Deploy the configuration once and measure it at each stage's level of load, in one burst.
+
+    The level is the concurrency of a closed loop, the rate of an open one. Stages are of fixed
+    length, so intervals may be wide. Raises Infeasible or TrialFailed.
+    """
+    configuration = request.configuration
+    profile = load_profile(study, configuration)
+    if profile.rate_rps is None:
+        highest = max(level for stage in stages for level in (stage.start, stage.end))
+        profile = replace(profile, concurrency=math.ceil(highest))
+    request.observe("deploy")
+    with (
+        rig.deployer.deploy(deployment_spec(study, configuration), request.label) as deployment,
+        rig.connect(deployment, profile) as client,
+        deployment.impair(network_spec(configuration)) as impairment,
+    ):
+        bursts = client.explore(stages, request.observe)
+        deployment.verify()
+        drops = impairment.drops()
+        cpus = deployment.host_cpus
+    return tuple(_measured(study.load, burst, cpus, drops, rig.calibration) for burst in bursts)
+
+
+def _measured(
+    load: LoadSpec,
     burst: Burst,
     host_cpus: int,
     drops: Sequence[Drops],
     calibration: Calibration | None,
 ) -> Measurement:
-    """What a burst of this study says."""
-    load = study.load
     return measure_burst(
         burst, host_cpus, load.batch_seconds, drops, calibration, load.max_foreign_percent
     )

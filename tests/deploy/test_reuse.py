@@ -86,6 +86,7 @@ def test_a_second_attempt_of_a_trial_has_a_deployment_of_its_own() -> None:
     with ReusingDeployer(logged) as deployer:
         deploy(deployer, ONE, "0")
         deploy(deployer, ONE, "1")
+        deployer.deploy_anew()
         deploy(deployer, ONE, "1")
     assert logged.log.count("up 1") == 1
 

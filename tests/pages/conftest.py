@@ -6,7 +6,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from tests.study.small import specification
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, read_study, write_study
 from tuner.spec.load import results_directory
@@ -34,7 +34,7 @@ def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_study(
             spec,
             study,
-            BACKENDS["simulated"](spec),
+            simulated_backend(spec),
             results,
             goal(spec, study, None, 0),
             lambda _: None,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.study.grids import BURST_SECONDS, grid_of, usual
+from tests.backends.grids import BURST_SECONDS, grid_of, usual
 from tests.study.small import FEASIBLE, specification
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate, Measurement

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.study.grids import differing, grid_of, usual
+from tests.backends.grids import differing, grid_of, usual
 from tests.study.small import specification
 from tuner.model.pareto import non_dominated
 from tuner.results.averaged import Averaged, averaged

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from tuner.backends.backend import BACKENDS, Backend, BackendName
+from tuner.backends.backend import Backend
+from tuner.backends.simulated import simulated_backend
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
@@ -56,7 +57,7 @@ def url_of(spec: StudySpec, database: str = "") -> str:
     return f"sqlite:///{results / database}.db" if database else default_url(results, "simulated")
 
 
-def opened(spec: StudySpec, database: str = "", backend: BackendName = "simulated") -> Study:
+def opened(spec: StudySpec, database: str = "", backend: str = "simulated") -> Study:
     return start_or_resume(spec, open_storage(url_of(spec, database), create=True), backend)
 
 
@@ -73,7 +74,7 @@ def run(
     for number in repeats:
         repeat(spec, study, number)
     until = goal(spec, study, more, len(repeats))
-    backend = backend or BACKENDS["simulated"](spec)
+    backend = backend or simulated_backend(spec)
     run_study(spec, study, backend, results_directory(spec), until, observe)
     return study
 

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tuner.backends.backend import BACKENDS, Backend
+from tuner.backends.backend import Backend
+from tuner.backends.simulated import simulated_backend
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.target import Target
 from tuner.spec.study import DeploymentSpec, StudySpec
@@ -42,5 +43,5 @@ class Talking:
 
 
 def talking(spec: StudySpec, log: str) -> Backend:
-    usual = BACKENDS["simulated"](spec)
+    usual = simulated_backend(spec)
     return replace(usual, deployer=Talking(usual.deployer, log))

@@ -12,8 +12,8 @@ from tests.study.bursts import burst, lost
 from tests.study.bursts import study as record_of
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import World
-from tuner.backends.backend import BACKENDS, Backend
-from tuner.backends.simulated import SimulatedDeployer
+from tuner.backends.backend import Backend
+from tuner.backends.simulated import SimulatedDeployer, simulated_backend
 from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.measure.record import StudyRecord
@@ -117,7 +117,7 @@ def wild(spec: StudySpec, which: DeploymentSpec) -> Backend:
     """A host on which replicas like `which` are fast in the first burst, then slow and fast."""
     hosts = [_host(spec, factor) for factor in (0.3, 1.2)]
     turns: Counter[str] = Counter()
-    usual = BACKENDS["simulated"](spec)
+    usual = simulated_backend(spec)
 
     class Wild(World):
         @contextmanager

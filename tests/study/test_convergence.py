@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from tests.study.small import FEASIBLE, opened, run, specification
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.search.make_sampler import Proposal, StudySampler
 from tuner.spec.load import results_directory
 from tuner.spec.study import SearchSpec
@@ -90,7 +90,7 @@ def test_a_study_ends_before_its_budget_and_says_why() -> None:
     assert f"converged after {len(records(study))} trials" in end.reason
     again: list[Event] = []
     until = goal(spec, opened(spec), None, 0)
-    backend = BACKENDS["simulated"](spec)
+    backend = simulated_backend(spec)
     run_study(spec, opened(spec), backend, results_directory(spec), until, again.append)
     assert again == [end], "a resumed run has converged already"
     count = len(records(study))

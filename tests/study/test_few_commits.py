@@ -12,7 +12,7 @@ from optuna.trial import Trial, TrialState
 
 from tests.study.commits import committed
 from tests.study.small import FEASIBLE, opened, run, specification
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.deploy.ownership import Owner
 from tuner.measure.record import ATTRIBUTE
 from tuner.search.make_sampler import OWNER
@@ -118,5 +118,5 @@ def test_a_storage_that_is_no_database_has_the_same_trials() -> None:
 
     study = start_or_resume(spec, InMemoryStorage(), "simulated")
     until = goal(spec, study, 4, 0)
-    run_study(spec, study, BACKENDS["simulated"](spec), results_directory(spec), until)
+    run_study(spec, study, simulated_backend(spec), results_directory(spec), until)
     assert found(study) == found(run(spec, more=4))

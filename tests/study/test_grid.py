@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, specification
 from tests.study.worlds import World, breaking, in_turn, untrusted
-from tuner.backends.backend import BACKENDS, Backend
+from tuner.backends.backend import Backend
+from tuner.backends.simulated import simulated_backend
 from tuner.deploy.protocol import Deployer
 from tuner.errors import InputError, TrialFailed, TuneError
 from tuner.measure.record import TrialRecord
@@ -49,7 +50,7 @@ def run(
             raise KeyboardInterrupt
 
     until = goal(spec, study, more, 0, passes)
-    backend = backend or BACKENDS["simulated"](spec)
+    backend = backend or simulated_backend(spec)
     run_study(spec, study, backend, results_directory(spec), until, observe)
     return study
 
@@ -204,7 +205,7 @@ def test_a_point_that_breaks_always_is_given_up() -> None:
             raise TrialFailed("the engine refuses it")
         return usual
 
-    backend = replace(BACKENDS["simulated"](spec), deployer=World(spec, choose))
+    backend = replace(simulated_backend(spec), deployer=World(spec, choose))
     study = opened(spec, "grid")
     until = goal(spec, study, None, 0, 1)
     with pytest.raises(TuneError, match="3 trials in a row broke"):

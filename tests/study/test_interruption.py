@@ -31,7 +31,7 @@ from tuner.study.tell import clear_dead
 KILLED_WHILE_IT_RUNS = """
 import os, signal
 from pathlib import Path
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Goal, Started, run_study
@@ -45,7 +45,7 @@ spec = load_study("small", Host.this())
 results = Path("studies/small/results")
 storage = open_storage(f"sqlite:///{results}/killed.db", create=True)
 study = start_or_resume(spec, storage, "simulated")
-run_study(spec, study, BACKENDS["simulated"](spec), results, Goal(8, None), observe)
+run_study(spec, study, simulated_backend(spec), results, Goal(8, None), observe)
 """
 
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from tests.study.small import specification
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.errors import InputError
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
@@ -30,7 +30,7 @@ URL = "sqlite:///study.db"
 def run(spec: StudySpec, trials: int = 2, url: str = URL) -> None:
     study = start_or_resume(spec, open_storage(url, create=True), "simulated")
     goal = Goal(trials, None)
-    run_study(spec, study, BACKENDS["simulated"](spec), results_directory(spec), goal)
+    run_study(spec, study, simulated_backend(spec), results_directory(spec), goal)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 import optuna
-from tuner.backends.backend import BACKENDS
+from tuner.backends.simulated import simulated_backend
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Finished, Started, goal, run_study
@@ -45,7 +45,7 @@ def observe(event):
         time.sleep(pause)
 
 until = goal(spec, study, None, 0, passes)
-run_study(spec, study, BACKENDS["simulated"](spec), Path("results"), until, observe)
+run_study(spec, study, simulated_backend(spec), Path("results"), until, observe)
 """
 
 

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tuner.backends.backend import BACKENDS, Backend
-from tuner.backends.simulated import SimulatedDeployer
+from tuner.backends.backend import DeployingBackend
+from tuner.backends.simulated import SimulatedDeployer, simulated_backend
 from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import TrialFailed
@@ -27,7 +27,7 @@ class World:
     name = "simulated"
 
     def __init__(self, spec: StudySpec, choose: Callable[[Deployer, str], Deployer]) -> None:
-        self._usual = BACKENDS["simulated"](spec).deployer
+        self._usual = simulated_backend(spec).deployer
         self._choose = choose
 
     def __enter__(self) -> Self:
@@ -49,7 +49,7 @@ class World:
             yield deployment
 
 
-def breaking(spec: StudySpec, failures: int) -> Backend:
+def breaking(spec: StudySpec, failures: int) -> DeployingBackend:
     """A host whose next `failures` deployments break, whatever they ask for."""
     left = iter(range(failures))
 
@@ -58,10 +58,10 @@ def breaking(spec: StudySpec, failures: int) -> Backend:
             raise TrialFailed("the engine went away")
         return usual
 
-    return replace(BACKENDS["simulated"](spec), deployer=World(spec, choose))
+    return replace(simulated_backend(spec), deployer=World(spec, choose))
 
 
-def drifting(spec: StudySpec, slowness: Callable[[int], float]) -> Backend:
+def drifting(spec: StudySpec, slowness: Callable[[int], float]) -> DeployingBackend:
     """A host on which everything takes `slowness(number)` times as long in that trial."""
     hosts: dict[float, Deployer] = {}
 
@@ -70,7 +70,7 @@ def drifting(spec: StudySpec, slowness: Callable[[int], float]) -> Backend:
         slow = replace(one, service_ms=factor * one.service_ms, network_ms=factor * one.network_ms)
         return hosts.setdefault(factor, SimulatedDeployer(Host.this(), spec.seed, slow))
 
-    return replace(BACKENDS["simulated"](spec), deployer=World(spec, choose))
+    return replace(simulated_backend(spec), deployer=World(spec, choose))
 
 
 Distrust = Callable[[Deployment, LoadProfile], bool]
@@ -82,9 +82,9 @@ def in_turn(bursts: Iterable[bool]) -> Distrust:
     return lambda _target, _profile: next(left, False)
 
 
-def untrusted(spec: StudySpec, distrust: Distrust) -> Backend:
+def untrusted(spec: StudySpec, distrust: Distrust) -> DeployingBackend:
     """A host on which some bursts are INVALID: the load engine used 90 % of its core in them."""
-    usual = BACKENDS["simulated"](spec)
+    usual = simulated_backend(spec)
 
     @contextmanager
     def connect(target: Deployment, profile: LoadProfile) -> Iterator[Client]:

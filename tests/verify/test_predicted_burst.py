@@ -20,7 +20,7 @@ from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.trial import run_trial
+from tuner.trial import Rig, TrialRequest, run_trial
 from tuner.verify.prediction import Prediction, pooled_bursts, predict_bursts
 
 HOST = Host(cpus=2, memory_mib=8192)
@@ -33,8 +33,7 @@ def spec() -> StudySpec:
 
 
 def burst(spec: StudySpec, host: SimulatedDeployer, asked: Configuration) -> Measurement:
-    sender = SimulatedSender()
-    result = run_trial(spec, asked, host, lambda target, p: sender.connect(target, p, ()), "x")
+    result = run_trial(spec, TrialRequest(asked, "x"), Rig(host, SimulatedSender().connect))
     assert result.measurement is not None
     return result.measurement
 

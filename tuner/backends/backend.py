@@ -1,168 +1,186 @@
-"""Who runs a study's trials: real containers, a computed host, or a recorded grid; by name."""
+"""The contract of a backend, and what every backend that deploys has in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Protocol, Self
 
-from tuner.backends.replay import refuse_unfit, replay_trial
-from tuner.backends.replay_deployer import ReplayDeployer
-from tuner.backends.replay_file import read_table
-from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
-from tuner.deploy.docker import DockerDeployer
-from tuner.deploy.protocol import Deployer, Deployment
+from tuner.deploy.protocol import Deployer
+from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
-from tuner.load.calibrate import calibrate
-from tuner.load.payload import PAYLOADS
-from tuner.load.sender import LoadGenerator
 from tuner.measure.calibration import Calibration
-from tuner.measure.golden import load_golden
-from tuner.measure.hopeless import Judge
+from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord
-from tuner.serving.built_model import require_built
-from tuner.spec.host import Host
-from tuner.spec.space import Configuration
-from tuner.spec.study import LoadProfile, StudySpec
-from tuner.trial import Client, Connect, Observe, TrialResult, run_trial
-
-BackendName = Literal["docker", "simulated", "replay"]
+from tuner.spec.study import Stage, StudySpec
+from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_stages, run_trial
 
 
-class Attempt(Protocol):
-    """One trial: `tuner.trial.run_trial`, or what stands for it."""
+class Backend(Protocol):
+    """Who runs the trials of one study: containers, a computed host, a recorded grid.
 
-    def __call__(
+    A backend is made for one study, `study`; `name` is what records and databases say of it. It is
+    a context manager: entering it prepares what all trials share (an
+    image, a connection, the sweep of dead runs), leaving it removes whatever is still there, also
+    after an exception or an interrupt. All other methods are called inside, by one thread, one at
+    a time and in this order: `environment`, `calibrate` at most once, then any number of trials.
+
+    Those that deploy are a `DeployingBackend`: they need a `Deployer` and a `Connect`, and no class
+    of their own. Another kind subclasses this one: `name`, `study`, `environment` and `run_trial`
+    have no default. Either is added to `tuner.backends.BACKENDS`.
+    """
+
+    name: str
+    study: StudySpec
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing was prepared, so nothing is removed."""
+        return
+
+    def environment(self) -> Mapping[str, Any]:
+        """What all trials of this run share: host, engine, image, model. JSON-able.
+
+        `host` is a mapping with at least `cpus`, the number of CPUs that serve, to which
+        `cpu_percent` relates; `backend` is the name. Whatever is not real says so here.
+        """
+        ...
+
+    def calibrate(self) -> Calibration | None:
+        """Measure the load engine on the path that requests take; None where there is none.
+
+        Later trials judge their measurements by it.
+        """
+        return None
+
+    def run_trial(self, request: TrialRequest) -> TrialResult:
+        """Measure one configuration; an infeasible one is a result (`TrialResult.infeasible`).
+
+        Seconds of each phase are in `phases`: `deploy` is what it took to bring the deployment up,
+        0 where one was reused. A `fresh` request gets a deployment of its own. Metrics are in the
+        units of `tuner.spec.metrics`, times in ms. Raises TrialFailed where the trial broke for a
+        reason that is not the configuration's: the study goes on, and the configuration is tried
+        again. Any other exception ends the run.
+        """
+        ...
+
+    def run_stages(
         self,
-        study: StudySpec,
-        configuration: Configuration,
-        deployer: Deployer,
-        connect: Connect,
-        label: str,
-        calibration: Calibration | None = None,
-        observe: Observe = ...,
-        judge: Judge | None = ...,
-    ) -> TrialResult: ...
+        request: TrialRequest,  # noqa: ARG002 -- see the message
+        stages: Sequence[Stage],  # noqa: ARG002
+    ) -> tuple[Measurement, ...]:
+        """Measure a configuration at one level of load after another, as `tuner.trial.run_stages`.
+
+        Raises Infeasible or TrialFailed, and InputError where this backend cannot do that.
+        """
+        raise InputError(
+            f"backend {self.name} takes no requests of levels of load", "use another --backend"
+        )
 
 
 @dataclass(frozen=True)
-class Backend:
-    """A deployer and what sends bursts to its deployments.
+class BackendOptions:
+    """What a backend may be told beside its study.
 
-    `calibrate` measures the load engine on the path that the deployer's requests take, once the
-    deployer was entered; None where there is no such path. `attempt` makes a trial of all of them.
+    `recorded` is the file of a recorded grid, for the backend that serves one. `so_far` are the
+    trials that the study has already, of a run that is resumed.
     """
 
-    name: BackendName
+    recorded: Path | None = None
+    so_far: StudyRecord | None = None
+
+
+NO_OPTIONS = BackendOptions()
+
+
+class MakeBackend(Protocol):
+    """Makes a backend for a study.
+
+    Raises InputError for a study that it cannot measure, SetupError where something is missing
+    here. Nothing is deployed until the backend is entered.
+    """
+
+    def __call__(self, study: StudySpec, options: BackendOptions = ..., /) -> Backend: ...
+
+
+@dataclass
+class DeployingBackend(Backend):
+    """A backend that deploys and sends: each trial is `tuner.trial.run_trial`.
+
+    `connect` opens the connections of one burst. `calibrator` measures the load engine on the path
+    that requests to a deployment of the entered `deployer` take. Where the study says so (`stay`),
+    a deployment is reused by the next trial that asks for the same one.
+    """
+
+    name: str
+    study: StudySpec
     deployer: Deployer
     connect: Connect
-    calibrate: Callable[[Deployer], Calibration | None]
-    attempt: Attempt = run_trial
+    calibrator: Callable[[Deployer], Calibration | None] = lambda _: None
+    _calibration: Calibration | None = field(default=None, init=False)
+    _reuse: ReusingDeployer | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.study.search.stay:
+            asked = {o.metric for o in self.study.objectives}
+            asked |= {c.metric for c in self.study.constraints}
+            needs_peak = "memory_peak_mib" in asked
+            self._reuse = ReusingDeployer(self.deployer, needs_peak=needs_peak)
+
+    @property
+    def rig(self) -> Rig:
+        """The deployer itself, which reuses nothing, what sends, and the last calibration."""
+        return Rig(self.deployer, self.connect, self._calibration)
+
+    def __enter__(self) -> Self:
+        (self._reuse or self.deployer).__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        (self._reuse or self.deployer).__exit__(*exc)
+
+    def environment(self) -> Mapping[str, Any]:
+        return self.deployer.environment()
+
+    def calibrate(self) -> Calibration | None:
+        self._calibration = self.calibrator(self.deployer)
+        return self._calibration
+
+    def run_trial(self, request: TrialRequest) -> TrialResult:
+        if self._reuse is None:
+            return run_trial(self.study, request, self.rig)
+        if request.fresh:
+            self._reuse.deploy_anew()
+        result = run_trial(self.study, request, replace(self.rig, deployer=self._reuse))
+        return replace(result, deployment={**result.deployment, **self._reuse.facts})
+
+    def run_stages(self, request: TrialRequest, stages: Sequence[Stage]) -> tuple[Measurement, ...]:
+        return run_stages(self.study, request, self.rig, stages)
 
 
-def docker_backend(study: StudySpec) -> Backend:
-    """Containers and the real load generator, which checks a sample of the answers.
+@dataclass(frozen=True)
+class Attempts:
+    """What came of a trial: the result that counts, and the INVALID one before it, if any."""
 
-    The load engine is calibrated in the first of the study's protocols. Raises SetupError when the
-    model is not built, InputError when its golden requests cannot be sent in one of them.
+    result: TrialResult
+    discarded: TrialResult | None = None
+
+
+def run_until_valid(
+    backend: Backend,
+    request: TrialRequest,
+    on_invalid: Callable[[TrialResult], None] = lambda _: None,
+) -> Attempts:
+    """Run a trial, and once more on a deployment of its own where it cannot be trusted.
+
+    `on_invalid` is told the first result before the second attempt, which may be INVALID too.
+    Raises as `Backend.run_trial`.
     """
-    require_built(study.model)
-    golden = load_golden(study.model.golden)
-    payloads = {name: PAYLOADS[name](study.model, golden) for name in study.protocols()}
-    generator = LoadGenerator()
-    first = study.protocols()[0]
-
-    def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
-        payload = payloads[profile.protocol]
-        return generator.connect(target, profile, payload.bodies, check=payload.check)
-
-    def calibrated(deployer: Deployer) -> Calibration | None:
-        bodies = payloads[first].bodies
-        with deployer.null_server() as target:
-            if target is None:
-                return None
-            return calibrate(generator, target, bodies, protocol=first)
-
-    return Backend(
-        "docker",
-        DockerDeployer(study.model, study.serving, study.name, study.load.placement),
-        connect,
-        calibrated,
-    )
-
-
-def simulated_backend(study: StudySpec) -> Backend:
-    """The queueing model; everything it makes says `simulated`."""
-    sender = SimulatedSender()
-    return Backend(
-        "simulated",
-        SimulatedDeployer(Host.this(), study.seed),
-        lambda target, profile: sender.connect(target, profile, ()),
-        lambda _: None,
-    )
-
-
-def _no_requests(_target: Deployment, _profile: LoadProfile) -> AbstractContextManager[Client]:
-    raise InputError("a recorded grid takes no requests", "measure by another --backend")
-
-
-def replay_backend(study: StudySpec, path: Path, so_far: StudyRecord | None = None) -> Backend:
-    """The recorded grid in the file `path`; everything it makes says `replay`.
-
-    `so_far` is what the study was served before. Raises InputError where the grid does not have
-    what the study would measure, or is not the one that the study was served from.
-    """
-    table = read_table(path)
-    refuse_unfit(study, table, path.name)
-    served = () if so_far is None else (t.configuration for t in so_far.trials)
-    source = ReplayDeployer(table, study.seed, served)
-    if so_far is not None and so_far.trials:
-        known, now = (e.get("replayed") for e in (so_far.environment, source.environment()))
-        if known != now:
-            raise InputError(
-                f"study {study.name!r} was begun with another recorded grid than {path.name}:"
-                f" {known}, not {now}",
-                "go on with that one, or give another --storage",
-            )
-
-    def attempt(
-        study: StudySpec,
-        configuration: Configuration,
-        deployer: Deployer,
-        connect: Connect,  # noqa: ARG001 -- nothing is sent
-        label: str,
-        calibration: Calibration | None = None,  # noqa: ARG001
-        observe: Observe = lambda _: None,
-        judge: Judge | None = None,  # noqa: ARG001
-    ) -> TrialResult:
-        return replay_trial(source, study, configuration, deployer, label, observe)
-
-    return Backend("replay", source, _no_requests, lambda _: None, attempt)
-
-
-BACKENDS: dict[BackendName, Callable[[StudySpec], Backend]] = {
-    "docker": docker_backend,
-    "simulated": simulated_backend,
-}
-"""Those that have a host, real or computed, which needs nothing but the study."""
-
-
-def make_backend(
-    name: BackendName,
-    study: StudySpec,
-    recorded: Path | None = None,
-    so_far: StudyRecord | None = None,
-) -> Backend:
-    """The backend of that name; `recorded` and `so_far` are for `replay_backend` only.
-
-    Raises InputError where replay has no file, and as the backends do.
-    """
-    if name != "replay":
-        return BACKENDS[name](study)
-    if recorded is None:
-        raise InputError(
-            "backend replay needs a recorded grid", "tune run --backend replay --replay FILE"
-        )
-    return replay_backend(study, recorded, so_far)
+    first = backend.run_trial(request)
+    if not first.invalid:
+        return Attempts(first)
+    on_invalid(first)
+    return Attempts(backend.run_trial(replace(request, fresh=True)), first)

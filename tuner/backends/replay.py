@@ -1,21 +1,27 @@
-"""A trial that is served from a recorded grid, and whether a study can be."""
+"""A recorded grid in the place of a host: what was measured once is served again."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.backends.replay_deployer import ReplayDeployer, ReplayDeployment
+import numpy as np
+
+from tuner.backends.backend import NO_OPTIONS, Backend, BackendOptions
+from tuner.backends.replay_file import read_table
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
-from tuner.deploy.protocol import Deployer
+from tuner.deploy.reuse import reuse_facts
 from tuner.errors import Infeasible, InfeasibleKind, InputError
 from tuner.measure.measurement import Finding, Measurement
 from tuner.measure.score import score
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.space import Configuration, as_text
-from tuner.spec.study import StudySpec
-from tuner.trial import Observe, TrialResult, deployment_spec
+from tuner.spec.study import DeploymentSpec, StudySpec
+from tuner.trial import TrialRequest, TrialResult, deployment_spec
 
 SAME = {
     "model": ("name", "signature"),
@@ -25,45 +31,131 @@ SAME = {
 """What a study must have as the grid has it, since the measurements depend on it."""
 
 
-def replay_trial(
-    source: ReplayDeployer,
-    study: StudySpec,
-    configuration: Configuration,
-    deployer: Deployer,
-    label: str,
-    observe: Observe,
-) -> TrialResult:
-    """What `tuner.trial.run_trial` would have found: one trial of `configuration` from `source`.
+def replay_backend(study: StudySpec, options: BackendOptions = NO_OPTIONS, /) -> ReplayBackend:
+    """The recorded grid in the file `options.recorded`; everything it makes says `replay`.
 
-    Its phases are the recorded seconds: those of its burst, and what it takes to deploy it afresh
-    unless `deployer` kept a deployment of `source` up for it. It has no burst samples.
+    Raises InputError where no file is named, where the grid does not have what the study would
+    measure, or where it is not the one that the study was served from so far.
     """
-    table = source.table
-    observe("replay")
-    deploy_seconds = table.deployment_seconds(configuration)
-    try:
-        with deployer.deploy(deployment_spec(study, configuration), label) as deployment:
-            assert isinstance(deployment, ReplayDeployment)
-            if deployment.uses:
-                deploy_seconds = 0.0
-            deployment.uses += 1
-            found, again = source.take(configuration)
-            phases = {"deploy": deploy_seconds}
-            if found.burst_seconds:  # it was deployed
-                phases |= {"connect": 0.0, "burst": found.burst_seconds}
-            facts = {**deployment.facts(), "trial": found.number, "pass": found.pass_number}
-            if found.outcome == "infeasible":
-                raise _infeasible(found, table)
-    except Infeasible as reason:
-        return TrialResult(phases, infeasible=reason, deployment=facts)
-    measurement = measurement_of(found, table, again=again)
-    return TrialResult(
-        phases,
-        measurement,
-        None,
-        score(measurement, study.objectives, study.constraints),
-        deployment=facts,
-    )
+    path, so_far = options.recorded, options.so_far
+    if path is None:
+        raise InputError(
+            "backend replay needs a recorded grid", "tune run --backend replay --replay FILE"
+        )
+    table = read_table(path)
+    refuse_unfit(study, table, path.name)
+    served = () if so_far is None else (t.configuration for t in so_far.trials)
+    backend = ReplayBackend(study, table, served)
+    if so_far is not None and so_far.trials:
+        before, now = (e.get("replayed") for e in (so_far.environment, backend.environment()))
+        if before != now:
+            raise InputError(
+                f"study {study.name!r} was begun with another recorded grid than {path.name}:"
+                f" {before}, not {now}",
+                "go on with that one, or give another --storage",
+            )
+    return backend
+
+
+class ReplayBackend(Backend):
+    """Measures nothing, and hands out the trials of a recorded grid.
+
+    `served` are the configurations that a study was served before, in any order, so that one which
+    is resumed goes on where it was.
+    """
+
+    name = "replay"
+
+    def __init__(
+        self, study: StudySpec, table: ReplayTable, served: Iterable[Configuration] = ()
+    ) -> None:
+        self.study = study
+        self._table = table
+        self._served = Counter(served)
+        self._standing: tuple[DeploymentSpec, str] | None = None
+        """What would be up now, and the label of the trial that it was brought up for."""
+
+    def environment(self) -> Mapping[str, Any]:
+        """That of the host on which the grid was recorded, and which grid that is."""
+        return {
+            **self._table.environment,
+            "backend": "replay",
+            "replayed": {
+                "study": self._table.study,
+                "backend": self._table.environment.get("backend", ""),
+                "recorded": list(self._table.recorded or ()),
+                "trials": len(self._table.trials),
+                "passes": len(self._table.passes),
+            },
+        }
+
+    def run_trial(self, request: TrialRequest) -> TrialResult:
+        """One recorded trial of the configuration, without the samples of its burst.
+
+        Its phases are the recorded seconds: those of its burst, and what it takes to deploy it
+        afresh unless the deployment of the last trial is reused.
+        """
+        request.observe("replay")
+        configuration = request.configuration
+        reuse = self._reuse(request)
+        recorded, again = self._take(configuration)
+        phases = {
+            "deploy": 0.0 if reuse.get("stayed") else self._table.deployment_seconds(configuration)
+        }
+        if recorded.burst_seconds:  # it was deployed
+            phases |= {"connect": 0.0, "burst": recorded.burst_seconds}
+        facts = {
+            "backend": "replay",
+            "replicas": int(configuration["replicas"]),
+            "trial": recorded.number,
+            "pass": recorded.pass_number,
+            **reuse,
+        }
+        if recorded.outcome == "infeasible":
+            self._standing = None
+            reason = _infeasible(recorded, self._table)
+            return TrialResult(phases, infeasible=reason, deployment=facts)
+        measurement = measurement_of(recorded, self._table, again=again)
+        objectives, constraints = self.study.objectives, self.study.constraints
+        return TrialResult(
+            phases,
+            measurement,
+            score=score(measurement, objectives, constraints),
+            deployment=facts,
+        )
+
+    def _reuse(self, request: TrialRequest) -> dict[str, Any]:
+        """What is said of the trial's deployment where the study reuses them; that stands then."""
+        if not self.study.search.stay:
+            return {}
+        asked = deployment_spec(self.study, request.configuration)
+        standing, since = self._standing or (None, "")
+        stayed = standing == asked and not request.fresh
+        if not stayed:
+            since = request.label
+        self._standing = asked, since
+        return reuse_facts(stayed=stayed, since=since, peak_since=request.label)
+
+    def _take(self, configuration: Configuration) -> tuple[RecordedTrial, bool]:
+        """One recorded trial of `configuration`, and whether it was served before.
+
+        Another one each time while there are some. The order in which they come depends on the
+        study's seed and the configuration and on nothing else. Raises InputError where the grid has
+        none.
+        """
+        recorded = self._table.by_configuration.get(configuration)
+        if recorded is None:
+            raise InputError(
+                f"the recorded grid has no trial of {configuration}",
+                "replay a study whose search space lies inside the grid",
+            )
+        # Sorted, so that the order of the parameters makes no difference.
+        key = json.dumps(sorted(configuration.items()), default=str)
+        digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
+        order = np.random.default_rng([self.study.seed, digest]).permutation(len(recorded))
+        times = self._served[configuration]
+        self._served[configuration] += 1
+        return recorded[int(order[times % len(recorded)])], times >= len(recorded)
 
 
 def measurement_of(found: RecordedTrial, table: ReplayTable, *, again: bool = False) -> Measurement:

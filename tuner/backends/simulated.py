@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.backends.simulated_burst import simulate
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployment
@@ -27,7 +28,7 @@ from tuner.measure.hopeless import Judge
 from tuner.measure.samples import Burst, ContainerCounters, Drops
 from tuner.spec.host import Host
 from tuner.spec.space import Value
-from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, Stage
+from tuner.spec.study import DeploymentSpec, LoadProfile, NetworkSpec, Stage, StudySpec
 
 NOISE = 0.05
 CPU_NOISE = 0.02
@@ -35,6 +36,14 @@ CPU_NOISE = 0.02
 true values."""
 
 _STARTUP_CPU_NS = 800_000_000
+
+
+def simulated_backend(
+    study: StudySpec, _options: BackendOptions = NO_OPTIONS, /
+) -> DeployingBackend:
+    """A computed copy of this host: its CPUs and memory, and noise that the study's seed fixes."""
+    deployer, sender = SimulatedDeployer(Host.this(), study.seed), SimulatedSender()
+    return DeployingBackend("simulated", study, deployer, sender.connect)
 
 
 @dataclass(frozen=True)
@@ -276,7 +285,7 @@ class SimulatedSender:
         self,
         target: Deployment,
         profile: LoadProfile,
-        requests: Sequence[bytes],  # noqa: ARG002 -- their content makes no difference here
+        requests: Sequence[bytes] = (),  # noqa: ARG002 -- their content makes no difference here
         *,
         path: str = "",  # noqa: ARG002
     ) -> Iterator[SimulatedClient]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from rich.markup import escape
 
-from tuner.backends.backend import BackendName
 from tuner.cli import tables
 from tuner.cli.grids import chosen_grid
 from tuner.cli.two_studies_page import show_two
@@ -45,7 +44,7 @@ def compare_two(a: StudyRecord, b: StudyRecord, *, as_json: bool) -> TwoStudies:
     return found
 
 
-def compare(study: StudyRecord, choice: str, backend: BackendName, *, as_json: bool) -> None:
+def compare(study: StudyRecord, choice: str, backend: str, *, as_json: bool) -> None:
     """Print how `study` stands against the grid that `choice` names. Raises InputError."""
     found = against(study, chosen_grid(choice, study.name, backend))
     if as_json:

@@ -12,7 +12,8 @@ import optuna
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.backends.backend import BackendName, make_backend
+from tuner.backends import backend_named
+from tuner.backends.backend import BackendOptions
 from tuner.cli import INTERRUPTED, tables
 from tuner.cli.run import meant, view
 from tuner.errors import InputError
@@ -34,7 +35,7 @@ _WORDS = {
 def confirm(
     spec: StudySpec,
     url: str,
-    backend_name: BackendName,
+    backend_name: str,
     top: int,
     rounds: int,
     *,
@@ -56,7 +57,7 @@ def confirm(
             " measured that may be on a front",
             f"run more trials: tune run --study {spec.name}",
         )
-    backend = make_backend(backend_name, spec, replay, before)
+    measured_by = backend_named(backend_name)(spec, BackendOptions(replay, before))
     queue_rounds(spec, study, chosen, rounds)
     until = goal(spec, study, None, rounds * (len(chosen) + 1))
     if not as_json:
@@ -67,7 +68,7 @@ def confirm(
         )
     try:
         with _silent() if as_json else view(until, spec, before) as observe:
-            run_study(spec, study, backend, results, until, observe)
+            run_study(spec, study, measured_by, results, until, observe)
     except KeyboardInterrupt:
         again = f"tune run --study {spec.name}{meant(url, backend_name, results)}"
         tables.console.print(f"Interrupted; what is left is measured by: {again} --trials N")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tuner.backends.backend import BackendName
+from tuner.backends.recording import recorded_grid
 from tuner.backends.replay_file import read_table, write_table
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
 from tuner.spec.load import results_directory
-from tuner.study.recorded import recorded
-from tuner.study.storage import default_url, open_storage
+from tuner.study.storage import default_url, open_storage, read_study
 
 
 def export_table(name: str, url: str, output: Path | None) -> None:
@@ -21,7 +20,7 @@ def export_table(name: str, url: str, output: Path | None) -> None:
             "format replay is a Parquet file, which is not for a terminal",
             "name it by --output FILE.parquet",
         )
-    table = recorded(name, open_storage(url, create=False))
+    table = recorded_grid(read_study(name, open_storage(url, create=False)))
     if not table.trials:
         raise InputError(f"study {name!r} has no finished trial", "run it first")
     write_table(output, table)
@@ -33,7 +32,7 @@ def export_table(name: str, url: str, output: Path | None) -> None:
     )
 
 
-def chosen_grid(choice: str, study: str, backend: BackendName) -> ReplayTable:
+def chosen_grid(choice: str, study: str, backend: str) -> ReplayTable:
     """The recorded grid that `choice` names: a Parquet file, a storage URL, or a study.
 
     A URL may end in `#NAME`, the study in it if that is not `study`. Of a study (`grid`: of `study`
@@ -44,7 +43,7 @@ def chosen_grid(choice: str, study: str, backend: BackendName) -> ReplayTable:
         return read_table(Path(choice))
     if "://" in choice:
         url, _, name = choice.partition("#")
-        return recorded(name or study, open_storage(url, create=False))
+        return recorded_grid(read_study(name or study, open_storage(url, create=False)))
     name = study if choice == "grid" else choice
     # What is replayed was measured for real, once.
     url = default_url(
@@ -52,7 +51,7 @@ def chosen_grid(choice: str, study: str, backend: BackendName) -> ReplayTable:
     )
     path = Path(url.removeprefix("sqlite:///"))
     if path.exists():
-        return recorded(name, open_storage(url, create=False))
+        return recorded_grid(read_study(name, open_storage(url, create=False)))
     file = Path("benchmarks/data") / f"{name}-grid.parquet"
     if file.exists():
         return read_table(file)

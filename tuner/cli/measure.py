@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from rich.markup import escape
 from rich.status import Status
 
-from tuner.backends.backend import BackendName, make_backend
-from tuner.backends.by_hand import Repeats, explored, repeated
+from tuner.backends import backend_named
+from tuner.backends.repeats import Repeats, explored, repeated
 from tuner.cli import NOTHING_FEASIBLE, tables
 from tuner.cli.tables import console, estimate, plain
 from tuner.cli.trial_page import facts, phases, show_measurement, show_network, show_replicas
@@ -30,10 +30,10 @@ _MOST_COLUMNS = 6
 _LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percent")
 
 
-def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: bool) -> int:
+def measure(spec: StudySpec, backend_name: str, times: int, *, as_json: bool) -> int:
     """Measure and print; the exit code."""
     asked = only_configuration(spec)
-    backend = make_backend(backend_name, spec)
+    measured_by = backend_named(backend_name)(spec)
     if not as_json:
         if backend_name == "simulated":
             console.print(f"[bold yellow]{tables.SIMULATED}[/]")
@@ -44,7 +44,7 @@ def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: 
             console.print(f"[{index + 1}/{times}] {_line(result)}", soft_wrap=True)
 
     with status(quiet=as_json) as observe:
-        found = repeated(spec, asked, backend, times, observe, each)
+        found = repeated(measured_by, asked, times, observe, each)
     if as_json:
         json.dump(found.to_json(), sys.stdout, indent=2, allow_nan=False)
         print()
@@ -53,14 +53,14 @@ def measure(spec: StudySpec, backend_name: BackendName, times: int, *, as_json: 
     return 0 if found.measurements else NOTHING_FEASIBLE
 
 
-def explore(spec: StudySpec, backend_name: BackendName, stages: Sequence[Stage]) -> int:
+def explore(spec: StudySpec, backend_name: str, stages: Sequence[Stage]) -> int:
     """Measure at one level of load after another and print a row for each; the exit code."""
     asked = only_configuration(spec)
-    backend = make_backend(backend_name, spec)
+    measured_by = backend_named(backend_name)(spec)
     console.print(f"Model {spec.model.name}: {asked}")
     try:
         with status(quiet=False) as observe:
-            measurements = explored(spec, asked, backend, stages, observe)
+            measurements = explored(measured_by, asked, stages, observe)
     except Infeasible as reason:
         console.print(f"Infeasible, {reason.kind}: {escape(reason.message)}")
         return NOTHING_FEASIBLE

@@ -18,7 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.backends.backend import BackendName, make_backend
+from tuner.backends import backend_named
+from tuner.backends.backend import BackendOptions
 from tuner.backends.replay import refuse_unfit
 from tuner.backends.replay_file import read_table
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE, study_page, tables
@@ -60,7 +61,7 @@ _FRONT = 8
 def run(
     spec: StudySpec,
     url: str,
-    backend_name: BackendName,
+    backend_name: str,
     trials: int | None,
     repeats: list[int],
     passes: int = 0,
@@ -82,7 +83,7 @@ def run(
         repeat(spec, study, number)
     until = goal(spec, study, trials, len(repeats), passes)
     found = study_record(study)
-    backend = make_backend(backend_name, spec, replay, found)
+    measured_by = backend_named(backend_name)(spec, BackendOptions(replay, found))
     if backend_name == "simulated":
         tables.console.print(f"[bold yellow]{tables.SIMULATED}[/]")
     if replay is not None:
@@ -93,7 +94,7 @@ def run(
     ended: list[str] = []
     try:
         with view(until, spec, found) as observe:
-            run_study(spec, study, backend, results, until, _but_the_end(observe, ended))
+            run_study(spec, study, measured_by, results, until, _but_the_end(observe, ended))
     except KeyboardInterrupt:
         done = len(study_record(study).trials)
         tables.console.print(f"Interrupted after {done} trials; nothing is left running.")
@@ -104,9 +105,7 @@ def run(
     return _say_end(study, url, backend_name, results)
 
 
-def _again(
-    spec: StudySpec, url: str, backend: BackendName, passes: int, replay: Path | None
-) -> str:
+def _again(spec: StudySpec, url: str, backend: str, passes: int, replay: Path | None) -> str:
     """The command that goes on with this run."""
     grid = f" --sampler grid --passes {passes}" if passes else ""
     options = meant(url, backend, results_directory(spec), grid=bool(passes))
@@ -114,7 +113,7 @@ def _again(
     return f"tune run --study {spec.name}{grid}{options}{recorded}"
 
 
-def _say_end(study: Study, url: str, backend: BackendName, results: Path) -> int:
+def _say_end(study: Study, url: str, backend: str, results: Path) -> int:
     """Print the front and what to do next; the exit code."""
     record = study_record(study)
     summary = summarise(record)
@@ -145,7 +144,7 @@ def _but_the_end(observe: Callable[[Event], None], ended: list[str]) -> Callable
     return told
 
 
-def _url_of(backend: BackendName, study: str) -> str:
+def _url_of(backend: str, study: str) -> str:
     """Where the trials of a study are, if nothing else was said when it ran."""
     return default_url(results_directory(load_study(study, Host.this())), backend)
 
@@ -162,7 +161,7 @@ def _say_grid(found: Plan, passes: int) -> None:
     )
 
 
-def meant(url: str, backend: BackendName, results: Path, *, grid: bool = False) -> str:
+def meant(url: str, backend: str, results: Path, *, grid: bool = False) -> str:
     """What must be added to a command so that it means this run."""
     words = "" if backend == "docker" else f" --backend {backend}"
     return (

@@ -1,4 +1,4 @@
-"""A deployer that leaves a deployment up for the next trial that asks for the same one."""
+"""Reuse of a deployment: it stays up for the next trial that asks for the same one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from typing import Any, Self
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.target import Target
 from tuner.spec.study import DeploymentSpec
+
+
+def reuse_facts(*, stayed: bool, since: str, peak_since: str) -> dict[str, Any]:
+    """What a trial's record says of its deployment.
+
+    `stayed` is whether nothing was made for this trial; `since` is the label of the trial that the
+    deployment was made for; `peak_since` the one from which on its memory peak is counted.
+    """
+    return {"stayed": stayed, "since": since, "memory_peak_since": peak_since}
 
 
 @dataclass(frozen=True)
@@ -26,15 +35,15 @@ class _Standing:
 class ReusingDeployer:
     """The deployer `deployer`, but what a trial deployed stays up when its block ends.
 
-    The next `deploy` yields it again where it asks for an equal `DeploymentSpec` under another
-    label and nothing happened to the replicas meanwhile; otherwise it is torn down first. A label
-    that comes again is the same trial's second attempt, which gets a deployment of its own. What
-    raises inside the block takes the deployment down, and so do `leave` and the deployer's end.
+    The next `deploy` yields it again where it asks for an equal `DeploymentSpec` and nothing
+    happened to the replicas meanwhile; otherwise it is torn down first. After `deploy_anew` it is
+    torn down even where it is equal. What raises inside the block takes the deployment down, and
+    so do `leave` and the deployer's end.
 
     What counts since a container's start is read as differences over a window, but for the memory
     peak: it is counted anew from each trial on, where the kernel can do that (cgroup v1), else it
     is that since the deployment, which `facts` say. With `needs_peak` a deployment whose peak
-    cannot be counted anew does not stay. What the server itself keeps (a heap that an earlier
+    cannot be counted anew is not used again. What the server itself keeps (a heap that an earlier
     burst made larger) stays with it.
     """
 
@@ -43,7 +52,7 @@ class ReusingDeployer:
         self._deployer = deployer
         self._needs_peak = needs_peak
         self._standing: _Standing | None = None
-        self._label: str | None = None
+        self._anew = False
         self._facts: Mapping[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -64,24 +73,25 @@ class ReusingDeployer:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Of the last `deploy`: `stayed`, whether it made nothing; `since`, the label of the trial
-        that the deployment was made for; `memory_peak_since`, from which on that is counted.
-        """
+        """What `reuse_facts` says of the last `deploy`; empty where that could not bring it up."""
         return self._facts
+
+    def deploy_anew(self) -> None:
+        """Let the next `deploy` use nothing that stands."""
+        self._anew = True
 
     @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[Deployment]:
         """See `Deployer.deploy` and this class."""
         self._facts = {}
-        stayed = label != self._label and self._reuse(spec, label)
-        self._label = label
+        anew, self._anew = self._anew, False
+        stayed = not anew and self._reuse(spec, label)
         if not stayed:
             self.leave()
             self._bring_up(spec, label)
+            self._facts = reuse_facts(stayed=False, since=label, peak_since=label)
         standing = self._standing
         assert standing is not None
-        if not stayed:
-            self._facts = {"stayed": False, "since": label, "memory_peak_since": label}
         try:
             yield standing.deployment
         except BaseException:
@@ -98,18 +108,18 @@ class ReusingDeployer:
 
     def _reuse(self, spec: DeploymentSpec, label: str) -> bool:
         """Whether what stands serves `spec` too."""
-        found = self._standing
-        if found is None or found.spec != spec:
+        standing = self._standing
+        if standing is None or standing.spec != spec:
             return False
         try:
-            found.deployment.verify()
-            anew = found.deployment.forget_peak()
+            standing.deployment.verify()
+            anew = standing.deployment.forget_peak()
         except Exception:  # noqa: BLE001 -- whatever befell it while it was idle, a new one is made
             return False
         if self._needs_peak and not anew:
             return False
-        since = label if anew else found.label
-        self._facts = {"stayed": True, "since": found.label, "memory_peak_since": since}
+        peak_since = label if anew else standing.label
+        self._facts = reuse_facts(stayed=True, since=standing.label, peak_since=peak_since)
         return True
 
     def _bring_up(self, spec: DeploymentSpec, label: str) -> None:

@@ -17,7 +17,7 @@ from tuner.spec.metrics import METRICS
 from tuner.spec.places import check_name
 from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
-from tuner.spec.study import Budget, LoadSpec, Objective, ServingSpec, StudySpec
+from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
 from tuner.spec.validation import validate
 from tuner.spec.yaml_documents import LoadDocument, ParameterDocument
 
@@ -29,6 +29,9 @@ DEFAULTS: Mapping[str, Value] = {
     "loss": 0.0,
 }
 """The configuration of a model that is measured outside a study, where no setting changes it."""
+
+ANEW = SearchSpec(stay=False)
+"""What is measured by hand is deployed anew each time."""
 
 _OBJECTIVES = ("art_ms", "cpu_percent")
 _LOAD = tuple(field.name for field in fields(LoadSpec))
@@ -55,6 +58,7 @@ def study_of_model(
         constraints=(),
         budget=Budget(trials=1),
         seed=0,
+        search=ANEW,
     )
     return _set(base, dict(DEFAULTS), settings, host)
 
@@ -71,7 +75,7 @@ def study_of_settings(
     The settings change `start`, by default the study's baseline. A value need not be among the
     study's own. A parameter that becomes active has its default, unless a setting gives it a value.
     """
-    base = load_study(study, host, root)
+    base = replace(load_study(study, host, root), search=ANEW)
     defaults = {parameter.name: parameter.default for parameter in base.search_space}
     return _set(base, {**defaults, **(start or {})}, settings, host)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.study import Study
 from optuna.trial import Trial
 
-from tuner.backends.backend import Backend
+from tuner.backends.backend import Backend, run_until_valid
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import handled_interrupts, interruptible, shielded
@@ -19,15 +19,15 @@ from tuner.model.initial_design import start_count
 from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.attempt import World, study_deployer
 from tuner.study.grid import GIVEN_UP
 from tuner.study.judging import judge_of
 from tuner.study.next import Goal, Next
 from tuner.study.queue import waiting
 from tuner.study.storage import keep_environment, records
-from tuner.study.tell import fail, invalidities, keep_samples, made, shared, tell
+from tuner.study.tell import Run, fail, keep_samples, made, shared, tell
 from tuner.study.versions import versions
 from tuner.study.warmed import warm_of
+from tuner.trial import TrialRequest
 
 MOST_FAILURES = 3
 """So many trials in a row that break for reasons of the world end the run."""
@@ -115,8 +115,8 @@ def run_study(
     """
     broken: list[Configuration] = []
     untrusted = 0
-    with handled_interrupts(), study_deployer(spec, backend) as deployer, shielded():
-        environment = {**deployer.environment(), "versions": versions()}
+    with handled_interrupts(), backend, shielded():
+        environment = {**backend.environment(), "versions": versions()}
         host_cpus = int(environment["host"]["cpus"])
         sampler = make_sampler(
             spec.search.sampler,
@@ -135,15 +135,15 @@ def run_study(
             return
         observe("calibrate")
         with interruptible():
-            calibration = backend.calibrate(deployer)
+            calibration = backend.calibrate()
         environment["calibration"] = calibration and asdict(calibration)
         key = keep_environment(study, environment)
-        world = World(spec, backend, deployer, calibration, host_cpus, observe, key)
+        run = Run(spec, study, results, backend.name, key, host_cpus)
         while (taken := following.take()) is not None:
             trial, asked = taken
             try:
                 observe(Started(trial.number, asked))
-                record = _measured(*(spec, study, world, following, trial, asked, results, observe))
+                record = _measured(run, backend, following, trial, asked, observe)
                 tell(spec, study, trial, record)
             except TrialFailed as error:
                 broken.append(asked)
@@ -173,30 +173,25 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 
 
 def _measured(
-    spec: StudySpec,
-    study: Study,
-    world: World,
+    run: Run,
+    backend: Backend,
     following: Next,
     trial: Trial,
     asked: Configuration,
-    results: Path,
     observe: Callable[[Event], None],
 ) -> TrialRecord:
     """The record of a trial, once it was measured."""
     done = following.done()
     if (end := following.same_end(asked)) is not None:
-        return shared(spec, trial, asked, end, done, world)
-    judge = judge_of(spec, asked, done, world.host_cpus) if following.new else None
+        return shared(run, trial, asked, end, done)
+    judge = judge_of(run.spec, asked, done, run.host_cpus) if following.new else None
+    request = TrialRequest(asked, f"{trial.number:04d}", following.fresh, judge, observe)
     with interruptible():
-        result, first = world.measure(
-            asked,
-            f"{trial.number:04d}",
-            fresh=following.fresh,
-            judge=judge,
-            again=lambda found: observe(Repeating(trial.number, invalidities(found))),
+        attempts = run_until_valid(
+            backend, request, lambda r: observe(Repeating(trial.number, r.invalidities))
         )
-    record = made(spec, trial, asked, result, first, done, world)
-    return keep_samples(study, record, result, results)
+    record = made(run, trial, asked, attempts, done)
+    return keep_samples(run, record, attempts.result)
 
 
 def _end_after(broken: Sequence[Configuration], error: TrialFailed) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from tuner.backends.backend import BackendName
+from tuner.backends import BACKENDS
 from tuner.errors import InputError
 from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.results.study_file import FinishedStudy
@@ -43,7 +43,7 @@ _PATIENCE = 60.0
 """Seconds for which one process waits for another that writes to the same SQLite file."""
 
 
-def default_url(results: Path, backend: BackendName, *, grid: bool = False) -> str:
+def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
     """The SQLite file of a study: `results/study.db`, or one of its own for simulated trials.
 
     A full grid has files of its own: `grid.db`, `simulated-grid.db`.
@@ -108,7 +108,7 @@ def _without_password(url: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
-def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName) -> Study:
+def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
     """The Optuna study of `spec`, made where it is not there yet.
 
     Raises InputError when the study there was made by another backend, or with a specification
@@ -118,7 +118,7 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName)
         return _start_or_resume(spec, storage, backend)
 
 
-def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: BackendName) -> Study:
+def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
     study = optuna.create_study(
         study_name=spec.name,
         storage=storage,
@@ -216,7 +216,7 @@ def found_studies(
     found = []
     for name in names:
         held = []
-        for backend in get_args(BackendName):
+        for backend in BACKENDS:
             url = default_url(results(name), backend)
             if Path(url.removeprefix("sqlite:///")).exists():
                 held += summaries(open_storage(url, create=False))

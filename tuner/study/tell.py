@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from tuner.backends.backend import Attempts
 from tuner.deploy.ownership import Owner
 from tuner.load.parquet import write_samples
 from tuner.measure.record import ATTRIBUTE, TrialRecord
@@ -22,7 +23,6 @@ from tuner.model.observations import SERVES
 from tuner.search.make_sampler import OWNER, UNTRUSTED, WHY
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
-from tuner.study.attempt import World
 from tuner.study.grid import PASS
 from tuner.study.queue import queue_again
 from tuner.study.storage import REASON, samples_directory
@@ -35,17 +35,31 @@ _NAMELESS_SECONDS = 2.0
 """A live process of an earlier version names itself as owner within milliseconds of asking."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of a study by this process: where its records go, and what they say of it.
+
+    `results` is the directory of the study's results, `backend` the name of who measures,
+    `environment` the key of this run's environment in the study, `host_cpus` the CPUs that serve.
+    """
+
+    spec: StudySpec
+    study: Study
+    results: Path
+    backend: str
+    environment: str
+    host_cpus: int
+
+
 def made(
-    spec: StudySpec,
+    run: Run,
     trial: Trial,
     asked: Configuration,
-    result: TrialResult,
-    first: TrialResult | None,
+    attempts: Attempts,
     done: list[TrialRecord],
-    world: World,
 ) -> TrialRecord:
-    """The record of a trial; `first` is the measurement that was discarded before `result`."""
-    attributes = trial.user_attrs
+    """The record of a trial that was measured; `done` are those of the complete trials."""
+    attributes, result, first = trial.user_attrs, attempts.result, attempts.discarded
     phases = dict(result.phases)
     if first is not None:
         phases = {"first attempt": sum(first.phases.values()), **phases}
@@ -59,20 +73,20 @@ def made(
         started=(datetime.now(UTC) - timedelta(seconds=sum(phases.values()))).isoformat(
             timespec="seconds"
         ),
-        backend=world.backend.name,
+        backend=run.backend,
         attempts=1 if first is None else 2,
         discarded=first.measurement.findings if first and first.measurement else (),
         deployment=result.deployment,
         cut_short=result.cut_short,
         grid_pass=attributes.get(PASS),
         why=attributes.get(WHY, {}),
-        environment=world.environment,
+        environment=run.environment,
     )
     if result.infeasible is not None:
         return replace(
             record,
             outcome="infeasible",
-            values=imputed(spec.objectives, done),
+            values=imputed(run.spec.objectives, done),
             imputed=True,
             violations={SERVES: 1.0},
             reason=result.infeasible.kind,
@@ -83,7 +97,7 @@ def made(
     return replace(
         record,
         outcome="invalid" if result.invalid else "measured",
-        reason=invalidities(result),
+        reason=result.invalidities,
         values=result.score.values,
         violations={**result.score.violations, SERVES: -1.0},
         measurement=result.measurement,
@@ -93,12 +107,11 @@ def made(
 
 
 def shared(
-    spec: StudySpec,
+    run: Run,
     trial: Trial,
     asked: Configuration,
     end: TrialRecord,
     done: list[TrialRecord],
-    world: World,
 ) -> TrialRecord:
     """The record of a trial that was not tried: its deployment is that of `end`, and never came up.
 
@@ -108,7 +121,7 @@ def shared(
         end,
         number=trial.number,
         configuration=asked,
-        values=imputed(spec.objectives, done),
+        values=imputed(run.spec.objectives, done),
         phases={},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         detail=f"not tried: in trial {end.number} the same deployment never came up, which no"
@@ -117,14 +130,8 @@ def shared(
         grid_pass=trial.user_attrs.get(PASS),
         same_as=end.number,
         why={},
-        environment=world.environment,
+        environment=run.environment,
     )
-
-
-def invalidities(result: TrialResult) -> str:
-    """Why a measurement is INVALID, in words; empty where it is not."""
-    found = result.measurement.findings if result.measurement else ()
-    return "; ".join(f.what for f in found if f.verdict == "INVALID")
 
 
 def imputed(objectives: tuple[Objective, ...], done: list[TrialRecord]) -> tuple[float, ...]:
@@ -144,16 +151,15 @@ def imputed(objectives: tuple[Objective, ...], done: list[TrialRecord]) -> tuple
     return tuple(found)
 
 
-def keep_samples(
-    study: Study, record: TrialRecord, result: TrialResult, results: Path
-) -> TrialRecord:
+def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRecord:
+    """Write the samples of the trial's burst to a file of its own; the record that names it."""
     if result.burst is None:
         return record
-    directory = samples_directory(study, results)
+    directory = samples_directory(run.study, run.results)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"trial-{record.number:04d}.parquet"
     write_samples(path, result.burst)
-    return replace(record, samples=str(path.relative_to(results)))
+    return replace(record, samples=str(path.relative_to(run.results)))
 
 
 def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:

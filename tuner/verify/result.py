@@ -107,7 +107,7 @@ class Verified:
             "broken": self.broken,
             "notes": list(self.notes),
             "environment": dict(self.environment),
-            "bursts": [_burst(r) for r in self.results],
+            "bursts": [r.to_json() for r in self.results],
         }
 
 
@@ -118,15 +118,4 @@ def _judged(found: VerifiedObjective) -> dict[str, Any]:
         "inside": found.inside,
         "difference_percent": found.difference_percent,
         "basis": found.basis,
-    }
-
-
-def _burst(result: TrialResult) -> dict[str, Any]:
-    found, reason = result.measurement, result.infeasible
-    return {
-        "seconds": dict(result.phases),
-        "measurement": found and asdict(found) | {"verdict": found.verdict},
-        "infeasible": reason and {"kind": reason.kind, "message": reason.message},
-        "deployment": dict(result.deployment),
-        "network": dict(result.impairment),
     }

@@ -10,11 +10,13 @@ from typing import Any
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
 from tuner.spec.load import load_model
-from tuner.spec.study import Budget, LoadSpec, ModelSpec, ServingSpec, StudySpec
+from tuner.spec.study import Budget, LoadSpec, ModelSpec, SearchSpec, ServingSpec, StudySpec
 
 
 def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
     """What the study was run with, whatever its study.yaml says by now; the model is looked up.
+
+    Its deployments do not stay up: each burst gets a new one.
 
     Raises InputError where the model is not on this machine, or the record does not have its load.
     """
@@ -42,6 +44,7 @@ def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
         constraints=study.constraints,
         budget=Budget(),
         seed=int(held.get("seed", 0)),
+        search=SearchSpec(stay=False),
     )
 
 

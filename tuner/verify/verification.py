@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from tuner.backends.backend import Backend, docker_backend, simulated_backend
+from tuner.backends.backend import Backend, run_until_valid
+from tuner.backends.docker import docker_backend
+from tuner.backends.simulated import simulated_backend
 from tuner.deploy.adopted import AdoptingDeployer
-from tuner.deploy.protocol import Deployer
 from tuner.errors import InputError, TrialFailed
 from tuner.export.provenance import Provenance, backend_of
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled, pooled
 from tuner.serving.container_plan import container_plan
 from tuner.spec.study import StudySpec
-from tuner.study.attempt import World
-from tuner.trial import Observe, TrialResult, deployment_spec
+from tuner.trial import Observe, TrialRequest, TrialResult, deployment_spec
 from tuner.verify.bring_up import bring_up
 from tuner.verify.differences import FileDifference, elsewhere, file_differences
 from tuner.verify.exported_file import ExportedFile
@@ -24,20 +24,19 @@ from tuner.verify.prediction import predict_bursts
 from tuner.verify.result import Verified
 from tuner.verify.specification import specification_of
 
-Where = Literal["docker", "simulated"]
-
 
 def verify_file(
     study: StudyRecord,
     file: ExportedFile,
-    where: Where,
+    where: str,
     times: int = 1,
     observe: Observe = lambda _: None,
     again: Callable[[TrialResult], None] = lambda _: None,
 ) -> Verified:
     """Bring the file up `times` times, each time with a burst of its own, and take it down.
 
-    A measurement that is INVALID is made once more, after `again` was told of it. On a simulated
+    `where` is the backend: `docker` or `simulated`. A measurement that is INVALID is made once
+    more, after `again` was told of it. On a simulated
     host nothing is brought up: the configuration that the file names is computed anew. Raises
     InputError where the study has not measured what the file holds, and SetupError where the
     file cannot be brought up.
@@ -46,25 +45,22 @@ def verify_file(
     measured = _measured(study, file, where)
     predictions = predict_bursts(study, of.configuration)
     spec = specification_of(study)
-    backend = _backend(spec, file, where)
+    adopted = _adopting(spec, file) if where == "docker" else None
+    backend = _backend(spec, adopted)
     results: list[TrialResult] = []
     found: dict[FileDifference, None] = {}
     broken = ""
-    with backend.deployer as deployer:
+    with backend:
         observe("calibrate")
-        calibration = backend.calibrate(deployer)
-        environment = deployer.environment()
-        cpus = int(environment["host"]["cpus"])
-        world = World(spec, backend, deployer, calibration, cpus, observe)
+        backend.calibrate()
+        environment = backend.environment()
         for number in range(times):
+            request = TrialRequest(of.configuration, f"verify-{number}", True, observe=observe)
             try:
-                result, _ = world.measure(
-                    of.configuration, f"verify-{number}", fresh=True, judge=None, again=again
-                )
-                results.append(result)
+                results.append(run_until_valid(backend, request, again).result)
             except TrialFailed as error:
                 broken = error.message
-            found |= dict.fromkeys(_differences(deployer, spec, of))
+            found |= dict.fromkeys(_differences(adopted, spec, of))
             if broken:
                 break
     return Verified(
@@ -77,11 +73,11 @@ def verify_file(
         tuple(results),
         tuple(found),
         broken,
-        tuple(_notes(study, of, measured, environment, deployer)),
+        tuple(_notes(study, of, measured, environment, adopted)),
     )
 
 
-def _measured(study: StudyRecord, file: ExportedFile, where: Where) -> Pooled:
+def _measured(study: StudyRecord, file: ExportedFile, where: str) -> Pooled:
     """What the study knows of the file's configuration; InputError where that is nothing."""
     of = file.provenance
     found = next((p for p in pooled(study) if p.configuration == of.configuration), None)
@@ -106,22 +102,25 @@ def _measured(study: StudyRecord, file: ExportedFile, where: Where) -> Pooled:
     return found
 
 
-def _backend(spec: StudySpec, file: ExportedFile, where: Where) -> Backend:
-    if where == "simulated":
+def _adopting(spec: StudySpec, file: ExportedFile) -> AdoptingDeployer:
+    return AdoptingDeployer(bring_up(file), spec.model, spec.serving, "verify", spec.load.placement)
+
+
+def _backend(spec: StudySpec, adopted: AdoptingDeployer | None) -> Backend:
+    if adopted is None:
         # Another seed than the study's, whose noise would come again.
         return simulated_backend(replace(spec, seed=spec.seed + 1))
-    deployer = AdoptingDeployer(
-        bring_up(file), spec.model, spec.serving, "verify", spec.load.placement
-    )
-    return replace(docker_backend(spec), deployer=deployer)
+    return docker_backend(spec, deployer=adopted)
 
 
-def _differences(deployer: Deployer, spec: StudySpec, of: Provenance) -> tuple[FileDifference, ...]:
-    if not isinstance(deployer, AdoptingDeployer) or not deployer.inspected:
+def _differences(
+    adopted: AdoptingDeployer | None, spec: StudySpec, of: Provenance
+) -> tuple[FileDifference, ...]:
+    if adopted is None or not adopted.inspected:
         return ()
     asked = deployment_spec(spec, of.configuration)
     plan = container_plan(asked.serving, spec.model.name, of.image)
-    return file_differences(deployer.inspected, asked, plan, of)
+    return file_differences(adopted.inspected, asked, plan, of)
 
 
 def _notes(
@@ -129,7 +128,7 @@ def _notes(
     of: Provenance,
     measured: Pooled,
     environment: Mapping[str, Any],
-    deployer: Deployer,
+    adopted: AdoptingDeployer | None,
 ) -> Iterator[str]:
     if study.name != of.study:
         yield f"the file is from study {of.study}, the prediction from study {study.name}"
@@ -144,8 +143,8 @@ def _notes(
         yield f"the prediction is for another host than this one: {other}"
     if measured.unstable:
         yield f"the study found this configuration unstable: {measured.unstable}"
-    if isinstance(deployer, AdoptingDeployer) and deployer.others:
-        yield f"was up too, but is no replica and got no load: {', '.join(deployer.others)}"
+    if adopted is not None and adopted.others:
+        yield f"was up too, but is no replica and got no load: {', '.join(adopted.others)}"
     if environment.get("cpus", {}).get("placement") == "apart":
         yield (
             "the study's replicas were kept off the load engine's CPU; those of the file are not"

@@ -10,9 +10,10 @@ import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study
 
-from tests.study.grids import BURST_SECONDS, differing, file_of, grid_of, usual
+from tests.backends.grids import BURST_SECONDS, differing, file_of, grid_of, usual
 from tests.study.small import specification
-from tuner.backends.backend import make_backend
+from tuner.backends.backend import BackendOptions
+from tuner.backends.replay import replay_backend
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
 from tuner.spec.load import results_directory
@@ -44,7 +45,7 @@ def replayed(
     for number in repeats:
         repeat(spec, study, number)
     until = goal(spec, study, more, len(repeats), passes)
-    backend = make_backend("replay", spec, file_of(table), study_record(study))
+    backend = replay_backend(spec, BackendOptions(file_of(table), study_record(study)))
     run_study(spec, study, backend, results_directory(spec), until)
     return study
 
@@ -179,7 +180,7 @@ def test_a_study_outside_the_grid_is_refused(
 ) -> None:
     file = file_of(grid_of(specification()))
     with pytest.raises(InputError) as caught:
-        make_backend("replay", specification(change), file)
+        replay_backend(specification(change), BackendOptions(file))
     assert problem in caught.value.message
     assert "study 'small'" in caught.value.message
     assert "grid.parquet" in caught.value.message
@@ -189,19 +190,19 @@ def test_a_study_outside_the_grid_is_refused(
 def test_a_grid_with_more_parameters_or_holes_is_refused() -> None:
     wide = grid_of(specification(DELAY))
     with pytest.raises(InputError, match="grid has the parameter 'delay', and the search"):
-        make_backend("replay", specification(), file_of(wide))
+        replay_backend(specification(), BackendOptions(file_of(wide)))
     spec = specification()
     table = grid_of(spec)
     holes = replace(table, trials=table.trials[1:36])
     with pytest.raises(InputError, match="1 of its 36 configurations were not recorded") as caught:
-        make_backend("replay", spec, file_of(holes))
+        replay_backend(spec, BackendOptions(file_of(holes)))
     assert str(table.trials[0].configuration) in caught.value.message
 
 
 def test_a_smaller_space_and_other_roles_are_served() -> None:
     table = grid_of(specification())
     small = specification(("[8, 64, 256]", "[64, 256]"), ("role: scenario", "role: decision"))
-    assert make_backend("replay", small, file_of(table)).name == "replay"
+    assert replay_backend(small, BackendOptions(file_of(table))).name == "replay"
 
 
 def test_trials_of_two_grids_are_never_mixed() -> None:
@@ -214,10 +215,10 @@ def test_trials_of_two_grids_are_never_mixed() -> None:
 
 def test_the_file_must_be_named() -> None:
     with pytest.raises(InputError, match="needs a recorded grid") as caught:
-        make_backend("replay", specification())
+        replay_backend(specification())
     assert "--replay FILE" in caught.value.mend
     with pytest.raises(InputError, match="not a readable Parquet file"):
-        make_backend("replay", specification(), Path("none.parquet"))
+        replay_backend(specification(), BackendOptions(Path("none.parquet")))
 
 
 def test_doubts_of_the_recorded_trial_stay_with_it() -> None:

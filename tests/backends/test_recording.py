@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.grids import file_of
+from tests.backends.grids import file_of
 from tests.study.small import FEASIBLE, opened, run, specification, url_of
 from tests.study.worlds import in_turn, untrusted
+from tuner.backends.recording import passes_of, recorded_grid
 from tuner.backends.replay_file import read_table
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.recorded import passes_of, recorded
-from tuner.study.storage import ENVIRONMENT, open_storage, records
+from tuner.study.storage import ENVIRONMENT, open_storage, read_study, records
 
 
 def table_of(spec: StudySpec) -> ReplayTable:
-    return recorded(spec.name, open_storage(url_of(spec), create=False))
+    return recorded_grid(read_study(spec.name, open_storage(url_of(spec), create=False)))
 
 
 def test_each_trial_is_there_with_what_it_measured_and_took() -> None:
@@ -95,4 +95,4 @@ def test_there_must_be_a_study() -> None:
     spec = specification()
     opened(spec)
     with pytest.raises(InputError, match="no study 'other'"):
-        recorded("other", open_storage(url_of(spec), create=False))
+        read_study("other", open_storage(url_of(spec), create=False))

@@ -1,4 +1,4 @@
-"""A study's finished trials as a table that can be served again and compared with."""
+"""A study's finished trials as a recorded grid, to be served again and compared with. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from optuna.storages import BaseStorage
-
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
-from tuner.measure.record import TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration
-from tuner.study.storage import SPECIFICATION, stored, study_record
 
 
-def recorded(name: str, storage: BaseStorage) -> ReplayTable:
-    """All complete trials of a study, those of a grid and others.
-
-    Raises InputError where there is no such study.
-    """
-    study = stored(name, storage)
-    known = study_record(study)
-    passes = passes_of(known.trials)
+def recorded_grid(study: StudyRecord) -> ReplayTable:
+    """All complete trials of a study, those of a grid and others."""
+    passes = passes_of(study.trials)
     return ReplayTable(
-        study=known.name,
-        specification=study.user_attrs[SPECIFICATION],
-        environment=_without_places(known.environment),
-        trials=tuple(_trial(*pair) for pair in zip(known.trials, passes, strict=True)),
-        failed=len(known.failed),
+        study=study.name,
+        specification=study.specification,
+        environment=_without_places(study.environment),
+        trials=tuple(_trial(*pair) for pair in zip(study.trials, passes, strict=True)),
+        failed=len(study.failed),
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuner.backends.backend import Backend
@@ -13,15 +12,7 @@ from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.statistics import mean
 from tuner.spec.space import Configuration
 from tuner.spec.study import Stage, StudySpec
-from tuner.trial import (
-    Observe,
-    TrialResult,
-    deployment_spec,
-    load_profile,
-    measured,
-    network_spec,
-    run_trial,
-)
+from tuner.trial import Observe, TrialRequest, TrialResult
 
 # History of the format of `Repeats.to_json`: 1 (first).
 FORMAT = 1
@@ -65,14 +56,13 @@ class Repeats:
             "environment": dict(self.environment),
             "calibration": self.calibration and asdict(self.calibration),
             "together": {name: asdict(e) for name, e in self.together.items()},
-            "repeats": [_result(r) for r in self.results],
+            "repeats": [r.to_json() for r in self.results],
         }
 
 
 def repeated(
-    spec: StudySpec,
-    configuration: Configuration,
     backend: Backend,
+    configuration: Configuration,
     times: int,
     observe: Observe,
     each: Callable[[int, TrialResult], None],
@@ -82,60 +72,25 @@ def repeated(
     Every time everything is new: containers, connections, burst. Raises TrialFailed when one of
     them breaks for a reason that is not the configuration's.
     """
-    with backend.deployer as deployer:
+    with backend:
         observe("calibrate")
-        calibration = backend.calibrate(deployer)
+        calibration = backend.calibrate()
         results = []
         for number in range(times):
-            result = run_trial(
-                spec,
-                configuration,
-                *(deployer, backend.connect, f"measure-{number}", calibration, observe),
-            )
+            request = TrialRequest(configuration, f"measure-{number}", fresh=True, observe=observe)
+            result = backend.run_trial(request)
             results.append(result)
             each(number, result)
-        return Repeats(spec, configuration, deployer.environment(), calibration, tuple(results))
+        environment = backend.environment()
+    return Repeats(backend.study, configuration, environment, calibration, tuple(results))
 
 
 def explored(
-    spec: StudySpec,
-    configuration: Configuration,
-    backend: Backend,
-    stages: Sequence[Stage],
-    observe: Observe,
+    backend: Backend, configuration: Configuration, stages: Sequence[Stage], observe: Observe
 ) -> tuple[Measurement, ...]:
-    """Deploy `configuration` once and measure it at each stage's level of load, in one burst.
-
-    The level is the concurrency of a closed loop, the rate of an open one. Stages are of fixed
-    length, so intervals may be wide. Raises Infeasible or TrialFailed.
-    """
-    profile = load_profile(spec, configuration)
-    highest = max(level for stage in stages for level in (stage.start, stage.end))
-    if profile.rate_rps is None:
-        profile = replace(profile, concurrency=math.ceil(highest))
-    with backend.deployer as deployer:
+    """Measure `configuration` at each stage's level of load; see `Backend.run_stages`."""
+    with backend:
         observe("calibrate")
-        calibration = backend.calibrate(deployer)
-        observe("deploy")
-        with (
-            deployer.deploy(deployment_spec(spec, configuration), "explore") as deployment,
-            backend.connect(deployment, profile) as client,
-            deployment.impair(network_spec(configuration)) as impairment,
-        ):
-            bursts = client.explore(stages, observe)
-            deployment.verify()
-            drops = impairment.drops()
-            cpus = deployment.host_cpus
-    return tuple(measured(spec, burst, cpus, drops, calibration) for burst in bursts)
-
-
-def _result(result: TrialResult) -> dict[str, Any]:
-    found = result.infeasible
-    return {
-        "seconds": dict(result.phases),
-        "measurement": result.measurement
-        and asdict(result.measurement) | {"verdict": result.measurement.verdict},
-        "infeasible": found and {"kind": found.kind, "message": found.message},
-        "deployment": dict(result.deployment),
-        "network": dict(result.impairment),
-    }
+        backend.calibrate()
+        request = TrialRequest(configuration, "explore", fresh=True, observe=observe)
+        return backend.run_stages(request, stages)

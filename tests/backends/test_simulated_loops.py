@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.deploy.simulations import HOST, art_ms, at, counted, deployment_spec, seconds, sent
+from tests.backends.simulations import HOST, art_ms, at, counted, deployment_spec, seconds, sent
 from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.errors import SetupError
 from tuner.measure.samples import Burst, RequestOutcome

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.deploy.simulations import (
+from tests.backends.simulations import (
     HOST,
     art_ms,
     at,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.study.grids import BURST_SECONDS, DEPLOY_SECONDS, TEAR_DOWN_SECONDS, grid_of
+from tests.backends.grids import BURST_SECONDS, DEPLOY_SECONDS, TEAR_DOWN_SECONDS, grid_of
 from tests.study.small import specification
 from tuner.spec.space import Configuration
 

@@ -1,0 +1,51 @@
+"""Real containers on a Docker Engine, and the real load generator."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.protocol import Deployer, Deployment
+from tuner.load.calibrate import calibrate
+from tuner.load.payload import PAYLOADS
+from tuner.load.sender import LoadGenerator
+from tuner.measure.calibration import Calibration
+from tuner.measure.golden import load_golden
+from tuner.serving.built_model import require_built
+from tuner.spec.study import LoadProfile, StudySpec
+from tuner.trial import Client
+
+
+def docker_backend(
+    study: StudySpec,
+    _options: BackendOptions = NO_OPTIONS,
+    /,
+    *,
+    deployer: Deployer | None = None,
+) -> DeployingBackend:
+    """Containers, and a load generator that checks a sample of the answers.
+
+    The load engine is calibrated in the first of the study's protocols. `deployer` takes the place
+    of the one that deploys the study's configurations. Raises SetupError when the model is not
+    built, InputError when its golden requests cannot be sent in one of the protocols.
+    """
+    require_built(study.model)
+    golden = load_golden(study.model.golden)
+    payloads = {name: PAYLOADS[name](study.model, golden) for name in study.protocols()}
+    generator = LoadGenerator()
+    first = study.protocols()[0]
+
+    def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
+        payload = payloads[profile.protocol]
+        return generator.connect(target, profile, payload.bodies, check=payload.check)
+
+    def calibrator(deployer: Deployer) -> Calibration | None:
+        with deployer.null_server() as target:
+            if target is None:
+                return None
+            return calibrate(generator, target, payloads[first].bodies, protocol=first)
+
+    if deployer is None:
+        deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)
+    return DeployingBackend("docker", study, deployer, connect, calibrator)
