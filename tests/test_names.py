@@ -23,16 +23,16 @@ MODULES: Mapping[str, str] = {
 """Names that several modules have, each with the reason."""
 
 UNDER_WAY_NAMES = """
-Axis Choice Evidence Fronts Mark Noise Outcome Panel Point Points Sent Table behind build_image
+Axis Choice Evidence Fronts Mark Noise Outcome Panel Point Points Sent behind build_image
 change check compare confirm dashboard decisions document drawn effects explain explained facts
-fronts importances kinds label latency_of levels lines measure noise over_time panels plain plan
+fronts importances kinds label latency_of levels lines measure panels plain plan
 predicted progress read_study reference_of report run served show stored table text together
 verify warnings
 """
 
 UNDER_WAY_MODULES = """
-causes choice comparison confirm effects explain findings fronts grid latency progress report
-requests summary ticks
+choice confirm explain findings fronts grid report
+summary ticks
 """
 
 

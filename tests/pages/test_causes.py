@@ -20,11 +20,11 @@ from tests.pages.planted_trials import (
     study,
 )
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.data.cause_groups import Causes, Group, causes
-from tuner.pages.data.cause_rules import MEANINGS, NOISE, UNKNOWN
-from tuner.pages.data.counters import COUNTERS, counters, medians
-from tuner.pages.data.importances import noise
-from tuner.pages.data.regions import region
+from tuner.pages.importance_figure import noise
+from tuner.results.cause_rules import MEANINGS, NOISE, UNKNOWN
+from tuner.results.causes import Causes, Group, causes
+from tuner.results.counters import COUNTERS, counters, medians
+from tuner.results.regions import region
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 

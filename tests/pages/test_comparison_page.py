@@ -16,7 +16,9 @@ from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Page, Table, Words, figures
 from tuner.pages.comparison import comparison_page
-from tuner.pages.data.comparison import MOST_ROWS, bars, drawn_scopes, forest
+from tuner.pages.comparison_fronts import drawn_scopes
+from tuner.pages.comparison_ratios import MOST_ROWS, forest
+from tuner.pages.comparison_volumes import bars
 from tuner.render.html import to_html
 from tuner.results.two_studies import compare_studies
 

@@ -12,7 +12,8 @@ from tests.pages.test_data_latency import recorded
 from tuner.load.parquet import Recording
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import RequestOutcome
-from tuner.pages.data.burst import SPANS, over_time, parts
+from tuner.pages.trial_burst import SPANS, over_time
+from tuner.results.replicas import parts
 
 
 @given(recordings())

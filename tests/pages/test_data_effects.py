@@ -27,10 +27,10 @@ from tests.pages.planted_trials import (
     surveyed,
 )
 from tuner.measure.record import StudyRecord
-from tuner.pages.data.effects import Dependence, dependences
-from tuner.pages.data.effects_table import Row, rows
-from tuner.pages.data.levels import MOST, levels, position
+from tuner.pages.effect_figure import Dependence, dependences
+from tuner.pages.effects import Row, rows
 from tuner.results.explain import explain
+from tuner.results.levels import MOST, levels, position
 from tuner.spec.space import Parameter, SearchSpace
 
 SPACE = SearchSpace((LOSS, CPU, REPLICAS, CONCURRENCY))

@@ -13,7 +13,7 @@ from tuner.load.parquet import Recording
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, RequestOutcome
 from tuner.measure.score import PERCENTILES
-from tuner.pages.data.latency import BINS, POINTS, SHARES, ecdf, in_window, latency_of
+from tuner.results.burst_latency import BINS, POINTS, SHARES, ecdf, in_window, latency_of
 
 
 def recorded(burst: Burst) -> Recording:

@@ -13,10 +13,10 @@ from tests.study.bursts import SPACE, burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.model.pareto import hypervolume
-from tuner.pages.data.progress import Progress, course, kinds, progress
-from tuner.pages.data.timeline import Timeline, slices, timeline
 from tuner.results.averaged import MARGIN
+from tuner.results.progress import Progress, course, kinds, progress
 from tuner.results.summary import summarise
+from tuner.results.timeline import Timeline, slices, timeline
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import Objective
 

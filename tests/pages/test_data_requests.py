@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.pages.recordings import recording, recordings
 from tuner.load.parquet import Recording
 from tuner.measure.samples import RequestOutcome
-from tuner.pages.data.requests import (
+from tuner.results.first_requests import (
     FIRST,
     HEAD,
     POINTS,

@@ -16,7 +16,7 @@ from tuner.pages.blocks import Figure, Link, Page, Section, Table, Words
 from tuner.pages.data.scenarios import MOST_PANELS
 from tuner.pages.front_figure import MOST_LISTED
 from tuner.pages.fronts import fronts
-from tuner.pages.progress import progress
+from tuner.pages.progress_figure import progress
 from tuner.pages.sources import Sources
 from tuner.render.html import to_html
 from tuner.results.explain import Explanation

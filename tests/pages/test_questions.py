@@ -20,7 +20,7 @@ from tests.pages.planted_trials import (
     surveyed,
 )
 from tuner.measure.record import StudyRecord
-from tuner.pages.data.questions import Answer, answers, latency_of
+from tuner.results.questions import Answer, answers, latency_of
 from tuner.spec.space import Parameter, SearchSpace
 
 SPACE = SearchSpace((CONCURRENCY, CPU, REPLICAS, LOSS))

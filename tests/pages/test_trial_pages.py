@@ -88,7 +88,7 @@ def weight(section: Section) -> int:
     """Bytes of JSON of all that the page shows."""
     figures_ = sum(len(f.plot.to_json()) for f in figures(section))
     rest = [dataclasses.asdict(b.table if isinstance(b, Figure) else b) for b in section.blocks]
-    return figures_ + len(json.dumps(rest))
+    return figures_ + len(json.dumps(rest, default=sorted))
 
 
 def test_every_configuration_of_any_front_has_one_page(simulated: FinishedStudy) -> None:

@@ -16,7 +16,7 @@ from tuner.dashboard.latency import latency_png, words_png
 from tuner.errors import InputError
 from tuner.load.parquet import Recording
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.pages.data.latency import latency_of
+from tuner.results.burst_latency import latency_of
 
 _PREFIX = "artifacts:"
 """Of the attributes by which Optuna describes artifacts (`optuna.artifacts.upload_artifact`)."""

@@ -8,7 +8,7 @@ from threading import Lock
 
 from matplotlib.figure import Figure
 
-from tuner.pages.data.latency import Latency
+from tuner.results.burst_latency import Latency
 
 # Okabe and Ito's blue and orange, as in the report.
 _BARS, _MARKS = "#0072B2", "#D55E00"

@@ -11,13 +11,12 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Cell, Figure, Table
-from tuner.pages.data.cause_groups import Causes
-from tuner.pages.data.cause_rules import NOISE, UNKNOWN, UNSTABLE
-from tuner.pages.data.causes import Explained
 from tuner.pages.marks import MARKS, Drawn, Mark, columns_of, marks, trial_link, values_of
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
 from tuner.pages.ticks import decades
+from tuner.results.cause_rules import NOISE, UNKNOWN, UNSTABLE
+from tuner.results.causes import Causes, Explained
 from tuner.results.in_words import listed
 from tuner.results.pooled import Pooled
 from tuner.results.wording import interval

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.measure.record import TrialRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Figure, Table, Words
-from tuner.pages.data.requests import Sent, Spread, sent, spread_evenly, spreads
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
+from tuner.results.first_requests import Sent, Spread, sent, spread_evenly, spreads
 from tuner.results.wording import figure as number
+
+if TYPE_CHECKING:
+    pass
+
 
 NTH = ("first", "second", "third")
 _MOST_READ = 100
@@ -68,16 +72,17 @@ def _spread_figure(found: dict[str, tuple[Spread, ...]]) -> Figure:
     plot = theme.plot(x="request of a replica", y="times the usual response time")
     for (kind, some), colour in zip(found.items(), (theme.BLUE, theme.GREY), strict=False):
         plot.add_trace(
-            go.Box(
-                x=[NTH[s.nth - 1] for s in some],
-                lowerfence=[s.p5 for s in some],
-                q1=[s.p25 for s in some],
-                median=[s.median for s in some],
-                q3=[s.p75 for s in some],
-                upperfence=[s.p95 for s in some],
-                name=kind,
-                marker={"color": colour},
-            )
+            {
+                "type": "box",
+                "x": [NTH[s.nth - 1] for s in some],
+                "lowerfence": [s.p5 for s in some],
+                "q1": [s.p25 for s in some],
+                "median": [s.median for s in some],
+                "q3": [s.p75 for s in some],
+                "upperfence": [s.p95 for s in some],
+                "name": kind,
+                "marker": {"color": colour},
+            }
         )
     plot.add_hline(y=1, line={"dash": "dot", "width": 1, "color": theme.GREY})
     values = np.array([v for some in found.values() for s in some for v in (s.p5, s.p95)])

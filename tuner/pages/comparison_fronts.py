@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING
 
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import A, B, Mark, errors, lines
-from tuner.pages.data.comparison import Series, drawn_scopes, estimates, scope_label
+from tuner.pages.comparison_marks import A, B, Mark, Series, errors, lines, scope_label, series
 from tuner.pages.grid import AROUND, grid
 from tuner.pages.theme import Trace
 from tuner.results.two_fronts import FrontPoint, FrontScope
@@ -17,6 +15,31 @@ from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import interval
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+MOST_PANELS = 12
+"""Of so many scopes the fronts are drawn at most."""
+
+
+def drawn_scopes(found: TwoStudies) -> tuple[FrontScope, ...]:
+    """Those in which anybody has a front: the scenarios with most configurations, in order.
+
+    Without scenarios it is everything; with a single one there is nothing else to see.
+    """
+    scopes = [s for s in found.scopes if s.a.front or s.b.front]
+    inner = [s for s in scopes if s.scenario is not None]
+    if not inner:
+        return tuple(scopes)
+    most = sorted(inner, key=lambda s: -(s.a.measured + s.b.measured))[:MOST_PANELS]
+    return tuple(s for s in inner if s in most)
+
+
+def estimates(points: Sequence[FrontPoint], index: int) -> Series:
+    """Objective `index` of a front's points."""
+    return series([point.estimates[index] for point in points])
 
 
 def fronts_figure(found: TwoStudies) -> Figure | None:

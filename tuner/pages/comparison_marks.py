@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuner.measure.measurement import Estimate
 from tuner.pages import theme
-from tuner.pages.data.comparison import Series
 from tuner.pages.grid import wrapped
+from tuner.results.two_fronts import FrontScope
+
+
+def scope_label(scope: FrontScope) -> str:
+    """The scenario, or `everything`."""
+    return "everything" if scope.scenario is None else str(scope.scenario) or "no parameter"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values with how far the interval reaches below and above them."""
+
+    values: tuple[float, ...]
+    below: tuple[float, ...]
+    above: tuple[float, ...]
+
+
+def series(some: Sequence[Estimate]) -> Series:
+    """Without an interval it reaches nowhere."""
+    return Series(
+        tuple(e.value for e in some),
+        tuple(0.0 if e.low is None else e.value - e.low for e in some),
+        tuple(0.0 if e.high is None else e.high - e.value for e in some),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,77 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import B, errors, lines, p_value
-from tuner.pages.data.comparison import Forest, ForestRow, forest, series
+from tuner.pages.comparison_marks import B, errors, lines, p_value, series
 from tuner.pages.grid import AROUND
 from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval
 from tuner.spec.metrics import METRICS, title
+
+if TYPE_CHECKING:
+    pass
+
+
+MOST_ROWS = 30
+"""So many ratios are drawn at most."""
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One configuration's ratio with its own interval; `adjusted` is its p-value after correction.
+
+    `values_a` and `values_b` are what it is the ratio of, in the metric's unit.
+    """
+
+    label: str
+    ratio: Estimate
+    adjusted: float
+    differs: bool
+    value_a: float
+    value_b: float
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The ratios of one objective, from the smallest to the largest, and their mean.
+
+    `left_out` counts those that are least sure, where there are more than `MOST_ROWS`.
+    """
+
+    rows: tuple[ForestRow, ...]
+    mean: Estimate
+    count: int
+    left_out: int
+
+
+def forest(found: TwoStudies, metric: str) -> Forest | None:
+    """None where no configuration has a ratio of that objective."""
+    overall = found.overall.get(metric)
+    if overall is None:
+        return None
+    index = [o.metric for o in found.objectives].index(metric)
+    rows = [
+        ForestRow(
+            str(pair.configuration),
+            Estimate(ratio.value, ratio.low, ratio.high),
+            ratio.adjusted,
+            ratio.differs,
+            pair.values_a[index],
+            pair.values_b[index],
+        )
+        for pair in found.pairs
+        if (ratio := pair.ratios.get(metric)) is not None
+    ]
+    shown = sorted(rows, key=lambda row: row.adjusted)[:MOST_ROWS]
+    shown.sort(key=lambda row: row.ratio.value)
+    return Forest(tuple(shown), overall.ratio, overall.count, len(rows) - len(shown))
+
 
 _LINE, _BETWEEN = 15, 8
 """Pixels of a line of a label, and between labels."""
@@ -39,14 +98,15 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
         if rows:
             ends = series([row.ratio for row in rows])
             plot.add_trace(
-                go.Scatter(
-                    x=ends.values,
-                    y=[lines(row.label) for row in rows],
-                    mode="markers",
-                    name=text,
-                    marker={"color": B.colour, "symbol": symbol, "size": 9},
-                    error_x=errors(ends, B.colour),
-                    customdata=[
+                {
+                    "type": "scatter",
+                    "x": ends.values,
+                    "y": [lines(row.label) for row in rows],
+                    "mode": "markers",
+                    "name": text,
+                    "marker": {"color": B.colour, "symbol": symbol, "size": 9},
+                    "error_x": errors(ends, B.colour),
+                    "customdata": [
                         [
                             interval(r.ratio),
                             number(r.value_a),
@@ -55,21 +115,22 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
                         ]
                         for r in rows
                     ],
-                    hovertemplate=f"%{{y}}<br>{label} A %{{customdata[1]}}, B %{{customdata[2]}}"
+                    "hovertemplate": f"%{{y}}<br>{label} A %{{customdata[1]}}, B %{{customdata[2]}}"
                     "<br>B / A %{customdata[0]}<br>p %{customdata[3]}<extra></extra>",
-                )
+                }
             )
     ends = series([data.mean])
     plot.add_trace(
-        go.Scatter(
-            x=ends.values,
-            y=[_MEAN],
-            mode="markers",
-            name="mean",
-            marker={"color": theme.GREEN, "symbol": "diamond-wide", "size": 13},
-            error_x=errors(ends, theme.GREEN),
-            hovertemplate=f"mean of {data.count}: {interval(data.mean)}<extra></extra>",
-        )
+        {
+            "type": "scatter",
+            "x": ends.values,
+            "y": [_MEAN],
+            "mode": "markers",
+            "name": "mean",
+            "marker": {"color": theme.GREEN, "symbol": "diamond-wide", "size": 13},
+            "error_x": errors(ends, theme.GREEN),
+            "hovertemplate": f"mean of {data.count}: {interval(data.mean)}<extra></extra>",
+        }
     )
     order = [_MEAN, *(lines(row.label) for row in reversed(data.rows))]
     plot.update_yaxes(type="category", categoryorder="array", categoryarray=order, tickfont_size=11)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import plotly.graph_objects as go
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import A, B, errors, lines
-from tuner.pages.data.comparison import Bar, bars, scope_label, series
+from tuner.pages.comparison_marks import A, B, errors, lines, scope_label, series
 from tuner.pages.grid import AROUND
 from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import interval
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The hypervolumes of a scope as shares of both fronts', 0 to 1."""
+
+    label: str
+    a: Estimate
+    b: Estimate
+
+
+def bars(found: TwoStudies) -> tuple[Bar, ...]:
+    """Of every scope in which anybody has a front."""
+    return tuple(
+        Bar(scope_label(s), s.a.share, s.b.share) for s in found.scopes if s.a.front or s.b.front
+    )
 
 
 def volume_figure(found: TwoStudies) -> Figure | None:
@@ -25,15 +43,16 @@ def volume_figure(found: TwoStudies) -> Figure | None:
     for mark in (A, B):
         ends = series([_percent(bar.a if mark is A else bar.b) for bar in some])
         plot.add_trace(
-            go.Bar(
-                x=ends.values,
-                y=[lines(bar.label) for bar in some],
-                orientation="h",
-                name=mark.name,
-                marker={"color": mark.colour},
-                error_x=errors(ends, theme.GREY),
-                hovertemplate=f"%{{y}}: %{{x:.0f}} %<extra>{mark.name}</extra>",
-            )
+            {
+                "type": "bar",
+                "x": ends.values,
+                "y": [lines(bar.label) for bar in some],
+                "orientation": "h",
+                "name": mark.name,
+                "marker": {"color": mark.colour},
+                "error_x": errors(ends, theme.GREY),
+                "hovertemplate": f"%{{y}}: %{{x:.0f}} %<extra>{mark.name}</extra>",
+            }
         )
     plot.update_layout(barmode="group", margin_t=56)
     plot.update_xaxes(range=[0, 105])

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.pages import theme
 from tuner.pages.panels import scale
 from tuner.pages.theme import Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 
 AROUND = 132
 """Pixels above and below the panels."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.pages import theme
 from tuner.pages.theme import Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 
 LOGARITHMIC = 20
 """An axis is logarithmic at first where its values span more than this factor."""

@@ -12,10 +12,10 @@ from tuner.measure.record import TrialRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Figure, Section, Table, Words
 from tuner.pages.cold import NTH, bursts_of, over_the_study
-from tuner.pages.data.requests import POINTS, SLOW, Sent, thinned
 from tuner.pages.panels import Panel, light, panels, scale
 from tuner.pages.sources import Sources
 from tuner.pages.theme import Trace
+from tuner.results.first_requests import POINTS, SLOW, Sent, thinned
 from tuner.results.wording import figure as number
 
 NAME, TITLE = "requests", "The first requests"

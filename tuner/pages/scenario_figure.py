@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Link, Table
@@ -34,6 +34,10 @@ from tuner.pages.theme import Trace
 from tuner.results.wording import interval
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 
 _SCALE = 0.75
 """Of the marks' usual size."""

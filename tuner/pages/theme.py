@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2",
@@ -101,8 +102,10 @@ def drawing(traces: Iterable[Trace], *layouts: Mapping[str, Any]) -> go.Figure:
 
     In one step: each update of a figure takes Plotly some milliseconds, and a page has hundreds.
     """
+    from plotly.graph_objects import Figure
+
     layout: Mapping[str, Any] = reduce(_over, layouts, _LAYOUT)
-    return go.Figure(data=list(traces), layout=layout)
+    return Figure(data=list(traces), layout=layout)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Cell, Figure, Table, Words
-from tuner.pages.data.timeline import PHASES, Timeline, slices
 from tuner.pages.panels import light
+from tuner.results.timeline import PHASES, Timeline, slices
 from tuner.results.wording import counted, duration, percent
 from tuner.results.wording import figure as number
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 
 _MARKED = 80
 """So many pauses are marked; a study that was resumed more often has them in the table only."""

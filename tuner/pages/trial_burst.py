@@ -3,22 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tuner.arrays import Counts, Floats
+from tuner.load.parquet import Recording
+from tuner.measure.samples import RequestOutcome
+from tuner.measure.statistics import NANOSECONDS
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.data.burst import OverTime, Part
 from tuner.pages.panels import Panel, light, line, panels, scale
 from tuner.pages.theme import Trace
 from tuner.pages.trial_tables import replica_table
+from tuner.results.replicas import Part
 from tuner.results.wording import figure as number
+
+SPANS = 100
+"""Of a burst, from its first request to its last answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class OverTime:
+    """A burst in equal spans of time, arrays of shape (k,), k <= `SPANS`.
+
+    Seconds count from when the first request was due; `middle` is that of each span. A request is
+    in the span in which it completed. Of the successful ones of a span: the `least`, `median`,
+    `p95` and `most` response time in ms, nan where there is none, and how many there were a second
+    (`rate`). `errors` counts the others. `window` is when the measured window began and ended.
+    """
+
+    middle: Floats
+    least: Floats
+    median: Floats
+    p95: Floats
+    most: Floats
+    rate: Floats
+    errors: Counts
+    window: tuple[float, float]
+    span: float
+    """Seconds."""
+
+
+def over_time(recording: Recording) -> OverTime | None:
+    """None for a burst without a request."""
+    samples = recording.samples
+    if not len(samples):
+        return None
+    ended = samples.start_ns + samples.duration_ns
+    first = int(samples.start_ns.min())
+    whole = max(int(ended.max()), recording.window_end_ns) - first
+    spans = min(SPANS, max(1, len(samples)))
+    span_ns = max(1, -(-(whole + 1) // spans))
+    index = (ended - first) // span_ns
+    good = samples.outcome == RequestOutcome.OK
+    levels = np.full((4, spans), np.nan)
+    # Sorted by span, so that each one's response times stand together.
+    order = np.argsort(index[good], kind="stable")
+    times, at = samples.duration_ns[good][order] / 1e6, index[good][order]
+    edges = np.searchsorted(at, np.arange(spans + 1))
+    for k in range(spans):
+        inside = times[edges[k] : edges[k + 1]]
+        if len(inside):
+            levels[:, k] = np.quantile(inside, [0, 0.5, 0.95, 1], method="inverted_cdf")
+    least, median, p95, most = levels
+    start, end = recording.window_start_ns, recording.window_end_ns
+    return OverTime(
+        middle=(np.arange(spans, dtype=np.float64) + 0.5) * (span_ns / NANOSECONDS),
+        least=least,
+        median=median,
+        p95=p95,
+        most=most,
+        rate=np.diff(edges).astype(np.float64) * (NANOSECONDS / span_ns),
+        errors=np.bincount(index[~good], minlength=spans).astype(np.int64),
+        window=((start - first) / NANOSECONDS, (end - first) / NANOSECONDS),
+        span=span_ns / NANOSECONDS,
+    )
+
 
 _TIME = "response time (ms)"
 
 
-def over_time(trial: int, of: OverTime) -> Figure:
+def over_time_figure(trial: int, of: OverTime) -> Figure:
     """Response time and throughput while the burst went on."""
     seconds = "time since the first request (s)"
     times = {"type": scale([of.least, of.most])}

@@ -11,9 +11,9 @@ from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.score import PERCENTILES
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.data.latency import SHARES, Latency
 from tuner.pages.panels import Panel, line, panels, scale
 from tuner.pages.theme import Trace
+from tuner.results.burst_latency import SHARES, Latency
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval
 from tuner.spec.metrics import METRICS

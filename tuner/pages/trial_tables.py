@@ -8,7 +8,7 @@ from typing import Any
 from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Log, Table, Words
-from tuner.pages.data.burst import Part
+from tuner.results.replicas import Part
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval_ends
 from tuner.spec.metrics import METRICS, title

@@ -9,10 +9,11 @@ from tuner.load.parquet import Recording
 from tuner.measure.record import TrialRecord
 from tuner.pages import trial_burst, trial_facts, trial_latency, trial_tables
 from tuner.pages.blocks import Block, Section, Words
-from tuner.pages.data.burst import over_time, parts
 from tuner.pages.data.fronts_of import OnFronts, on_fronts
-from tuner.pages.data.latency import Latency, latency_of
 from tuner.pages.sources import Sources
+from tuner.pages.trial_burst import over_time
+from tuner.results.burst_latency import Latency, latency_of
+from tuner.results.replicas import parts
 
 
 def trial_pages(sources: Sources) -> tuple[Section, ...]:
@@ -66,7 +67,7 @@ def _blocks(
         if figure := trial_latency.percentiles(trial.number, measured, against, name):
             yield figure
     if recording is not None and (times := over_time(recording)) is not None:
-        yield trial_burst.over_time(trial.number, times)
+        yield trial_burst.over_time_figure(trial.number, times)
     if measured is not None:
         of_replicas = parts(measured, recording)
         if len(of_replicas) > 1:

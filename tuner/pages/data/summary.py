@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.data.timeline import timeline
 from tuner.results.baseline import Changes, changes
 from tuner.results.findings import Findings
 from tuner.results.grid_cost import GridCost, grid_cost_of
 from tuner.results.outcomes import Outcome, default_decision, outcomes, with_decision
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
+from tuner.results.timeline import timeline
 from tuner.spec.space import Configuration
 
 

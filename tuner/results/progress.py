@@ -18,10 +18,10 @@ from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
 from tuner.model.pareto import hypervolume
-from tuner.pages.data.timeline import Timeline
 from tuner.results.averaged import MARGIN
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
+from tuner.results.timeline import Timeline
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec
 

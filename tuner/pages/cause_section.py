@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from tuner.pages.blocks import Block, Points, Section, Table, Words
 from tuner.pages.cause_figure import cause_figure
-from tuner.pages.data.cause_groups import Causes, Evidence, Group, causes
-from tuner.pages.data.cause_rules import MEANINGS, NOISE, UNKNOWN
-from tuner.pages.data.counters import label as counter_label
-from tuner.pages.data.importances import Importances, importances
-from tuner.pages.importance_figure import importance_figure, share
+from tuner.pages.importance_figure import Importances, importance_figure, importances, share
 from tuner.pages.sources import Sources
+from tuner.results.cause_rules import MEANINGS, NOISE, UNKNOWN
+from tuner.results.causes import Causes, Evidence, Group, causes
+from tuner.results.counters import label as counter_label
 from tuner.results.explain import Explanation
 from tuner.results.importance import Interaction, Share
 from tuner.results.in_words import listed

@@ -11,7 +11,7 @@ import numpy as np
 from tuner.arrays import Counts, Floats, Mask
 from tuner.load.parquet import Recording
 from tuner.measure.samples import RequestOutcome
-from tuner.pages.data.latency import in_window
+from tuner.results.burst_latency import in_window
 
 T = TypeVar("T")
 

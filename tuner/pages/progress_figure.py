@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Cell, Figure, Section, Table, Words
-from tuner.pages.data.progress import KINDS, Kind, Progress
-from tuner.pages.data.progress import progress as progress_of
-from tuner.pages.data.timeline import timeline
 from tuner.pages.panels import light
 from tuner.pages.sources import Sources
 from tuner.pages.timeline_figure import lasting, timeline_blocks, unit_of
 from tuner.results.grid_cost import GridCost, grid_cost_of
+from tuner.results.progress import KINDS, Kind, Progress
+from tuner.results.progress import progress as progress_of
+from tuner.results.timeline import timeline
 from tuner.results.wording import figure as number
 from tuner.results.wording import label, percent, reading
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 
 NAME, TITLE = "progress", "Progress"
 

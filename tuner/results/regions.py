@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from scipy.stats import binom
 
-from tuner.pages.data.levels import position
+from tuner.results.levels import position
 from tuner.results.wording import bare, plain
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 
