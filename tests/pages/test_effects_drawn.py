@@ -27,8 +27,8 @@ from tests.pages.planted_trials import (
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Facts, Figure, Points, Section, Table, Words
-from tuner.pages.effects import effects
 from tuner.pages.cause_section import why
+from tuner.pages.effects import effects
 from tuner.spec.space import Parameter, SearchSpace
 
 B = TypeVar("B", Words, Facts, Points, Table, Figure)

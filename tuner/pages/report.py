@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuner.pages.blocks import Page
+from tuner.pages.cause_section import why
 from tuner.pages.effects import effects
 from tuner.pages.environment import environment
 from tuner.pages.fronts import fronts
@@ -11,7 +12,6 @@ from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
 from tuner.pages.summary import summary
 from tuner.pages.trials import trial_pages
-from tuner.pages.cause_section import why
 from tuner.results.in_words import not_measured
 from tuner.results.study_file import FinishedStudy
 from tuner.results.wording import counted
