@@ -111,7 +111,20 @@ def test_what_is_in_doubt_is_not_settled() -> None:
     (said,) = read("memory", lambda _: 3.0, doubt=0.7)
     assert said.kind == "not settled"
     assert said.probability < 0.8
-    assert said.text.startswith("what memory does to ART is not settled, most likely")
+    assert said.text.startswith("the effect of memory on ART is not settled, most likely")
+
+
+def test_ends_that_differ_are_stated_though_the_way_between_is_not_settled() -> None:
+    rng = np.random.default_rng(0)
+    draws = np.array([10.0, 6.0, 5.0]) * np.exp(rng.normal(0, [0.02, 0.4, 0.02], (400, 3)))
+    effect = Effect(
+        *(SERVING["replicas"], "art_ms", Configuration(()), (1, 2, 4), draws, draws, 1, (), ())
+    )
+    (said,) = readings({"art_ms": effect})
+    assert said.kind == "not settled"
+    assert said.probability > 0.99
+    assert said.text.startswith("ART falls with replicas from end to end: -50 % (")
+    assert said.text.endswith("whether it falls at every step between is not settled")
 
 
 @given(

@@ -16,9 +16,13 @@ from tests.study.bursts import OBJECTIVES, SPACE, burst, lost, study
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.ratios import LogRatios, judged, overall
-from tuner.results.two_studies import TwoStudies, compare_studies
-from tuner.results.two_studies_document import document
-from tuner.results.two_studies_words import sentences, shortened
+from tuner.results.two_studies import (
+    TwoStudies,
+    compare_studies,
+    sentences,
+    shortened,
+    two_studies_document,
+)
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Objective
 
@@ -64,7 +68,7 @@ def test_a_planted_change_is_found_in_each_configuration_and_overall() -> None:
     first, second, fronts = sentences(found)
     assert first.startswith("B's ART is 1.3")
     assert "over 32 configurations" in first
-    assert "differ after correction" in first
+    assert "differ (after correction for" in first
     assert "which noise can explain" in second
     assert "A's points clearly dominate some of B's" in fronts
     volume = found.scopes[0].hypervolume
@@ -273,7 +277,7 @@ ZERO = study(burst(0, 1.0, 0.0), burst(1, 2.0, 5.0, cpu=2.0))
 @pytest.mark.parametrize("b", [EMPTY, BASELINE, NOTHING, ZERO, noisy(1)])
 def test_whatever_is_missing_it_is_said_in_plain_data(a: StudyRecord, b: StudyRecord) -> None:
     found = compare_studies(a, b)
-    data = json.loads(json.dumps(document(found), allow_nan=False))
+    data = json.loads(json.dumps(two_studies_document(found), allow_nan=False))
     assert data["format"] == 1
     assert data["scopes"][0]["scenario"] is None
     assert len(data["sentences"]) == 3

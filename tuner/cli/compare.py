@@ -14,8 +14,7 @@ from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.results.against import Comparison, Judged, against
-from tuner.results.two_studies import TwoStudies, compare_studies
-from tuner.results.two_studies_document import document
+from tuner.results.two_studies import TwoStudies, compare_studies, two_studies_document
 from tuner.spec.metrics import title
 from tuner.study.storage import open_storage, read_study
 
@@ -38,7 +37,7 @@ def compare_two(a: StudyRecord, b: StudyRecord, *, as_json: bool) -> TwoStudies:
     """Print how two studies differ. Raises InputError where they cannot be compared."""
     found = compare_studies(a, b)
     if as_json:
-        print(json.dumps(document(found), indent=2, allow_nan=False))
+        print(json.dumps(two_studies_document(found), indent=2, allow_nan=False))
     else:
         show_two(found)
     return found

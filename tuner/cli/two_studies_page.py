@@ -10,8 +10,7 @@ from tuner.cli.tables import SIMULATED, console, plain, value
 from tuner.measure.measurement import Estimate
 from tuner.results.study_differences import Difference
 from tuner.results.two_fronts import FrontScope, Side
-from tuner.results.two_studies import Pair, Told, TwoStudies
-from tuner.results.two_studies_words import sentences, shortened
+from tuner.results.two_studies import Pair, Told, TwoStudies, sentences, shortened
 from tuner.results.wording import figure
 from tuner.spec.metrics import METRICS
 

@@ -10,8 +10,9 @@ from tuner.pages.comparison_ratios import ratio_figure
 from tuner.pages.comparison_volumes import volume_figure
 from tuner.results.ratios import LEVEL
 from tuner.results.study_differences import Difference
-from tuner.results.two_studies import Told, TwoStudies
-from tuner.results.two_studies_words import (
+from tuner.results.two_studies import (
+    Told,
+    TwoStudies,
     front_sentence,
     ratio_sentence,
     sentences,

@@ -23,6 +23,7 @@ from tuner.results.wording import (
     label,
     plain,
     reading,
+    span,
     together,
 )
 from tuner.spec.metrics import METRICS
@@ -170,7 +171,7 @@ def _curve(explanation: Explanation, name: str, metric: str) -> Curve | None:
 def _sentence(said: Statement) -> str:
     """A statement as a sentence; names in front of it stay as they are."""
     text = str(said)
-    begins = text.startswith(("what ", "beyond ", "up to "))
+    begins = text.startswith(("the effect ", "beyond ", "up to "))
     return f"{text[0].upper() + text[1:] if begins else text}."
 
 
@@ -260,7 +261,7 @@ def _sign(metric: str) -> float:
 
 def _band(metric: str, numbers: Numbers) -> str:
     mean, low, high = numbers
-    return f"{reading(metric, mean)} ({figure(low)} to {figure(high)})"
+    return f"{reading(metric, mean)} ({span(figure(low), figure(high))})"
 
 
 def _named(space: SearchSpace, curve: Curve) -> str:

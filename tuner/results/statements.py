@@ -213,15 +213,20 @@ def _ranking(effect: Effect) -> Statement | None:
 
 def _not_settled(effect: Effect) -> Statement:
     p, draws = effect.parameter, effect.typical
-    guesses = {"nothing": _share(level(draws))}
+    what, ratio = label(effect.metric), draws[:, -1] / draws[:, 0]
+    size = f"{change(ratio)} from {plain(effect.values[0])} to {bare(p, effect.values[-1])}"
+    for does, _, sign in _BOTH if p.ordered else ():
+        if (probability := _share(sign * np.log(ratio) > np.log1p(TOLERANCE))) >= SETTLED:
+            text = (
+                f"{what} {does} with {p.name} from end to end: {size}; whether it {does} at every"
+                " step between is not settled"
+            )
+            return _made("not settled", effect, probability, text)
+    guesses = {"that there is none": _share(level(draws))}
     if p.ordered:
-        guesses |= {f"it {does}": _share(moves(draws, sign)) for does, _, sign in _BOTH}
+        guesses |= {f"that {what} {does}": _share(moves(draws, sign)) for does, _, sign in _BOTH}
     guess = max(guesses, key=lambda g: guesses[g])
-    ratio = draws[:, -1] / draws[:, 0]
-    text = (
-        f"what {p.name} does to {label(effect.metric)} is not settled, most likely {guess}:"
-        f" {change(ratio)} from {plain(effect.values[0])} to {bare(p, effect.values[-1])}"
-    )
+    text = f"the effect of {p.name} on {what} is not settled, most likely {guess}: {size}"
     return _made("not settled", effect, guesses[guess], text)
 
 

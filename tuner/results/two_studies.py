@@ -7,19 +7,25 @@ against B.
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from statistics import median
+from typing import Any
 
 import numpy as np
 
 from tuner.errors import InputError
+from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.results.pooled import Pooled, pooled
-from tuner.results.ratios import LogRatios, Overall, Ratio, judged, overall
+from tuner.results.ratios import LEVEL, POWER, LogRatios, Overall, Ratio, judged, overall
 from tuner.results.study_differences import Common, Difference, cautions, differences
-from tuner.results.two_fronts import FrontScope, front_scope
-from tuner.spec.metrics import Direction
+from tuner.results.two_fronts import Ahead, FrontScope, Side, front_scope
+from tuner.results.wording import figure, interval_ends
+from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective
 
@@ -252,3 +258,115 @@ def _one_sided(key: Configuration, a: Pooled, b: Pooled) -> OneSided | None:
         return None
     serves, good, reason = ("B", b, a.infeasible) if a.infeasible else ("A", a, b.infeasible)
     return OneSided(key, serves, reason) if good.bursts else None
+
+
+_CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+
+
+def sentences(found: TwoStudies) -> tuple[str, ...]:
+    """The overall ratio of each objective, then the fronts."""
+    return (
+        *(ratio_sentence(found, o.metric) for o in found.objectives),
+        front_sentence(found),
+    )
+
+
+def ratio_sentence(found: TwoStudies, metric: str) -> str:
+    """Such as "B's ART is 1.31 times A's (1.22-1.41) over 14 configurations. Tested one by one, 9
+    differ (after correction for 14 tests, 5 % false discoveries)."
+    """
+    label = METRICS[metric].label
+    overall = found.overall.get(metric)
+    if overall is None:
+        return f"{label}: no configuration was measured to the end by both, so there is no ratio."
+    ratios = found.ratios(metric)
+    count = sum(ratio.differs for ratio in ratios)
+    seen = median(ratio.seen for ratio in ratios)
+    noun = "configuration" if overall.count == 1 else "configurations"
+    differing = f"{count} {'differs' if count == 1 else 'differ'}" if count else "none differs"
+    return (
+        f"B's {label} is {factor(overall.ratio)} over {overall.count} {noun}"
+        f"{_doubt(overall.ratio)}{_spread(overall)}. Tested one by one, {differing} (after"
+        f" correction for {len(ratios)} tests, {100 * LEVEL:.0f} % false discoveries). In a typical"
+        f" configuration the test finds a true ratio of {seen:.2f} with probability {POWER:g}."
+    )
+
+
+def factor(ratio: Estimate) -> str:
+    """Such as `1.31 times A's (1.22-1.41)`."""
+    text = f"{figure(ratio.value)} times A's"
+    ends = interval_ends(ratio)
+    return f"{text} ({ends})" if ends else text
+
+
+def shortened(text: str) -> str:
+    """`text` with 12 digits of each checksum, as people compare them."""
+    return _CHECKSUM.sub(r"\1...", text)
+
+
+def _doubt(ratio: Estimate) -> str:
+    known = ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
+    return "" if known else ", which noise can explain"
+
+
+def _spread(overall: Overall) -> str:
+    if overall.count < 2 or overall.spread < 0.005:
+        return ""
+    return f", among which it varies by {100 * overall.spread:.0f} %"
+
+
+def front_sentence(found: TwoStudies) -> str:
+    """Whose front is clearly ahead in how many scenarios."""
+    whole, *scenarios = found.scopes
+    scopes = scenarios or [whole]
+    counts = Counter(scope.ahead for scope in scopes)
+    words: dict[Ahead, str] = {
+        "A": "A's points clearly dominate some of B's",
+        "B": "B's points clearly dominate some of A's",
+        "each in part": "each dominates some of the other's",
+        "neither": "neither clearly dominates any point of the other",
+        "only A": "only A has a front",
+        "only B": "only B has a front",
+        "nothing": "neither has a front",
+    }
+    if not scenarios:
+        return f"Fronts: {words[whole.ahead]}."
+    parts = [f"in {counts[key]} {text}" for key, text in words.items() if counts[key]]
+    noun = "scenario" if len(scopes) == 1 else "scenarios"
+    return f"Fronts of {len(scopes)} {noun}: {'; '.join(parts)}."
+
+
+# History of the format: 1 (first).
+TWO_STUDIES_FORMAT = 1
+
+
+def two_studies_document(found: TwoStudies) -> dict[str, Any]:
+    """Everything, as JSON-able data; ratios are B's values as multiples of A's."""
+    return {
+        "format": TWO_STUDIES_FORMAT,
+        "level": LEVEL,
+        "power": POWER,
+        **_plain(found),
+        "sentences": list(sentences(found)),
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- any part of it
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if not is_dataclass(value):
+        return value
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} | _derived(value)
+
+
+def _derived(value: object) -> dict[str, Any]:
+    match value:
+        case Ratio() | Pair():
+            return {"differs": value.differs}
+        case FrontScope():
+            return {"ahead": value.ahead}
+        case Side():
+            return {"beaten": value.beaten}
+    return {}
