@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections import defaultdict
@@ -128,13 +129,28 @@ def test_the_serving_image_has_the_versions_that_are_tested() -> None:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel of this checkout, built without a network."""
-    directory = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `python -m build` makes of this checkout, with the locked build backend."""
+    directory = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (path,) = directory.glob("*.whl")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Path) -> zipfile.ZipFile:
+    """The wheel, made from the source archive."""
+    (path,) = built.glob("*.whl")
     return zipfile.ZipFile(path)
+
+
+def test_the_source_archive_has_what_is_tracked(built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = {path for path in git("ls-files") if (ROOT / path).is_file()}
+    assert not tracked - names
+    assert not [name for name in names if name.startswith((".venv", ".tune")) or "/built/" in name]
 
 
 def test_the_wheel_carries_what_is_shipped_and_nothing_built(wheel: zipfile.ZipFile) -> None:
@@ -160,6 +176,10 @@ def test_the_wheel_has_all_of_the_package(wheel: zipfile.ZipFile) -> None:
     tracked = git("ls-files", "--cached", "--others", "--exclude-standard", "tuner")
     missing = {path for path in tracked if (ROOT / path).is_file()} - {*wheel.namelist()}
     assert not missing
+
+
+def test_the_wheel_says_that_it_is_typed(wheel: zipfile.ZipFile) -> None:
+    assert "tuner/py.typed" in wheel.namelist()
 
 
 def test_the_wheel_works_outside_a_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
