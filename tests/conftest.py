@@ -1,27 +1,121 @@
-"""What every test may ask for: a Docker Engine, a compose tool, a browser.
+"""What every test may ask for (a Docker Engine, a compose tool, a browser), and how tests run.
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
+
+With `-n 2 --dist loadgroup` (as `make test` does) a test file is run by one process, so that what
+its tests share is made once. Tests that need the engine are all run by one. A test marked `alone`
+is run while no other process runs one.
 """
 
 from __future__ import annotations
 
-import gc
 import os
+
+# One thread for linear algebra, before NumPy is loaded: more of them wait for one another in turns
+# where a test has no processor for itself, and the matrices are small.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import fcntl
+import gc
 import shutil
+import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
+from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from docker import DockerClient
 from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from tuner.deploy.docker_engine import connect
 from tuner.errors import SetupError
 from tuner.verify.bring_up import compose_command
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+# No example has a deadline: on a busy machine it fails what is right. In CI the examples are always
+# the same, so that a change is not blamed for what was there before it.
+hypothesis.settings.register_profile("tune", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "tune")
+
+
+def pytest_configure() -> None:
+    event.listen(Engine, "connect", _forget_at_power_loss)
+
+
+def pytest_unconfigure() -> None:
+    event.remove(Engine, "connect", _forget_at_power_loss)
+
+
+def _forget_at_power_loss(connection: object, _: object) -> None:
+    """A test's database need not survive the machine. Waiting for the disk took most of the time.
+
+    Only of this process: runs that tests start, to kill them, have their databases as users have.
+    """
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        needs_engine = item.get_closest_marker("docker")
+        item.add_marker(pytest.mark.xdist_group("docker" if needs_engine else str(item.path)))
+
+
+class _Turns:
+    """Whose turn it is, between the processes of one test run: one that is alone, or all others.
+
+    Locks on two files that are there anyway. The second is held while waiting for the first, so
+    that those who want it alone are not overtaken for ever. A process that ends releases them.
+    """
+
+    def __init__(self) -> None:
+        here = Path(__file__)
+        self._turn, self._queue = (os.open(path, os.O_RDONLY) for path in (here, here.parent))
+        self._held = fcntl.LOCK_UN
+
+    def take(self, kind: int) -> None:
+        if kind != self._held:
+            self.give_back()
+            fcntl.flock(self._queue, fcntl.LOCK_EX)
+            fcntl.flock(self._turn, kind)
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+            self._held = kind
+
+    def give_back(self) -> None:
+        fcntl.flock(self._turn, fcntl.LOCK_UN)
+        self._held = fcntl.LOCK_UN
+
+
+_turns = _Turns() if "PYTEST_XDIST_WORKER" in os.environ else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """A row of tests that are to be alone keeps the turn."""
+    if _turns is None:
+        return (yield)
+    kind = _turn_of(item)
+    _turns.take(kind)
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or kind != fcntl.LOCK_EX or _turn_of(nextitem) != kind:
+            _turns.give_back()
+
+
+def _turn_of(item: pytest.Item) -> int:
+    return fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
 
 
 @pytest.hookimpl(tryfirst=True)
