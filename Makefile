@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help mnist deepspeech translation test unit check setup lock
+.PHONY: help mnist deepspeech translation test unit check docs dist setup lock
 ARGS ?=
+# A process for each CPU, within reason; ARGS="-n 0" for one only. See tests/conftest.py.
+PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,17 +18,25 @@ deepspeech translation: ## the same for speech-to-text and for translation
 test: ## set up what is missing, then all checks and all tests
 	@scripts/setup --tests
 	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
-	  .venv/bin/pytest $(ARGS) && exit $$failed
+	  $(PYTEST) $(ARGS) && exit $$failed
 
 unit: ## the tests that need no Docker Engine
 	@scripts/setup --no-engine
-	@.venv/bin/pytest -m "not docker" $(ARGS)
+	@$(PYTEST) -m "not docker" $(ARGS)
 
 check: ## formatting, lint, types and the direction of imports
 	@failed=0; \
 	for command in "ruff format --check ." "ruff check ." mypy lint-imports; do \
 	  echo "-- $$command"; .venv/bin/$$command || failed=1; \
 	done; exit $$failed
+
+docs: ## the documentation as a site, in build/site; a broken link is an error
+	@scripts/setup --no-engine
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+dist: ## source archive and wheel, in dist
+	@scripts/setup --no-engine
+	@.venv/bin/python -m build --no-isolation
 
 setup: ## virtual environment, Docker Engine, serving image and mnist model
 	@scripts/setup
