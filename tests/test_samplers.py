@@ -12,14 +12,14 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from optuna.study import Study
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
     MultiObjectiveSamplerTestCase,
     RelativeSamplerTestCase,
 )
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.samplers import BayesSampler
 from tuner.spec.metrics import Direction
@@ -141,17 +141,54 @@ def test_three_objectives_also_have_a_front() -> None:
     assert len(study.best_trials) >= 10
 
 
-def test_parameters_that_only_some_trials_have_come_from_the_independent_sampler() -> None:
-    def objective(trial: Trial) -> float:
-        if trial.suggest_categorical("kind", ["a", "b"]) == "a":
-            return trial.suggest_float("only a", 0, 1)
-        return 2 + trial.suggest_float("only b", 0, 1)
+def conditional(trial: Trial) -> float:
+    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+        return 1 + (trial.suggest_float("only a", -1, 1) - 0.3) ** 2
+    layers = trial.suggest_int("layers", 1, 3)
+    return sum((trial.suggest_float(f"x{i}", 0, 1) - 0.7) ** 2 for i in range(layers)) + 0.1
 
-    study = optuna.create_study(
-        sampler=BayesSampler(seed=1, independent_sampler=RandomSampler(seed=1))
-    )
-    study.optimize(objective, n_trials=20)
-    assert sum(t.params["kind"] == "a" for t in study.trials[10:]) >= 5
+
+class Never(RandomSampler):
+    """Refuses once the model knows the parameters."""
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> float:
+        assert trial.number < 12, param_name
+        return float(super().sample_independent(study, trial, param_name, param_distribution))
+
+
+def test_parameters_that_another_one_decides_about_are_modelled() -> None:
+    study = optuna.create_study(sampler=BayesSampler(seed=1, independent_sampler=Never(seed=1)))
+    study.optimize(conditional, n_trials=24)
+    assert study.best_value == pytest.approx(0.1, abs=0.01)
+    assert study.best_params["kind"] == "b"
+
+
+def test_parameters_that_nothing_explains_come_from_the_independent_sampler() -> None:
+    def objective(trial: Trial) -> float:
+        value = trial.suggest_float("x", 0, 1)
+        if trial.number % 2:
+            value += trial.suggest_float("now and then", 0, 1)
+        return value + trial.suggest_float("grows", 0, trial.number + 1)
+
+    study = optimised(objective, 14)
+    inferred = study.sampler.infer_relative_search_space(study, study.trials[0])
+    assert inferred.keys() == {"x", "now and then"}
+    asked = study.sampler.sample_relative(study, study.trials[-1], inferred)
+    assert asked.keys() == {"x"}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_parent_that_is_held_fixed_leaves_its_children_to_the_independent_sampler() -> None:
+    study = optimised(conditional, 12)
+    study.sampler = PartialFixedSampler({"kind": "a"}, study.sampler)
+    study.optimize(conditional, n_trials=2)
+    assert all(t.params["kind"] == "a" for t in study.trials[-2:])
 
 
 def test_a_small_space_is_measured_whole_and_then_again() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.search.inferred_conditions import stable_distributions
 from tuner.search.ordinary_study import search_of
 
 __all__ = ["BayesSampler"]
@@ -35,11 +35,13 @@ class BayesSampler(BaseSampler):
     constraints. A configuration is not proposed twice while another one is left; where all are
     measured the best are measured again.
 
-    What is modelled. Parameters that all complete trials have with the same distribution, as in
-    Optuna's `IntersectionSearchSpace`; all others come from the `independent_sampler`. Each
-    objective is a Gaussian process of its own, of its values bent by the power transform of Yeo and
-    Johnson: a straight line where the values look normal, up to a logarithm where some are very
-    bad, chosen by the values themselves. They may be negative, zero, or of any size.
+    What is modelled. The parameters that all complete trials have with the same distribution, as in
+    Optuna's `IntersectionSearchSpace`, and beside them those that only some trials have, where a
+    categorical parameter (or a whole number of few values) says which: `svc_c` where `classifier`
+    is `"SVC"`. All others come from the `independent_sampler`. Each objective is a Gaussian process
+    of its own, of its values bent by the power transform of Yeo and Johnson: a straight line where
+    the values look normal, up to a logarithm where some are very bad, chosen by the values
+    themselves. They may be negative, zero, or of any size.
     A trial that is pruned counts as one of the worse half. A trial that failed, or whose value is
     infinitely bad, says that its configuration does not work; the model learns where that is so.
     Trials that run count as measured with what the model expects of them.
@@ -53,8 +55,8 @@ class BayesSampler(BaseSampler):
     Args:
         seed: makes the proposals of a study without parallel trials repeatable; None draws one.
         n_startup_trials: how many finished trials come before the model's first proposal.
-        independent_sampler: for the first trial, whose parameters nobody knows, and for those that
-            not all trials have; None for a TPESampler with the same seed.
+        independent_sampler: for the first trial, whose parameters nobody knows, and for parameters
+            that are not modelled; None for a TPESampler with the same seed.
 
     """
 
@@ -68,7 +70,6 @@ class BayesSampler(BaseSampler):
         self._seed = _drawn() if seed is None else seed
         self._n_startup_trials = n_startup_trials
         self._independent_sampler = independent_sampler or TPESampler(seed=seed)
-        self._intersection = IntersectionSearchSpace()
 
     def reseed_rng(self) -> None:
         """Draw a new seed, as Optuna asks of each worker of its own."""
@@ -78,9 +79,8 @@ class BayesSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The parameters that all complete trials have in common and that have a choice."""
-        common = self._intersection.calculate(study)
-        return {name: d for name, d in common.items() if not d.single()}
+        """The parameters that have the same distribution in all complete trials that have them."""
+        return stable_distributions(study.get_trials(deepcopy=False))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -89,6 +89,8 @@ class BayesSampler(BaseSampler):
         if not search_space:
             return {}
         inferred, search = search_of(study, trial, search_space)
+        if not inferred.parameters:
+            return {}
         seed = (self._seed, trial.number)
         if len(search.observations) < max(self._n_startup_trials, 1):
             return inferred.params(search.spread(self._seed, trial.number))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
+from tuner.search.inferred_conditions import InferredCondition
+from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace, Value
 
 NAMED: Mapping[str, float] = {
     "concurrency": 1.0,
@@ -168,13 +169,29 @@ class InferredSpace:
     parameters: tuple[_Choice | _Number | _Named, ...]
 
     @classmethod
-    def of(cls, search_space: Mapping[str, BaseDistribution], *, named: bool) -> InferredSpace:
-        """With `named`, numbers of the names in `NAMED` keep name and value."""
-        parameters = tuple(
-            _translated(name, f"x{i}", distribution, named=named)
-            for i, (name, distribution) in enumerate(search_space.items())
-        )
-        return cls(SearchSpace(tuple(p.parameter for p in parameters)), parameters)
+    def of(
+        cls,
+        search_space: Mapping[str, BaseDistribution],
+        conditions: Mapping[str, InferredCondition | None],
+        *,
+        named: bool,
+    ) -> InferredSpace:
+        """Of the parameters in `conditions`; None there for one that is always active.
+
+        With `named`, numbers of the names in `NAMED` keep name and value.
+        """
+        parameters = {
+            name: _translated(name, f"x{i}", search_space[name], named=named)
+            for i, name in enumerate(conditions)
+        }
+        inner = []
+        for name, condition in conditions.items():
+            when = None
+            if condition is not None:
+                parent = parameters[condition.parent]
+                when = Condition(parent.inner, "in", tuple(map(parent.inside, condition.values)))
+            inner.append(replace(parameters[name].parameter, when=when))
+        return cls(SearchSpace(tuple(inner)), tuple(parameters.values()))
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Those of a trial's parameters that the space contains."""
@@ -186,12 +203,18 @@ class InferredSpace:
 
     def configuration(self, params: Mapping[str, Any]) -> Configuration | None:
         """What a trial's parameters are in the space; None where one is missing or outside."""
-        values = self.values(params)
-        return Configuration.of(values) if len(values) == len(self.parameters) else None
+        try:
+            return self.space.effective(self.values(params))
+        except KeyError:
+            return None
 
     def params(self, configuration: Mapping[str, Value]) -> dict[str, Any]:
         """The parameters of a trial that a configuration means."""
-        return {p.name: p.outside(configuration[p.inner]) for p in self.parameters}
+        return {
+            p.name: p.outside(configuration[p.inner])
+            for p in self.parameters
+            if p.inner in configuration
+        }
 
 
 def named_in(search_space: Mapping[str, BaseDistribution]) -> bool:

@@ -16,6 +16,7 @@ from tuner.model.improving import Search
 from tuner.model.observations import Observation
 from tuner.model.queue_prior import OUTPUTS
 from tuner.model.scales import Logarithm, Scale, Warp
+from tuner.search.inferred_conditions import conditions_of
 from tuner.search.inferred_space import InferredSpace, named_in
 from tuner.spec.metrics import Direction
 
@@ -34,7 +35,7 @@ def search_of(
     signs = np.array([1.0 if d == "minimize" else -1.0 for d in directions])
     metrics = study.metric_names or [f"objective {j}" for j in range(len(signs))]
     named = named_in(search_space) and not OUTPUTS.keys().isdisjoint(metrics)
-    inferred = InferredSpace.of(search_space, named=named)
+    inferred = InferredSpace.of(search_space, conditions_of(others, search_space), named=named)
     observations = observed(inferred, others, signs)
     values = np.array([o.values for o in observations], dtype=np.float64).reshape(-1, len(signs))
     scales = [
