@@ -12,14 +12,15 @@ from tests.study.bursts import OBJECTIVES, SPACE, burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import FailedTrial, StudyRecord
-from tuner.pages.data.fronts import (
+from tuner.pages.decisions import decisions_on_fronts, regrets
+from tuner.pages.scenario_figure import ScenarioPanel, scenario_panels, shown
+from tuner.results.places import (
     FrontData,
-    Point,
+    PlacedConfiguration,
     boundary,
     front_data,
     infeasible_by_reason,
 )
-from tuner.pages.data.scenarios import Panel, decisions, panels, regrets, shown
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import Objective
@@ -29,8 +30,8 @@ def data_of(study: StudyRecord) -> FrontData:
     return front_data(study, summarise(study))
 
 
-def panels_of(study: StudyRecord) -> tuple[Panel, ...]:
-    return panels(study, summarise(study), None)
+def panels_of(study: StudyRecord) -> tuple[ScenarioPanel, ...]:
+    return scenario_panels(study, summarise(study), None)
 
 
 def places(data: FrontData) -> dict[int, str]:
@@ -118,14 +119,14 @@ def test_a_boundary_is_what_no_other_front_point_dominates_in_two_objectives(
     objectives = (*OBJECTIVES, Objective("throughput_rps", direction))  # type: ignore[arg-type]
     sign = 1 if direction == "minimize" else -1
     points = [
-        Point(i, (i,), Configuration(()), "front", tuple(map(Estimate, v)), "")
+        PlacedConfiguration(i, (i,), Configuration(()), "front", tuple(map(Estimate, v)), "")
         for i, v in enumerate(some)
     ]
     away = [replace(p, place="infeasible", estimates=(Estimate(0.0),) * 3) for p in points]
     for pair in itertools.combinations(range(3), 2):
         edge = boundary([*points, *away], objectives, pair)
 
-        def of(point: Point, pair: tuple[int, int] = pair) -> tuple[float, float]:
+        def of(point: PlacedConfiguration, pair: tuple[int, int] = pair) -> tuple[float, float]:
             a, b = (point.values[i] * (sign if i == 2 else 1) for i in pair)
             return a, b
 
@@ -163,13 +164,14 @@ def test_without_scenario_parameters_there_are_no_panels() -> None:
     trial = replace(burst(0, 1.0, 1.0), configuration=space.baseline())
     study = replace(record_of(trial), search_space=space)
     assert panels_of(study) == ()
-    assert decisions(study, (), None) == ()
+    assert decisions_on_fronts(study, (), None) == ()
 
 
 @given(st.lists(st.integers(1, 5), max_size=8), st.integers(0, 9))
 def test_shown_are_the_panels_with_most_trials_in_their_order(counts: list[int], most: int) -> None:
     some = [
-        Panel(Configuration.of({"loss": i}), count, (), (), None) for i, count in enumerate(counts)
+        ScenarioPanel(Configuration.of({"loss": i}), count, (), (), None)
+        for i, count in enumerate(counts)
     ]
     found = shown(some, most)
     assert len(found) == min(most, len(some))
@@ -186,7 +188,7 @@ def test_decisions_on_most_fronts_come_first() -> None:
         burst(3, 8.0, 20.0, concurrency=4, cpu=2.0),
         burst(4, 3.0, 90.0, cpu=0.5),
     )
-    first, second = decisions(study, panels_of(study), None)
+    first, second = decisions_on_fronts(study, panels_of(study), None)
     assert (first.decision["cpu"], second.decision["cpu"]) == (2.0, 1.0)
     assert "concurrency" not in first.decision
     assert sorted(first.on_front.values()) == [1, 3]
@@ -214,9 +216,9 @@ def test_what_the_model_recommends_counts_beside_what_was_measured() -> None:
         )
     )
     assert of.findings is not None
-    found = panels(of.record, of.summary, of.findings)
+    found = scenario_panels(of.record, of.summary, of.findings)
     assert all(panel.predicted_front for panel in found)
-    for decision in decisions(of.record, found, of.findings):
+    for decision in decisions_on_fronts(of.record, found, of.findings):
         assert decision.fronts >= max(len(decision.on_front), len(decision.predicted_front)) > 0
         assert decision.chance is not None
         assert 0 <= decision.chance <= 1

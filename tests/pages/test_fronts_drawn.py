@@ -13,10 +13,10 @@ from tests.study.bursts import burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.pages.blocks import Figure, Link, Page, Section, Table, Words
-from tuner.pages.data.scenarios import MOST_PANELS
 from tuner.pages.front_figure import MOST_LISTED
 from tuner.pages.fronts import fronts
 from tuner.pages.progress_figure import progress
+from tuner.pages.scenario_figure import MOST_PANELS
 from tuner.pages.sources import Sources
 from tuner.render.html import to_html
 from tuner.results.explain import Explanation

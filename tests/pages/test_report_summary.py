@@ -19,11 +19,12 @@ from tests.pages.planted_trials import (
 from tuner.measure.measurement import Finding
 from tuner.measure.record import FailedTrial, StudyRecord
 from tuner.pages.blocks import Block, Facts, Link, Log, Points, Table, Words
-from tuner.pages.data.summary import choices, searched, verdicts, warnings
 from tuner.pages.environment import environment
 from tuner.pages.sources import Sources
 from tuner.pages.summary import summary
-from tuner.results.grid_cost import grid_cost_of
+from tuner.results.chosen import chosen_configurations
+from tuner.results.grid_cost import grid_cost_of, searched
+from tuner.results.in_words import remedy_counts, verdict_counts
 from tuner.results.outcomes import default_decision, outcomes, with_decision
 from tuner.results.study_file import FinishedStudy
 from tuner.results.summary import summarise
@@ -84,7 +85,7 @@ def test_a_continuous_space_has_no_share(full: StudyRecord) -> None:
 
 
 def test_the_knee_is_compared_with_both_baselines(full: StudyRecord) -> None:
-    found = choices(full, summarise(full), None)
+    found = chosen_configurations(full, summarise(full), None)
     best = found.overall
     assert best is not None
     assert best.trial == summarise(full).recommended.number  # type: ignore[union-attr]
@@ -105,7 +106,7 @@ def test_the_knee_is_compared_with_both_baselines(full: StudyRecord) -> None:
 
 
 def test_each_scenario_has_its_recommendation(full: StudyRecord) -> None:
-    found = choices(full, summarise(full), None)
+    found = chosen_configurations(full, summarise(full), None)
     assert [c.scenario["concurrency"] for c in found.scenarios] == [1, 4]
     assert found.robust == ()
 
@@ -114,7 +115,7 @@ def test_the_decision_of_least_regret_is_stated_in_every_scenario(full: StudyRec
     known = sources(full)
     assert known.findings is not None
     assert known.findings.robust is not None
-    found = choices(full, known.summary, known.findings).robust
+    found = chosen_configurations(full, known.summary, known.findings).robust
     assert len(found) == 2
     decision = known.findings.robust.decision
     for one in found:
@@ -146,8 +147,8 @@ def test_doubts_are_counted_with_their_remedies(full: StudyRecord) -> None:
     assert first.measurement is not None
     doubted = replace(first, measurement=replace(first.measurement, findings=(finding, finding)))
     record = replace(full, trials=(doubted, *full.trials[1:]))
-    assert verdicts(record) == {"WARN": 1, "VALID": 17}
-    assert warnings(record) == (("Raise load.max_seconds.", 1),)
+    assert verdict_counts(record) == {"WARN": 1, "VALID": 17}
+    assert remedy_counts(record) == (("Raise load.max_seconds.", 1),)
     said = texts(summary(sources(record)).blocks)
     assert "Of 18 measurements 5.6 % are in doubt: 17 VALID, 1 WARN." in said
     assert "What would help 1 of them: Raise load.max_seconds." in said

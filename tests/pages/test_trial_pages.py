@@ -14,11 +14,11 @@ from tests.study.small import FEASIBLE, run, specification
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Facts, Figure, Log, Section, Table, Words
-from tuner.pages.data.fronts_of import OnFronts, on_fronts
 from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
 from tuner.pages.trials import trial_pages
 from tuner.results.baseline import changes
+from tuner.results.on_fronts import OnFronts, on_fronts
 from tuner.results.study_file import FinishedStudy
 from tuner.results.summary import summarise
 from tuner.spec.load import results_directory

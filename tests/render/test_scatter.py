@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.study.bursts import OBJECTIVES, burst, lost, study
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Scatter, ScatterSeries
-from tuner.pages.data.fronts import front_data
 from tuner.pages.front_figure import front_scatter
 from tuner.render.scatter import HEIGHT, NARROWEST, WIDEST, Axis, drawn
 from tuner.render.terminal import plain_text
+from tuner.results.places import front_data
 from tuner.results.summary import summarise
 
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")

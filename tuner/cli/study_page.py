@@ -9,11 +9,11 @@ from rich.table import Table
 from tuner.cli.findings_page import show_decisions, show_open, show_predicted
 from tuner.cli.tables import console, plain, trial_table, value, warn_if_simulated
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.data.fronts import front_data
 from tuner.pages.front_figure import front_scatter
 from tuner.render import terminal
 from tuner.results import in_words
 from tuner.results.findings import FEWEST, Findings, find
+from tuner.results.places import front_data
 from tuner.results.summary import ScenarioSummary, Summary, summarise
 from tuner.results.wording import difference, figure, interval
 from tuner.spec.metrics import title

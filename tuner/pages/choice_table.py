@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Table
-from tuner.pages.data.summary import Choice
 from tuner.pages.marks import trial_link
+from tuner.results.chosen import ChosenConfiguration
 from tuner.results.wording import chance, column, difference, interval, label, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
 
 
-def stated(record: StudyRecord, choice: Choice) -> Table:
+def stated(record: StudyRecord, choice: ChosenConfiguration) -> Table:
     """Objectives, and their changes against two baselines: the decision there, and trial 0."""
     there = ("against the baseline's decision there",) if choice.scenario else ()
     columns = ("objective", "value", *there, "against the baseline")
@@ -31,7 +31,7 @@ def stated(record: StudyRecord, choice: Choice) -> Table:
 
 
 def by_scenario(
-    record: StudyRecord, some: Sequence[Choice], caption: str, *, decisions: bool
+    record: StudyRecord, some: Sequence[ChosenConfiguration], caption: str, *, decisions: bool
 ) -> Table:
     """A row per scenario: decision, objectives with intervals, changes to the baseline's decision.
 
@@ -57,7 +57,7 @@ def by_scenario(
     return Table((*columns, "on the front"), tuple(rows), caption + note)
 
 
-def _pairs(choice: Choice) -> Iterator[str]:
+def _pairs(choice: ChosenConfiguration) -> Iterator[str]:
     for i, value in enumerate(choice.values):
         yield interval(value) + ("" if choice.measured else " p")
         yield _change(choice, i)
@@ -67,7 +67,7 @@ def _cell(configuration: Configuration, name: str) -> str:
     return plain(configuration[name]) if name in configuration else "-"
 
 
-def _change(choice: Choice, index: int) -> str:
+def _change(choice: ChosenConfiguration, index: int) -> str:
     if choice.is_baseline:
         return "is the baseline's"
     by = choice.changes[index]

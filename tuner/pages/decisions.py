@@ -2,17 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from tuner.measure.record import StudyRecord
 from tuner.model.regret import Robust
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Figure, Table, Words
-from tuner.pages.data.scenarios import Decision, regrets
 from tuner.pages.marks import columns_of, trial_link, values_of
+from tuner.pages.scenario_figure import ScenarioPanel
 from tuner.results import in_words
-from tuner.results.findings import Findings
+from tuner.results.findings import Findings, candidates_of
 from tuner.results.wording import percent
+from tuner.spec.space import Configuration
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision and the scenarios where it is on the front: as measured, by the trial that stands
+    for it, and as the model recommends. `measured` counts the scenarios where it was measured to
+    the end; `chance` is the mean probability that it is on those fronts, None without a model.
+    """
+
+    decision: Configuration
+    measured: int
+    on_front: Mapping[Configuration, int]
+    predicted_front: tuple[Configuration, ...]
+    chance: float | None
+
+    @property
+    def fronts(self) -> int:
+        """How many scenarios have it on their front, in either way."""
+        return len({*self.on_front, *self.predicted_front})
+
+
+def decisions_on_fronts(
+    study: StudyRecord, some: Sequence[ScenarioPanel], findings: Findings | None
+) -> tuple[Decision, ...]:
+    """The decisions that are on any scenario's front, those on most of them first."""
+    measured: dict[Configuration, set[Configuration]] = {}
+    on_front: dict[Configuration, dict[Configuration, int]] = {}
+    predicted: dict[Configuration, dict[Configuration, float]] = {}
+    for panel in some:
+        for point in panel.points:
+            decision = study.search_space.decision_of(point.configuration)
+            if point.place in ("front", "dominated"):
+                measured.setdefault(decision, set()).add(panel.scenario)
+            if point.place == "front":
+                on_front.setdefault(decision, {})[panel.scenario] = point.trial
+    for model in findings.scenarios if findings is not None and some else ():
+        for one in model.predicted_front:
+            decision = study.search_space.decision_of(one.configuration)
+            predicted.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
+    chances = _chances(study, on_front, predicted, findings)
+    found = [
+        Decision(
+            decision,
+            len(measured.get(decision, ())),
+            on_front.get(decision, {}),
+            tuple(predicted.get(decision, {})),
+            chances.get(decision),
+        )
+        for decision in {**on_front, **predicted}
+    ]
+    return tuple(sorted(found, key=lambda d: (-d.fronts, -(d.chance or 0.0))))
+
+
+def _chances(
+    study: StudyRecord,
+    on_front: Mapping[Configuration, Mapping[Configuration, int]],
+    predicted: Mapping[Configuration, Mapping[Configuration, float]],
+    findings: Findings | None,
+) -> dict[Configuration, float]:
+    """Of each decision the mean P(on the front) over the fronts it is on in either way."""
+    known: dict[Configuration, dict[Configuration, float]] = {
+        decision: dict(by_scenario) for decision, by_scenario in predicted.items()
+    }
+    for model in findings.scenarios if findings is not None else ():
+        for configuration, one in model.measured.items():
+            decision, scenario = study.search_space.decision_of(configuration), model.scenario
+            if scenario is not None and scenario in on_front.get(decision, {}):
+                known.setdefault(decision, {})[scenario] = one.on_front
+    return {decision: float(np.mean(list(some.values()))) for decision, some in known.items()}
+
+
+def regrets(
+    study: StudyRecord, findings: Findings, robust: Robust
+) -> tuple[tuple[Configuration, float], ...]:
+    """Every scenario, and as a share the expected regret there of the least-regret decision."""
+    scenarios = [f.scenario for f in findings.scenarios if f.scenario is not None]
+    if len(scenarios) != len(robust.by_scenario):
+        # Where all scenario parameters are inactive there is no scenario to speak of.
+        scenarios = list(candidates_of(study).scenarios)
+    return tuple(zip(scenarios, robust.by_scenario, strict=True))
+
 
 MOST_LISTED = 40
 

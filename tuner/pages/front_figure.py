@@ -11,7 +11,6 @@ import numpy.typing as npt
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Scatter, ScatterSeries, Table
-from tuner.pages.data.fronts import FrontData, Place, Point, boundary
 from tuner.pages.marks import (
     BASELINE,
     MARKS,
@@ -29,6 +28,7 @@ from tuner.pages.marks import (
 from tuner.pages.panels import light, scale
 from tuner.pages.sources import Sources
 from tuner.pages.theme import Trace
+from tuner.results.places import FrontData, Place, PlacedConfiguration, boundary
 from tuner.results.wording import interval
 from tuner.spec.metrics import METRICS, title
 
@@ -161,7 +161,7 @@ def _table(sources: Sources, data: FrontData) -> Table:
     metrics = [title(o.metric) for o in study.objectives]
     kinds = {id(data.baseline): "baseline", id(data.recommended): "recommended"}
 
-    def place(point: Point) -> str:
+    def place(point: PlacedConfiguration) -> str:
         more = f", {kinds[id(point)]}" if id(point) in kinds else ""
         return MARKS[point.place].label + more
 

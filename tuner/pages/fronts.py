@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.pages.blocks import Block, Section, Table, Words
-from tuner.pages.data.fronts import FrontData, front_data, infeasible_by_reason
-from tuner.pages.data.scenarios import decisions, panels
-from tuner.pages.decisions import decision_table, regret_blocks
+from tuner.pages.decisions import decision_table, decisions_on_fronts, regret_blocks
 from tuner.pages.front_figure import front_figures
 from tuner.pages.marks import columns_of, values_of
-from tuner.pages.scenario_figure import scenario_figure
+from tuner.pages.scenario_figure import scenario_figure, scenario_panels
 from tuner.pages.sources import Sources
 from tuner.results.in_words import WITH_SCENARIOS, listed
+from tuner.results.places import FrontData, front_data, infeasible_by_reason
 from tuner.results.wording import counted, interval
 from tuner.spec.metrics import METRICS
 
@@ -31,12 +30,12 @@ def _blocks(sources: Sources) -> Iterator[Block]:
     if data.points:
         yield from front_figures(sources, data)
     yield from _doubts(sources, data)
-    some = panels(study, sources.summary, sources.findings)
+    some = scenario_panels(study, sources.summary, sources.findings)
     if some:
         yield Words(WITH_SCENARIOS)
     if any(panel.points or panel.predicted_front for panel in some):
         yield scenario_figure(sources, some)
-        yield from decision_table(study, decisions(study, some, sources.findings))
+        yield from decision_table(study, decisions_on_fronts(study, some, sources.findings))
     yield from regret_blocks(study, sources.findings)
     yield from _infeasible(sources, data)
 

@@ -11,10 +11,10 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Cell, Link
-from tuner.pages.data.fronts import Place, Point
 from tuner.pages.panels import light
 from tuner.pages.theme import Trace
 from tuner.results.in_words import listed
+from tuner.results.places import Place, PlacedConfiguration
 from tuner.results.predicted_front import Predicted
 from tuner.results.wording import bare, chance, column, interval, plain
 from tuner.spec.metrics import METRICS
@@ -58,7 +58,7 @@ class Drawn:
     trial: int = 0
 
 
-def of_point(study: StudyRecord, point: Point) -> Drawn:
+def of_point(study: StudyRecord, point: PlacedConfiguration) -> Drawn:
     """A configuration as measured; some of its trials' numbers stand above its values."""
     head = f"trial{'s' if len(point.trials) > 1 else ''} {listed(point.trials, 6)}"
     return Drawn(
@@ -143,7 +143,7 @@ def marks(
     return trace
 
 
-def edge(bounds: Sequence[Point], pair: tuple[int, int]) -> Trace:
+def edge(bounds: Sequence[PlacedConfiguration], pair: tuple[int, int]) -> Trace:
     """The line that bounds what a front dominates, from point to point (`boundary`)."""
     across, up = pair
     return {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Link, Table
-from tuner.pages.data.fronts import Point, boundary
-from tuner.pages.data.scenarios import Panel, shown
 from tuner.pages.grid import AROUND, grid, wrapped
 from tuner.pages.marks import (
     BASELINE,
@@ -31,6 +31,11 @@ from tuner.pages.marks import (
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
 from tuner.pages.theme import Trace
+from tuner.results.findings import Findings
+from tuner.results.places import PlacedConfiguration, boundary, point_of
+from tuner.results.pooled import Pooled
+from tuner.results.predicted_front import Predicted
+from tuner.results.summary import Summary
 from tuner.results.wording import interval
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
@@ -39,13 +44,64 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+MOST_PANELS = 12
+
+
+@dataclass(frozen=True)
+class ScenarioPanel:
+    """One scenario: its measured configurations with their place there, and what the model
+    recommends. `baseline` is the baseline's decision there, None where it was not measured.
+    `trials` counts all that were made there.
+    """
+
+    scenario: Configuration
+    trials: int
+    points: tuple[PlacedConfiguration, ...]
+    predicted_front: tuple[Predicted, ...]
+    baseline: PlacedConfiguration | None
+
+
+def scenario_panels(
+    study: StudyRecord, summary: Summary, findings: Findings | None
+) -> tuple[ScenarioPanel, ...]:
+    """A panel per scenario, in the order of the search space."""
+    of_model = {f.scenario: f for f in findings.scenarios} if findings is not None else {}
+    decision_of = study.search_space.decision_of
+    defaults = decision_of(study.search_space.baseline())
+    groups: dict[Configuration, list[Pooled]] = {s.scenario: [] for s in summary.scenarios}
+    for one in summary.pooled.values() if groups else ():
+        groups[study.search_space.scenario_of(one.configuration)].append(one)
+    found = []
+    for scenario in summary.scenarios:
+        on_front = {t.configuration for t in scenario.front}
+        some = groups[scenario.scenario]
+        points = tuple(p for one in some if (p := point_of(study, one, on_front)) is not None)
+        model = of_model.get(scenario.scenario)
+        found.append(
+            ScenarioPanel(
+                scenario.scenario,
+                scenario.measured,
+                points,
+                model.predicted_front if model is not None else (),
+                next((p for p in points if decision_of(p.configuration) == defaults), None),
+            )
+        )
+    return tuple(found)
+
+
+def shown(some: Sequence[ScenarioPanel], most: int = MOST_PANELS) -> tuple[ScenarioPanel, ...]:
+    """At most `most` of them: those with most trials, in the order given."""
+    ranked = sorted(range(len(some)), key=lambda i: (-some[i].trials, i))[:most]
+    return tuple(some[i] for i in sorted(ranked))
+
+
 _SCALE = 0.75
 """Of the marks' usual size."""
 _TITLE = 24
 """Characters that a line above a panel has room for."""
 
 
-def scenario_figure(sources: Sources, some: Sequence[Panel]) -> Figure:
+def scenario_figure(sources: Sources, some: Sequence[ScenarioPanel]) -> Figure:
     """Of the scenarios with most trials, `MOST_PANELS` at most; the table has all of them."""
     drawn = shown(some)
     single = len(sources.record.objectives) == 1
@@ -74,20 +130,20 @@ def scenario_figure(sources: Sources, some: Sequence[Panel]) -> Figure:
     )
 
 
-def _panels(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
+def _panels(sources: Sources, drawn: Sequence[ScenarioPanel]) -> go.Figure:
     x, y = (title(o.metric) for o in sources.record.objectives[:2])
     titles = [_heading(panel.scenario) for panel in drawn]
     return grid(titles, [[*_traces(sources, panel)] for panel in drawn], x=x, y=y)
 
 
-def _traces(sources: Sources, panel: Panel) -> Iterator[Trace]:
+def _traces(sources: Sources, panel: ScenarioPanel) -> Iterator[Trace]:
     study, pair = sources.record, (0, 1)
     yield edge(boundary(panel.points, study.objectives, pair), pair)
     for mark, some, bars in _marked(sources, panel):
         yield marks(study, mark, some, pair, bars=bars, scale=_SCALE)
 
 
-def _marked(sources: Sources, panel: Panel) -> Iterator[tuple[Mark, list[Drawn], bool]]:
+def _marked(sources: Sources, panel: ScenarioPanel) -> Iterator[tuple[Mark, list[Drawn], bool]]:
     """What is drawn of a scenario, with intervals or without."""
     study = sources.record
     for place, mark in MARKS.items():
@@ -99,7 +155,7 @@ def _marked(sources: Sources, panel: Panel) -> Iterator[tuple[Mark, list[Drawn],
         yield BASELINE, [of_point(study, panel.baseline)], False
 
 
-def _strip(sources: Sources, drawn: Sequence[Panel]) -> go.Figure:
+def _strip(sources: Sources, drawn: Sequence[ScenarioPanel]) -> go.Figure:
     """A single objective: a line per scenario."""
     metric = sources.record.objectives[0].metric
     seen: set[str] = set()
@@ -132,7 +188,7 @@ def _heading(scenario: Configuration) -> str:
     return wrapped(str(scenario), _TITLE) or "no scenario parameter"
 
 
-def _table(sources: Sources, some: Sequence[Panel]) -> Table:
+def _table(sources: Sources, some: Sequence[ScenarioPanel]) -> Table:
     study = sources.record
     metrics = [title(o.metric) for o in study.objectives]
     model = sources.findings is not None
@@ -147,7 +203,9 @@ def _table(sources: Sources, some: Sequence[Panel]) -> Table:
     )
 
 
-def _rows(sources: Sources, panel: Panel, *, model: bool) -> Iterator[tuple[str | Link, ...]]:
+def _rows(
+    sources: Sources, panel: ScenarioPanel, *, model: bool
+) -> Iterator[tuple[str | Link, ...]]:
     study, findings = sources.record, sources.findings
     measured = {p.configuration: p for p in panel.points}
     known = {p.configuration: p for p in panel.predicted_front}
@@ -166,6 +224,6 @@ def _rows(sources: Sources, panel: Panel, *, model: bool) -> Iterator[tuple[str 
         yield tuple(cells)
 
 
-def _place(point: Point | None, predicted: bool) -> str:
+def _place(point: PlacedConfiguration | None, predicted: bool) -> str:
     said = [] if point is None else [MARKS[point.place].label]
     return ", ".join(said + ([PREDICTED.label] if predicted else []))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Cell, Facts
-from tuner.pages.data.summary import Searched
 from tuner.pages.environment import host_in_a_line
 from tuner.results import in_words
-from tuner.results.grid_cost import GridCost
+from tuner.results.grid_cost import GridCost, Searched
 from tuner.results.wording import duration, percent, plain
 from tuner.spec.space import Parameter
 

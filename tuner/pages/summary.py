@@ -7,21 +7,19 @@ from collections.abc import Iterator
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Block, Cell, Facts, Link, Points, Section, Words
 from tuner.pages.choice_table import by_scenario, stated
-from tuner.pages.data.summary import Choice, Choices, choices, searched, verdicts
-from tuner.pages.data.summary import warnings as doubted
 from tuner.pages.searched import cost, question
 from tuner.pages.sources import Sources
 from tuner.results import in_words
+from tuner.results.chosen import ChosenConfiguration, ChosenConfigurations, chosen_configurations
 from tuner.results.findings import FEWEST
-from tuner.results.wording import chance, percent
-
-_REMEDIES = 4
+from tuner.results.grid_cost import searched
+from tuner.results.wording import chance
 
 
 def summary(sources: Sources) -> Section:
     """The answer first, then the question, what it took, each scenario, and the doubts."""
     record = sources.record
-    chosen = choices(record, sources.summary, sources.findings)
+    chosen = chosen_configurations(record, sources.summary, sources.findings)
     blocks: list[Block] = [
         *_answer(sources, chosen),
         question(record),
@@ -33,7 +31,7 @@ def summary(sources: Sources) -> Section:
     return Section("summary", "Summary", tuple(blocks))
 
 
-def _answer(sources: Sources, chosen: Choices) -> Iterator[Block]:
+def _answer(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
     record, best = sources.record, chosen.overall
     if best is None:
         yield Words(
@@ -55,7 +53,7 @@ def _answer(sources: Sources, chosen: Choices) -> Iterator[Block]:
         yield Words(in_words.WITH_SCENARIOS)
 
 
-def _evidence(choice: Choice) -> Facts:
+def _evidence(choice: ChosenConfiguration) -> Facts:
     bursts = "one burst" if choice.bursts == 1 else f"{choice.bursts} bursts"
     rows: list[tuple[str, Cell]] = [
         ("rests on", Link(f"{bursts}: trial {choice.trial}", f"trial-{choice.trial}"))
@@ -65,7 +63,7 @@ def _evidence(choice: Choice) -> Facts:
     return Facts(tuple(rows))
 
 
-def _scenarios(record: StudyRecord, chosen: Choices) -> Iterator[Block]:
+def _scenarios(record: StudyRecord, chosen: ChosenConfigurations) -> Iterator[Block]:
     if not chosen.scenarios:
         return
     yield by_scenario(
@@ -76,7 +74,7 @@ def _scenarios(record: StudyRecord, chosen: Choices) -> Iterator[Block]:
     )
 
 
-def _robust(sources: Sources, chosen: Choices) -> Iterator[Block]:
+def _robust(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
     record, found = sources.record, sources.findings
     if found is None:
         return
@@ -99,7 +97,11 @@ def _uncertain(sources: Sources) -> Iterator[Block]:
     record, found = sources.record, sources.findings
     if not record.trials and not record.failed:
         return
-    lines = [*_verdicts(record), *in_words.doubts(record), *in_words.unstable(sources.summary)]
+    lines = [
+        *in_words.verdicts(record),
+        *in_words.doubts(record),
+        *in_words.unstable(sources.summary),
+    ]
     lines += in_words.infeasible(record.trials)
     if found is None:
         lines.append(
@@ -109,15 +111,3 @@ def _uncertain(sources: Sources) -> Iterator[Block]:
     if found is not None:
         lines = [*(f"{line[0].upper()}{line[1:]}." for line in in_words.still_open(found)), *lines]
     yield Points("What is uncertain", tuple(lines))
-
-
-def _verdicts(record: StudyRecord) -> Iterator[str]:
-    counts = verdicts(record)
-    total = sum(counts.values())
-    doubtful = total - counts.get("VALID", 0)
-    if not total:
-        return
-    listed = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
-    yield f"Of {total} measurements {percent(doubtful / total)} are in doubt: {listed}."
-    for remedy, count in doubted(record)[:_REMEDIES]:
-        yield f"What would help {count} of them: {remedy}"

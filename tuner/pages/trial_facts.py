@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Cell, Facts, Words
-from tuner.pages.data.fronts_of import OnFronts
 from tuner.pages.sources import Sources
 from tuner.results.baseline import changes
+from tuner.results.on_fronts import OnFronts
 from tuner.results.told import measurement_doubts, trial_doubts, why_proposed
 from tuner.results.wording import amount, chance, difference, interval, together
 from tuner.spec.metrics import title

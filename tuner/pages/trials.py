@@ -9,10 +9,10 @@ from tuner.load.parquet import Recording
 from tuner.measure.record import TrialRecord
 from tuner.pages import trial_burst, trial_facts, trial_latency, trial_tables
 from tuner.pages.blocks import Block, Section, Words
-from tuner.pages.data.fronts_of import OnFronts, on_fronts
 from tuner.pages.sources import Sources
 from tuner.pages.trial_burst import over_time
 from tuner.results.burst_latency import Latency, latency_of
+from tuner.results.on_fronts import OnFronts, on_fronts
 from tuner.results.replicas import parts
 
 

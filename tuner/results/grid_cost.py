@@ -8,8 +8,52 @@ from statistics import median
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.lattice import ENUMERABLE
+from tuner.results.timeline import timeline
 from tuner.spec.space import LIVE, SearchSpace
 from tuner.spec.study import LoadSpec
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How much of the search space was looked at, and what that took.
+
+    `configurations` is how many have a measurement, `share` that of the grid, None where the grid
+    is endless. `infeasible` counts trials, `failed` those that say nothing. `trial_seconds` is the
+    wall time of all trials, `elapsed` from the first one's start to the last one's end without
+    pauses; `of_grid` is `trial_seconds` as a share of what the full grid is estimated to take in
+    the cheaper of both orders.
+    """
+
+    cost: GridCost
+    configurations: int
+    share: float | None
+    trials: int
+    infeasible: int
+    failed: int
+    trial_seconds: float
+    elapsed: float
+    of_grid: float | None
+
+
+def searched(study: StudyRecord) -> Searched:
+    """Of all trials, those that failed too."""
+    cost = grid_cost_of(study)
+    configurations = len({t.configuration for t in study.trials if t.measurement is not None})
+    again = [f.record for f in study.failed if f.record is not None]
+    seconds = sum(t.seconds for t in (*study.trials, *again))
+    estimates = [s for s in (cost.grid_seconds, cost.ordered_seconds) if s]
+    return Searched(
+        cost,
+        configurations,
+        configurations / cost.grid if cost.grid else None,
+        len(study.trials),
+        sum(not t.feasible for t in study.trials),
+        len(study.failed),
+        seconds,
+        timeline(study).elapsed,
+        seconds / min(estimates) if estimates else None,
+    )
+
 
 DEPLOY_SECONDS = 3.0
 """Assumed time around a burst until a trial was measured: deploy, connect, impair, tear down."""

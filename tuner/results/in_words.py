@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.regret import Robust, Serving
@@ -23,6 +24,7 @@ NONE_SERVES = "No decision is sure (0.9) to serve in every scenario."
 
 _SETTLED = f"{100 * SETTLED:.0f} %"
 _SCENARIOS = 4
+_REMEDIES = 4
 _TOLD = (8, 16, 32, 64, MOST_TRIALS)
 
 
@@ -151,6 +153,40 @@ def doubts(study: StudyRecord) -> Iterator[str]:
     if study.failed:
         numbers = [f.number for f in study.failed]
         yield f"Failed, and on no front: {len(numbers)} ({listed(numbers)})"
+
+
+def verdicts(study: StudyRecord) -> Iterator[str]:
+    """How many measurements are in doubt, and what would help most of them."""
+    counts = verdict_counts(study)
+    total = sum(counts.values())
+    doubtful = total - counts.get("VALID", 0)
+    if not total:
+        return
+    listed_counts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+    yield f"Of {total} measurements {percent(doubtful / total)} are in doubt: {listed_counts}."
+    for remedy, count in remedy_counts(study)[:_REMEDIES]:
+        yield f"What would help {count} of them: {remedy}"
+
+
+def verdict_counts(study: StudyRecord) -> Mapping[str, int]:
+    """How many measured trials have which verdict, the invalid ones of failed trials too."""
+    return Counter(t.measurement.verdict for t in _judged(study) if t.measurement)
+
+
+def remedy_counts(study: StudyRecord) -> tuple[tuple[str, int], ...]:
+    """What most measurements are doubted for, by their remedies: each with how many."""
+    found = Counter(
+        remedy
+        for t in _judged(study)
+        if t.measurement
+        for remedy in {f.remedy for f in t.measurement.findings}
+    )
+    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _judged(study: StudyRecord) -> tuple[TrialRecord, ...]:
+    failed = [f.record for f in study.failed if f.record is not None]
+    return (*(t for t in study.trials if t.measurement), *(t for t in failed if t.measurement))
 
 
 def unstable(summary: Summary) -> Iterator[str]:

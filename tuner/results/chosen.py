@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuner.measure.measurement import Estimate
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord
 from tuner.results.baseline import Changes, changes
 from tuner.results.findings import Findings
-from tuner.results.grid_cost import GridCost, grid_cost_of
 from tuner.results.outcomes import Outcome, default_decision, outcomes, with_decision
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
-from tuner.results.timeline import timeline
 from tuner.spec.space import Configuration
 
 
 @dataclass(frozen=True)
-class Searched:
-    """How much of the search space was looked at, and what that took.
-
-    `configurations` is how many have a measurement, `share` that of the grid, None where the grid
-    is endless. `infeasible` counts trials, `failed` those that say nothing. `trial_seconds` is the
-    wall time of all trials, `elapsed` from the first one's start to the last one's end without
-    pauses; `of_grid` is `trial_seconds` as a share of what the full grid is estimated to take in
-    the cheaper of both orders.
-    """
-
-    cost: GridCost
-    configurations: int
-    share: float | None
-    trials: int
-    infeasible: int
-    failed: int
-    trial_seconds: float
-    elapsed: float
-    of_grid: float | None
-
-
-@dataclass(frozen=True)
-class Choice:
+class ChosenConfiguration:
     """A configuration to choose, as its bursts together measured it or as a model predicts it.
 
     `trial` is the representative burst, None where it was not `measured`. `changes` are by how many
@@ -68,38 +43,20 @@ class Choice:
         return self.trial is not None
 
 
-def searched(study: StudyRecord) -> Searched:
-    """Of all trials, those that failed too."""
-    cost = grid_cost_of(study)
-    configurations = len({t.configuration for t in study.trials if t.measurement is not None})
-    again = [f.record for f in study.failed if f.record is not None]
-    seconds = sum(t.seconds for t in (*study.trials, *again))
-    estimates = [s for s in (cost.grid_seconds, cost.ordered_seconds) if s]
-    return Searched(
-        cost,
-        configurations,
-        configurations / cost.grid if cost.grid else None,
-        len(study.trials),
-        sum(not t.feasible for t in study.trials),
-        len(study.failed),
-        seconds,
-        timeline(study).elapsed,
-        seconds / min(estimates) if estimates else None,
-    )
-
-
 @dataclass(frozen=True)
-class Choices:
+class ChosenConfigurations:
     """The knee of the overall front, that of every scenario's front, and the decision of least
     regret in each scenario; none of them where nothing is feasible or no model knows.
     """
 
-    overall: Choice | None
-    scenarios: tuple[Choice, ...]
-    robust: tuple[Choice, ...]
+    overall: ChosenConfiguration | None
+    scenarios: tuple[ChosenConfiguration, ...]
+    robust: tuple[ChosenConfiguration, ...]
 
 
-def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Choices:
+def chosen_configurations(
+    study: StudyRecord, summary: Summary, found: Findings | None
+) -> ChosenConfigurations:
     """Scenarios have choices of their own where there are several."""
     several = len(summary.scenarios) > 1
     knees = [s.recommended.configuration for s in summary.scenarios if s.recommended is not None]
@@ -112,11 +69,11 @@ def choices(study: StudyRecord, summary: Summary, found: Findings | None) -> Cho
     predicted = outcomes(study, dict.fromkeys([*overall, *knees, *robust]))
     known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
 
-    def chosen(some: list[Configuration]) -> tuple[Choice, ...]:
+    def chosen(some: list[Configuration]) -> tuple[ChosenConfiguration, ...]:
         made = (_choice(study, c, known, predicted, found, summary.against_baseline) for c in some)
         return tuple(c for c in made if c is not None)
 
-    return Choices(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
+    return ChosenConfigurations(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
 
 
 def _choice(
@@ -126,7 +83,7 @@ def _choice(
     predicted: Mapping[Configuration, Outcome],
     found: Findings | None,
     against_baseline: Mapping[Configuration, Changes],
-) -> Choice | None:
+) -> ChosenConfiguration | None:
     own, outcome = known.get(configuration), predicted.get(configuration)
     count = len(study.objectives)
     if own is not None:
@@ -146,7 +103,7 @@ def _choice(
     elif outcome is not None and outcome.changes is not None:
         by = outcome.changes
     chance = found and found.predicted(configuration)
-    return Choice(
+    return ChosenConfiguration(
         configuration,
         scenario,
         None if own is None else own.representative.number,
@@ -158,24 +115,3 @@ def _choice(
         configuration == default,
         chance.on_front if chance else None,
     )
-
-
-def verdicts(study: StudyRecord) -> Mapping[str, int]:
-    """How many measured trials have which verdict, the invalid ones of failed trials too."""
-    return Counter(t.measurement.verdict for t in _measured(study) if t.measurement)
-
-
-def warnings(study: StudyRecord) -> tuple[tuple[str, int], ...]:
-    """What most measurements are doubted for, by their remedies: each with how many."""
-    found = Counter(
-        remedy
-        for t in _measured(study)
-        if t.measurement
-        for remedy in {f.remedy for f in t.measurement.findings}
-    )
-    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _measured(study: StudyRecord) -> tuple[TrialRecord, ...]:
-    failed = [f.record for f in study.failed if f.record is not None]
-    return (*(t for t in study.trials if t.measurement), *(t for t in failed if t.measurement))

@@ -23,7 +23,7 @@ measured and cannot be trusted, so its trial failed."""
 
 
 @dataclass(frozen=True)
-class Point:
+class PlacedConfiguration:
     """A configuration where it was measured.
 
     `trial` is the number of the trial that stands for it, `trials` has all of them. `estimates` are
@@ -61,13 +61,13 @@ class FrontData:
     `bursts` has number and values of each single burst of configurations with several.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[PlacedConfiguration, ...]
     unserved: tuple[Unserved, ...]
     bursts: tuple[tuple[int, tuple[float, ...]], ...]
-    baseline: Point | None
-    recommended: Point | None
+    baseline: PlacedConfiguration | None
+    recommended: PlacedConfiguration | None
 
-    def at(self, place: Place) -> tuple[Point, ...]:
+    def at(self, place: Place) -> tuple[PlacedConfiguration, ...]:
         return tuple(p for p in self.points if p.place == place)
 
 
@@ -93,8 +93,8 @@ def front_data(study: StudyRecord, summary: Summary) -> FrontData:
 
 
 def boundary(
-    points: Iterable[Point], objectives: Sequence[Objective], pair: tuple[int, int]
-) -> tuple[Point, ...]:
+    points: Iterable[PlacedConfiguration], objectives: Sequence[Objective], pair: tuple[int, int]
+) -> tuple[PlacedConfiguration, ...]:
     """Those on a front of `points` that are non-dominated in two of their objectives alone, from
     the best in the first of them to the best in the second.
     """
@@ -115,7 +115,9 @@ def infeasible_by_reason(study: StudyRecord) -> dict[str, tuple[TrialRecord, ...
     return {reason: tuple(trials) for reason, trials in ordered}
 
 
-def point_of(study: StudyRecord, one: Pooled, on_front: set[Configuration]) -> Point | None:
+def point_of(
+    study: StudyRecord, one: Pooled, on_front: set[Configuration]
+) -> PlacedConfiguration | None:
     """None where nothing was measured: a stand-in is no value to draw."""
     if one.bursts:
         chosen = one.representative
@@ -130,7 +132,7 @@ def point_of(study: StudyRecord, one: Pooled, on_front: set[Configuration]) -> P
     notes = [_verdict(chosen), one.infeasible, one.unstable, "" if one.bursts else chosen.cut_short]
     if study.drift(chosen) is not None:
         notes.append("the host had drifted")
-    return Point(
+    return PlacedConfiguration(
         chosen.number,
         numbers,
         one.configuration,
@@ -150,10 +152,12 @@ def _place(one: Pooled, on_front: set[Configuration]) -> Place:
     return "front" if one.configuration in on_front else "dominated"
 
 
-def _invalid(study: StudyRecord, trial: TrialRecord) -> Point:
+def _invalid(study: StudyRecord, trial: TrialRecord) -> PlacedConfiguration:
     note = f"INVALID: {trial.reason}" if trial.reason else "INVALID"
     estimates = _estimates(study, trial)
-    return Point(trial.number, (trial.number,), trial.configuration, "invalid", estimates, note)
+    return PlacedConfiguration(
+        trial.number, (trial.number,), trial.configuration, "invalid", estimates, note
+    )
 
 
 def _estimates(study: StudyRecord, trial: TrialRecord) -> tuple[Estimate, ...]:
