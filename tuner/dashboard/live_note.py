@@ -8,8 +8,20 @@ from threading import Lock
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from tuner.dashboard.note import note
+from tuner.pages.note import study_note
+from tuner.render.markdown import to_markdown
 from tuner.study.storage import stored, study_record
+
+FOOTER = (
+    "*`tune dashboard` writes this while it is looked at, from the finished trials only. Edit it,"
+    " and what you wrote is kept and shown in its place; empty it, and this returns.*"
+)
+
+
+def trial_address(name: str) -> str | None:
+    """Where the dashboard shows a trial, seen from its note; None for anything else."""
+    number = name.removeprefix("trial-")
+    return f"trials?numbers={number}" if number.isdecimal() else None
 
 
 class LiveNote:
@@ -32,7 +44,8 @@ class LiveNote:
             study = stored(self._name, self._storage)
             states = Counter(t.state for t in study.get_trials(deepcopy=False))
             if states != self._seen:
-                self._text = note(study_record(study), states[TrialState.RUNNING])
+                page = study_note(study_record(study), states[TrialState.RUNNING])
+                self._text = f"{to_markdown(page, trial_address)}\n\n{FOOTER}"
                 self._seen = states
         finally:
             self._writing.release()
