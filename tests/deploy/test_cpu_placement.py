@@ -33,7 +33,7 @@ def test_auto_is_apart_where_a_cpu_can_be_spared(cpus: int) -> None:
 
 
 def test_one_cpu_cannot_be_shared_out() -> None:
-    with pytest.raises(SetupError, match="has one"):
+    with pytest.raises(SetupError, match="has only one"):
         place_on_cpus("apart", 1, local=True)
 
 

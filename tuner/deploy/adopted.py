@@ -1,4 +1,4 @@
-"""Containers that the user's own file brings up: deployed as it stands, then as any deployment."""
+"""Deploys containers that a user's file brings up, for `tune verify`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 _T = TypeVar("_T")
 
 BringUp = Callable[[str], None]
-"""Brings the file up under a project's name: all containers and networks get `PROJECT_LABEL` with
-it. Returns when they were started, SetupError where not all of them could be."""
+"""Brings the file up under the name of a project, with which `PROJECT_LABEL` marks all containers
+and networks. Returns once they are started. Raises SetupError where one could not be started."""
 
 
 @dataclass(frozen=True)
 class AdoptedReplica(Replica):
-    """One that the engine may start again when it dies, as exported files ask it to."""
+    """A replica that the engine may start again when it dies, as exported files ask it to."""
 
     def check_alive(self) -> None:
         self.container.reload()
@@ -54,20 +54,20 @@ class AdoptedReplica(Replica):
         super().check_alive()
 
     def _was_killed(self) -> bool:
-        """Whether any of its ends was by SIGKILL; its state tells of the present life only."""
+        """Whether SIGKILL ended it at any time. Its state tells only how it ended last."""
         assert self.container.client is not None
         happened = self.container.client.events(
             since=0,
-            until=int(time.time()) + 1,  # what has happened by now; it waits for that second
+            until=int(time.time()) + 1,  # all that has happened by now; the engine waits until then
             filters={"container": self.container.id, "event": "die"},
             decode=True,
         )
         return any(event["Actor"]["Attributes"].get("exitCode") == "137" for event in happened)
 
-    def _read(self, what: Callable[[], _T]) -> _T:
-        # Unlike a trial's replica it may be back already, so its end is not waited for.
+    def _read(self, reading: Callable[[], _T]) -> _T:
+        # Unlike a trial's replica it may run again already, so nothing waits for its end.
         try:
-            return what()
+            return reading()
         except OSError as error:
             self.check_alive()
             raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
@@ -98,14 +98,14 @@ class AdoptingDeployer(DockerDeployer):
 
     @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[DockerDeployment]:
-        """See `Deployer.deploy`; but limits are only read.
+        """As `Deployer.deploy`, but without a check of the limits.
 
-        Raises SetupError where the file cannot be brought up, InputError where nothing in it
+        Raises SetupError where the file cannot be brought up, InputError where no container of it
         serves the model.
         """
         if self._reach.remote:
             raise SetupError(
-                "the Docker Engine is on another machine, where the file publishes its ports",
+                "the Docker Engine is on another machine, where the file's ports would be",
                 "run `tune verify` on that machine",
             )
         self.inspected = ()
@@ -114,7 +114,7 @@ class AdoptingDeployer(DockerDeployer):
         labels = self._labels | {TRIAL_LABEL: label}
         if self._keeper is None:
             drop_page_cache()
-        # Leaving the executor waits for what is coming up, so none of it comes after the clean-up.
+        # Leaving the executor waits until everything is up, so the clean-up misses nothing.
         with (
             refusals(),
             undo(self._client, PROJECT_LABEL, project),
@@ -140,22 +140,23 @@ class AdoptingDeployer(DockerDeployer):
             self._start(project)
         except SetupError as error:
             failed = error
-        chosen: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
-        started = self._client.containers.list(all=True, filters=chosen)
-        found = [c for c in started if mounted_directory(c, mount) is not None]
-        self.others = tuple(sorted(str(c.name) for c in started if c not in found))
-        # Where replicas were started, they say themselves what is wrong with them.
-        if failed is not None and not (found and all(c.attrs["State"]["Running"] for c in found)):
+        label: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
+        started = self._client.containers.list(all=True, filters=label)
+        replicas = [c for c in started if mounted_directory(c, mount) is not None]
+        self.others = tuple(sorted(str(c.name) for c in started if c not in replicas))
+        # Replicas that run say better than the tool what is wrong.
+        running = replicas and all(c.attrs["State"]["Running"] for c in replicas)
+        if failed is not None and not running:
             raise failed
-        if not found:
+        if not replicas:
             raise InputError(
-                f"no container that the file brings up mounts the model at {mount}",
-                "export it again: tune export",
+                f"none of the file's containers mounts the model at {mount}",
+                "export the file again: tune export",
             )
-        return sorted(found, key=lambda c: _natural(str(c.name)))
+        return sorted(replicas, key=lambda c: _natural(str(c.name)))
 
     def _network_of(self, containers: Sequence[Container]) -> Network:
-        """A bridge that all of them are on."""
+        """The bridge that all of them are on. Raises InputError where there is none."""
         joined = [c.attrs["NetworkSettings"]["Networks"] for c in containers]
         for name, settings in joined[0].items():
             if all(name in others for others in joined):
@@ -163,8 +164,8 @@ class AdoptingDeployer(DockerDeployer):
                 if network.attrs["Driver"] == "bridge":
                     return network
         raise InputError(
-            "the replicas that the file brings up are on no bridge network in common",
-            "export it again: tune export",
+            "the file's replicas have no bridge network in common",
+            "export the file again: tune export",
         )
 
     def _adopted(
@@ -178,7 +179,7 @@ class AdoptingDeployer(DockerDeployer):
     ) -> AdoptedReplica:
         reach = self._reach
         ours = plan.port_of(spec.protocol)
-        # Where clients of the file go; the load goes where that of a trial does.
+        # The readiness check goes where the file's clients go, the load where that of a trial goes.
         rest = published_address(container, plan.port) or reach.address(
             container, network, plan.port
         )
@@ -192,6 +193,6 @@ class AdoptingDeployer(DockerDeployer):
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers within a name are in the order of numbers."""
+    """A sort key by which `m-10` comes after `m-9`."""
     parts = re.split(r"(\d+)", name)
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]

@@ -1,4 +1,4 @@
-"""Networks that containers are on: bridges of the engine."""
+"""Bridge networks of the engine."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def create_bridge(
 def first_bridge(
     client: DockerClient, name: str, labels: Mapping[str, str], here: bool
 ) -> tuple[Network, bool]:
-    """A bridge, and whether addresses on it answer this machine directly; it is internal if so.
+    """A bridge, and whether this machine reaches the addresses on it directly.
 
-    `here` says that the engine may be on this machine.
+    The bridge is internal where it does. `here` says that the engine may be on this machine.
     """
     network = create_bridge(client, name, labels, internal=here)
     if here and not _is_reachable(network):
@@ -31,9 +31,9 @@ def first_bridge(
 
 
 def _is_reachable(network: Network) -> bool:
-    """Whether this machine owns the network's gateway, so that containers' addresses answer here.
+    """Whether this machine owns the network's gateway and so reaches the containers' addresses.
 
-    False where the engine runs in a virtual machine of its own, as on a desktop.
+    It does not where the engine runs in a virtual machine, as on a desktop.
     """
     network.reload()
     for pool in network.attrs["IPAM"]["Config"] or ():

@@ -1,6 +1,6 @@
-"""A container's own counters and limits, from its control group's files.
+"""A container's counters and limits, from the files of its control group.
 
-They are read where the engine runs on this machine: they are exact at the moment of the reading.
+They can be read where the engine runs on this machine, and are exact at the moment of the reading.
 Kernel documentation: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
 """
 
@@ -18,12 +18,12 @@ from tuner.measure.samples import ContainerCounters
 _ROOT = Path("/sys/fs/cgroup")
 V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _UNLIMITED = 2**60
-"""cgroup v1 writes "no limit" as the largest multiple of a page; anything near it means none."""
+"""cgroup v1 writes "no limit" as the largest multiple of a page. A limit near it is none."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the kernel enforces; None where there is no limit. CPU in cores, memory in bytes."""
+    """The limits that the kernel enforces: CPU in cores, memory in bytes, None for no limit."""
 
     cpu: float | None
     memory_bytes: int | None
@@ -32,10 +32,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Around:
-    """What the kernel says of a container's processes beside its control group's own files.
+    """Where the kernel counts more about a container's processes than in the control group's files.
 
-    `processes` is the file that names them; `pid` is one of them, for the network namespace;
-    `pressure` the directory with the pressure files, None where there is none.
+    `processes` is the file with their ids, and `pid` one of them, for the network namespace.
+    `pressure` is the directory with the pressure files, None where there is none.
     """
 
     processes: Path
@@ -44,18 +44,18 @@ class Around:
     proc: Path = PROC
 
     def counters(self) -> dict[str, int | None]:
-        """The fields of ContainerCounters that come from here; None where the kernel has none."""
-        found: dict[str, int | None] = {
+        """The fields of ContainerCounters from these files; None for what the kernel lacks."""
+        fields: dict[str, int | None] = {
             "wait_ns": wait_ns(map(int, self.processes.read_text().split()), self.proc)
         }
         if counted := link_counters(self.pid, self.proc):
-            found |= vars(counted)
+            fields |= vars(counted)
         if sent := tcp_counters(self.pid, self.proc):
-            found |= vars(sent)
+            fields |= vars(sent)
         if self.pressure is not None:
             for name in ("cpu", "memory", "io"):
-                found[f"{name}_pressure_ns"] = pressure_ns(self.pressure / f"{name}.pressure")
-        return found
+                fields[f"{name}_pressure_ns"] = pressure_ns(self.pressure / f"{name}.pressure")
+        return fields
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class CgroupV1:
         return _table(self.memory / "memory.oom_control").get("oom_kill", 0)
 
     def forget_peak(self) -> bool:
-        """Count the memory peak from now on; False where this process may not say so."""
+        """Count the memory peak anew from now on. Returns whether this process may do that."""
         try:
             (self.memory / "memory.max_usage_in_bytes").write_text("0")
         except OSError:  # not root's process, or a mount that is read-only
@@ -155,7 +155,7 @@ class CgroupV2:
         return _table(self.path / "memory.events").get("oom_kill", 0)
 
     def forget_peak(self) -> bool:
-        """False: the kernel does it, since Linux 6.12, for one open file only."""
+        """False: the kernel (since Linux 6.12) counts it anew for one open file only."""
         return False
 
     def limits(self) -> Limits:
@@ -171,8 +171,8 @@ class CgroupV2:
 def files_of(container: Container, root: Path = _ROOT) -> CgroupV1 | CgroupV2 | None:
     """The files of a running container; None where this machine does not have them.
 
-    They are used when the process that the engine names belongs, on this machine, to a control
-    group that carries the container's id.
+    This machine has them where the process that the engine names belongs to a control group with
+    the container's id.
     """
     pid = container.attrs["State"]["Pid"]
     try:
@@ -184,7 +184,7 @@ def files_of(container: Container, root: Path = _ROOT) -> CgroupV1 | CgroupV2 | 
         return None
     if "memory" in groups:
         cpu, cpuacct, memory = (_directory(root / name, groups[name]) for name in V1_CONTROLLERS)
-        # On a hybrid host the unified hierarchy has no controllers, but it has the pressure files.
+        # On a hybrid host the unified hierarchy has no controllers but the pressure files.
         unified = _directory(root / "unified", groups.get("", "/"))
         pressure = unified if (unified / "cpu.pressure").exists() else None
         around = Around(memory / "cgroup.procs", pid, pressure)

@@ -1,7 +1,7 @@
-"""The network namespace of the load engine: a container that does nothing but have one.
+"""The network namespace of the load engine: that of a container that does nothing else.
 
-From it requests take the path of every other client on the bridge, and what arrives there can be
-dropped, which in the host's own namespace must not be.
+From there requests take the path of any client on the bridge. Arriving packets can be dropped
+there, which must not happen in the host's own namespace.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ClientNamespace:
 
     @contextmanager
     def joined(self, network: Network, executor: Executor) -> Iterator[Future[None]]:
-        """On `network` inside the block, once the future that it gives is done."""
+        """Join `network` inside the block. The future that it yields is done once that is so."""
         connected = executor.submit(network.connect, self.container)
         try:
             yield connected
@@ -48,7 +48,7 @@ class ClientNamespace:
                 leave_network(network, self.container)
 
     def end(self, address: str) -> impairment.ClientEnd:
-        """Its end of the link to `address`, on a network that it has joined."""
+        """Its end of the link to `address`, which is on a network that it has joined."""
         routes = (PROC / str(self.pid) / "net/route").read_text()
         return impairment.ClientEnd(self.container, interface_to(address, routes))
 
@@ -62,7 +62,7 @@ def client_namespace(
     try:
         container.reload()
         pid = int(container.attrs["State"]["Pid"])
-        # In a thread, because it moves the thread that calls it.
+        # In a thread of its own, because setns moves the thread that calls it.
         with ThreadPoolExecutor(1, "setns") as executor:
             why = executor.submit(enter_namespace, path := f"{PROC}/{pid}/ns/net").result()
         if why:
@@ -76,20 +76,20 @@ def client_namespace(
 def interface_to(address: str, routes: str) -> str:
     """The interface that leads to `address`, from `/proc/<pid>/net/route`; see proc(5).
 
-    Raises LookupError when there is none. Of several routes the narrowest counts.
+    Of several routes the narrowest counts. Raises LookupError where there is none.
     """
-    wanted = int(IPv4Address(address))
-    found: list[tuple[int, str]] = []
+    target = int(IPv4Address(address))
+    matching: list[tuple[int, str]] = []
     for line in routes.splitlines()[1:]:
         columns = line.split()
         destination, mask = (_number(columns[n]) for n in (1, 7))
-        if wanted & mask == destination:
-            found.append((mask, columns[0]))
-    if not found:
+        if target & mask == destination:
+            matching.append((mask, columns[0]))
+    if not matching:
         raise LookupError(f"no route to {address}")
-    return max(found)[1]
+    return max(matching)[1]
 
 
 def _number(text: str) -> int:
-    """An address as that file has it: network order, printed as the machine's own integer."""
+    """An address in that file: network order, printed as an integer of this machine."""
     return socket.ntohl(int(text, 16)) if sys.byteorder == "little" else int(text, 16)

@@ -1,4 +1,4 @@
-"""Which CPUs replicas and load engine run on. Pure."""
+"""On which CPUs replicas and load engine run. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tuner.errors import SetupError
 from tuner.spec.study import Placement
 
 FEWEST_APART = 4
-"""CPUs from which on `auto` keeps one for the load engine."""
+"""The fewest CPUs of a host on which `auto` keeps one for the load engine."""
 
 
 @dataclass(frozen=True)
 class CpuPlacement:
-    """CPU numbers; empty is any."""
+    """The CPU numbers of replicas and client; empty for any."""
 
     placement: Literal["apart", "shared", "other machine"]
     replicas: tuple[int, ...] = ()
@@ -31,9 +31,10 @@ class CpuPlacement:
 
 
 def place_on_cpus(asked: Placement, cpus: int, local: bool) -> CpuPlacement:
-    """Replicas and client apart, where asked or worth it: the client gets the last CPU.
+    """Where replicas and client run. The client gets the last CPU where the two are kept apart.
 
-    Raises SetupError where there are not two. A host that is not this machine has no client.
+    They are kept apart where `asked` is `apart`, or is `auto` and there are enough CPUs. On another
+    machine (not `local`) there is no client. Raises SetupError where there is one CPU for both.
     """
     if not local:
         return CpuPlacement("other machine")
@@ -41,7 +42,7 @@ def place_on_cpus(asked: Placement, cpus: int, local: bool) -> CpuPlacement:
         return CpuPlacement("shared")
     if cpus < 2:
         raise SetupError(
-            "the load engine cannot have a CPU of its own: this host has one",
+            "the load engine cannot have a CPU of its own: this host has only one",
             "set `load.placement: shared` in the study",
         )
     return CpuPlacement("apart", tuple(range(cpus - 1)), (cpus - 1,))

@@ -1,4 +1,4 @@
-"""Replicas of one configuration that are ready to be sent to."""
+"""Replicas of one configuration that are ready for requests."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class DockerDeployment:
     def log_tail(self) -> str:
         lines = logs.lines_each(len(self.replicas))
         try:
-            found = in_parallel(self.executor, lambda r: r.log(lines), self.replicas)
+            tails = in_parallel(self.executor, lambda r: r.log(lines), self.replicas)
         except (DockerException, requests.RequestException) as error:
             return f"the containers' logs cannot be read: {error}"
-        return logs.joined_logs(found)
+        return logs.joined_logs(tails)
 
     def facts(self) -> Mapping[str, Any]:
         return {
@@ -89,7 +89,9 @@ class DockerDeployment:
         }
 
     def _each(self, read: Callable[[Replica], _T]) -> list[_T]:
-        """Files are read one after the other; an engine elsewhere is asked for all at once."""
+        """Read all replicas: local files one after the other, from an engine elsewhere in
+        parallel.
+        """
         if self.local:
             return [read(replica) for replica in self.replicas]
         return in_parallel(self.executor, read, self.replicas)

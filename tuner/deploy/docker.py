@@ -1,8 +1,8 @@
 """Real containers: the deployer behind `--backend docker`.
 
-A deployment is one bridge network and its replicas, all labelled with owner, study, trial and
-deployment. Whatever happens inside, everything that carries the deployment's label is gone when
-the block ends; what a killed process left is swept when the next run starts.
+A deployment is one bridge network with its replicas, all labelled with owner, study, trial and
+deployment. When the block ends, everything with the deployment's label is removed, whatever
+happened inside. The next run sweeps what a killed process left.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
 _EVICTION_FAULTS = 50
-"""Major faults of one replica's start that say that its files were no longer in the page cache."""
+"""More major faults at a replica's start mean that its files were no longer in the page cache."""
 
 
 class DockerDeployer:
     """Deploys one study's model on the Docker Engine that `DOCKER_HOST` names.
 
-    Entering checks that engine, image and model are there (SetupError), sweeps dead runs, finds
-    out what can be done to the network and starts what all trials share: the keeper, the load
-    engine's network namespace, the model's volume on an engine elsewhere. Leaving removes all.
-    `golden` says whether there are golden answers to check replicas by.
+    Entering checks that engine, image and model are there (SetupError) and sweeps dead runs. It
+    tries what the kernel can do to the network, and starts what all trials share: the keeper, the
+    load engine's network namespace, the model's volume on an engine elsewhere. Leaving removes all.
+    `golden` says whether to check replicas by golden answers.
     """
 
     name = "docker"
@@ -100,14 +100,16 @@ class DockerDeployer:
         return self
 
     def _enter_network(self, world: ExitStack, name: str) -> None:
-        """How containers are reached, from where, and what can be done to the network between."""
+        """Prepare the path to containers, the load engine's namespace and the tools for a bad
+        network.
+        """
         remote = docker_engine.other_machine()
         network, direct = first_bridge(self._client, name, self._labels, remote is None)
         self._network = network
         self._reach = Reach(not direct, remote or "127.0.0.1", remote is not None)
         self._placed = place_on_cpus(self._placement, self._info["NCPU"], direct)
         self._tools = NetworkTools()
-        client: ClientNamespace | str = "the base image is not there"
+        client: ClientNamespace | str = "the base image is missing"
         if image_exists(self._client, base_tag()):
             self._tools = probe_tools(self._client, base_tag(), self._labels)
             client = "the engine's bridge is not on this machine"
@@ -119,7 +121,9 @@ class DockerDeployer:
         self._client_facts = "own network namespace" if self._space else f"host: {client}"
 
     def _enter_page_cache(self, world: ExitStack) -> None:
-        """The model's files where containers can mount them, and who owns their pages."""
+        """Put the model's files where containers can mount them, and start the keeper of their
+        pages.
+        """
         source = str(self._model.versions.resolve())
         if self._reach.remote:
             source = world.enter_context(
@@ -175,7 +179,9 @@ class DockerDeployer:
 
     @contextmanager
     def null_server(self) -> Iterator[NullServer | None]:
-        """See `Deployer.null_server`. tune's own image has uvloop, so it is taken where it is."""
+        """See `Deployer.null_server`. It runs in tune's own image where that is used: it has
+        uvloop.
+        """
         image = self._image if self._serving.image == "tune" else base_tag()
         if not image_exists(self._client, image):
             yield None
@@ -202,9 +208,9 @@ class DockerDeployer:
 
     @contextmanager
     def deploy(self, spec: DeploymentSpec, label: str) -> Iterator[DockerDeployment]:
-        """See `Deployer.deploy`. Replicas are created, probed and removed at the same time.
+        """See `Deployer.deploy`. Replicas are created, probed and removed in parallel.
 
-        What the engine refuses is a TrialFailed.
+        Where the engine refuses a step it raises TrialFailed.
         """
         # Flags and variables may be the trial's own.
         plan = container_plan(spec.serving, self._model.name, self._image)
@@ -212,14 +218,14 @@ class DockerDeployer:
         labels = self._labels | {TRIAL_LABEL: label, DEPLOYMENT_LABEL: identity}
         if self._keeper is None:
             drop_page_cache()
-        # Leaving the executor waits for creations under way, so none comes after the clean-up.
+        # Leaving the executor waits for creations under way, so the clean-up misses none.
         with (
             refusals(),
             undo(self._client, DEPLOYMENT_LABEL, identity),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):
             name = f"tune-{self._study}-{_name_part(label)}-{identity}"
-            # In a thread: an interrupt here must not come between the engine and its answer.
+            # In a thread, so that no interrupt comes between the engine and its answer.
             network = executor.submit(
                 create_bridge, self._client, name, labels, self._local
             ).result()
@@ -255,9 +261,11 @@ class DockerDeployer:
         executor: Executor,
         given_up: Event,
     ) -> Iterator[DockerDeployment]:
-        """The replicas that `make` gives, all of them on `network`, once they are ready."""
+        """Make the replicas, all on `network`, and yield them as a deployment once they are
+        ready.
+        """
         with ExitStack() as world:
-            # Meanwhile: it is needed when there is something to send to.
+            # While the replicas start: the load engine needs it only once they are ready.
             space = self._space
             joined = world.enter_context(space.joined(network, executor)) if space else None
             replicas = make()
@@ -297,10 +305,10 @@ class DockerDeployer:
                 raise
 
     def _mend_page_cache(self, executor: Executor, replicas: Sequence[Replica]) -> None:
-        """Read evicted files again, on the keeper's account."""
+        """Let the keeper read evicted files again, so that its memory pays for them."""
         if self._keeper is not None:
             counters = in_parallel(executor, Replica.counters, replicas)
-            if any(found.major_faults > _EVICTION_FAULTS for found in counters):
+            if any(c.major_faults > _EVICTION_FAULTS for c in counters):
                 self._keeper.read()
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
@@ -312,7 +320,7 @@ class DockerDeployer:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What the engine refuses, as a TrialFailed."""
+    """Turns an APIError of the engine into a TrialFailed."""
     try:
         yield
     except APIError as error:
@@ -321,5 +329,5 @@ def refusals() -> Iterator[None]:
 
 
 def _name_part(label: str) -> str:
-    """`label` with only those characters that the engine takes in a name."""
+    """`label` without the characters that the engine refuses in a name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", label)

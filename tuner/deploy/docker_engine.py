@@ -17,7 +17,7 @@ from tuner.errors import SetupError
 from tuner.serving.base import first_line
 
 _POOL = 64
-"""Connections to the engine: replicas are created, probed and removed at the same time."""
+"""Connections to the engine: replicas are created, probed and removed in parallel."""
 
 _PATIENCE = 10.0
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
@@ -25,9 +25,9 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 @contextmanager
 def connect() -> Iterator[DockerClient]:
-    """A client for the engine that `DOCKER_HOST` or the default socket names.
+    """A client of the engine at `DOCKER_HOST`, by default at the default socket.
 
-    Raises SetupError when none answers.
+    Raises SetupError when no engine answers.
     """
     address = _address()
     with ExitStack() as world:
@@ -50,14 +50,15 @@ def connect() -> Iterator[DockerClient]:
             yield client
         except DockerException as error:
             raise SetupError(
-                f"the Docker Engine failed: {first_line(error)}", "see its log, then run again"
+                f"the Docker Engine failed: {first_line(error)}",
+                "look into its log (`journalctl -u docker`), then run again",
             ) from error
 
 
 def other_machine() -> str | None:
-    """The name or address of the engine's machine; None where it is this one.
+    """The name or address of the engine's machine; None where it is this machine.
 
-    The name is as `DOCKER_HOST` has it, or what ssh's configuration makes of it.
+    The name is that in `DOCKER_HOST`, or what ssh's configuration makes of it.
     """
     parts = urlsplit(_address())
     if parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname is None:
@@ -69,14 +70,14 @@ def other_machine() -> str | None:
 
 
 def present_image(client: DockerClient, reference: str) -> str:
-    """The official or a user's own image, pulled when it is not there. Raises SetupError."""
+    """`reference`, an image other than tune's, pulled where it is missing. Raises SetupError."""
     if client.images.list(name=reference):
         return reference
     try:
         client.images.pull(reference)
     except APIError as error:
         raise SetupError(
-            f"image {reference} is not there and cannot be pulled: {error.explanation}",
+            f"image {reference} is missing and cannot be pulled: {error.explanation}",
             "load it into the engine (`docker load`), or set `serving.image: tune` in the study",
         ) from error
     return reference
@@ -87,7 +88,7 @@ def _address() -> str:
 
 
 def _connect(path: str) -> None:
-    """Try the engine's socket. Docker's client would leave its own open when nobody answers."""
+    """Try the engine's socket. Docker's client would leave a socket open where nobody answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PATIENCE)
         probe.connect(path)

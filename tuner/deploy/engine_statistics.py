@@ -1,4 +1,4 @@
-"""A container's counters from the engine's statistics call, for an engine that is not here."""
+"""A container's counters from the engine's statistics call, for an engine on another machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tuner.measure.samples import ContainerCounters
 
 @dataclass
 class EngineStatistics:
-    """The statistics call, and the limits that the engine says it set.
+    """Counters from the statistics call, and the limits that the engine reports.
 
-    The engine counts once a second, and the call waits for that. The timestamp is the engine's. Of
-    a container that has ended it raises OSError, as files do. It knows neither the time that
-    threads waited for a CPU, nor TCP, nor pressure.
+    The engine counts once a second, and the call waits for that. Timestamps are the engine's. For
+    a container that has ended it raises OSError, as files do. It has no counters of TCP, of
+    pressure, or of the time that threads waited for a CPU.
     """
 
     container: Container
@@ -28,9 +28,9 @@ class EngineStatistics:
     name: ClassVar[str] = "engine statistics"
 
     def cpu_time(self) -> tuple[int, int]:
-        """(Timestamp, CPU time since its start) in ns of the last reading that `counters` took.
+        """(Timestamp, CPU time since its start) in ns, from the last reading by `counters`.
 
-        It is to be quick, and another reading would wait.
+        A reading of its own would wait up to a second.
         """
         last = self._last or self.counters()
         return last.time_ns, last.cpu_ns
@@ -40,7 +40,7 @@ class EngineStatistics:
         return self._last
 
     def oom_kills(self) -> int:
-        """Not in the reply; the container's state says whether it was killed."""
+        """0: the reply has no count. The container's state says whether it was killed."""
         return 0
 
     def forget_peak(self) -> bool:

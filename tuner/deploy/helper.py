@@ -1,6 +1,6 @@
-"""A container that may change one network namespace, and commands that are run in it.
+"""A helper container that may change one network namespace, and the commands that run in it.
 
-It alone has NET_ADMIN, so neither the replicas nor the host need any right.
+Only the helper has NET_ADMIN. The replicas and the host need no additional rights.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from tuner.deploy.ownership import remove_container
 from tuner.errors import TrialFailed
 
 FORGETFUL = {"net.ipv4.tcp_no_metrics_save": "1"}
-"""A kernel setting of a namespace: what TCP learned of one burst's losses must not reach the next,
-whose connections are between the same addresses where a deployment stays up."""
+"""A kernel setting of a namespace: TCP forgets what it learned from the losses of a burst.
+Otherwise the next burst would start with it, since a reused deployment has the same addresses."""
 
 _SEPARATOR = "\x1e"
-"""ASCII's record separator, which no tool prints."""
+"""ASCII's record separator. No tool prints it."""
 
 
 def start_helper(
     client: DockerClient, network: str, image: str, labels: Mapping[str, str]
 ) -> Container:
-    """A container that waits, root with NET_ADMIN alone.
+    """Start a container that waits, as root with no capabilities but NET_ADMIN and NET_RAW.
 
-    `network` is a network's name, `none`, or `container:<id>` for the namespace of another.
+    `network` is a network's name, `none`, or `container:<id>` for the namespace of that container.
     """
     helper = client.containers.create(
         image,
         ["sleep", "infinity"],
         network_mode=network,
-        # Another's namespace has its own settings already.
+        # The namespace of another container has its settings already.
         sysctls=None if network.startswith("container:") else FORGETFUL,
         cap_drop=["ALL"],
         cap_add=["NET_ADMIN", "NET_RAW"],
@@ -56,12 +56,15 @@ def start_helper(
 
 
 def run_commands(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
-    """What each command prints, all in one go. Raises TrialFailed at the first that fails."""
+    """Run the commands in one go and return what each prints.
+
+    Raises TrialFailed at the first command that fails; the others are not run.
+    """
     return _run(helper, commands, f" && printf '{_SEPARATOR}' && ")
 
 
 def run_each_command(helper: Container, commands: Sequence[Sequence[str]]) -> list[str]:
-    """The same, but each command is run whatever the others do; the last one must succeed."""
+    """As `run_commands`, but each runs whether or not others fail. The last one must succeed."""
     return _run(helper, commands, f"; printf '{_SEPARATOR}'; ")
 
 
@@ -72,15 +75,15 @@ def _run(helper: Container, commands: Sequence[Sequence[str]], joint: str) -> li
         readable = script.replace(_SEPARATOR, "\\036")
         reason = errors.strip() or output.strip()
         raise TrialFailed(f"`{readable}` failed in a network namespace: {reason}")
-    # What a tool warns of is no part of its answer.
+    # Warnings are on standard error and no part of the answer.
     return output.split(_SEPARATOR)
 
 
 def _execute(container: Container, command: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in a running container.
 
-    Docker's client reads the answer from below its HTTP client and so loses what that has read
-    already. Asked without an upgrade of the connection, the engine sends the same as a plain body.
+    Docker's own client reads the answer below its HTTP client and loses what that has already read.
+    Without an upgrade of the connection the engine sends the same answer as a plain body.
     """
     assert container.client is not None
     api = container.client.api
@@ -97,7 +100,7 @@ def _execute(container: Container, command: list[str]) -> tuple[int, str, str]:
 
 
 def split_streams(body: bytes) -> dict[int, bytes]:
-    """Standard output (1) and error (2) from frames of 8 bytes of head and their content.
+    """Standard output (1) and standard error (2), from frames with a head of 8 bytes.
 
     See "Stream format" of `POST /containers/{id}/attach` in the Docker Engine API.
     """

@@ -1,10 +1,10 @@
 """A bad network between the load engine and the replicas, set inside their network namespaces.
 
-Each direction is impaired at its receiver where that can be had: requests in the replica's
-namespace, responses in the client's. Only there are packets what a link carries; at the sender
-TCP hands down whole requests, and is told when one of them is dropped. Without a namespace of the
-client's own, responses are impaired where they leave the replica. While the network is bad,
-segmentation offloads are off on both ends, as far as they are in the tuner's hands.
+Each direction is impaired at its receiver where that is possible: requests in the replica's
+namespace, responses in the client's. Only there are packets those that a link carries: at the
+sender TCP hands down whole requests, and learns when one is dropped. If the client has no namespace
+of its own, responses are impaired where they leave the replica. While the network is bad,
+segmentation offloads are off at both ends, as far as tune controls them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tuner.spec.study import NetworkSpec
 
 @dataclass(frozen=True)
 class ClientEnd:
-    """The client's end: a container that has its namespace, and the interface to the replicas."""
+    """The client's end: the container with its namespace, and the interface to the replicas."""
 
     container: Container
     device: str
@@ -40,7 +40,7 @@ class ClientEnd:
 
 @dataclass(frozen=True)
 class Links:
-    """The replicas' links of one deployment, and what is needed to change them."""
+    """The links to the replicas of one deployment, and what it takes to change them."""
 
     docker: DockerClient
     replicas: Sequence[Container]
@@ -74,7 +74,9 @@ class _End:
         self.offloads["during"] = offloads.parse_offloads(during)
 
     def undo(self) -> None:
-        """Take everything back. Raises TrialFailed where that cannot be confirmed."""
+        """Remove all rules and reset the offloads. Raises TrialFailed where that cannot be
+        confirmed.
+        """
         commands = [command for placed in self.placed for command in placed.rule.remove()]
         before = self.offloads.get("before")
         if before is not None:
@@ -82,23 +84,23 @@ class _End:
         listings = self._listings()
         last = [*listings, offloads.show_offloads(self.device)]
         *texts, now = run_each_command(self.container, [*commands, *last])[-len(last) :]
-        found = dict(zip(listings, texts, strict=True))
+        listed = dict(zip(listings, texts, strict=True))
         for placed in self.placed:
-            if placed.rule.present(text := found[placed.rule.listing]):
+            if placed.rule.present(text := listed[placed.rule.listing]):
                 raise TrialFailed(f"rules of {self.name} could not be removed:\n{text}")
         if before is not None and offloads.parse_offloads(now) != before:
-            raise TrialFailed(f"offloads of {self.name} could not be set back:\n{now}")
+            raise TrialFailed(f"offloads of {self.name} could not be reset:\n{now}")
 
     def drops(self) -> list[Drops]:
         listings = self._listings()
         if not listings:
             return []
-        found = dict(zip(listings, run_commands(self.container, listings), strict=True))
+        listed = dict(zip(listings, run_commands(self.container, listings), strict=True))
         drops = []
         for placed in self.placed:
-            counted = placed.rule.counted(text := found[placed.rule.listing])
+            counted = placed.rule.counted(text := listed[placed.rule.listing])
             if counted is None:
-                raise TrialFailed(f"rules of {self.name} are there no more:\n{text}")
+                raise TrialFailed(f"rules of {self.name} have disappeared:\n{text}")
             drops.append(Drops(placed.replica, placed.direction, placed.asked_percent, *counted))
         return drops
 
@@ -108,14 +110,14 @@ class _End:
 
 @dataclass(frozen=True)
 class BadNetwork:
-    """See `Impairment`; without ends it is a clean network."""
+    """An `Impairment`. Without ends the network is clean."""
 
     network: NetworkSpec
     ends: Sequence[_End]
     executor: Executor
 
     def drops(self) -> tuple[Drops, ...]:
-        return tuple(found for found in self._counted() if found.asked_percent)
+        return tuple(drops for drops in self._counted() if drops.asked_percent)
 
     def facts(self) -> Mapping[str, Any]:
         where: dict[str, str] = {}
@@ -132,20 +134,21 @@ class BadNetwork:
             "method": " and ".join(dict.fromkeys(methods.values())) or None,
             "where": where,
             "offloads": offload_facts,
-            "rules": [dataclasses.asdict(found) for found in self._counted()],
+            "rules": [dataclasses.asdict(drops) for drops in self._counted()],
         }
 
     def _counted(self) -> list[Drops]:
-        found = in_parallel(self.executor, _End.drops, self.ends)
-        return sorted((d for drops in found for d in drops), key=lambda d: (d.replica, d.direction))
+        by_end = in_parallel(self.executor, _End.drops, self.ends)
+        every = (drops for at_end in by_end for drops in at_end)
+        return sorted(every, key=lambda drops: (drops.replica, drops.direction))
 
 
 @contextmanager
 def impaired(links: Links, network: NetworkSpec) -> Iterator[BadNetwork]:
     """Impair the links inside the block; see `Deployment.impair`.
 
-    A clean network starts nothing. At the end the rules are removed, offloads are set back, and
-    both are confirmed.
+    A clean network starts nothing. The end of the block removes the rules, resets the offloads and
+    confirms both.
     """
     if network.clean:
         yield BadNetwork(network, (), links.executor)

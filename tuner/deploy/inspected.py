@@ -1,4 +1,4 @@
-"""What a container that somebody else made really is."""
+"""Inspects a container that another tool made."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
 
 @dataclass(frozen=True)
 class InspectedContainer:
-    """What a replica that the file brought up really is.
+    """The facts of a replica that the file brought up.
 
-    `limits` are the kernel's, `image` is the image's id, `command` what follows the image's
-    entrypoint, `model` the directory on this machine that is mounted as the model's versions.
+    `limits` are the kernel's. `image` is the image's id, `command` what follows the image's
+    entrypoint. `model` is the directory on this machine that is mounted as the model's versions.
     """
 
     name: str
@@ -31,7 +31,7 @@ class InspectedContainer:
 
 
 def inspect_container(container: Container, mount: str) -> InspectedContainer:
-    """Of a container that mounts something at `mount`."""
+    """The facts of a container that mounts something at `mount`."""
     source = mounted_directory(container, mount)
     assert source is not None
     config = container.attrs["Config"]
@@ -46,7 +46,7 @@ def inspect_container(container: Container, mount: str) -> InspectedContainer:
 
 
 def _limits(container: Container) -> Limits:
-    """The kernel's; what the engine was asked for where the container has ended already."""
+    """The kernel's limits; those in the engine's record where the container has ended already."""
     try:
         return counter_source(container).limits()
     except OSError:
@@ -54,15 +54,15 @@ def _limits(container: Container) -> Limits:
 
 
 def mounted_directory(container: Container, mount: str) -> Path | None:
-    """What of this machine is mounted there."""
-    for found in container.attrs["Mounts"]:
-        if found["Destination"].rstrip("/") == mount:
-            return Path(found.get("Source") or "/")
+    """The directory of this machine that is mounted at `mount`; None where none is."""
+    for entry in container.attrs["Mounts"]:
+        if entry["Destination"].rstrip("/") == mount:
+            return Path(entry.get("Source") or "/")
     return None
 
 
 def published_address(container: Container, port: int) -> tuple[str, int] | None:
-    """Where this machine reaches a port of it that is published; None where it is not."""
+    """The address at which this machine reaches the container's `port`; None if unpublished."""
     for binding in container.attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp") or ():
         host = binding["HostIp"]
         return ("127.0.0.1" if host in _ANY_INTERFACE else host), int(binding["HostPort"])

@@ -1,8 +1,8 @@
 """The container that owns the page cache of image and model.
 
-File pages are charged to the control group that touched them first. Without an owner the same
-memory limit is ample or hopeless depending on which container ran before. The keeper has no
-memory limit and reads everything first, so that each replica pays for its own memory only.
+The kernel charges a file's pages to the control group that touched them first. Without a keeper
+the same memory limit is ample or hopeless, depending on which container ran before. The keeper has
+no memory limit and reads everything first, so each replica pays only for its own memory.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _READ_ALL = """\
 find / -xdev -type f -exec cat {} + >/dev/null 2>&1
 find "$0" -type f -exec cat {} + >/dev/null
 """
-"""The image's own files, some of which only root may read, then the model's (a mount, which
-`-xdev` leaves out): those must all be readable."""
+"""Reads the image's own files, some of which only root may read, then the model's files, which must
+all be readable. They are a mount, so `-xdev` leaves them out of the first line."""
 
 
 @dataclass(frozen=True)
 class Keeper:
-    """A running keeper; `read` is to be called before the first deployment and after evictions."""
+    """A running keeper. Call `read` before the first deployment and after evictions."""
 
     container: Container
     model_mount: str
 
     def read(self) -> None:
-        """Read every file of image and model. Raises SetupError when the model cannot be read."""
+        """Read every file of image and model. Raises SetupError where the model cannot be read."""
         code, output = self.container.exec_run(["sh", "-c", _READ_ALL, self.model_mount])
         assert isinstance(output, bytes)
         if code != 0:
@@ -54,7 +54,7 @@ def keeper(
     user: str,
     labels: Mapping[str, str],
 ) -> Iterator[Keeper]:
-    """A keeper that has read everything once, as `user`; removed at the end of the block."""
+    """A keeper that runs as `user` and has read everything once. It is removed at the end."""
     container = client.containers.create(
         image,
         entrypoint=["sleep", "infinity"],
@@ -69,15 +69,17 @@ def keeper(
     )
     try:
         container.start()
-        found = Keeper(container, model_mount)
-        found.read()
-        yield found
+        started = Keeper(container, model_mount)
+        started.read()
+        yield started
     finally:
         remove_container(container)
 
 
 def drop_page_cache() -> None:
-    """Make the next reader pay for every page. Raises SetupError where the host does not allow it.
+    """Empty the page cache, so that the next reader pays for every page.
+
+    Raises SetupError where this process may not.
 
     See `drop_caches` in the kernel's Documentation/admin-guide/sysctl/vm.rst.
     """

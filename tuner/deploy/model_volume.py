@@ -1,4 +1,4 @@
-"""A model's files on an engine that cannot mount this machine's disk."""
+"""Brings a model's files to an engine that cannot mount this machine's disk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tuner.serving.base import SCRATCH
 def model_volume(
     client: DockerClient, image: str, versions: Path, labels: Mapping[str, str]
 ) -> Iterator[str]:
-    """The name of a volume with what is in `versions`, readable by all; removed at the end.
+    """The name of a volume with the files in `versions`, readable by all; removed at the end.
 
-    `image` is one that the engine has: a container of it, which is never started, is how the files
-    get there.
+    A container of `image`, which the engine must have, carries the files there. It is never
+    started.
     """
     volume = client.volumes.create(labels=dict(labels))
     try:
@@ -47,7 +47,7 @@ def model_volume(
 
 
 def _readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """As root's, for everyone to read: replicas run as nobody."""
+    """The entry as root's file that everyone may read, since replicas run as nobody."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o755 if entry.isdir() else 0o644

@@ -1,8 +1,8 @@
 """Loss, delay and bandwidth by the queueing discipline netem: commands and what they print. Pure.
 
 See tc-netem(8), tc-mirred(8) and ip-link(8), "ifb". A discipline works on what leaves an
-interface. What arrives is redirected to an interface of the type ifb, out of which it comes back
-through the discipline. That is the receiver's side, where packets are as the link carries them:
+interface. To impair what arrives, it is redirected to an interface of the type ifb, and the
+discipline works on what leaves that. There, at the receiver, packets are as the link carries them:
 Linux cuts TCP's data into segments only below the sender's discipline, whatever offloads are set.
 """
 
@@ -15,12 +15,12 @@ from typing import Any
 LISTING = ("tc", "-s", "-j", "qdisc", "show")
 
 _QUEUE = 100_000
-"""Packets: more than any burst has in flight, so that nothing is lost which was not to be."""
+"""Packets in a queue: more than any burst has in flight, so that the queue itself loses none."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What netem is told; `distribution` names the jitter's, None is uniform."""
+    """The options of netem. `distribution` names that of the jitter; None is uniform."""
 
     loss_percent: float = 0.0
     delay_ms: float = 0.0
@@ -68,9 +68,9 @@ class Egress:
 
 @dataclass(frozen=True)
 class Ingress:
-    """netem on the IPv4 packets that arrive at `device`, those from `source` where it is given.
+    """netem on the IPv4 packets that arrive at `device`, or only on those from `source`.
 
-    They pass the interface `ifb<number>`, which is made for it.
+    They pass through the interface `ifb<number>`, which is created for this.
     """
 
     device: str
@@ -102,37 +102,37 @@ class Ingress:
         return _counted(text, self.ifb)
 
     def present(self, text: str) -> bool:
-        """Whether anything of it is there, whole or not."""
+        """Whether any part of it is in the listing."""
         return any(
-            found.get("dev") == self.ifb
-            or (found.get("dev") == self.device and found["kind"] == "ingress")
-            for found in _disciplines(text)
+            discipline.get("dev") == self.ifb
+            or (discipline.get("dev") == self.device and discipline["kind"] == "ingress")
+            for discipline in _disciplines(text)
         )
 
 
 def redirection(device: str, ifb: str, source: str | None) -> list[list[str]]:
-    """Send what arrives at `device` (from `source`) through `ifb`, which is made."""
+    """Commands that create `ifb` and send what arrives at `device` (from `source`) through it."""
     match = ["ip", "src", f"{source}/32"] if source else ["u32", "0", "0"]
     filtering = ["tc", "filter", "add", "dev", device, "parent", "ffff:", "protocol", "ip"]
     filtering += ["u32", "match"]
     return [
         ["ip", "link", "add", ifb, "type", "ifb"],
         ["ip", "link", "set", ifb, "up"],
-        # Of all redirections of a device, the first makes this and the others find it.
+        # The first redirection of a device creates this, the others leave it as it is.
         ["tc", "qdisc", "replace", "dev", device, "ingress"],
         [*filtering, *match, "action", "mirred", "egress", "redirect", "dev", ifb],
     ]
 
 
 def _counted(text: str, device: str) -> tuple[int, int] | None:
-    for found in _disciplines(text):
-        if found["kind"] == "netem" and found.get("dev") == device:
-            # `packets` are those that left; what waits is not lost.
-            dropped = int(found["drops"])
-            return int(found["packets"]) + int(found["qlen"]) + dropped, dropped
+    for discipline in _disciplines(text):
+        if discipline["kind"] == "netem" and discipline.get("dev") == device:
+            # `packets` counts those that left. Those in the queue are not lost.
+            dropped = int(discipline["drops"])
+            return int(discipline["packets"]) + int(discipline["qlen"]) + dropped, dropped
     return None
 
 
 def _disciplines(text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(text)
-    return found
+    disciplines: list[dict[str, Any]] = json.loads(text)
+    return disciplines

@@ -1,7 +1,7 @@
 """Packet loss by netfilter's `statistic` match: commands and what they print. Pure.
 
-See iptables-extensions(8). Each direction first counts the packets of the serving port (a rule
-without a target), then drops its share.
+See iptables-extensions(8). In each direction a first rule (without a target) counts the packets of
+the serving port, and a second one drops its share of them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Literal
 
 Tool = Literal["iptables", "iptables-legacy"]
 IPTABLES_TOOLS: tuple[Tool, ...] = ("iptables", "iptables-legacy")
-"""In the order tried: what the distribution made the default, then the older interface."""
+"""In the order in which they are tried: the distribution's default, then the older interface."""
 
 
 @dataclass(frozen=True)
 class Dropping:
-    """The rules of one direction of one replica's link, in one chain of a network namespace.
+    """The rules for one direction of one replica's link, in one chain of a network namespace.
 
     `port_flag` is `--dport` for requests and `--sport` for responses. `source` is the replica's
-    address where the chain sees the packets of several.
+    address where the chain sees the packets of several replicas.
     """
 
     tool: Tool
@@ -41,7 +41,7 @@ class Dropping:
         return self.tool, "-w", "-v", "-S"
 
     def add(self) -> list[list[str]]:
-        # -w: another process of the namespace may hold the table's lock for a moment.
+        # -w: wait while another process of the namespace holds the table's lock.
         match = [self.tool, "-w", "-A", self.chain]
         match += ["-s", self.source] if self.source else []
         match += ["-p", "tcp", self.port_flag, str(self.port)]
@@ -50,11 +50,11 @@ class Dropping:
         return [match, [*match, *statistic, "-j", "DROP"]]
 
     def remove(self) -> list[list[str]]:
-        """The whole chain: nobody but the tuner has NET_ADMIN in the namespace."""
+        """Empties the whole chain: nobody but tune has NET_ADMIN in the namespace."""
         return [[self.tool, "-w", "-F", self.chain]]
 
     def counted(self, text: str) -> tuple[int, int] | None:
-        """(Packets seen, packets dropped); None where the rules are not both there."""
+        """(Packets seen, packets dropped); None unless both rules are in the listing."""
         seen = dropped = None
         for options in self._mine(text):
             packets = int(options["-c"])
@@ -65,7 +65,7 @@ class Dropping:
         return None if seen is None or dropped is None else (seen, dropped)
 
     def present(self, text: str) -> bool:
-        """Whether any rule of it is there, whole or not."""
+        """Whether any of its rules is in the listing."""
         return bool(self._mine(text))
 
     def _mine(self, text: str) -> list[Mapping[str, str]]:
@@ -80,6 +80,6 @@ class Dropping:
 
 
 def _options(line: str) -> Mapping[str, str]:
-    """What follows each option of a rule as `-S` prints it; of `-c`, the packets."""
+    """The word after each option of a rule that `-S` prints; after `-c` that is the packets."""
     words = shlex.split(line)
     return {word: words[n + 1] for n, word in enumerate(words[:-1]) if word.startswith("-")}

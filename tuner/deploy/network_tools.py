@@ -1,4 +1,4 @@
-"""What this engine's kernel can do to a network, tried in an empty namespace."""
+"""What this engine's kernel can do to a network, found by trying it in an empty namespace."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _PORT = 1  # of rules that are only tried
 
 @dataclass(frozen=True)
 class NetworkTools:
-    """What was found; the default is nothing.
+    """What works on this kernel; by default nothing.
 
-    `ifb` is that what arrives can be redirected through netem (or another discipline);
-    `distribution` the name of netem's table of normally distributed delays.
+    `netfilter` is the command that can drop packets at random. `netem` works on what leaves an
+    interface; with `ifb` it works on what arrives too. `distribution` is the name of netem's table
+    of normally distributed delays.
     """
 
     netfilter: netfilter.Tool | None = None
@@ -31,20 +32,26 @@ class NetworkTools:
     distribution: str | None = None
 
     def __str__(self) -> str:
-        parts = ("netem" if self.netem else "no netem", "ifb" if self.ifb else "no ifb")
-        found = f"{self.netfilter} -m statistic" if self.netfilter else "no iptables -m statistic"
-        return ", ".join((*parts, found))
+        if self.netem and self.ifb:
+            return "packet loss, delay, jitter and bandwidth by netem"
+        lacks = " and no ".join(name for name in ("netem", "ifb") if not getattr(self, name))
+        if self.netfilter is None:
+            return f"nothing (this kernel has no {lacks}, and no iptables with `statistic`)"
+        return (
+            f"packet loss by {self.netfilter} (this kernel has no {lacks}, so delay, jitter and"
+            " bandwidth cannot be set)"
+        )
 
 
 def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> NetworkTools:
     """Set each kind of rule once, on the loopback interface of a container without a network.
 
-    Raises SetupError where `image`, the base image, is not there.
+    Raises SetupError where `image`, the base image, is missing.
     """
     if not image_exists(client, image):
         raise SetupError(
-            f"the base image {image}, whose tools set packet loss, is not there",
-            "tune image build",
+            f"the base image {image}, whose tools set packet loss, is missing",
+            "build it: tune image build",
         )
     helper = start_helper(client, "none", image, labels)
     try:
@@ -52,15 +59,16 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
         has_netem = _works(helper, netem.Egress("lo", lossy).add())
         if has_netem:
             run_commands(helper, netem.Egress("lo", lossy).remove())
-        # The redirection is tried without netem, so that one may be missed and not the other.
+        # The redirection is tried without netem: a kernel may have the one and not the other.
         has_ifb = _works(helper, netem.redirection("lo", "ifb0", None))
         has_normal = has_netem and _works(helper, netem.Egress("lo", normal).add())
-        found: netfilter.Tool | None = None
-        for tool in netfilter.IPTABLES_TOOLS:
-            if _works(helper, netfilter.Dropping(tool, "INPUT", "--dport", _PORT, 1.0).add()):
-                found = tool
-                break
-        return NetworkTools(found, has_netem, has_ifb, "normal" if has_normal else None)
+        working = (
+            tool
+            for tool in netfilter.IPTABLES_TOOLS
+            if _works(helper, netfilter.Dropping(tool, "INPUT", "--dport", _PORT, 1.0).add())
+        )
+        distribution = "normal" if has_normal else None
+        return NetworkTools(next(working, None), has_netem, has_ifb, distribution)
     finally:
         remove_container(helper)
 

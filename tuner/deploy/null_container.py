@@ -28,7 +28,7 @@ _USER = "65534:65534"
 
 @dataclass(frozen=True)
 class NullServer:
-    """A null server that answers; see `Target`."""
+    """A `Target`: a null server that is up."""
 
     address: tuple[str, int]
     source: CounterSource
@@ -60,7 +60,7 @@ def null_container(
     client_namespace: str | None,
     local: bool,
 ) -> Iterator[NullServer]:
-    """A null server in a container of `image`, which has Python, without a CPU limit."""
+    """A null server in a container of `image` (with Python), without a CPU limit."""
     container = client.containers.create(
         image,
         entrypoint=["python3", "-c"],

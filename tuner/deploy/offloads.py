@@ -1,7 +1,7 @@
 """Segmentation offloads of an interface: commands and what they print. Pure.
 
-With them one "packet" between containers is a whole request of up to 64 KiB, and losing it is
-not what losing a packet is. See ethtool(8) and the kernel's
+With offloads one "packet" between containers is a whole request of up to 64 KiB, so losing it is
+not like losing a packet. See ethtool(8) and the kernel's
 Documentation/networking/segmentation-offloads.rst.
 """
 
@@ -30,7 +30,7 @@ def switch_offloads(device: str, states: Mapping[str, bool]) -> list[str]:
 
 
 def parse_offloads(text: str) -> dict[str, bool]:
-    """Whether each of FEATURES is on; without those that the interface does not name."""
+    """Whether each of FEATURES is on; those that the interface lacks are left out."""
     lines = (line.partition(":") for line in text.splitlines())
     states = {name.strip(): value.split()[:1] == ["on"] for name, _, value in lines}
     return {name: states[full] for name, full in FEATURES.items() if full in states}

@@ -1,8 +1,7 @@
-"""Who made a container, network or volume: a dead run's leftovers are told from a live one's.
+"""Who made a container, network or volume, so that leftovers of dead runs can be removed.
 
-Everything that `tune` creates on an engine carries `LABEL` with the identity of the process that
-made it. A process is identified by host name, boot, process id and start time, because a process
-id alone is used again.
+Everything that `tune` creates on an engine has the label `LABEL` with the identity of the process
+that made it: host name, boot, process id and start time. A process id alone is used again.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ class Owner:
         return f"{self.host}/{self.boot}/{self.pid}/{self.started}"
 
     def dead(self) -> bool:
-        """Whether this process surely runs no more; False for a process of another host."""
+        """Whether this process has surely ended; False for a process of another host."""
         if self.host != socket.gethostname():
             return False
         if self.boot != _boot():
             return True
-        # Without proc(5) there are neither boot nor start time, only the process id.
+        # Without proc(5) there is only the process id, neither boot nor start time.
         return _start_time(self.pid) != self.started if self.started else not _exists(self.pid)
 
 
@@ -71,11 +70,12 @@ def _boot() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Field 22 of proc(5) `stat`: start time in clock ticks since boot; None if there is no such
-    process (a zombie runs no more).
+    """The start time in clock ticks since boot (proc(5), `stat`, field 22).
+
+    None where there is no such process, or only a zombie.
     """
     try:
-        # The command name, field 2, may hold blanks; what follows its last ")" does not.
+        # The command name, field 2, may hold blanks, but nothing after its last ")" does.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -93,9 +93,9 @@ def _exists(pid: int) -> bool:
 
 
 def sweep(client: DockerClient) -> list[str]:
-    """Remove containers, networks and volumes whose owner is dead; returns their names.
+    """Remove containers, networks and volumes whose owner is dead, and return their names.
 
-    Those of live runs, of other hosts and of other tools stay.
+    Those of running processes, of other hosts and of other tools stay.
     """
     removed = []
     for container in client.containers.list(
@@ -121,32 +121,32 @@ def undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
     try:
         yield
     finally:
-        chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
+        labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
         with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
-            for volume in client.volumes.list(filters=chosen):
+            for volume in client.volumes.list(filters=labelled):
                 at_last.callback(remove_volume, volume)
-            for network in client.networks.list(filters=chosen):
+            for network in client.networks.list(filters=labelled):
                 at_last.callback(remove_network, network)
-            containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+            containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
             in_parallel(executor, remove_container, containers)
 
 
 def remove_container(container: Container) -> None:
-    """Kill and remove; a container that is gone, or on its way, is no error."""
+    """Kill and remove a container. It is no error where it is gone or about to go."""
     try:
         container.remove(force=True, v=True)
     except NotFound:
         return
     except APIError as error:
-        # 409: another client (a sweep, a person) is removing it at this moment.
+        # 409: another client is removing it at this moment.
         if error.status_code != CONFLICT:
             raise
 
 
 def remove_network(network: Network) -> None:
-    """Remove; a network that is gone is no error.
+    """Remove a network. It is no error where it is gone.
 
-    Its last containers may be on their way out still: it waits some seconds for them.
+    Waits some seconds for its last containers, which may still be about to go.
     """
     for patience in (0.1, 0.2, 0.4, 0.8, 1.6, 0.0):
         try:
@@ -163,19 +163,19 @@ def remove_network(network: Network) -> None:
 
 
 def leave_network(network: Network, container: Container) -> None:
-    """Disconnect; it is no error when the container is not on the network, or one is gone."""
+    """Disconnect. It is no error where the container is not on the network, or either is gone."""
     try:
         network.disconnect(container, force=True)
     except NotFound:
         return
     except APIError:
-        # The engine says in words only that it was not connected.
-        if any(container.id in found.attrs["Containers"] for found in _reloaded(network)):
+        # The engine says only in words that the container was not connected.
+        if any(container.id in current.attrs["Containers"] for current in _reloaded(network)):
             raise
 
 
 def _reloaded(network: Network) -> list[Network]:
-    """The network as it is now; nothing when it is gone."""
+    """The network as it is now; empty where it is gone."""
     try:
         network.reload()
     except NotFound:
@@ -184,7 +184,7 @@ def _reloaded(network: Network) -> list[Network]:
 
 
 def remove_volume(volume: Volume) -> None:
-    """Remove; a volume that is gone is no error."""
+    """Remove a volume. It is no error where it is gone."""
     try:
         volume.remove(force=True)
     except NotFound:

@@ -1,4 +1,4 @@
-"""The same work on every replica at the same time, and one error when some of it fails."""
+"""The same work on every replica in parallel, with one error where some of it fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class GivenUp(Exception):  # noqa: N818 -- not a fault: the reason is another replica's
-    """Work that stopped because that of another replica failed."""
+    """Work that stopped because the work of another replica failed."""
 
 
 def in_parallel(
@@ -22,10 +22,10 @@ def in_parallel(
     items: Iterable[Item],
     give_up: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """`work` of all items, in their order. Nothing of it runs any more when this returns or raises.
+    """The results of `work` for all items, in their order. When this ends, all work has ended.
 
-    `give_up` is called at the first failure or interrupt, while the rest goes on: it may tell the
-    rest to raise GivenUp. Of several errors the one that says most is raised.
+    At the first failure or interrupt `give_up` is called, which may tell the rest to raise GivenUp.
+    Of several errors the one that says most is raised.
     """
     futures = [executor.submit(work, item) for item in items]
     try:
@@ -41,7 +41,7 @@ def in_parallel(
 
 
 def _rank(error: BaseException) -> int:
-    """A broken host says more than a bad configuration, and that more than a broken trial."""
+    """Errors in order: of the host, of the configuration, of the trial, GivenUp."""
     if isinstance(error, GivenUp):
         return 3
     if isinstance(error, Infeasible):

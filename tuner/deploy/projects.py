@@ -1,9 +1,9 @@
-"""What a file of the user's brought up for a run: found by its project, swept when the run is dead.
+"""Finds what a user's file brought up for a run, and removes it when the run is dead.
 
-Nothing can be added to such a file, so its containers and networks do not carry the owner's label.
-They carry the project's, which compose takes on its command line and a script from its environment;
-the project names the run. A living run always has a network of its own, made before its projects
-and removed after them; a project whose run has none is a dead one's.
+The file stays as it is, so its containers and networks lack the owner's label. Instead they have
+the label of a project, which compose takes on its command line and a script from its environment.
+The project's name holds the run. A running `tune` always has a network of its own, made before its
+projects and removed after them. So a project without such a network is that of a dead run.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PREFIX = "tune-verify-"
 
 
 def project_of(run: str) -> str:
-    """The name of the project of a run, which is hexadecimal; compose takes it as it is."""
+    """The name of the project of a run. Runs are hexadecimal, so compose accepts it."""
     return f"{_PREFIX}{run}"
 
 
 def sweep_projects(client: DockerClient) -> list[str]:
-    """Remove the containers, networks and volumes of projects whose run is dead; their names.
+    """Remove the containers, networks and volumes of projects of dead runs; return their names.
 
     Call it after `tuner.deploy.ownership.sweep`, which removes the networks of dead runs.
     """
-    chosen: dict[str, str | list[str] | bool] = {"label": PROJECT_LABEL}
-    # In this order: a run that ends meanwhile has nothing of a project any more.
-    containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-    networks = client.networks.list(filters=chosen)
-    volumes = client.volumes.list(filters=chosen)
+    labelled: dict[str, str | list[str] | bool] = {"label": PROJECT_LABEL}
+    # Living runs are listed last: one that ends meanwhile has removed its project already.
+    containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+    networks = client.networks.list(filters=labelled)
+    volumes = client.volumes.list(filters=labelled)
     living = _living(client)
     removed = []
     for container in containers:
@@ -59,17 +59,17 @@ def sweep_projects(client: DockerClient) -> list[str]:
 
 
 def _living(client: DockerClient) -> set[str]:
-    """The runs that have a network whose owner is not dead."""
-    found = set()
+    """The runs that have a network whose owner is alive."""
+    living = set()
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         labels = network.attrs.get("Labels") or {}
         owner = Owner.parse(labels.get(LABEL, ""))
         if owner is None or not owner.dead():
-            found.add(labels[RUN_LABEL])
-    return found
+            living.add(labels[RUN_LABEL])
+    return living
 
 
-def _is_left(found: Container | Network | Volume, living: set[str]) -> bool:
-    held = found.labels if isinstance(found, Container) else found.attrs.get("Labels") or {}
-    project = str(held.get(PROJECT_LABEL, ""))
+def _is_left(made: Container | Network | Volume, living: set[str]) -> bool:
+    labels = made.labels if isinstance(made, Container) else made.attrs.get("Labels") or {}
+    project = str(labels.get(PROJECT_LABEL, ""))
     return project.startswith(_PREFIX) and project.removeprefix(_PREFIX) not in living

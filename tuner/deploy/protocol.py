@@ -1,4 +1,4 @@
-"""The contract of everything that can run a configuration (see the conformance suite)."""
+"""The contract of whatever can run a configuration. A conformance suite checks it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tuner.spec.study import DeploymentSpec, NetworkSpec
 class Impairment(Protocol):
     """A bad network while it is on.
 
-    `facts()` says what was asked, the method, where packets are dropped, the segmentation offloads
-    of both ends, and the counters. `drops()` are those counters, for each replica and direction
-    that loses packets.
+    `facts()` holds what was asked for, the method, where packets are dropped, the segmentation
+    offloads of both ends, and the counters. `drops()` gives the counters of each replica and
+    direction that loses packets.
     """
 
     def facts(self) -> Mapping[str, Any]: ...
@@ -25,7 +25,7 @@ class Impairment(Protocol):
 
 
 class Deployment(Target, Protocol):
-    """Replicas that are ready and answered their golden request correctly.
+    """Replicas that are ready and have answered their golden requests correctly.
 
     Valid only inside the `with` block that made it. `addresses` holds one (host, port) per
     replica; `counters()` gives one entry per replica in the same order and may be called from
@@ -48,13 +48,13 @@ class Deployment(Target, Protocol):
         ...
 
     def forget_peak(self) -> bool:
-        """Count every replica's memory peak from now on; whether that could be done."""
+        """Count every replica's memory peak anew from now on. Returns whether that was possible."""
         ...
 
     def log_tail(self) -> str:
-        """The last lines that the replicas wrote, bounded and harmless (`tuner.deploy.logs`).
+        """The last lines that the replicas wrote, short and harmless (`tuner.deploy.logs`).
 
-        Where it cannot be read it says why: no trial fails for its log.
+        Where the log cannot be read the text says why: no trial fails because of its log.
         """
         ...
 
@@ -64,8 +64,8 @@ class Deployment(Target, Protocol):
 class Deployer(Protocol):
     """Runs configurations one at a time.
 
-    A deployer is itself a context manager: entering it prepares what all trials share (image,
-    page cache keeper, sweep of dead runs), leaving it removes whatever is still there.
+    A deployer is itself a context manager. Entering it prepares what all trials share (image, page
+    cache keeper, sweep of dead runs). Leaving it removes whatever is still there.
     """
 
     name: str
@@ -75,20 +75,20 @@ class Deployer(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
     def environment(self) -> Mapping[str, Any]:
-        """What all trials of this run share: host, engine, image, model. JSON-able."""
+        """What all trials of this run have in common: host, engine, image, model. JSON-able."""
         ...
 
     def null_server(self) -> AbstractContextManager[Target | None]:
-        """A server that only answers, on the path that requests to a deployment take.
+        """A server that only answers, on the same path as requests to a deployment.
 
-        None where there is no such path (a simulated host).
+        None where there is no such path, as on a simulated host.
         """
         ...
 
     def deploy(self, spec: DeploymentSpec, label: str) -> AbstractContextManager[Deployment]:
-        """Bring up `spec`, wait until ready, check the golden answers; undo it all at the end.
+        """Bring up `spec`, wait until it is ready, check the golden answers; at the end remove it.
 
-        `label` names the trial on whatever is created. Raises Infeasible when a replica is
+        `label` names the trial on everything that is created. Raises Infeasible when a replica is
         OOM-killed or never ready, TrialFailed when it answers wrongly, TuneError when a limit
         was not applied.
         """

@@ -1,4 +1,4 @@
-"""How this machine gets to containers: their addresses, and their counters."""
+"""How this machine reaches containers: their addresses and their counters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, coun
 
 @dataclass(frozen=True)
 class Reach:
-    """How the load engine gets to a container: straight, or by a port published on `host`.
+    """How the load engine reaches a container: directly, or by a port published on `host`.
 
-    `remote` says that the engine is on another machine, so that its containers' files and
-    processes are there and not here.
+    `remote` says that the engine is on another machine, and with it the containers' files and
+    processes.
     """
 
     published: bool
@@ -25,16 +25,16 @@ class Reach:
 
     def ports(self, *ports: int) -> Any:  # noqa: ANN401 -- see below
         """What `containers.create` takes as `ports`."""
-        # None: a port that the engine chooses, which the stubs do not know.
+        # None lets the engine choose the port; the stubs do not know that.
         interface = "0.0.0.0" if self.remote else "127.0.0.1"  # noqa: S104 -- requests come from another machine
         return {f"{port}/tcp": (interface, None) for port in ports} if self.published else None
 
     def address(self, container: Container, network: Network, port: int) -> tuple[str, int]:
-        """Where `container`, reloaded after its start, answers."""
+        """The address at which `container` answers. Reload it after its start."""
         settings = container.attrs["NetworkSettings"]
         if not self.published:
             return settings["Networks"][network.name]["IPAddress"], port
-        # Nothing is there when the container has ended already; then nothing answers.
+        # A container that has ended has no published ports. Nothing answers at port 0.
         for published in settings["Ports"].get(f"{port}/tcp") or ():
             return self.host, int(published["HostPort"])
         return self.host, 0

@@ -1,4 +1,4 @@
-"""One replica: the container of a deployment, and what is asked of it before it is used."""
+"""One replica of a deployment: a container, and the checks before it is used."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _T = TypeVar("_T")
 
 _PROBE_SECONDS = 0.02
 _PROBE_TIMEOUT = 0.5, 5.0
-"""To connect, where the address of a dead container never answers, and to answer."""
+"""Seconds to connect (the address of a dead container never answers) and to answer."""
 _ANSWER_TIMEOUT = 30.0
 _END_TIMEOUT = 10
 _LOG_LINES = 20
 _GOLDEN_REQUESTS = 4
 _TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
-"""Words of engine and runtime about a limit that does not even hold the start of a process."""
+"""What engine and runtime say of a limit that is too low even to start a process."""
 
 
 @dataclass(frozen=True)
 class Replica:
-    """One running container and where it answers.
+    """One running container and its addresses.
 
-    `rest` is its REST API, which is asked before it is used; `address` is where requests go.
+    The checks before its use go to `rest`, its REST API. Requests of a burst go to `address`.
     """
 
     index: int
@@ -61,19 +61,22 @@ class Replica:
         return f"http://{self.rest[0]}:{self.rest[1]}"
 
     def check_limits(self, spec: DeploymentSpec) -> None:
-        """Compare what the kernel enforces with what was asked; TuneError on a difference."""
-        found = self._read(self.source.limits)
+        """Compare the limits that the kernel enforces with those of `spec`.
+
+        Raises TuneError on a difference.
+        """
+        applied = self._read(self.source.limits)
         asked = Limits(spec.cpu, spec.memory_mib * MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
-        cpu_ok = found.cpu is not None and abs(found.cpu - spec.cpu) < 1e-3
-        if not cpu_ok or (found.memory_bytes, found.swap_bytes) != (asked.memory_bytes, 0):
+        cpu_ok = applied.cpu is not None and abs(applied.cpu - spec.cpu) < 1e-3
+        if not cpu_ok or (applied.memory_bytes, applied.swap_bytes) != (asked.memory_bytes, 0):
             raise TuneError(
-                f"replica {self.index} did not get its limits: asked {asked}, applied {found}",
+                f"replica {self.index} did not get its limits: asked {asked}, applied {applied}",
                 "check that the host has CPU quotas, memory and swap limits (`docker info`)",
             )
 
     def wait_until_ready(self, model: str, seconds: float) -> None:
-        """Poll the model's status. Raises Infeasible when the container dies or takes too long."""
+        """Poll the model's status. Raises Infeasible if the container dies or takes too long."""
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
         with requests.Session() as session:
@@ -94,7 +97,7 @@ class Replica:
         raise GivenUp
 
     def check_answers(self, model: ModelSpec, golden: Golden) -> None:
-        """Send the first golden requests. Raises TrialFailed when an answer is wrong."""
+        """Send the first golden requests. Raises TrialFailed if an answer is wrong."""
         url = f"{self.url}/v1/models/{model.name}:predict"
         with requests.Session() as session:
             for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
@@ -126,14 +129,16 @@ class Replica:
         return self._read(self.source.cpu_time)
 
     def check_alive(self) -> None:
-        """Raise Infeasible when the container has stopped or had a process killed for memory."""
+        """Raise Infeasible if the container has stopped or the OOM killer ended one of its
+        processes.
+        """
         self.container.reload()
         state = self.container.attrs["State"]
         if state["Running"]:
             if self._read(self.source.oom_kills):
                 raise self._out_of_memory("had a process killed")
             return
-        # 137 = 128 + SIGKILL: nobody but the kernel's OOM killer sends it while a trial runs.
+        # 137 = 128 + SIGKILL. While a trial runs only the kernel's OOM killer sends it.
         if state.get("OOMKilled") or state["ExitCode"] == 137:
             raise self._out_of_memory("was killed")
         raise Infeasible(
@@ -147,19 +152,21 @@ class Replica:
         message = f"replica {self.index} {what} at its memory limit of {limit} MiB"
         return Infeasible("out of memory", message, self.log_tail())
 
-    def _read(self, what: Callable[[], _T]) -> _T:
-        """Read files of the control group, which are gone as soon as the container has ended."""
+    def _read(self, reading: Callable[[], _T]) -> _T:
+        """Read files of the control group, which vanish as soon as the container has ended."""
         try:
-            return what()
+            return reading()
         except OSError as error:
             self.container.wait(timeout=_END_TIMEOUT)
             self.check_alive()
-            raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
+            raise TrialFailed(
+                f"the counters of replica {self.index} cannot be read: {error}"
+            ) from error
 
     def log(self, lines: int) -> bytes:
-        """The last lines that it wrote, as they are."""
-        found: bytes = self.container.logs(tail=lines)
-        return found
+        """The last lines that it wrote, unchanged."""
+        tail: bytes = self.container.logs(tail=lines)
+        return tail
 
     def log_tail(self) -> str:
         return harmless(self.log(_LOG_LINES))
@@ -182,7 +189,7 @@ def _short(text: str) -> str:
 
 @dataclass(frozen=True)
 class ReplicaMaker:
-    """Creates and starts the replica with a given index."""
+    """Creates and starts the replica of a given index."""
 
     client: DockerClient
     plan: ContainerPlan
@@ -205,7 +212,7 @@ class ReplicaMaker:
             if re.search(_TOO_LITTLE, reason, re.IGNORECASE):
                 raise Infeasible(
                     "out of memory",
-                    f"replica {index} cannot be started with {self.spec.memory_mib} MiB",
+                    f"replica {index} cannot be started with {self.spec.memory_mib} MiB of memory",
                     reason,
                 ) from error
             raise
@@ -214,7 +221,7 @@ class ReplicaMaker:
         return Replica(index, container, rest, address, self.reach.source(container), self.given_up)
 
     def _ports(self) -> tuple[int, int]:
-        """That of the REST API and that of the requests."""
+        """The port of the REST API and the port of the requests."""
         return self.plan.port, self.plan.port_of(self.spec.protocol)
 
     def _create(self, index: int) -> Container:

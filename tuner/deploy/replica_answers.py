@@ -1,4 +1,4 @@
-"""The first answers of a model from a real replica; see `tuner.serving.first_run`."""
+"""The first answers of a new model, from a real replica; see `tuner.serving.first_run`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 READY_SECONDS = 300.0
 ANSWER_SECONDS = 300.0
 MEMORY_SHARE = 2
-"""The replica may use this part of the host's memory: how little will do is for a study to say."""
+"""The replica may use the host's memory divided by this. A study finds out how little is enough."""
 
 
 def can_run() -> None:
-    """Raise SetupError, with the mend, where there is no engine or no serving image."""
+    """Raise SetupError where there is no engine or no serving image."""
     with docker_engine.connect() as client:
         find_image(client)
 
 
 def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
-    """See `FirstRun`: by one replica of tune's own image, over its REST API.
+    """A `FirstRun` by one replica of tune's own image, over its REST API.
 
     `model.golden` need not have answers. Raises SetupError where engine or image are missing,
     TrialFailed where the replica does not answer.
@@ -59,7 +59,7 @@ def _ask(session: requests.Session, url: str, number: int, body: bytes) -> bytes
 
 
 def _words(error: Infeasible) -> str:
-    """What the server said last, without the times of its log."""
+    """What the server said last, without timestamps."""
     lines = [line for line in error.log_tail.splitlines() if line.strip()]
     own = [line for line in lines if line.startswith("tfserver: ")]
     return own[-1].removeprefix("tfserver: ") if own else " ".join([error.message, *lines[-3:]])

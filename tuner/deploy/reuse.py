@@ -1,4 +1,4 @@
-"""Reuse of a deployment: it stays up for the next trial that asks for the same one."""
+"""Reuse of a deployment: the next trial that needs the same one gets it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tuner.spec.study import DeploymentSpec
 
 
 def reuse_facts(*, stayed: bool, since: str, peak_since: str) -> dict[str, Any]:
-    """What a trial's record says of its deployment.
+    """What a trial's record says about the reuse of its deployment.
 
-    `stayed` is whether nothing was made for this trial; `since` is the label of the trial that the
-    deployment was made for; `peak_since` the one from which on its memory peak is counted.
+    `stayed` is whether the trial reused a deployment, `since` the label of the trial that it was
+    made for, `peak_since` the label of the trial from which on its memory peak counts.
     """
     return {"stayed": stayed, "since": since, "memory_peak_since": peak_since}
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """What is up, the label of the trial that it was made for, and how to take it down."""
+    """A deployment that is up, the label of the trial it was made for, and how to take it down."""
 
     spec: DeploymentSpec
     label: str
@@ -33,18 +33,17 @@ class _Standing:
 
 
 class ReusingDeployer:
-    """The deployer `deployer`, but what a trial deployed stays up when its block ends.
+    """`deployer`, but a deployment stays up when the block of its trial ends.
 
-    The next `deploy` yields it again where it asks for an equal `DeploymentSpec` and nothing
-    happened to the replicas meanwhile; otherwise it is torn down first. After `deploy_anew` it is
-    torn down even where it is equal. What raises inside the block takes the deployment down, and
-    so do `leave` and the deployer's end.
+    The next `deploy` yields it again if it asks for an equal `DeploymentSpec` and nothing happened
+    to the replicas meanwhile. Otherwise it takes the deployment down first; after `deploy_anew` it
+    does so in any case. An exception inside the block takes the deployment down, and so do `leave`
+    and the deployer's end.
 
-    What counts since a container's start is read as differences over a window, but for the memory
-    peak: it is counted anew from each trial on, where the kernel can do that (cgroup v1), else it
-    is that since the deployment, which `facts` say. With `needs_peak` a deployment whose peak
-    cannot be counted anew is not used again. What the server itself keeps (a heap that an earlier
-    burst made larger) stays with it.
+    Counters are read as differences over a window, so earlier trials do not matter. The exception
+    is the memory peak. Each trial counts it anew where the kernel can do that (cgroup v1).
+    Otherwise it is the peak since the deployment, and `facts` say so. With `needs_peak` such a
+    deployment is not reused. What the server itself keeps, such as a grown heap, stays.
     """
 
     def __init__(self, deployer: Deployer, *, needs_peak: bool = False) -> None:
@@ -73,11 +72,11 @@ class ReusingDeployer:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What `reuse_facts` says of the last `deploy`; empty where that could not bring it up."""
+        """The `reuse_facts` of the last `deploy`; empty where it brought nothing up."""
         return self._facts
 
     def deploy_anew(self) -> None:
-        """Let the next `deploy` use nothing that stands."""
+        """Let the next `deploy` make a deployment, whatever is up."""
         self._anew = True
 
     @contextmanager
@@ -101,13 +100,13 @@ class ReusingDeployer:
             raise
 
     def leave(self) -> None:
-        """Take down what stands, if anything does."""
+        """Take down the deployment that is up, if there is one."""
         standing, self._standing = self._standing, None
         if standing is not None:
             standing.world.close()
 
     def _reuse(self, spec: DeploymentSpec, label: str) -> bool:
-        """Whether what stands serves `spec` too."""
+        """Whether the deployment that is up serves `spec`; then set the facts of that."""
         standing = self._standing
         if standing is None or standing.spec != spec:
             return False

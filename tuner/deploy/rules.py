@@ -1,4 +1,4 @@
-"""Which rules a bad network needs, each at the receiver of its direction if it can be. Pure."""
+"""Which rules a bad network needs, and at which end of each link they are set. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LinkDirection = Literal["in", "out"]
 LinkRule = netfilter.Dropping | netem.Egress | netem.Ingress
 
 CLIENT = -1
-"""The load engine's end, beside those of the replicas 0, 1, ..."""
+"""The number of the load engine's end; those of the replicas are 0, 1, ..."""
 
 REPLICA_DEVICE = "eth0"
-"""The engine's name for the only interface of a container that is on one network."""
+"""The name of the interface of a container on one network."""
 
 
 @dataclass(frozen=True)
 class PlacedRule:
-    """A rule for one direction of one replica's link, and the end whose namespace it is set in."""
+    """A rule for one direction of one replica's link, and the end in whose namespace it is set."""
 
     replica: int
     direction: LinkDirection
@@ -34,7 +34,7 @@ class PlacedRule:
 
     @property
     def where(self) -> str:
-        """The place in words."""
+        """The place of the rule in words."""
         end = "client" if self.end == CLIENT else "replica"
         match self.rule:
             case netfilter.Dropping(chain=chain):
@@ -52,11 +52,11 @@ def plan_rules(
     port: int,
     client_device: str | None,
 ) -> list[PlacedRule]:
-    """All rules that `network` needs; pure.
+    """All rules that `network` needs.
 
-    `addresses` are those of the replicas, `client_device` the interface of the client's own
-    namespace that leads to them, None where it has none. Raises SetupError when the kernel cannot
-    do what is asked.
+    `addresses` are those of the replicas. `client_device` is the interface in the client's own
+    namespace that leads to them, None where it has no such namespace. Raises SetupError where the
+    kernel cannot do what is asked.
     """
     shape = netem.Shape(
         0.0, network.delay_ms, network.jitter_ms, network.bandwidth_mbit, tools.distribution
@@ -83,7 +83,7 @@ def plan_rules(
 
 
 def _inward(shape: netem.Shape, tools: NetworkTools, port: int) -> LinkRule:
-    """Requests, where they arrive at the replica."""
+    """The rule for requests, where they arrive at the replica."""
     if tools.netem and tools.ifb:
         return netem.Ingress(REPLICA_DEVICE, 0, shape)
     return netfilter.Dropping(_tool(tools), "INPUT", "--dport", port, shape.loss_percent)
@@ -97,7 +97,7 @@ def _outward(
     address: str,
     client_device: str | None,
 ) -> tuple[int, LinkRule]:
-    """Responses, where they arrive at the client if it can be there, else where they leave."""
+    """The rule for responses: where they arrive at the client, otherwise where they leave."""
     loss = shape.loss_percent
     if client_device is not None and tools.netem and tools.ifb:
         return CLIENT, netem.Ingress(client_device, replica, shape, address)
@@ -113,7 +113,7 @@ def _tool(tools: NetworkTools) -> netfilter.Tool:
     if tools.netfilter is None:
         raise SetupError(
             "no rule that drops packets can be set on this engine",
-            "see `tune check`: load the kernel module xt_statistic (and nft_compat), or pin `loss`"
-            " to choices: [0]",
+            "load the kernel module xt_statistic (and nft_compat), then run `tune check`; or leave"
+            " packet loss out of the study with `choices: [0]` for `loss`",
         )
     return tools.netfilter

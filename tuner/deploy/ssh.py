@@ -1,4 +1,4 @@
-"""An engine behind ssh, by the user's own `ssh`, which knows his keys, hosts and proxies."""
+"""Reaches an engine by the user's own `ssh`, which has the keys, hosts and proxies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PATIENCE = 20.0
 
 @contextmanager
 def tunnel(address: str) -> Iterator[str]:
-    """The path of a socket here that is the engine's at `ssh://[user@]host[:port]`.
+    """The path of a local socket that leads to the engine at `ssh://[user@]host[:port]`.
 
-    Raises OSError, with what ssh says, when it cannot be had.
+    Raises OSError with the words of ssh where that fails.
     """
     parts = urlsplit(address)
     words = ["ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"]
@@ -28,7 +28,7 @@ def tunnel(address: str) -> Iterator[str]:
     words += ["-l", parts.username] if parts.username else []
     with tempfile.TemporaryDirectory(prefix="tune-ssh-") as directory:
         path = Path(directory, "docker.sock")
-        # In a session of its own: Ctrl-C must not close it before everything is removed.
+        # In a session of its own, so that Ctrl-C does not close it before everything is removed.
         with subprocess.Popen(
             [*words, "-L", f"{path}:{ENGINE_SOCKET}", "--", str(parts.hostname)],
             stdin=subprocess.DEVNULL,
@@ -48,10 +48,10 @@ def host_name(host: str) -> str:
     if shutil.which("ssh") is None:
         return host
     # ssh -G prints the options for a host, one a line, without connecting.
-    asked = subprocess.run(
+    options = subprocess.run(
         ["ssh", "-G", "--", host], check=False, capture_output=True, text=True
     ).stdout
-    names = [line.split()[1] for line in asked.splitlines() if line.startswith("hostname ")]
+    names = [line.split()[1] for line in options.splitlines() if line.startswith("hostname ")]
     return names[0] if names else host
 
 
