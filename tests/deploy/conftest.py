@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.serving.image import build_image
 from tuner.spec.study import ModelSpec, ServingSpec

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.deploy.conftest import build_half_plus_two
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.replica_answers import replica_answers
 from tuner.errors import InputError
 from tuner.load.payload import PAYLOADS

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from docker import DockerClient
 
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.ownership import LABEL, Owner, sweep
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
@@ -27,7 +27,7 @@ def spec(half_plus_two: ModelSpec) -> DeploymentSpec:
 SCRIPT = """
 import sys
 from pathlib import Path
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
 model = ModelSpec("half_plus_two", "", Path(sys.argv[1]), Path(sys.argv[1]) / "built")
 with DockerDeployer(model, ServingSpec(), "killed") as deployer:

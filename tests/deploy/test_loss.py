@@ -10,7 +10,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tuner.deploy import netem, netfilter, offloads
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.helper import run_commands, run_each_command, start_helper
 from tuner.deploy.impairment import Links, impaired
 from tuner.deploy.network_tools import NetworkTools, probe_tools

@@ -20,7 +20,7 @@ import requests
 from docker import DockerClient
 from docker.errors import DockerException
 
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.errors import SetupError
 from tuner.load.sender import LoadGenerator
 from tuner.serving.image import base_tag

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.backends.simulated import SimulatedDeployer
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import Infeasible, TrialFailed

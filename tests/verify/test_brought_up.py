@@ -16,7 +16,7 @@ from docker import DockerClient
 
 from tests.export.up import two_free_ports
 from tests.verify.exported import LOOSE, MODEL, TIGHT, environment_of, study_of, write_model
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.ownership import LABEL
 from tuner.deploy.projects import PROJECT_LABEL, project_of
 from tuner.errors import SetupError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.calibrate import calibrate
 from tuner.load.payload import PAYLOADS

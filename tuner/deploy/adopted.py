@@ -15,7 +15,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy.deployment import DockerDeployment
-from tuner.deploy.docker import TRIAL_LABEL, DockerDeployer, refusals
+from tuner.deploy.docker_deployer import TRIAL_LABEL, DockerDeployer, refusals
 from tuner.deploy.inspected import (
     InspectedContainer,
     inspect_container,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import requests
 
 from tuner.deploy import docker_engine
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.errors import Infeasible, TrialFailed
 from tuner.serving.first_run import refused
 from tuner.serving.image import find_image

@@ -10,7 +10,7 @@ from docker import DockerClient
 from docker.errors import NotFound
 
 from tuner.deploy import cgroup
-from tuner.deploy.docker import DockerDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.replica import Replica
 from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
