@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuner.spec import places
+from tuner.spec import study_files
 
 
 def study_names(incomplete: str) -> list[str]:
     """Studies below the working directory, and shipped ones."""
-    return [n for n in places.existing("study", Path.cwd()) if n.startswith(incomplete)]
+    return [n for n in study_files.existing("study", Path.cwd()) if n.startswith(incomplete)]
 
 
 def finished_names(incomplete: str) -> list[str]:
@@ -22,7 +22,7 @@ def finished_names(incomplete: str) -> list[str]:
 
 def model_names(incomplete: str) -> list[str]:
     """Models below the working directory, and shipped ones."""
-    return [n for n in places.existing("model", Path.cwd()) if n.startswith(incomplete)]
+    return [n for n in study_files.existing("model", Path.cwd()) if n.startswith(incomplete)]
 
 
 def _files(incomplete: str, suffix: str) -> list[str]:

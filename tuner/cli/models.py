@@ -45,10 +45,10 @@ def list_models(as_json: JsonOption = False) -> None:
     """
     from tuner.cli.documents import models_document, print_document
     from tuner.cli.models_page import short_facts, show_models
-    from tuner.spec import places
+    from tuner.spec import study_files
     from tuner.spec.load import load_model
 
-    found = [short_facts(load_model(name)) for name in places.existing("model", Path.cwd())]
+    found = [short_facts(load_model(name)) for name in study_files.existing("model", Path.cwd())]
     if as_json:
         print_document(models_document(found))
     else:

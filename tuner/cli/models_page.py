@@ -15,7 +15,7 @@ from tuner.measure.golden import load_golden
 from tuner.serving.built_model import directory_checksum, highest_version, is_built
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.synthesis import tensors_text
-from tuner.spec import places
+from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
 
 _MIB = 2**20
@@ -131,4 +131,4 @@ def _card(model: ModelSpec) -> dict[str, Any]:
 def _origin(model: ModelSpec) -> str:
     if "added" in _card(model):
         return "added"
-    return "shipped" if model.directory.is_relative_to(places.shipped()) else "yours"
+    return "shipped" if model.directory.is_relative_to(study_files.shipped()) else "yours"

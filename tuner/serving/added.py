@@ -19,7 +19,7 @@ from tuner.serving.saved_model import read_signatures
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.signatures import Signature
 from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
-from tuner.spec import places
+from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
 
@@ -103,7 +103,7 @@ def add_model(
         _write_card(model, wish, source)
         (new / "model.yaml").write_text(_model_yaml(wish, source, name, signature), "utf-8")
         _make_readable(new)
-        directory = places.path_of("model", wish.name, root).parent
+        directory = study_files.path_of("model", wish.name, root).parent
         directory.parent.mkdir(exist_ok=True)
         new.rename(directory)
     return directory
@@ -142,8 +142,8 @@ _LINE = 'Each line is a body of :predict, such as {"instances": [[1.0]]}.'
 
 
 def _check_new(name: str, root: Path) -> None:
-    places.check_name(name, "model")
-    if name in places.existing("model", root) or (root / "models" / name).exists():
+    study_files.check_name(name, "model")
+    if name in study_files.existing("model", root) or (root / "models" / name).exists():
         raise InputError(
             f"there is a model {name!r} already", "choose another --name, or remove its directory"
         )

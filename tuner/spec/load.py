@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import InputError, SetupError
-from tuner.spec import places, yaml
+from tuner.spec import study_files, yaml
 from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
 from tuner.spec.metrics import METRICS
@@ -98,7 +98,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
 
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
     """The search space in the file of that name, for `host`. Raises InputError."""
-    file = yaml.read_yaml(places.find_file("search space", name, root or Path.cwd()))
+    file = yaml.read_yaml(study_files.find_file("search space", name, root or Path.cwd()))
     document, problems = validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
     at: KeyPath = ("parameters",)
@@ -117,7 +117,7 @@ def load_model(name: str, root: Path | None = None) -> ModelSpec:
     Its builder writes below `root`, also for a shipped model.
     """
     root = root or Path.cwd()
-    path = places.find_file("model", name, root)
+    path = study_files.find_file("model", name, root)
     document = _model_document(path)
     return ModelSpec(
         name=name,
@@ -141,25 +141,25 @@ def builder_of(model: ModelSpec) -> Path:
 
 def list_studies(root: Path | None = None) -> list[str]:
     """Names of the studies below `root` and of the shipped studies, sorted."""
-    return places.existing("study", root or Path.cwd())
+    return study_files.existing("study", root or Path.cwd())
 
 
 def results_directory(study: StudySpec | str, root: Path | None = None) -> Path:
     """The directory with the results of a study; it need not exist."""
     name = study if isinstance(study, str) else study.name
-    return places.path_of("study", name, root or Path.cwd()).parent / "results"
+    return study_files.path_of("study", name, root or Path.cwd()).parent / "results"
 
 
 def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
     if "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
-        return name_or_path, places.find_file("study", name_or_path, root)
+        return name_or_path, study_files.find_file("study", name_or_path, root)
     path = root / name_or_path
     path = path / "study.yaml" if path.is_dir() else path
     name = path.resolve().parent.name if path.stem == "study" else path.stem
-    if not re.fullmatch(places.NAME_PATTERN, name):
+    if not re.fullmatch(study_files.NAME_PATTERN, name):
         raise InputError(
             f"{name_or_path}: a study in this file would be called {name!r}; "
-            f"expected {places.NAME_EXPECTED}",
+            f"expected {study_files.NAME_EXPECTED}",
             "Rename the file (or the directory of study.yaml).",
         )
     return name, path
@@ -220,13 +220,13 @@ def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
 
 def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
     """Problems of a model or a search space that does not exist."""
-    wanted: list[tuple[str, places.FileKind, object]] = [
+    wanted: list[tuple[str, study_files.FileKind, object]] = [
         ("model", "model", document.model),
         ("search_space", "search space", document.search_space),
     ]
     problems = []
     for key, kind, name in wanted:
-        names = places.existing(kind, root)
+        names = study_files.existing(kind, root)
         if isinstance(name, str) and name not in names:
             hint = nearest(name, names) or f"; there are {', '.join(names) or 'none'}"
             text = f"expected the name of a {kind}, found {name!r}{hint}"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tuner.errors import InputError
-from tuner.spec import places
+from tuner.spec import study_files
 from tuner.spec.load import load_model
 
 TEMPLATE = "mnist"
@@ -30,8 +30,8 @@ def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list
         study = _with(study, key, value)
     space = _with(space, "description", f"The parameters of {name}")
     texts = {
-        places.path_of("study", name, root): study,
-        places.path_of("search space", name, root): space,
+        study_files.path_of("study", name, root): study,
+        study_files.path_of("search space", name, root): space,
     }
     for path in texts:
         if path.exists():
@@ -43,8 +43,8 @@ def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list
     return list(texts)
 
 
-def _template(kind: places.FileKind) -> Path:
-    return places.path_of(kind, TEMPLATE, places.shipped())
+def _template(kind: study_files.FileKind) -> Path:
+    return study_files.path_of(kind, TEMPLATE, study_files.shipped())
 
 
 def _with(text: str, key: str, value: str) -> str:

@@ -14,10 +14,10 @@ from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
 from tuner.spec.load import load_model, load_study
 from tuner.spec.metrics import METRICS
-from tuner.spec.places import check_name
 from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
+from tuner.spec.study_files import check_name
 from tuner.spec.validation import validate
 from tuner.spec.yaml_documents import LoadDocument, ParameterDocument
 

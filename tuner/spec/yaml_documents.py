@@ -31,7 +31,6 @@ from tuner.spec.expressions import (
     parse_duration,
 )
 from tuner.spec.metrics import BUILT_IN_METRICS, Direction
-from tuner.spec.places import NAME_EXPECTED, NAME_PATTERN
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
 from tuner.spec.study import (
@@ -47,6 +46,7 @@ from tuner.spec.study import (
     ServingSpec,
     StudySpec,
 )
+from tuner.spec.study_files import NAME_EXPECTED, NAME_PATTERN
 
 
 class Document(BaseModel):
