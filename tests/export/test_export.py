@@ -230,8 +230,8 @@ def test_compose_says_what_was_measured_and_where(tmp_path: Path) -> None:
     header = text[: text.index("services:")]
     assert "Study small, model half_plus_two, trial 7." in header
     assert "replicas=2" in header
-    assert "# Measured: ART (ms) 3 (2.7-3.3)\n" in header
-    assert "# Measured: CPU usage (% of host) 30\n" in header
+    assert "# Measured: ART (ms) 3 (2.61-3.45)\n" in header
+    assert "# Measured: CPU usage (% of host) 30 (27.2-33.1)\n" in header
     assert "Scenario in which that was measured: concurrency=8 loss=1" in header
     assert "spread their requests over all ports: 127.0.0.1:8501, 127.0.0.1:8502" in header
     assert "SIMULATED" not in header

@@ -30,10 +30,11 @@ def test_a_line_says_what_was_exported() -> None:
     assert found["configuration"]["cpu"] == 1.25
     assert found["objectives"]["art_ms"] == {
         "value": 12.0,
-        "low": pytest.approx(10.8),
-        "high": pytest.approx(13.2),
+        # 5 % within the burst, and 5 % between bursts until repeats say how far these differ.
+        "low": pytest.approx(12 / 1.15, rel=1e-2),
+        "high": pytest.approx(12 * 1.15, rel=1e-2),
     }
-    assert found["objectives"]["cpu_percent"]["low"] is None
+    assert found["objectives"]["cpu_percent"]["low"] == pytest.approx(12 / 1.1, rel=1e-2)
     assert (found["version"], found["backend"]) == (__version__, "docker")
     assert found["host"] == {"cpus": 2}
 

@@ -16,6 +16,7 @@ from tuner.export.served import image_of
 from tuner.export.trial_documents import json_able
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.pooled import pooled
 from tuner.results.predicted_front import Predicted
 from tuner.spec.space import Configuration
 
@@ -32,9 +33,9 @@ _EXPECTED = "expected a file that `tune export` wrote, with its comments"
 class Provenance:
     """What was exported and what it rests on.
 
-    `objectives` are the stated values of the trial with their 95 % intervals, in the metrics'
-    units; `predicted` what the study's model says that many bursts would give on average, empty
-    where there is no model. `image_id` and `model_checksum` are None where nothing was run.
+    `objectives` are what all bursts of the configuration say together, with 95 % intervals, in the
+    metrics' units; `predicted` what the study's model says that many bursts would give on average,
+    empty where there is no model. `image_id` and `model_checksum` are None where nothing was run.
     `backend` is what measured it (`docker`, `simulated`, `replay`), `version` tune's, `measured`
     when (ISO 8601) and `host` where.
     """
@@ -84,12 +85,11 @@ def provenance(
     environment = study.environment
     host = environment.get("host")
     names = [o.metric for o in study.objectives]
-    stated = {name: study.estimate(trial, name) for name in names}
     return Provenance(
         study=study.name,
         trial=trial.number,
         configuration=trial.configuration,
-        objectives={name: found for name, found in stated.items() if found is not None},
+        objectives=_measured(study, trial),
         image=image_of(study),
         model=study.model,
         model_checksum=_text(environment.get("model_checksum")),
@@ -100,6 +100,15 @@ def provenance(
         host=dict(host) if isinstance(host, Mapping) else {},
         predicted={} if predicted is None else _estimates(names, predicted),
     )
+
+
+def _measured(study: StudyRecord, trial: TrialRecord) -> dict[str, Estimate]:
+    """What all bursts of its configuration say together; where none was whole, its own burst."""
+    one = next(p for p in pooled(study) if trial.configuration == p.configuration)
+    if one.bursts:
+        return {o.metric: one.estimate(i) for i, o in enumerate(study.objectives)}
+    stated = {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
+    return {name: found for name, found in stated.items() if found is not None}
 
 
 def backend_of(study: StudyRecord, trial: TrialRecord) -> str:
