@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,11 +12,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 from scripts import decisions
 from scripts.docs_pages import relinked
 
 ROOT = Path(__file__).parent.parent
+BIN = str(Path(sys.executable).parent)
 
 OFFLINE = """
 import socket, sys
@@ -119,3 +123,37 @@ def test_the_index_of_decisions_is_current() -> None:
     index = decisions.INDEX.read_text(encoding="utf-8")
     assert index == decisions.renewed(index), "run `.venv/bin/python scripts/decisions.py`"
     assert index.count("\n| ") - 2 == len([*decisions.DIRECTORY.glob("[0-9]*.md")]) >= 24
+
+
+def test_what_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = re.findall(r"`([^`\n]+)`", text)
+    paths = {word for word in code if re.fullmatch(r"[\w./-]+(?:/[\w.-]*|\.(?:py|md|json))", word)}
+    assert len(paths) >= 25
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+    modules = {word.split()[-1] for word in code if " -m " in word}
+    assert modules
+    assert not {name for name in modules if importlib.util.find_spec(name) is None}
+    targets = {word.split()[1] for word in code if word.startswith("make ")}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets
+    assert {name for name in targets if f"\n{name}:" not in makefile} == set()
+
+
+def test_hooks_of_commits_fetch_nothing() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (repository,) = config["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].startswith(".venv/bin/")
+        assert shutil.which(hook["entry"].split()[0].removeprefix(".venv/bin/"), path=BIN)
+
+
+def test_hosted_ci_runs_all_that_ci_is() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    commands = {
+        step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
+    }
+    assert any("bash .ci/run" in command for command in commands)
+    assert "make docs" in commands
