@@ -37,7 +37,8 @@ from tuner.results.study_file import FinishedStudy, read_study
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import goal, run_study
-from tuner.study.storage import finished_study, start_or_resume
+from tuner.study.start import start_or_resume
+from tuner.study.storage import finished_study
 
 STUDY = """\
 model: mnist

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from tuner.backends.backend import Backend
     from tuner.export.render import ExportFormat
     from tuner.measure.record import StudyRecord, TrialRecord
+    from tuner.results.confirmation import Confirmation
     from tuner.results.explain import Explanation
     from tuner.results.outcomes import Outcome
     from tuner.results.study_file import FinishedStudy
     from tuner.results.two_studies import TwoStudies
     from tuner.spec.study import SamplerName, StudySpec
     from tuner.study.check import Check
-    from tuner.study.confirmed import Confirmation
     from tuner.study.loop import Event
     from tuner.study.next import Goal
     from tuner.study.plan import Plan
@@ -226,9 +226,10 @@ class Study:
         """
         from tuner.search.make_sampler import require_sampler
         from tuner.study.loop import goal, run_study
-        from tuner.study.queue import repeat as queue_repeat
-        from tuner.study.storage import open_storage, start_or_resume, study_record
-        from tuner.study.warmed import warm_start as begin_warm
+        from tuner.study.queue import queue_repeat
+        from tuner.study.start import start_or_resume
+        from tuner.study.start import warm_start as begin_warm
+        from tuner.study.storage import open_storage, study_record
 
         specification = self._runnable()
         # Before there is a database, which would be an empty one.
@@ -258,15 +259,16 @@ class Study:
         Tells which of them stay on a front. Raises as `run`, and InputError where nothing that
         may be on a front was measured.
         """
-        from tuner.study.confirm import candidates, queue_rounds
-        from tuner.study.confirmed import confirmed
+        from tuner.results.confirmation import confirmation_candidates, confirmed
         from tuner.study.loop import goal, run_study
-        from tuner.study.storage import open_storage, start_or_resume, study_record
+        from tuner.study.queue import queue_rounds
+        from tuner.study.start import start_or_resume
+        from tuner.study.storage import open_storage, study_record
 
         specification = self._runnable()
         study = start_or_resume(specification, open_storage(self.url, create=False), self.backend)
         before = study_record(study)
-        chosen = candidates(before, top)
+        chosen = confirmation_candidates(before, top)
         if not chosen:
             raise InputError(
                 f"study {self.name!r} has nothing to confirm: no configuration but the baseline"

@@ -13,9 +13,9 @@ from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.calibration import Calibration
-from tuner.measure.hopeless import Judge
 from tuner.measure.measurement import Measurement
 from tuner.measure.measuring import measure_burst
+from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, Drops, RequestOutcome
 from tuner.measure.score import Score, score
 from tuner.spec.space import Configuration
@@ -37,9 +37,9 @@ class Client(Protocol):
     """Connections to a deployment, open and idle."""
 
     def run(
-        self, observe: Callable[[BurstProgress], None] | None = None, judge: Judge | None = None
+        self, observe: Callable[[BurstProgress], None] | None = None, pruner: Pruner | None = None
     ) -> Burst:
-        """One burst that ends by the stop rule, or before it where `judge` has a reason."""
+        """One burst that ends by the stop rule, or before it where `pruner` has a reason."""
         ...
 
     def explore(
@@ -71,14 +71,14 @@ class TrialRequest:
     """What a trial is to measure.
 
     `label` names the trial on whatever is created for it. A `fresh` trial needs a deployment of its
-    own; another one may use what the last trial left up. `judge` may end the burst early. `observe`
-    is told each phase as it begins, and the burst's progress.
+    own; another one may use what the last trial left up. `pruner` may end the burst early.
+    `observe` is told each phase as it begins, and the burst's progress.
     """
 
     configuration: Configuration
     label: str
     fresh: bool = False
-    judge: Judge | None = None
+    pruner: Pruner | None = None
     observe: Observe = lambda _: None
 
 
@@ -146,7 +146,7 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(network_spec(configuration)))
             phases.begin("burst")
-            burst = client.run(request.observe, request.judge)
+            burst = client.run(request.observe, request.pruner)
             deployment.verify()
             facts = deployment.facts(), impairment.facts(), deployment.log_tail()
             drops = impairment.drops()

@@ -20,8 +20,9 @@ from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study.loop import goal, run_study
-from tuner.study.queue import repeat
-from tuner.study.storage import records, start_or_resume, study_record
+from tuner.study.queue import queue_repeat
+from tuner.study.start import start_or_resume
+from tuner.study.storage import records, study_record
 
 DELAY = ("  loss:", "  delay: {role: scenario, type: float, choices: [9], default: 9}\n  loss:")
 
@@ -43,7 +44,7 @@ def replayed(
     """Run the study, or go on with it in `storage`."""
     study = start_or_resume(spec, storage or InMemoryStorage(), "replay")
     for number in repeats:
-        repeat(spec, study, number)
+        queue_repeat(spec, study, number)
     until = goal(spec, study, more, len(repeats), passes)
     backend = replay_backend(spec, BackendOptions(file_of(table), study_record(study)))
     run_study(spec, study, backend, results_directory(spec), until)

@@ -16,7 +16,7 @@ import numpy as np
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.load_client import CheckAnswer
 from tuner.load.sender import LoadGenerator
-from tuner.measure.hopeless import Judge
+from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, ContainerCounters, RequestOutcome
 from tuner.spec.study import LoadProfile, LoadSpec
 
@@ -176,11 +176,11 @@ def send(
     observe: Callable[[BurstProgress], None] | None = None,
     check: CheckAnswer | None = None,
     rate: float | None = None,
-    judge: Judge | None = None,
+    pruner: Pruner | None = None,
 ) -> Burst:
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
     with LoadGenerator().connect(target, profile, BODIES, check=check) as client:
-        return client.run(observe, judge)
+        return client.run(observe, pruner)
 
 
 def count(burst: Burst, outcome: RequestOutcome) -> int:

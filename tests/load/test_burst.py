@@ -10,8 +10,8 @@ import pytest
 from tests.load.loopback import BODIES, QUICK, Start, count, send
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
-from tuner.measure.hopeless import Seen
 from tuner.measure.measuring import measure_burst
+from tuner.measure.pruning import WindowSoFar
 from tuner.measure.samples import RequestOutcome
 from tuner.spec.study import LoadProfile
 
@@ -152,13 +152,13 @@ def test_progress_tells_both_phases(start: Start) -> None:
 
 def test_a_judge_ends_the_window_and_is_shown_what_it_holds(start: Start) -> None:
     spec = replace(QUICK, min_seconds=20, max_seconds=40)
-    shown: list[Seen] = []
+    shown: list[WindowSoFar] = []
 
-    def judge(seen: Seen) -> str:
+    def pruner(seen: WindowSoFar) -> str:
         shown.append(seen)
         return "it cannot win" if len(seen.batches) == 4 else ""
 
-    burst = send(start(), spec=spec, judge=judge)
+    burst = send(start(), spec=spec, pruner=pruner)
     assert burst.cut_short == "it cannot win"
     assert burst.stop_reason.startswith("cut short after ")
     assert burst.stop_reason.endswith("s: it cannot win")

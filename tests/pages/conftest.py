@@ -11,7 +11,8 @@ from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, read_study, write_study
 from tuner.spec.load import results_directory
 from tuner.study.loop import goal, run_study
-from tuner.study.storage import finished_study, start_or_resume
+from tuner.study.start import start_or_resume
+from tuner.study.storage import finished_study
 
 SPACE = (
     (

@@ -14,8 +14,9 @@ from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.loop import Event, goal, run_study
-from tuner.study.queue import repeat
-from tuner.study.storage import default_url, open_storage, records, start_or_resume
+from tuner.study.queue import queue_repeat
+from tuner.study.start import start_or_resume
+from tuner.study.storage import default_url, open_storage, records
 
 STUDY = """\
 model: mnist
@@ -72,7 +73,7 @@ def run(
     """Run the study as `tune run` does; `more` and `repeats` are its options."""
     study = opened(spec, database)
     for number in repeats:
-        repeat(spec, study, number)
+        queue_repeat(spec, study, number)
     until = goal(spec, study, more, len(repeats))
     backend = backend or simulated_backend(spec)
     run_study(spec, study, backend, results_directory(spec), until, observe)

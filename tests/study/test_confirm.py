@@ -17,14 +17,13 @@ from tuner.backends.simulated import SimulatedDeployer, simulated_backend
 from tuner.backends.simulated_host import Workload
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.measure.record import StudyRecord
+from tuner.results.confirmation import confirmation_candidates, confirmed, next_to_confirm
 from tuner.spec.host import Host
 from tuner.spec.load import results_directory
 from tuner.spec.study import DeploymentSpec, StudySpec
-from tuner.study.confirm import candidates, next_to_confirm, queue_due, queue_rounds
-from tuner.study.confirmed import confirmed
 from tuner.study.loop import goal, run_study
-from tuner.study.queue import BASELINE, CONFIRMS, waiting
-from tuner.study.storage import records, study_record
+from tuner.study.queue import queue_confirmation, queue_rounds, waiting
+from tuner.study.storage import BASELINE, CONFIRMS, records, study_record
 
 UNSTABLE = {"cpu": 0.5, "replicas": 2}
 
@@ -59,9 +58,9 @@ def test_no_share_or_a_grid_confirms_nothing() -> None:
     study = opened(spec, "other")
     done = [burst(i, 5.0 + i, 10.0 - i, cpu=cpu) for i, cpu in enumerate((0.25, 0.5, 1.0, 2.0) * 2)]
     grid = replace(spec, search=replace(spec.search, sampler="grid"))
-    assert not queue_due(grid, study, done)
-    assert queue_due(spec, study, done)
-    assert not queue_due(spec, study, done), "while one waits"
+    assert not queue_confirmation(grid, study, done)
+    assert queue_confirmation(spec, study, done)
+    assert not queue_confirmation(spec, study, done), "while one waits"
 
 
 def test_next_is_the_most_doubtful_of_those_measured_least() -> None:
@@ -91,14 +90,14 @@ def test_candidates_are_fronts_and_near_misses_without_the_baseline() -> None:
         burst(4, 500.0, 500.0, replicas=4),
         burst(5, 3.0, 3.0, concurrency=4, replicas=2),
     )
-    assert [t.number for t in candidates(record, 9)] == [1, 2, 3, 5]
-    assert [t.number for t in candidates(record, 2)] == [1, 2]
+    assert [t.number for t in confirmation_candidates(record, 9)] == [1, 2, 3, 5]
+    assert [t.number for t in confirmation_candidates(record, 2)] == [1, 2]
 
 
 def test_rounds_hold_each_candidate_and_the_baseline_once() -> None:
     spec = specification(FEASIBLE)
     study = run(spec)
-    chosen = candidates(study_record(study), 3)
+    chosen = confirmation_candidates(study_record(study), 3)
     queue_rounds(spec, study, chosen, 4)
     queued = [t.user_attrs for t in waiting(study)]
     assert len(queued) == 16
@@ -159,7 +158,7 @@ def planted() -> tuple[StudySpec, StudyRecord, StudyRecord, list[int]]:
     backend = wild(spec, which)
     study = run(spec, backend=backend)
     before = study_record(study)
-    chosen = candidates(before, 6)
+    chosen = confirmation_candidates(before, 6)
     queue_rounds(spec, study, chosen, 4)
     until = goal(spec, study, None, 4 * (len(chosen) + 1))
     run_study(spec, study, backend, results_directory(spec), until)

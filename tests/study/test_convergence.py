@@ -13,8 +13,8 @@ from tuner.backends.simulated import simulated_backend
 from tuner.search.make_sampler import Proposal, StudySampler
 from tuner.spec.load import results_directory
 from tuner.spec.study import SearchSpec
-from tuner.study.convergence import Convergence
 from tuner.study.loop import Converged, Event, goal, run_study
+from tuner.study.next import Convergence
 from tuner.study.storage import records
 
 

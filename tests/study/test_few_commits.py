@@ -20,7 +20,8 @@ from tuner.spec.load import results_directory
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study import loop, tell
 from tuner.study.loop import Event, Finished, Started, goal, run_study
-from tuner.study.storage import records, start_or_resume
+from tuner.study.start import start_or_resume
+from tuner.study.storage import records
 
 MOST = 8
 CONSTRAINED = ("error_rate <= 0.01", "error_rate <= 0.01, p95_ms <= 900, p50_ms <= 900")

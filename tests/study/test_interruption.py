@@ -35,7 +35,8 @@ from tuner.backends.simulated import simulated_backend
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Goal, Started, run_study
-from tuner.study.storage import open_storage, start_or_resume
+from tuner.study.start import start_or_resume
+from tuner.study.storage import open_storage
 
 def observe(event):
     if isinstance(event, Started) and event.number == 2:

@@ -10,7 +10,7 @@ from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.errors import InputError
 from tuner.spec.study import SearchSpec
 from tuner.study.loop import Event, Finished, Started
-from tuner.study.queue import repeat
+from tuner.study.queue import queue_repeat
 from tuner.study.storage import records
 
 
@@ -55,7 +55,7 @@ def test_a_repeat_measures_the_same_configuration_once_more() -> None:
 def test_a_trial_that_is_not_there_cannot_be_repeated() -> None:
     spec = specification()
     with pytest.raises(InputError, match="no complete trial 5"):
-        repeat(spec, opened(spec), 5)
+        queue_repeat(spec, opened(spec), 5)
 
 
 def test_events_tell_each_trial_from_start_to_end() -> None:

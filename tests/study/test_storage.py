@@ -12,6 +12,7 @@ from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study.loop import run_study
 from tuner.study.next import Goal
+from tuner.study.start import start_or_resume
 from tuner.study.storage import (
     StudySummary,
     default_url,
@@ -19,7 +20,6 @@ from tuner.study.storage import (
     found_studies,
     open_storage,
     read_study,
-    start_or_resume,
     study_id,
     summaries,
 )

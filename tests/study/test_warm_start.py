@@ -7,8 +7,8 @@ import pytest
 from tests.study.small import FEASIBLE, opened, run, specification, url_of
 from tuner.errors import InputError
 from tuner.spec.study import SearchSpec, StudySpec
-from tuner.study.storage import records
-from tuner.study.warmed import WARM, warm_of, warm_start
+from tuner.study.start import warm_of, warm_start
+from tuner.study.storage import WARM, records
 
 
 def bayes(spec: StudySpec) -> StudySpec:

@@ -18,8 +18,7 @@ from tests.study.small import FEASIBLE, opened, specification, url_of
 from tuner.search.make_sampler import OWNER
 from tuner.study.grid import grid_order
 from tuner.study.queue import REPEATS
-from tuner.study.storage import records
-from tuner.study.turns import locked, turn
+from tuner.study.storage import file_lock, records, study_lock
 
 WORKER = """
 import sys, time
@@ -30,7 +29,8 @@ from tuner.backends.simulated import simulated_backend
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.study.loop import Finished, Started, goal, run_study
-from tuner.study.storage import open_storage, start_or_resume
+from tuner.study.start import start_or_resume
+from tuner.study.storage import open_storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 url, passes, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
@@ -124,13 +124,14 @@ def test_a_turn_is_one_workers_at_a_time(tmp_path: Path) -> None:
     ready, done = tmp_path / "ready", tmp_path / "done"
     script = f"""
 from pathlib import Path
-from tuner.study.turns import locked
+from tuner.study.start import start_or_resume
+from tuner.study.storage import file_lock
 Path({str(ready)!r}).touch()
-with locked(Path({url_of(spec).removeprefix("sqlite:///") + ".lock"!r})):
+with file_lock(Path({url_of(spec).removeprefix("sqlite:///") + ".lock"!r})):
     Path({str(done)!r}).touch()
 """
     with ExitStack() as world:
-        with turn(study):
+        with study_lock(study):
             command = [sys.executable, "-c", script]
             process = world.enter_context(subprocess.Popen(command))
             while not ready.exists():
@@ -142,7 +143,7 @@ with locked(Path({url_of(spec).removeprefix("sqlite:///") + ".lock"!r})):
 
 
 def test_a_lock_is_free_once_its_block_raised(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), locked(tmp_path / "lock"):
+    with pytest.raises(RuntimeError), file_lock(tmp_path / "lock"):
         raise RuntimeError
-    with locked(tmp_path / "lock"):
+    with file_lock(tmp_path / "lock"):
         pass

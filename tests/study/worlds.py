@@ -14,7 +14,7 @@ from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.target import Target
-from tuner.measure.hopeless import Judge
+from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, LoadProfile, Stage, StudySpec
@@ -101,9 +101,9 @@ class Busy:
     client: Client
 
     def run(
-        self, observe: Callable[[BurstProgress], None] | None = None, judge: Judge | None = None
+        self, observe: Callable[[BurstProgress], None] | None = None, pruner: Pruner | None = None
     ) -> Burst:
-        return _busy(self.client.run(observe, judge))
+        return _busy(self.client.run(observe, pruner))
 
     def explore(
         self, stages: Sequence[Stage], observe: Callable[[BurstProgress], None] | None = None

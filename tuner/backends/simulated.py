@@ -24,7 +24,7 @@ from tuner.backends.simulated_burst import simulate
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployment
 from tuner.errors import Infeasible, SetupError
-from tuner.measure.hopeless import Judge
+from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, ContainerCounters, Drops
 from tuner.spec.host import Host
 from tuner.spec.space import Value
@@ -159,7 +159,7 @@ class SimulatedDeployment:
             "ignored_protocol": self._spec.protocol,
         }
 
-    def send(self, profile: LoadProfile, judge: Judge | None = None) -> Burst:
+    def send(self, profile: LoadProfile, pruner: Pruner | None = None) -> Burst:
         """The burst that a load generator would have seen, in no time.
 
         Its noise depends on the deployer's seed, the configuration and how often that deployer has
@@ -181,7 +181,7 @@ class SimulatedDeployment:
         course = dataclasses.replace(course, cores=cores)
         needed = self._host.working_set_mib(profile.concurrency, self._spec.replicas)
         survives = needed <= self._spec.memory_mib
-        sent = simulate(course, profile, self._counters, survives, rng, judge)
+        sent = simulate(course, profile, self._counters, survives, rng, pruner)
         peak = int(min(needed, self._spec.memory_mib) * 2**20)
         self._counters = tuple(
             dataclasses.replace(end, memory_peak_bytes=peak, oom_kills=0 if survives else 1)
@@ -250,9 +250,9 @@ class SimulatedClient:
     def run(
         self,
         observe: Callable[[Any], None] | None = None,  # noqa: ARG002 -- a burst in no time has no progress to tell
-        judge: Judge | None = None,
+        pruner: Pruner | None = None,
     ) -> Burst:
-        return self.target.send(self.profile, judge)
+        return self.target.send(self.profile, pruner)
 
     def explore(
         self,

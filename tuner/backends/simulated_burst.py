@@ -19,7 +19,7 @@ from tuner.backends.simulated_requests import (
     open_loop,
     samples_of,
 )
-from tuner.measure.hopeless import Judge, Seen
+from tuner.measure.pruning import Pruner, WindowSoFar
 from tuner.measure.samples import (
     Burst,
     ClientCounters,
@@ -60,7 +60,7 @@ def simulate(
     before: Sequence[ContainerCounters],
     survives: bool,
     rng: np.random.Generator,
-    judge: Judge | None = None,
+    pruner: Pruner | None = None,
 ) -> Sent:
     """One burst after the counters `before`, one per replica.
 
@@ -78,7 +78,7 @@ def simulate(
     samples, losses = samples_of(requests, began, replicas, spec)
     if survives:
         start_ns = _warm(samples, began, longest, replicas, spec)
-        ended = _stop(samples, start_ns, profile, partial(_cpu, before, course), judge)
+        ended = _stop(samples, start_ns, profile, partial(_cpu, before, course), pruner)
     else:
         # A replica dies once requests hold all its memory: within the first cycles.
         start_ns = began
@@ -181,7 +181,7 @@ def _stop(
     start_ns: int,
     profile: LoadProfile,
     cpu: Callable[[Sequence[int]], CpuReadings],
-    judge: Judge | None,
+    pruner: Pruner | None,
 ) -> _Ended:
     """How the window that starts at `start_ns` ends; `cpu` reads the replicas at some times."""
     spec = profile.spec
@@ -203,10 +203,10 @@ def _stop(
         decision = window(first, errors, seconds, spec, slow)
         if decision.done:
             return _Ended(now, decision.reason)
-        if judge is not None:
+        if pruner is not None:
             until = cpu([start_ns + i * span for i in range(n + 1)])
             requests = partial(samples.select, (end_ns >= start_ns) & (end_ns < now))
-            if why := judge(Seen(first, until, spec.batch_seconds, requests)):
+            if why := pruner(WindowSoFar(first, until, spec.batch_seconds, requests)):
                 left = window_left(first, seconds, spec, slow)
                 return _Ended(now, cut_short(why, seconds), why, left)
 

@@ -18,12 +18,13 @@ from tuner.cli import INTERRUPTED, tables
 from tuner.cli.run import meant, view
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.confirmation import Confirmation, Confirmed, confirmation_candidates, confirmed
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
-from tuner.study.confirm import candidates, queue_rounds
-from tuner.study.confirmed import Confirmation, Confirmed, confirmed
 from tuner.study.loop import Event, goal, run_study
-from tuner.study.storage import open_storage, start_or_resume, study_record
+from tuner.study.queue import queue_rounds
+from tuner.study.start import start_or_resume
+from tuner.study.storage import open_storage, study_record
 
 _WORDS = {
     "demoted": "is demoted",
@@ -50,7 +51,7 @@ def confirm(
     results = results_directory(spec)
     study = start_or_resume(spec, open_storage(url, create=False), backend_name)
     before = study_record(study)
-    chosen = candidates(before, top)
+    chosen = confirmation_candidates(before, top)
     if not chosen:
         raise InputError(
             f"study {spec.name!r} has nothing to confirm: no configuration but the baseline was"

@@ -44,15 +44,14 @@ from tuner.study.loop import (
 )
 from tuner.study.next import Goal
 from tuner.study.plan import Plan, plan
-from tuner.study.queue import repeat
+from tuner.study.queue import queue_repeat
+from tuner.study.start import start_or_resume, warm_start
 from tuner.study.storage import (
     default_url,
     open_storage,
     samples_directory,
-    start_or_resume,
     study_record,
 )
-from tuner.study.warmed import warm_start
 
 _LAST = 5
 _FRONT = 8
@@ -80,7 +79,7 @@ def run(
     if warm is not None:
         warm_start(study, warm, partial(_url_of, backend_name))
     for number in repeats:
-        repeat(spec, study, number)
+        queue_repeat(spec, study, number)
     until = goal(spec, study, trials, len(repeats), passes)
     found = study_record(study)
     measured_by = backend_named(backend_name)(spec, BackendOptions(replay, found))

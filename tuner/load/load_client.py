@@ -25,7 +25,7 @@ from tuner.load.ticks import (
     kept_answers,
 )
 from tuner.measure import stopping
-from tuner.measure.hopeless import Judge, Seen
+from tuner.measure.pruning import Pruner, WindowSoFar
 from tuner.measure.samples import Burst, RequestOutcome, RequestSamples
 from tuner.spec.study import LoadProfile, Stage
 
@@ -78,17 +78,17 @@ class LoadClient:
         self._where = where
         self._replicas = len(target.addresses)
 
-    def run(self, observe: ObserveProgress | None = None, judge: Judge | None = None) -> Burst:
-        """Warm up, then measure until the stop rule is met, or until `judge` has a reason to end.
+    def run(self, observe: ObserveProgress | None = None, pruner: Pruner | None = None) -> Burst:
+        """Warm up, then measure until the stop rule is met, or until `pruner` has a reason to end.
 
-        `observe` is called about once a batch, in this thread, and `judge` after each batch of the
+        `observe` is called about once a batch, in this thread, and `pruner` after each batch of the
         window. Raises TrialFailed when the engine dies or hangs; what these two and the target's
         readings raise passes through.
         """
         observe = observe or (lambda _: None)
         profile = self._profile
         warm = self._warm_up(_level(profile), observe)
-        window = self._window(warm[-1], observe, judge)
+        window = self._window(warm[-1], observe, pruner)
         samples = self._samples([*warm, *window.ticks, *self._stop()])
         return self._burst(samples, window, profile.concurrency, profile.rate_rps)
 
@@ -140,7 +140,7 @@ class LoadClient:
                 left = spec.warmup_max_seconds - seconds
                 observe(progress_of("warm-up", None, ticks, batches, left, decision.reason))
 
-    def _window(self, start: Tick, observe: ObserveProgress, judge: Judge | None) -> Window:
+    def _window(self, start: Tick, observe: ObserveProgress, pruner: Pruner | None) -> Window:
         spec = self._profile.spec
         cpu = [self._target.cpu_times()]
         before = self._read(start)
@@ -158,13 +158,13 @@ class LoadClient:
                 after = self._read(ticks[-1])
                 return Window(start, ticks, cpu, before, after, decision.reason, "", saved)
             left = stopping.window_left(batches, seconds, spec, delayed)
-            seen = Seen(
+            seen = WindowSoFar(
                 batches,
                 cpu_readings(cpu),
                 spec.batch_seconds,
                 partial(joined_samples, tuple(ticks)),
             )
-            if judge is not None and (why := judge(seen)):
+            if pruner is not None and (why := pruner(seen)):
                 said = stopping.cut_short(why, seconds)
                 return Window(start, ticks, cpu, before, self._read(ticks[-1]), said, why, left)
             observe(progress_of("window", start, ticks, batches, left, decision.reason))

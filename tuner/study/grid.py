@@ -14,10 +14,7 @@ from tuner.measure.record import TrialRecord
 from tuner.search.distributions import configuration_of
 from tuner.search.make_sampler import UNTRUSTED
 from tuner.spec.space import Configuration, SearchSpace
-
-PASS = "pass"  # noqa: S105 -- not a password
-GIVEN_UP = "given up"
-"""Attributes of a trial."""
+from tuner.study.storage import GIVEN_UP, PASS
 
 MOST_UNTRUSTED = 2
 """A point whose trials were INVALID this often is left out of its pass."""

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from optuna.study import Study
-from optuna.trial import Trial
 
+import tuner
 from tuner.backends.backend import Backend, run_until_valid
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
+from tuner.measure.pruning import pruner_of
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import start_count
 from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.grid import GIVEN_UP
-from tuner.study.judging import judge_of
 from tuner.study.next import Goal, Next
-from tuner.study.queue import waiting
-from tuner.study.storage import keep_environment, records
-from tuner.study.tell import Run, fail, keep_samples, made, shared, tell
-from tuner.study.versions import versions
-from tuner.study.warmed import warm_of
+from tuner.study.queue import NextTrial, waiting
+from tuner.study.start import keep_environment, warm_of
+from tuner.study.storage import GIVEN_UP, record_so_far, records
+from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
 from tuner.trial import TrialRequest
 
 MOST_FAILURES = 3
@@ -34,6 +34,9 @@ MOST_FAILURES = 3
 
 MOST_INVALID = 5
 """So many trials in a row that could not be trusted end it too: the host is not fit for it now."""
+
+_PARTS = ("optuna", "docker", "numpy", "scipy", "uvloop", "httptools")
+"""The packages that have a part in what is measured."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def goal(
 ) -> Goal:
     """The study's budget; with `more_trials` so many beyond what is there.
 
-    Repeats are queued (`repeat`) before this is called; what was queued earlier runs before them.
-    With `passes` the budget is the full grid, so often.
+    Repeats are queued (`queue_repeat`) before this is called; what was queued earlier runs before
+    them. With `passes` the budget is the full grid, so often.
     """
     if more_trials is None and not repeats:
         if passes:
@@ -116,9 +119,9 @@ def run_study(
     broken: list[Configuration] = []
     untrusted = 0
     with handled_interrupts(), backend, shielded():
-        environment = {**backend.environment(), "versions": versions()}
+        environment = {**backend.environment(), "versions": _versions()}
         host_cpus = int(environment["host"]["cpus"])
-        sampler = make_sampler(
+        sampler = study.sampler = make_sampler(
             spec.search.sampler,
             spec.search_space,
             spec.seed,
@@ -128,7 +131,6 @@ def run_study(
             warm=warm_of(study),
             worker=str(Owner.this()),
         )
-        study.sampler = sampler
         following = Next(spec, study, sampler, until)
         if not following.begin():
             _say_converged(following, observe)
@@ -139,20 +141,20 @@ def run_study(
         environment["calibration"] = calibration and asdict(calibration)
         key = keep_environment(study, environment)
         run = Run(spec, study, results, backend.name, key, host_cpus)
-        while (taken := following.take()) is not None:
-            trial, asked = taken
+        while (next_trial := following.take()) is not None:
+            trial, asked = next_trial.trial, next_trial.configuration
             try:
                 observe(Started(trial.number, asked))
-                record = _measured(run, backend, following, trial, asked, observe)
+                record = _measured(run, backend, next_trial, observe)
                 tell(spec, study, trial, record)
             except TrialFailed as error:
                 broken.append(asked)
                 # One that alone broke every time is given up, so that the study can go on without.
-                hopeless = len(broken) == MOST_FAILURES and len(set(broken)) == 1
+                alone = len(broken) == MOST_FAILURES and len(set(broken)) == 1
                 baseline = asked == spec.search_space.baseline()
-                if hopeless:
+                if alone:
                     trial.set_user_attr(GIVEN_UP, True)
-                fail(study, trial, error.message, again=baseline or not hopeless)
+                fail(study, trial, error.message, again=baseline or not alone)
                 observe(Failed(trial.number, error.message))
                 _end_after(broken, error)
             except BaseException as error:
@@ -173,25 +175,31 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 
 
 def _measured(
-    run: Run,
-    backend: Backend,
-    following: Next,
-    trial: Trial,
-    asked: Configuration,
-    observe: Callable[[Event], None],
+    run: Run, backend: Backend, next_trial: NextTrial, observe: Callable[[Event], None]
 ) -> TrialRecord:
     """The record of a trial, once it was measured."""
-    done = following.done()
-    if (end := following.same_end(asked)) is not None:
-        return shared(run, trial, asked, end, done)
-    judge = judge_of(run.spec, asked, done, run.host_cpus) if following.new else None
-    request = TrialRequest(asked, f"{trial.number:04d}", following.fresh, judge, observe)
+    if next_trial.same_end is not None:
+        return untried_record(run, next_trial, next_trial.same_end)
+    number, asked = next_trial.trial.number, next_trial.configuration
+    pruner = None
+    if next_trial.prunable and run.spec.search.cut_short:
+        pruner = pruner_of(record_so_far(run.spec, next_trial.done), asked, run.host_cpus)
+    request = TrialRequest(asked, f"{number:04d}", next_trial.fresh, pruner, observe)
     with interruptible():
         attempts = run_until_valid(
-            backend, request, lambda r: observe(Repeating(trial.number, r.invalidities))
+            backend, request, lambda first: observe(Repeating(number, first.invalidities))
         )
-    record = made(run, trial, asked, attempts, done)
+    record = measured_record(run, next_trial, attempts)
     return keep_samples(run, record, attempts.result)
+
+
+def _versions() -> dict[str, str]:
+    """The versions of `tune` and of what has a part in its numbers, by name."""
+    return {
+        "tune": tuner.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PARTS},
+    }
 
 
 def _end_after(broken: Sequence[Configuration], error: TrialFailed) -> None:

@@ -9,18 +9,25 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
-from tuner.measure.record import TrialRecord
+from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.search.asking import ask, queue
 from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.confirm import queue_due
-from tuner.study.convergence import Convergence
-from tuner.study.done import Done
-from tuner.study.grid import PASS, Grid, Point
-from tuner.study.queue import is_repeat, queue_baseline, seed, waiting
+from tuner.study.grid import Grid, Point
+from tuner.study.queue import (
+    NextTrial,
+    is_repeat,
+    queue_baseline,
+    queue_confirmation,
+    queue_initial_design,
+    waiting,
+)
+from tuner.study.storage import GAINS, PASS, study_lock
 from tuner.study.tell import clear_dead
-from tuner.study.turns import turn
+
+IN_A_ROW = 3
+"""So many small gains in a row: one may be chance, as the model is fitted anew with each trial."""
 
 _STALE = timedelta(minutes=10)
 """A trial of another host that has run for so long is taken for dead in the count of the budget."""
@@ -51,11 +58,8 @@ class Next:
 
     Several workers may do so at once: `sampler` proposes no configuration twice, and the budget is
     completed exactly, since trials that others measure count already. If one of those breaks, the
-    worker whose it was makes up for it. `fresh` says whether the trial just taken needs a
-    deployment of its own: a configuration that is measured again is deployed again, as what differs
-    between bursts differs between deployments most. `new` says that it is
-    neither a repeat nor a point of a grid, all of which are measured to the end. `converged` says
-    in words why there is no further one, where that is why.
+    worker whose it was makes up for it. `converged` says in words why there is no further one,
+    where that is why.
     """
 
     def __init__(self, spec: StudySpec, study: Study, sampler: StudySampler, until: Goal) -> None:
@@ -67,35 +71,23 @@ class Next:
         self._convergence = Convergence(study, sampler, until.converged)
         self._last: Point | None = None
         self.converged = ""
-        self.fresh = False
-        self.new = False
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
-
-    def done(self) -> list[TrialRecord]:
-        """The records of the complete trials, by number, as of the last turn."""
-        return self._done.records
-
-    def same_end(self, asked: Configuration) -> TrialRecord | None:
-        """Of the grid's point that was just taken: see `Grid.same_end`."""
-        if self._grid is None or self._last is None or self._last.configuration != asked:
-            return None
-        return self._grid.same_end(self._last, self.done())
 
     def begin(self) -> bool:
         """Queue what a study starts with; whether there is something to measure."""
-        with turn(self._study):
+        with study_lock(self._study):
             if self._grid is None:
-                seed(self._spec, self._study)
+                queue_initial_design(self._spec, self._study)
             return self._more()
 
-    def take(self) -> tuple[Trial, Configuration] | None:
-        """A trial that is this worker's now, and its configuration; None where all is done."""
-        with turn(self._study):
+    def take(self) -> NextTrial | None:
+        """The trial that is this worker's now; None where all is done."""
+        with study_lock(self._study):
             if not self._more():
                 return None
             if self._grid is None:
                 if not queue_baseline(self._spec, self._study):
-                    queue_due(self._spec, self._study, self.done())
+                    queue_confirmation(self._spec, self._study, self._done.records)
             elif not waiting(self._study):
                 self._queue_point(self._grid)
             try:
@@ -103,14 +95,24 @@ class Next:
                 trial, asked = ask(self._study, self._spec.search_space, owner)
             except SpaceExhausted:
                 return None
+        return self._next_trial(trial, asked)
+
+    def _next_trial(self, trial: Trial, asked: Configuration) -> NextTrial:
         number = trial.user_attrs.get(PASS)
         point = None if number is None else Point(number, asked)
         # A pass that shared a deployment with the one before would not be another look at it.
         new_pass = point and self._last and point.grid_pass != self._last.grid_pass
-        self.fresh = is_repeat(trial) or bool(new_pass)
-        self.new = not is_repeat(trial) and point is None
         self._last = point
-        return trial, asked
+        done = self._done.records
+        return NextTrial(
+            trial,
+            asked,
+            # What differs between bursts of one configuration differs between deployments most.
+            fresh=is_repeat(trial) or bool(new_pass),
+            prunable=not is_repeat(trial) and point is None,
+            done=tuple(done),
+            same_end=self._grid.same_end(point, done) if self._grid and point else None,
+        )
 
     def _more(self) -> bool:
         """Whether the goal is not reached yet and something is left to measure."""
@@ -149,3 +151,71 @@ class Next:
         if stays or not queue_baseline(self._spec, self._study):
             space = self._spec.search_space
             queue(self._study, space, point.configuration, {PASS: point.grid_pass})
+
+
+class Done:
+    """The records of a study's finished trials; `update` reads those that are new."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._complete: dict[int, TrialRecord] = {}
+        self._failed: dict[int, float] = {}
+
+    def update(self) -> None:
+        finished = (TrialState.COMPLETE, TrialState.FAIL)
+        for trial in self._study.get_trials(deepcopy=False, states=finished):
+            if trial.number in self._complete or trial.number in self._failed:
+                continue
+            found = trial.user_attrs.get(ATTRIBUTE)
+            record = None if found is None else TrialRecord.from_json(found)
+            if trial.state == TrialState.COMPLETE:
+                assert record is not None
+                self._complete[trial.number] = record
+            else:
+                self._failed[trial.number] = 0.0 if record is None else record.seconds
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Those of complete trials, by number."""
+        return [self._complete[number] for number in sorted(self._complete)]
+
+    @property
+    def seconds(self) -> float:
+        """What complete trials took, and those that were measured and not trusted."""
+        return sum(r.seconds for r in self._complete.values()) + sum(self._failed.values())
+
+
+class Convergence:
+    """Looks at what the next trial promises, once for each number of complete trials.
+
+    The looks are kept in the study, so that a resumed one goes on where it was.
+    """
+
+    def __init__(self, study: Study, sampler: StudySampler, threshold: float) -> None:
+        self._study = study
+        self._sampler = sampler
+        self._threshold = threshold
+
+    def reached(self, trials: int) -> str:
+        """Why a study with so many complete trials may end, in words; empty while it may not.
+
+        The expected gain is a share of the hypervolume; it must be below the threshold at three
+        looks in a row.
+        """
+        looks = [(int(n), float(g)) for n, g in self._study.user_attrs.get(GAINS, [])]
+        if not looks or looks[-1][0] < trials:
+            gain = self._sampler.expected_gain(self._study)
+            if gain is None:
+                return ""
+            looks = [*looks, (trials, gain)][-IN_A_ROW:]
+            self._study.set_user_attr(GAINS, looks)
+        if len(looks) < IN_A_ROW or any(gain >= self._threshold for _, gain in looks):
+            return ""
+        return (
+            f"a further trial is expected to enlarge the hypervolume by {_percent(looks[-1][1])},"
+            f" asked {_percent(self._threshold)}: converged after {trials} trials"
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

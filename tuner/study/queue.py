@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
+import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from tuner.errors import InputError
+from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.results.confirmation import next_to_confirm
 from tuner.search.asking import queue
 from tuner.search.distributions import configuration, configuration_of
+from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.grid import PASS
-
-SEEDED = "seeded"
-BASELINE = "baseline again"
-REPEAT = "repeat of"
-CONFIRMS = "confirms"
-AGAIN = "again"
-"""Attributes of a study or of its trials."""
+from tuner.study.storage import (
+    AGAIN,
+    BASELINE,
+    CONFIRMS,
+    PASS,
+    REPEAT,
+    SEEDED,
+    record_so_far,
+)
 
 REPEATS = (BASELINE, REPEAT, CONFIRMS)
-"""Those of trials that measure a configuration again on purpose."""
+"""Attributes of trials that measure a configuration again on purpose."""
 
 
-def seed(spec: StudySpec, study: Study) -> None:
+@dataclass(frozen=True)
+class NextTrial:
+    """A trial that this worker measures now.
+
+    A `fresh` one needs a deployment of its own. A `prunable` one is neither a repeat nor a point of
+    a grid, all of which are measured to the end. `done` are the records of the complete trials, by
+    number, at the time when it was taken. `same_end` is a trial of the same deployment that never
+    came up; then this one is not tried.
+    """
+
+    trial: Trial
+    configuration: Configuration
+    fresh: bool
+    prunable: bool
+    done: tuple[TrialRecord, ...]
+    same_end: TrialRecord | None = None
+
+
+def queue_initial_design(spec: StudySpec, study: Study) -> None:
     """Queue the baseline, corners and Sobol points once; safe to be killed in between."""
     if study.user_attrs.get(SEEDED):
         return
@@ -63,12 +89,52 @@ def queue_baseline(spec: StudySpec, study: Study) -> bool:
     return bool(due)
 
 
+def queue_confirmation(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> bool:
+    """Queue a candidate to be measured again, where `search.confirm` says that one is due.
+
+    That share of the budget's trials is spread over its second half. `done` are the records of the
+    complete trials. Whether something was queued: never while other trials wait, nor where the
+    whole grid is measured.
+    """
+    share, total = spec.search.confirm, _total(spec, done)
+    if share <= 0 or spec.search.sampler == "grid" or total is None or waiting(study):
+        return False
+    half = total / 2
+    if len(done) < half:
+        return False
+    due = share * total * min(1.0, (len(done) + 1 - half) / half)
+    if _queued(study) + 1 > due:
+        return False
+    chosen = next_to_confirm(record_so_far(spec, done))
+    if chosen is None:
+        return False
+    queue(study, spec.search_space, chosen.configuration, {CONFIRMS: chosen.number})
+    return True
+
+
+def queue_rounds(spec: StudySpec, study: Study, chosen: Sequence[TrialRecord], rounds: int) -> None:
+    """Queue the candidates and the baseline once per round, each round in an order of its own.
+
+    So what changes on the host in the meantime befalls all of them alike.
+    """
+    defaults = spec.search_space.baseline()
+    number = len(study.get_trials(deepcopy=False))
+    for turn in range(rounds):
+        rng = np.random.default_rng([spec.seed, number, turn])
+        for i in rng.permutation(len(chosen) + 1):
+            if i < len(chosen):
+                again = chosen[i]
+                queue(study, spec.search_space, again.configuration, {CONFIRMS: again.number})
+            else:
+                queue(study, spec.search_space, defaults, {BASELINE: True})
+
+
 def is_repeat(trial: Trial) -> bool:
     """Whether a trial measures what was measured before, to see how far bursts differ."""
     return any(name in trial.user_attrs for name in REPEATS)
 
 
-def repeat(spec: StudySpec, study: Study, number: int) -> None:
+def queue_repeat(spec: StudySpec, study: Study, number: int) -> None:
     """Queue the configuration of trial `number` to be measured once more.
 
     Raises InputError when there is no such complete trial.
@@ -105,3 +171,17 @@ def queue_again(study: Study, trial: FrozenTrial) -> None:
 
 def waiting(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
+def _total(spec: StudySpec, done: Sequence[TrialRecord]) -> float | None:
+    """Trials of the whole budget, or more where more were asked for."""
+    limits = [] if spec.budget.trials is None else [float(spec.budget.trials)]
+    if spec.budget.seconds is not None and done:
+        limits.append(spec.budget.seconds / max(median(t.seconds for t in done), 1e-3))
+    return max(float(len(done)), min(limits)) if limits else None
+
+
+def _queued(study: Study) -> int:
+    """Trials that were queued here before and did not fail."""
+    states = Counter(t.state for t in study.get_trials(deepcopy=False) if CONFIRMS in t.user_attrs)
+    return sum(states.values()) - states[TrialState.FAIL]

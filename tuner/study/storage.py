@@ -1,46 +1,67 @@
-"""The Optuna storage under a study: open it, start or resume a study in it, read it back."""
+"""The Optuna storage under a study: open it, lock it, read a study back from it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
-import warnings
+import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study
 from optuna.trial import TrialState
+from sqlalchemy import Engine, text
 
 from tuner.backends import BACKENDS
 from tuner.errors import InputError
 from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.results.study_file import FinishedStudy
 from tuner.search.distributions import configuration_of
-from tuner.spec.fingerprint import comparable, space_of, to_dict
+from tuner.spec.fingerprint import space_of
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
-from tuner.study.turns import locked, turn_in
 
 SPECIFICATION = "specification"
 COMPARABLE = "comparable"
 BACKEND = "backend"
 ENVIRONMENT = "environment"
+ENVIRONMENT_OF = "environment "
 SAMPLES = "samples"
-REASON = "reason"
-"""Attributes of a study or of its trials."""
+SEEDED = "seeded"
+WARM = "warm start"
+GAINS = "expected gains"
+"""Attributes of a study: what was asked and what part of it must stay; who measures; the last run's
+environment, and that of each run by its key, which follows `ENVIRONMENT_OF`; the directory of the
+samples; whether the initial design was queued; what it began with from another study; the last
+looks at what a further trial promises, each the number of trials and the gain."""
 
-_ENVIRONMENT_OF = "environment "
-"""Begins the attributes of a study that hold the environments of its runs, each by its key."""
+OUTCOME = "outcome"
+VERDICT = "verdict"
+REASON = "reason"
+BASELINE = "baseline again"
+REPEAT = "repeat of"
+CONFIRMS = "confirms"
+AGAIN = "again"
+PASS = "pass"  # noqa: S105 -- not a password
+GIVEN_UP = "given up"
+"""Attributes of a trial, beside its record (`tuner.measure.record.ATTRIBUTE`) and what samplers
+read (`tuner.search.study_sampler`): what came of it, whether it can be trusted, why it failed; what
+it is measured for; the pass of a full grid; whether that point is not tried again."""
 
 _PATIENCE = 60.0
 """Seconds for which one process waits for another that writes to the same SQLite file."""
+
+_ADVISORY = {
+    "postgresql": (
+        "SELECT pg_advisory_lock(hashtext(:name))",
+        "SELECT pg_advisory_unlock(hashtext(:name))",
+    ),
+    "mysql": ("SELECT GET_LOCK(sha1(:name), -1)", "SELECT RELEASE_LOCK(sha1(:name))"),
+}
+"""How a database gives a lock to one session and takes it back; it ends with the session."""
 
 
 def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
@@ -76,7 +97,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
             return optuna.storages.get_storage(_with_driver(url))
         # A worker waits for the others rather than break, and one of them makes the tables.
         patient = {"connect_args": {"timeout": _PATIENCE}}
-        with locked(Path(f"{path}.lock")) if create else nullcontext():
+        with file_lock(Path(f"{path}.lock")) if create else nullcontext():
             return optuna.storages.get_storage(
                 optuna.storages.RDBStorage(url, engine_kwargs=patient)
             )
@@ -108,71 +129,53 @@ def _without_password(url: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
-def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
-    """The Optuna study of `spec`, made where it is not there yet.
+@contextmanager
+def study_lock(study: Study) -> Iterator[None]:
+    """Inside, no other process looks at the study's trials to decide what comes next.
 
-    Raises InputError when the study there was made by another backend, or with a specification
-    whose trials cannot be compared with this one's; the message names the keys that differ.
+    Several processes may run one study; only one of them asks at once.
     """
-    with turn_in(storage, spec.name):
-        return _start_or_resume(spec, storage, backend)
+    with lock_of(study._storage, study.study_name):  # noqa: SLF001 -- Optuna has no public way to it
+        yield
 
 
-def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
-    study = optuna.create_study(
-        study_name=spec.name,
-        storage=storage,
-        directions=[o.direction for o in spec.objectives],
-        load_if_exists=True,
-    )
-    found = study.user_attrs
-    if COMPARABLE in found:
-        if found[BACKEND] != backend:
-            raise InputError(
-                f"study {spec.name!r} in this storage was made by backend {found[BACKEND]!r}",
-                f"go on with --backend {found[BACKEND]}, or give another --storage",
-            )
-        changed = _differences(found[COMPARABLE], json.loads(json.dumps(comparable(spec))))
-        if changed:
-            raise InputError(
-                f"{spec.path}: study {spec.name!r} was started with other settings, so its trials"
-                " cannot be compared with new ones: " + "; ".join(changed[:5]),
-                "undo the change, or start afresh: name the study anew, give another --storage,"
-                " or move its results away",
-            )
-    if SAMPLES not in found:
-        study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
-    # Last what says that the others are there: a start may be killed in between.
-    study.set_user_attr(BACKEND, backend)
-    study.set_user_attr(SPECIFICATION, to_dict(spec))
-    study.set_user_attr(COMPARABLE, comparable(spec))
-    with warnings.catch_warnings():
-        # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([o.metric for o in spec.objectives])
-    return study
+@contextmanager
+def lock_of(storage: BaseStorage, name: str) -> Iterator[None]:
+    """Inside, no other process is inside for the study `name` of this storage.
 
-
-def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
-    """Store the environment of a run that begins, the study's last one; the key of it.
-
-    Trials name the key instead of holding a copy each. Equal environments share one.
+    The lock is that of a file beside a SQLite database, else one of the database server, so a
+    process that is killed holds none. A storage of another kind belongs to one process.
     """
-    text = json.dumps(environment, sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:12]
-    study.set_user_attr(_ENVIRONMENT_OF + key, environment)
-    study.set_user_attr(ENVIRONMENT, environment)
-    return key
+    engine = _engine(storage)
+    if engine is None:
+        yield
+    elif engine.dialect.name in _ADVISORY:
+        take, give = _ADVISORY[engine.dialect.name]
+        with engine.connect() as connection:
+            named = {"name": f"tune/{name}"}
+            connection.execute(text(take), named)
+            try:
+                yield
+            finally:
+                connection.execute(text(give), named)
+    elif engine.url.database:
+        with file_lock(Path(f"{engine.url.database}.lock")):
+            yield
+    else:
+        yield
 
 
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for key in sorted(old.keys() | new.keys())
-            for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if old == new else [f"{path} was {old!r}, is {new!r}"]
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Inside, no other process or thread is inside for the same file, which stays there."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _engine(storage: BaseStorage) -> Engine | None:
+    inner = getattr(storage, "_backend", storage)  # what a cache is for
+    return inner.engine if isinstance(inner, RDBStorage) else None
 
 
 @dataclass(frozen=True)
@@ -272,10 +275,25 @@ def study_record(study: Study) -> StudyRecord:
         records(study),
         tuple(_failed(study, space_of(specification))),
         {
-            name.removeprefix(_ENVIRONMENT_OF): environment
+            name.removeprefix(ENVIRONMENT_OF): environment
             for name, environment in study.user_attrs.items()
-            if name.startswith(_ENVIRONMENT_OF)
+            if name.startswith(ENVIRONMENT_OF)
         },
+    )
+
+
+def record_so_far(spec: StudySpec, done: Sequence[TrialRecord]) -> StudyRecord:
+    """The study of `spec` with these trials only, while it runs; without an environment."""
+    return StudyRecord(
+        name=spec.name,
+        model=spec.model.name,
+        search_space=spec.search_space,
+        objectives=spec.objectives,
+        constraints=spec.constraints,
+        serving={},
+        environment={},
+        trials=tuple(done),
+        precision=spec.load.precision,
     )
 
 

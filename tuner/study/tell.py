@@ -1,8 +1,8 @@
-"""From what a trial found to its record, and the record to Optuna's storage."""
+"""From what a trial measured to its record, and the record to Optuna's storage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,11 +21,9 @@ from tuner.load.parquet import write_samples
 from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.model.observations import SERVES
 from tuner.search.make_sampler import OWNER, UNTRUSTED, WHY
-from tuner.spec.space import Configuration
 from tuner.spec.study import Objective, StudySpec
-from tuner.study.grid import PASS
-from tuner.study.queue import queue_again
-from tuner.study.storage import REASON, samples_directory
+from tuner.study.queue import NextTrial, queue_again
+from tuner.study.storage import OUTCOME, PASS, REASON, VERDICT, samples_directory
 from tuner.trial import TrialResult
 
 _WORST_UNSEEN = 1000.0
@@ -51,21 +49,16 @@ class Run:
     host_cpus: int
 
 
-def made(
-    run: Run,
-    trial: Trial,
-    asked: Configuration,
-    attempts: Attempts,
-    done: list[TrialRecord],
-) -> TrialRecord:
-    """The record of a trial that was measured; `done` are those of the complete trials."""
-    attributes, result, first = trial.user_attrs, attempts.result, attempts.discarded
+def measured_record(run: Run, next_trial: NextTrial, attempts: Attempts) -> TrialRecord:
+    """The record of a trial that was measured."""
+    trial, result, first = next_trial.trial, attempts.result, attempts.discarded
+    attributes = trial.user_attrs
     phases = dict(result.phases)
     if first is not None:
         phases = {"first attempt": sum(first.phases.values()), **phases}
     record = TrialRecord(
         number=trial.number,
-        configuration=asked,
+        configuration=next_trial.configuration,
         outcome="measured",
         values=(),
         violations={},
@@ -86,7 +79,7 @@ def made(
         return replace(
             record,
             outcome="infeasible",
-            values=imputed(run.spec.objectives, done),
+            values=imputed(run.spec.objectives, next_trial.done),
             imputed=True,
             violations={SERVES: 1.0},
             reason=result.infeasible.kind,
@@ -106,35 +99,29 @@ def made(
     )
 
 
-def shared(
-    run: Run,
-    trial: Trial,
-    asked: Configuration,
-    end: TrialRecord,
-    done: list[TrialRecord],
-) -> TrialRecord:
+def untried_record(run: Run, next_trial: NextTrial, end: TrialRecord) -> TrialRecord:
     """The record of a trial that was not tried: its deployment is that of `end`, and never came up.
 
     What it says in place of values are stand-ins, as those of `end` are.
     """
     return replace(
         end,
-        number=trial.number,
-        configuration=asked,
-        values=imputed(run.spec.objectives, done),
+        number=next_trial.trial.number,
+        configuration=next_trial.configuration,
+        values=imputed(run.spec.objectives, next_trial.done),
         phases={},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         detail=f"not tried: in trial {end.number} the same deployment never came up, which no"
         f" scenario changes; {end.detail}",
         deployment={},
-        grid_pass=trial.user_attrs.get(PASS),
+        grid_pass=next_trial.trial.user_attrs.get(PASS),
         same_as=end.number,
         why={},
         environment=run.environment,
     )
 
 
-def imputed(objectives: tuple[Objective, ...], done: list[TrialRecord]) -> tuple[float, ...]:
+def imputed(objectives: Sequence[Objective], done: Sequence[TrialRecord]) -> tuple[float, ...]:
     """Finite stand-ins for an infeasible trial's objectives: the worst that was measured so far.
 
     Finite, because a sampler that is told nothing proposes the same again; the worst seen rather
@@ -172,10 +159,10 @@ def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tria
     """
     attributes: dict[str, Any] = {
         ATTRIBUTE: record.to_json(),
-        "outcome": record.reason or record.outcome,
+        OUTCOME: record.reason or record.outcome,
     }
     if record.measurement is not None:
-        attributes["verdict"] = record.measurement.verdict
+        attributes[VERDICT] = record.measurement.verdict
     if record.outcome == "invalid":
         attributes |= {UNTRUSTED: True, REASON: f"INVALID twice: {record.reason}"}
         write_attributes(study, trial, attributes)

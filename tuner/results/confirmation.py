@@ -1,4 +1,4 @@
-"""What measuring candidates again has shown: which stay on a front, and how the fronts changed."""
+"""Measuring candidates for the fronts again: which ones, and what that showed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import numpy as np
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.chances import behind
-from tuner.results.pooled import Pooled
+from tuner.results.pooled import Pooled, chances_of, pooled
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration
-from tuner.study.confirm import with_chances
+
+_LEAST_CHANCE = 0.1
+"""What is on its front with less probability is not worth another burst."""
+
 
 Status = Literal["kept", "joined", "tied", "demoted", "near"]
 """Of a configuration: on its front before and after; only after; not after, though more likely than
@@ -63,15 +66,46 @@ class Confirmation:
 
 _TIED = 0.5
 
-Fronts = dict[Configuration | None, tuple[TrialRecord, ...]]
+_Fronts = dict[Configuration | None, tuple[TrialRecord, ...]]
+
+
+def next_to_confirm(study: StudyRecord) -> TrialRecord | None:
+    """A burst of the configuration whose next burst says most about its scenario's front.
+
+    Of those that may be on it, one of those measured least often; of these the one whose place is
+    least certain. None where nothing feasible was measured.
+    """
+    known, chance = _with_chances(study)
+    worth = [i for i, p in enumerate(known) if p.eligible and chance[i] >= _LEAST_CHANCE]
+    if not worth:
+        return None
+    best = min(worth, key=lambda i: (len(known[i].bursts), abs(chance[i] - 0.5), i))
+    return known[best].representative
+
+
+def confirmation_candidates(study: StudyRecord, top: int) -> tuple[TrialRecord, ...]:
+    """At most `top` trials whose configurations are the most likely on the front of their scenario
+    or on the overall one (the sum of both probabilities), those next to a front included; of equals
+    the ones measured least often. The baseline is not among them: it is measured with them.
+    """
+    known, chance = _with_chances(study)
+    overall = chances_of(known).tolist()
+    defaults = study.search_space.baseline()
+    worth = [
+        i
+        for i, p in enumerate(known)
+        if p.eligible and p.configuration != defaults and chance[i] + overall[i] > 0
+    ]
+    ranked = sorted(worth, key=lambda i: (-round(chance[i] + overall[i], 2), len(known[i].bursts)))
+    return tuple(known[i].representative for i in ranked[:top])
 
 
 def confirmed(
     before: StudyRecord, after: StudyRecord, chosen: Sequence[TrialRecord]
 ) -> Confirmation:
     """Compare a study before and after `chosen` were measured again."""
-    known, chances = with_chances(after)
-    old = {p.configuration: c for p, c in zip(*with_chances(before), strict=True)}
+    known, chances = _with_chances(after)
+    old = {p.configuration: c for p, c in zip(*_with_chances(before), strict=True)}
     index = {p.configuration: i for i, p in enumerate(known)}
     fronts, fronts_before = _fronts(after), _fronts(before)
 
@@ -110,13 +144,25 @@ def confirmed(
     )
 
 
-def _fronts(study: StudyRecord) -> Fronts:
+def _with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:
+    """Every configuration with P(on the front of its scenario), from its own bursts only."""
+    known = pooled(study)
+    groups: dict[Configuration, list[int]] = {}
+    for i, one in enumerate(known):
+        groups.setdefault(study.search_space.scenario_of(one.configuration), []).append(i)
+    chance = np.zeros(len(known))
+    for indices in groups.values():
+        chance[indices] = chances_of([known[i] for i in indices])
+    return known, chance.tolist()
+
+
+def _fronts(study: StudyRecord) -> _Fronts:
     found = summarise(study)
     return {None: found.front, **{s.scenario: s.front for s in found.scenarios}}
 
 
 def _own_front(
-    study: StudyRecord, fronts: Fronts, configuration: Configuration
+    study: StudyRecord, fronts: _Fronts, configuration: Configuration
 ) -> tuple[TrialRecord, ...]:
     scenario = study.search_space.scenario_of(configuration)
     return fronts.get(scenario or None, ())
@@ -137,7 +183,7 @@ def _why_not(one: Pooled, chance: float, on_front: Sequence[Pooled]) -> str:
     )
 
 
-def _changes(before: Fronts, after: Fronts) -> list[FrontChange]:
+def _changes(before: _Fronts, after: _Fronts) -> list[FrontChange]:
     found = []
     for scenario, front in after.items():
         old = before.get(scenario, ())

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.measure.hopeless import FEWEST_BATCHES, Hopeless, Rival, Seen, bounds, so_far
 from tuner.measure.measurement import Estimate
+from tuner.measure.pruning import FEWEST_BATCHES, BurstPruner, Rival, WindowSoFar, bounds, so_far
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
 from tuner.spec.study import Constraint, Objective
@@ -24,7 +24,7 @@ def seen(
     each: int = 100,
     failed: int = 0,
     wobble: float = 0.02,
-) -> Seen:
+) -> WindowSoFar:
     """A window of a host with two CPUs whose batches differ by `wobble`, a share."""
     shape = 1 + wobble * np.resize([1.0, -1.0, 0.0], batches)
     count = np.full(batches, float(each))
@@ -45,7 +45,7 @@ def seen(
         zeros.astype(np.int32),
     )
     cpu = CpuReadings(times[:, None].astype(np.int64), steps[:, None].astype(np.int64))
-    return Seen(Batches(count, count * art_ms * shape), cpu, BATCH, lambda: samples)
+    return WindowSoFar(Batches(count, count * art_ms * shape), cpu, BATCH, lambda: samples)
 
 
 def rule(
@@ -53,14 +53,14 @@ def rule(
     objectives: tuple[Objective, ...] = (ART, CPU),
     constraints: tuple[Constraint, ...] = (),
     margin: float = 0.05,
-) -> Hopeless:
+) -> BurstPruner:
     margins = (margin,) * len(objectives)
-    return Hopeless(objectives, constraints, rivals, margins, margin, host_cpus=2)
+    return BurstPruner(objectives, constraints, rivals, margins, margin, host_cpus=2)
 
 
 def test_a_burst_that_is_worse_in_all_is_hopeless_and_says_against_whom() -> None:
-    judge = rule(Rival(3, (30.0, 60.0)), Rival(7, (10.0, 30.0)))
-    assert judge(seen(art_ms=20, cores=1)) == "trial 7 is surely better in ART and CPU usage"
+    pruner = rule(Rival(3, (30.0, 60.0)), Rival(7, (10.0, 30.0)))
+    assert pruner(seen(art_ms=20, cores=1)) == "trial 7 is surely better in ART and CPU usage"
 
 
 @pytest.mark.parametrize(
@@ -71,21 +71,21 @@ def test_one_that_may_be_better_in_something_goes_on(art_ms: float, cores: float
 
 
 def test_what_is_maximised_is_worse_where_it_is_less() -> None:
-    judge = rule(Rival(7, (10.0, 900.0)), objectives=(ART, RATE))
-    assert "trial 7" in judge(seen(art_ms=20, each=100))  # 333 requests/s
-    assert judge(seen(art_ms=20, each=300)) == ""  # 1000 requests/s
+    pruner = rule(Rival(7, (10.0, 900.0)), objectives=(ART, RATE))
+    assert "trial 7" in pruner(seen(art_ms=20, each=100))  # 333 requests/s
+    assert pruner(seen(art_ms=20, each=300)) == ""  # 1000 requests/s
 
 
 def test_it_is_never_judged_by_fewer_than_three_batches() -> None:
-    judge = rule(Rival(7, (1.0, 1.0)))
-    assert judge(seen(batches=FEWEST_BATCHES - 1, wobble=0)) == ""
-    assert judge(seen(batches=FEWEST_BATCHES, wobble=0)) != ""
+    pruner = rule(Rival(7, (1.0, 1.0)))
+    assert pruner(seen(batches=FEWEST_BATCHES - 1, wobble=0)) == ""
+    assert pruner(seen(batches=FEWEST_BATCHES, wobble=0)) != ""
 
 
 def test_wide_intervals_of_its_own_keep_it_going() -> None:
-    judge = rule(Rival(7, (18.0, 45.0)), margin=0.0)
-    assert judge(seen(art_ms=20, cores=1, wobble=0.3)) == ""
-    assert judge(seen(art_ms=20, cores=1, wobble=0.001)) != ""
+    pruner = rule(Rival(7, (18.0, 45.0)), margin=0.0)
+    assert pruner(seen(art_ms=20, cores=1, wobble=0.3)) == ""
+    assert pruner(seen(art_ms=20, cores=1, wobble=0.001)) != ""
 
 
 def test_what_differs_between_bursts_keeps_it_going() -> None:
@@ -112,16 +112,16 @@ def test_a_constraint_that_is_surely_broken_ends_it() -> None:
 
 def test_what_could_not_be_a_measurement_yet_goes_on() -> None:
     """p99 needs 662 requests: without them the trial could not be scored."""
-    judge = rule(Rival(7, (1.0, 1.0)), constraints=(Constraint("p99_ms", "<=", 1.0),))
-    assert judge(seen(batches=6, each=100)) == ""
-    assert judge(seen(batches=7, each=100)) != ""
+    pruner = rule(Rival(7, (1.0, 1.0)), constraints=(Constraint("p99_ms", "<=", 1.0),))
+    assert pruner(seen(batches=6, each=100)) == ""
+    assert pruner(seen(batches=7, each=100)) != ""
 
 
 def test_a_metric_of_the_counters_alone_is_not_judged() -> None:
     memory = Objective("memory_peak_mib", "minimize")
     assert rule(Rival(7, (1.0, 1.0)), objectives=(ART, memory))(seen()) == ""
-    judge = rule(Rival(7, (1.0, 1.0)), constraints=(Constraint("memory_peak_mib", "<=", 1.0),))
-    assert "trial 7" in judge(seen())
+    pruner = rule(Rival(7, (1.0, 1.0)), constraints=(Constraint("memory_peak_mib", "<=", 1.0),))
+    assert "trial 7" in pruner(seen())
 
 
 def test_metrics_of_a_window_so_far() -> None:

@@ -1,4 +1,4 @@
-"""Whether a burst may end before it is precise, as what it could still say would change nothing."""
+"""Pruning: a burst ends before it is precise where all that it could still say changes nothing."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ import numpy as np
 
 from tuner.measure import resources
 from tuner.measure.measurement import Estimate
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.repeatability import Repeatability
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
 from tuner.measure.student import student
 from tuner.spec.metrics import METRICS
+from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
 
 FEWEST_BATCHES = 3
-"""Batches of a window below which it is not judged."""
+"""With fewer batches than these a window is not pruned."""
 
 CONFIDENCE = 0.99
-"""Of a bound: a burst is judged again at each batch, and one wrong judgement ends it."""
+"""Of a bound: the pruner looks again after each batch, and one wrong look ends the burst."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class WindowSoFar:
     """A measured window so far.
 
     `batches` are its k whole batches of `batch_seconds`, `cpu` the readings at their k + 1 ends;
@@ -38,7 +41,7 @@ class Seen:
     samples: Callable[[], RequestSamples]
 
 
-Judge = Callable[[Seen], str]
+Pruner = Callable[[WindowSoFar], str]
 """Why the burst may end now, in words; empty while it is to go on."""
 
 
@@ -51,13 +54,13 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Hopeless:
-    """Judges a window: dominated by a rival at all confidence bounds, or a constraint is broken.
+class BurstPruner:
+    """Ends a window that a rival dominates at all confidence bounds, or that breaks a constraint.
 
     `margins` say by which share of an objective's value two bursts of one configuration differ
     beyond their own intervals, `margin` the same of any other metric; `host_cpus` are those of the
-    replicas' host. It judges only once every objective and constraint could be measured: what is
-    cut short must still be a measurement.
+    replicas' host. It waits until every objective and constraint could be measured: what is pruned
+    must still be a measurement.
     """
 
     objectives: tuple[Objective, ...]
@@ -67,13 +70,13 @@ class Hopeless:
     margin: float
     host_cpus: int
 
-    def __call__(self, seen: Seen) -> str:
+    def __call__(self, seen: WindowSoFar) -> str:
         if len(seen.batches) < FEWEST_BATCHES:
             return ""
         names = {o.metric for o in self.objectives} | {c.metric for c in self.constraints}
         found = {name: so_far(seen, name, self.host_cpus) for name in names}
-        # A metric of the counters alone is there at the end whatever the window; it is not judged.
-        if any(e is None for name, e in found.items() if name in JUDGED):
+        # A metric of the counters alone is there at the end whatever the window; it prunes nothing.
+        if any(e is None for name, e in found.items() if name in WITHIN_A_WINDOW):
             return ""
         k = len(seen.batches)
         for constraint in self.constraints:
@@ -101,6 +104,55 @@ class Hopeless:
         return ""
 
 
+def pruner_of(study: StudyRecord, asked: Configuration, host_cpus: int) -> BurstPruner | None:
+    """What may end the burst of `asked` in this study; None for the baseline.
+
+    Its rivals are the trials of the same scenario that may be on a front, each at the worse ends of
+    its stated intervals. While too little was repeated to know how far bursts of one configuration
+    differ, they are taken to differ by the precision that the study asks for.
+    """
+    if asked == study.search_space.baseline():
+        return None
+    unknown = study.precision
+    return BurstPruner(
+        study.objectives,
+        study.constraints,
+        tuple(_rivals(study, asked)),
+        tuple(_between(study.repeatability.get(o.metric), unknown) for o in study.objectives),
+        unknown,
+        host_cpus,
+    )
+
+
+def _rivals(study: StudyRecord, asked: Configuration) -> list[Rival]:
+    scenario = study.search_space.scenario_of(asked)
+    found = []
+    for trial in study.trials:
+        if trial.eligible and study.search_space.scenario_of(trial.configuration) == scenario:
+            ends = _worse_ends(study, trial)
+            if ends is not None:
+                found.append(Rival(trial.number, ends))
+    return found
+
+
+def _worse_ends(study: StudyRecord, trial: TrialRecord) -> tuple[float, ...] | None:
+    """Of each objective the end of its stated interval that is worse; None without intervals."""
+    ends = []
+    for objective in study.objectives:
+        stated = study.estimate(trial, objective.metric)
+        if stated is None:
+            return None
+        end = stated.high if objective.direction == "minimize" else stated.low
+        if end is None:
+            return None
+        ends.append(end)
+    return tuple(ends)
+
+
+def _between(repeats: Repeatability | None, unknown: float) -> float:
+    return unknown if repeats is None else student(repeats.degrees) * repeats.relative_sd
+
+
 def bounds(estimate: Estimate, batches: int, margin: float) -> tuple[float, float]:
     """The ends of an interval that holds with `CONFIDENCE` and, beyond it, a share `margin`.
 
@@ -116,31 +168,31 @@ def bounds(estimate: Estimate, batches: int, margin: float) -> tuple[float, floa
     return value - down, value + up
 
 
-def so_far(seen: Seen, metric: str, host_cpus: int) -> Estimate | None:
+def so_far(seen: WindowSoFar, metric: str, host_cpus: int) -> Estimate | None:
     """A metric of the window so far; None where it cannot be said yet, or not within a window."""
-    judged = JUDGED.get(metric)
-    if judged is None:
+    of = WITHIN_A_WINDOW.get(metric)
+    if of is None:
         return None
-    found = judged(seen)
+    found = of(seen)
     scale = 100 / host_cpus if metric == "cpu_percent" else 1.0
     return None if found is None else resources.scaled(found, scale)
 
 
-def _throughput(seen: Seen) -> Estimate:
+def _throughput(seen: WindowSoFar) -> Estimate:
     spans = seen.batches
     mean = float(spans.count.sum()) / (len(spans) * seen.batch_seconds)
     return rate(spans, seen.batch_seconds, mean)
 
 
-def _error_rate(seen: Seen) -> Estimate | None:
+def _error_rate(seen: WindowSoFar) -> Estimate | None:
     samples = seen.samples()
     if not len(samples):
         return None
     return proportion(int(np.count_nonzero(samples.outcome != RequestOutcome.OK)), len(samples))
 
 
-def _percentile(p: float) -> Callable[[Seen], Estimate | None]:
-    def of(seen: Seen) -> Estimate | None:
+def _percentile(p: float) -> Callable[[WindowSoFar], Estimate | None]:
+    def of(seen: WindowSoFar) -> Estimate | None:
         samples = seen.samples()
         good = samples.duration_ns[samples.outcome == RequestOutcome.OK]
         return percentile(np.sort(good) / 1e6, p)
@@ -148,7 +200,7 @@ def _percentile(p: float) -> Callable[[Seen], Estimate | None]:
     return of
 
 
-JUDGED: dict[str, Callable[[Seen], Estimate | None]] = {
+WITHIN_A_WINDOW: dict[str, Callable[[WindowSoFar], Estimate | None]] = {
     "art_ms": lambda seen: art(seen.batches),
     "throughput_rps": _throughput,
     "cpu_cores": lambda seen: resources.cores_of(seen.cpu),
@@ -159,4 +211,4 @@ JUDGED: dict[str, Callable[[Seen], Estimate | None]] = {
     "error_rate": _error_rate,
     **{name: _percentile(p) for name, p in PERCENTILES.items()},
 }
-"""The metrics that are judged within a window, and how."""
+"""The metrics that can be estimated within a window, and how."""

@@ -4,11 +4,11 @@ from optuna.study import Study
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
+from tuner.measure.pruning import pruner_of
 from tuner.measure.record import TrialRecord
 from tuner.results.summary import summarise
 from tuner.search.observed import observations
 from tuner.spec.study import StudySpec
-from tuner.study.judging import judge_of
 from tuner.study.storage import records, study_record
 
 LONG = ("{min_seconds: 0.5, max_seconds: 1,", "{min_seconds: 2, max_seconds: 3,")
@@ -56,11 +56,11 @@ def test_bursts_of_dominated_configurations_are_cut_short_and_told_so() -> None:
     assert all(t.eligible for t in shown)
     baseline = spec.search_space.baseline()
     other = next(t.configuration for t in cut)
-    judge = judge_of(spec, other, records(study), host_cpus=2)
-    assert judge is not None
-    assert judge.rivals
-    assert not {r.number for r in judge.rivals} & {t.number for t in cut}
-    assert judge_of(spec, baseline, records(study), host_cpus=2) is None
+    pruner = pruner_of(study_record(study), other, host_cpus=2)
+    assert pruner is not None
+    assert pruner.rivals
+    assert not {r.number for r in pruner.rivals} & {t.number for t in cut}
+    assert pruner_of(study_record(study), baseline, host_cpus=2) is None
 
 
 def test_nothing_is_cut_short_where_the_study_does_not_want_it() -> None:

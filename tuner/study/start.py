@@ -1,0 +1,143 @@
+"""How a study starts: made or resumed in a storage, on the knowledge of another study."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.study import Study
+
+from tuner.errors import InputError
+from tuner.measure.record import StudyRecord
+from tuner.model.warm import Warm, warm_from
+from tuner.results.findings import surrogate_of
+from tuner.spec.fingerprint import comparable, to_dict
+from tuner.spec.study import StudySpec
+from tuner.study.storage import (
+    BACKEND,
+    COMPARABLE,
+    ENVIRONMENT,
+    ENVIRONMENT_OF,
+    SAMPLES,
+    SPECIFICATION,
+    WARM,
+    lock_of,
+    open_storage,
+    read_study,
+)
+
+
+def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
+    """The Optuna study of `spec`, made where it is not there yet.
+
+    Raises InputError when the study there was made by another backend, or with a specification
+    whose trials cannot be compared with this one's; the message names the keys that differ.
+    """
+    with lock_of(storage, spec.name):
+        return _start_or_resume(spec, storage, backend)
+
+
+def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
+    study = optuna.create_study(
+        study_name=spec.name,
+        storage=storage,
+        directions=[o.direction for o in spec.objectives],
+        load_if_exists=True,
+    )
+    found = study.user_attrs
+    if COMPARABLE in found:
+        if found[BACKEND] != backend:
+            raise InputError(
+                f"study {spec.name!r} in this storage was made by backend {found[BACKEND]!r}",
+                f"go on with --backend {found[BACKEND]}, or give another --storage",
+            )
+        changed = _differences(found[COMPARABLE], json.loads(json.dumps(comparable(spec))))
+        if changed:
+            raise InputError(
+                f"{spec.path}: study {spec.name!r} was started with other settings, so its trials"
+                " cannot be compared with new ones: " + "; ".join(changed[:5]),
+                "undo the change, or start afresh: name the study anew, give another --storage,"
+                " or move its results away",
+            )
+    if SAMPLES not in found:
+        study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
+    # Last what says that the others are there: a start may be killed in between.
+    study.set_user_attr(BACKEND, backend)
+    study.set_user_attr(SPECIFICATION, to_dict(spec))
+    study.set_user_attr(COMPARABLE, comparable(spec))
+    with warnings.catch_warnings():
+        # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([o.metric for o in spec.objectives])
+    return study
+
+
+def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
+    """Store the environment of a run that begins, the study's last one; the key of it.
+
+    Trials name the key instead of holding a copy each. Equal environments share one.
+    """
+    text = json.dumps(environment, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:12]
+    study.set_user_attr(ENVIRONMENT_OF + key, environment)
+    study.set_user_attr(ENVIRONMENT, environment)
+    return key
+
+
+def warm_start(study: Study, source: str, url_of: Callable[[str], str]) -> None:
+    """Note in `study` what the study `source` knows; a resumed one keeps what it has.
+
+    `source` is the name of a study, whose storage is `url_of(name)`, or `URL#NAME`. Raises
+    InputError where it cannot be read or has too little to tell, and where `study` was warmed by
+    another one.
+    """
+    known = study.user_attrs.get(WARM)
+    if known is not None:
+        if known["from"] != source:
+            raise InputError(
+                f"study {study.study_name!r} was begun with what {known['from']!r} knew",
+                f"leave --warm-start {source} out, or give another --storage",
+            )
+        return
+    found = surrogate_of(_read(source, url_of))
+    if found is None:
+        raise InputError(
+            f"--warm-start {source}: too few configurations of it could be measured",
+            "run more of its trials first, or leave --warm-start out",
+        )
+    study.set_user_attr(WARM, {"from": source, **warm_from(found).to_json()})
+
+
+def warm_of(study: Study) -> Warm | None:
+    """What `warm_start` noted."""
+    document: dict[str, Any] | None = study.user_attrs.get(WARM)
+    if document is None:
+        return None
+    names = {field.name for field in dataclasses.fields(Warm)}
+    return Warm.from_json({key: value for key, value in document.items() if key in names})
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in sorted(old.keys() | new.keys())
+            for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if old == new else [f"{path} was {old!r}, is {new!r}"]
+
+
+def _read(source: str, url_of: Callable[[str], str]) -> StudyRecord:
+    url, separator, name = source.rpartition("#")
+    try:
+        return read_study(name, open_storage(url if separator else url_of(name), create=False))
+    except InputError as error:
+        raise InputError(f"--warm-start {source}: {error.message}", error.mend) from error
