@@ -1,9 +1,5 @@
 """How many files of the package a reader passes who follows one trial.
 
-Runs `tune run --study mnist --trials 1 --backend simulated` in an empty copy of the working
-directory and notes each file of `tuner` in which a function is called, from the command line until
-the trial's record is stored. What runs while a module is imported does not count.
-
     python benchmarks/files_of_a_trial.py [--list]
 """
 
@@ -59,11 +55,10 @@ def _importing(frame: FrameType | None) -> bool:
 def files_of_a_trial() -> list[str]:
     """The files, relative to the package, in the order in which they are entered."""
     entered = Entered()
-    here = Path.cwd()
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         for name in ("studies", "search_spaces", "models"):
             ignored = shutil.ignore_patterns("results", "built")
-            shutil.copytree(here / name, name, ignore=ignored)
+            shutil.copytree(PACKAGE.parent / name, name, ignore=ignored)
         before, sys.argv = sys.argv, ["tune", *COMMAND]
         threading.setprofile(entered)
         sys.setprofile(entered)

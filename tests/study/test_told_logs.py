@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.study.small import run, specification
 from tests.study.talking import talking
-from tests.study.test_staying_study import ONE_DEPLOYMENT
+from tests.study.test_reused_deployments import ONE_DEPLOYMENT
 from tuner.spec.study import SearchSpec
 from tuner.study.storage import records
 

@@ -124,7 +124,6 @@ def test_a_turn_is_one_workers_at_a_time(tmp_path: Path) -> None:
     ready, done = tmp_path / "ready", tmp_path / "done"
     script = f"""
 from pathlib import Path
-from tuner.study.start import start_or_resume
 from tuner.study.storage import file_lock
 Path({str(ready)!r}).touch()
 with file_lock(Path({url_of(spec).removeprefix("sqlite:///") + ".lock"!r})):

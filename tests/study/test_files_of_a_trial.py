@@ -1,0 +1,14 @@
+"""A reader who follows one trial passes few files."""
+
+from __future__ import annotations
+
+from benchmarks.files_of_a_trial import files_of_a_trial
+
+MOST = 60
+"""It was 62, of them 13 in `study`, before the loop was put into few files."""
+
+
+def test_a_trial_enters_few_files() -> None:
+    files = files_of_a_trial()
+    assert {"study/loop.py", "trial.py", "study/tell.py"} <= set(files)
+    assert len(files) <= MOST, files
