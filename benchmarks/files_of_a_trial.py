@@ -1,6 +1,6 @@
 """How many files of the package a reader passes who follows one trial.
 
-    python benchmarks/files_of_a_trial.py [--list]
+python benchmarks/files_of_a_trial.py [--list]
 """
 
 from __future__ import annotations

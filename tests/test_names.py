@@ -19,6 +19,7 @@ NAMES: Mapping[str, str] = {
 
 MODULES: Mapping[str, str] = {
     "__init__": "what makes a directory a package",
+    "docker": "the deployer of a Docker Engine, and the backend that is made of it",
 }
 """Names that several modules have, each with the reason."""
 
