@@ -1,0 +1,103 @@
+"""What holds for every backend (`tuner.backends.backend.Backend`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from tests.backends.grids import file_of, grid_of
+from tests.deploy.conftest import build_half_plus_two
+from tests.study.small import specification
+from tuner.backends import BACKENDS, backend_named
+from tuner.backends.backend import Backend, BackendOptions, run_until_valid
+from tuner.errors import InputError
+from tuner.serving.image import build_image
+from tuner.spec.space import Configuration, Value
+from tuner.spec.study import Stage
+from tuner.trial import TrialRequest
+
+
+@pytest.fixture(
+    params=["simulated", "replay", pytest.param("docker", marks=pytest.mark.docker)],
+)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """An entered one, of a study whose deployments are reused."""
+    spec = specification()
+    options = BackendOptions()
+    if request.param == "replay":
+        options = BackendOptions(recorded=file_of(grid_of(spec)))
+    if request.param == "docker":
+        engine: DockerClient = request.getfixturevalue("engine")
+        build_image(engine, print)
+        spec = replace(spec, model=build_half_plus_two(tmp_path / "half_plus_two"))
+    with backend_named(request.param)(spec, options) as entered:
+        yield entered
+
+
+def asked(backend: Backend, **changes: Value) -> Configuration:
+    return Configuration.of({**backend.study.search_space.baseline(), **changes})
+
+
+def test_its_environment_can_be_recorded_and_names_the_host(backend: Backend) -> None:
+    environment = json.loads(json.dumps(backend.environment()))
+    assert environment["backend"] == backend.name
+    assert backend.name in BACKENDS
+    assert environment["host"]["cpus"] > 0
+
+
+def test_a_trial_is_measured_with_the_objectives_and_its_phases(backend: Backend) -> None:
+    backend.calibrate()
+    told: list[object] = []
+    result = run_until_valid(
+        backend, TrialRequest(asked(backend), "0000", observe=told.append)
+    ).result
+    assert result.measurement is not None
+    assert result.score is not None
+    assert {"art_ms", "cpu_percent"} <= result.measurement.metrics.keys()
+    assert len(result.score.values) == len(backend.study.objectives)
+    assert result.phases["deploy"] >= 0
+    assert result.deployment["backend"] == backend.name
+    assert told
+    json.dumps(result.to_json())
+
+
+def test_what_cannot_serve_is_a_result(backend: Backend) -> None:
+    result = backend.run_trial(TrialRequest(asked(backend, memory=8), "0000"))
+    assert result.measurement is None
+    assert result.infeasible is not None
+    assert result.infeasible.kind == "out of memory"
+    assert "deploy" in result.phases
+    # The next trial is not affected.
+    assert backend.run_trial(TrialRequest(asked(backend), "0001")).infeasible is None
+
+
+def test_a_deployment_is_reused_unless_a_trial_is_fresh(backend: Backend) -> None:
+    first, second, fresh = (
+        backend.run_trial(TrialRequest(asked(backend, concurrency=n), f"{i:04d}", fresh=i == 2))
+        for i, n in enumerate((4, 1, 4))
+    )
+    assert [r.deployment["stayed"] for r in (first, second, fresh)] == [False, True, False]
+    assert [r.deployment["since"] for r in (first, second, fresh)] == ["0000", "0000", "0002"]
+    assert second.phases["deploy"] < first.phases["deploy"] or backend.name == "simulated"
+
+
+def test_levels_of_load_are_measured_or_refused(backend: Backend) -> None:
+    stages = [Stage(2, 1, 1), Stage(2, 2, 2)]
+    request = TrialRequest(asked(backend), "explore", fresh=True)
+    if backend.name == "replay":
+        with pytest.raises(InputError, match="replay"):
+            backend.run_stages(request, stages)
+        return
+    measurements = backend.run_stages(request, stages)
+    assert [m.requests > 0 for m in measurements] == [True, True]
+
+
+def test_an_unknown_backend_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(InputError, match="no backend 'podman'") as caught:
+        backend_named("podman")
+    assert caught.value.mend == "expected one of docker, simulated, replay"
