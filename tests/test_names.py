@@ -19,7 +19,6 @@ NAMES: Mapping[str, str] = {
 
 MODULES: Mapping[str, str] = {
     "__init__": "what makes a directory a package",
-    "docker": "the deployer of a Docker Engine, and the backend that is made of it",
 }
 """Names that several modules have, each with the reason."""
 
@@ -32,7 +31,7 @@ verify warnings
 """
 
 UNDER_WAY_MODULES = """
-choice confirm explain findings fronts grid report
+choice explain findings fronts grid report
 summary ticks
 """
 
