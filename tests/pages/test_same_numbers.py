@@ -16,7 +16,15 @@ from tuner.pages.note import study_note
 from tuner.pages.report import report
 from tuner.results.study_file import FinishedStudy
 from tuner.results.summary import summarise
-from tuner.results.wording import chance, counted, difference, figure, interval, percent
+from tuner.results.wording import (
+    chance,
+    counted,
+    difference,
+    figure,
+    interval,
+    percent,
+    percent_interval,
+)
 
 Json = Any
 """What `tune show --json` prints."""
@@ -96,7 +104,8 @@ def predicted(found: Json, metric: str) -> str:
 
 
 def regret(found: Json) -> str:
-    return f"{percent(found['findings']['least_regret']['regret'])} behind"
+    of = found["findings"]["least_regret"]
+    return f"{percent_interval(Estimate(of['regret'], of['low'], of['high']))} behind"
 
 
 NUMBERS: Mapping[str, tuple[Callable[[Json], str], str]] = {

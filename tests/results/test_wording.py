@@ -61,6 +61,7 @@ def test_a_hyphen_between_ends_is_never_taken_for_a_sign(known: Estimate, expect
 def test_a_change_has_signs() -> None:
     assert difference(Estimate(-12.2, -20.0, 3.0)) == "-12 % (-20 to +3)"
     assert difference(Estimate(0.4)) == "+0 %"
+    assert difference(Estimate(-6.0, -12.0, -0.4)) == "-6 % (-12 to +0)"
 
 
 @pytest.mark.parametrize(

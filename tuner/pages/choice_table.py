@@ -14,8 +14,8 @@ from tuner.spec.space import Configuration
 
 
 def stated(record: StudyRecord, choice: ChosenConfiguration) -> Table:
-    """Objectives, and their changes against two baselines: the decision there, and trial 0."""
-    there = ("against the baseline's decision there",) if choice.scenario else ()
+    """Objectives, and their changes: against the defaults in its scenario, against the baseline."""
+    there = ("against the defaults there",) if choice.scenario else ()
     columns = ("objective", "value", *there, "against the baseline")
     rows = []
     for i, objective in enumerate(record.objectives):
@@ -33,7 +33,7 @@ def stated(record: StudyRecord, choice: ChosenConfiguration) -> Table:
 def by_scenario(
     record: StudyRecord, some: Sequence[ChosenConfiguration], caption: str, *, decisions: bool
 ) -> Table:
-    """A row per scenario: decision, objectives with intervals, changes to the baseline's decision.
+    """A row per scenario: decision, objectives with intervals, changes against the defaults there.
 
     What a model says in place of measurements is marked with `p`.
     """
@@ -42,7 +42,7 @@ def by_scenario(
     chosen = [p.name for p in space.with_role("decision")] if decisions else []
     columns = [*(column(space[name]) for name in (*names, *chosen)), "trial"]
     for objective in record.objectives:
-        columns += [title(objective.metric), f"{label(objective.metric)} against baseline"]
+        columns += [title(objective.metric), f"{label(objective.metric)} against the defaults"]
     rows = [
         (
             *(_cell(c.configuration, name) for name in (*names, *chosen)),
@@ -69,6 +69,6 @@ def _cell(configuration: Configuration, name: str) -> str:
 
 def _change(choice: ChosenConfiguration, index: int) -> str:
     if choice.is_baseline:
-        return "is the baseline's"
+        return "the defaults"
     by = choice.changes[index]
     return "-" if by is None else difference(by) + ("" if choice.changes_measured else " p")

@@ -50,7 +50,7 @@ MOST_PANELS = 12
 @dataclass(frozen=True)
 class ScenarioPanel:
     """One scenario: its measured configurations with their place there, and what the model
-    recommends. `baseline` is the baseline's decision there, None where it was not measured.
+    predicts. `baseline` are the defaults there, None where it was not measured.
     `trials` counts all that were made there.
     """
 
@@ -112,7 +112,7 @@ def scenario_figure(sources: Sources, some: Sequence[ScenarioPanel]) -> Figure:
         if sources.findings is not None
         else "What was measured in each scenario, with 95 % intervals.",
         "" if single else "All panels have the same axes.",
-        "The baseline's decision is marked where it was measured.",
+        "The search space's defaults are marked where they were measured.",
     ]
     if len(sources.record.objectives) > 2:
         said.append("Of the objectives the first two are drawn; the table has all.")

@@ -31,7 +31,7 @@ def reference_name(of: OnFronts) -> str:
     """What it is compared with, in a few words; empty where there is nothing."""
     if of.reference is None:
         return ""
-    return "the baseline's decisions in this scenario" if of.alike else "the baseline"
+    return "the defaults in this scenario" if of.alike else "the baseline"
 
 
 def reference_burst(of: OnFronts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
@@ -31,6 +32,11 @@ from tuner.render import columns, inert
 
 MANY = 50
 """A table of more rows is folded away."""
+
+WIDE = 9
+"""A table of more columns is set in smaller type where it must fit its column."""
+
+_INTERVAL = re.compile(r"\([-+\d][^()<>&]*\)")
 
 _FIRST = "document.documentElement.classList.add('js');"
 """Before anything is shown: what needs no script hides what needs one, and the other way round."""
@@ -91,6 +97,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "kinds_of": columns.kinds,
         "breakable": _breakable,
+        "together": _together,
+        "wide": WIDE,
         "drawing": _drawing,
         "logarithmic": _logarithmic,
         "height": _height,
@@ -108,6 +116,12 @@ def _readable(text: object) -> object:
 def _breakable(name: str) -> Markup:
     """A column's name, which may go on in another line after each underscore."""
     return Markup("_<wbr>").join(map(Markup.escape, inert.legible(name).split("_")))
+
+
+def _together(cell: str) -> Markup:
+    """A cell's text, in which no interval goes on in another line."""
+    text = str(Markup.escape(inert.legible(cell)))
+    return Markup(_INTERVAL.sub(r"<span>\g<0></span>", text))  # noqa: S704 -- escaped above
 
 
 def _is(kind: type, block: Block) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.regret import Robust, Serving
 from tuner.results.findings import DOUBTFUL, Findings
 from tuner.results.settle import MOST_TRIALS, SETTLED
 from tuner.results.summary import Summary
-from tuner.results.wording import figure, percent
+from tuner.results.wording import figure, percent, percent_interval
 from tuner.spec.metrics import METRICS, title
 
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
@@ -40,10 +41,8 @@ def not_measured(study: StudyRecord) -> Iterator[str]:
 
 def regret(robust: Robust) -> Iterator[str]:
     """How far the decision of least regret is behind."""
-    yield (
-        f"at worst {percent(robust.regret)} behind a scenario's best compromise"
-        f" ({percent(robust.low)} to {percent(robust.high)}; in {robust.scenario})"
-    )
+    worst = percent_interval(Estimate(robust.regret, robust.low, robust.high))
+    yield f"at worst {worst} behind a scenario's best compromise, in {robust.scenario}"
     yield (
         f"and {percent(robust.behind)} behind a front;"
         f" P(no decision is better by more than 2 %) = {robust.best:.2f}"

@@ -55,8 +55,13 @@ def percent_interval(share: Estimate) -> str:
 def difference(percent: Estimate) -> str:
     """A change in percent with its 95 % interval: `-12 % (-20 to +3)`."""
     if percent.low is None or percent.high is None:
-        return f"{percent.value:+.0f} %"
-    return f"{percent.value:+.0f} % ({span(f'{percent.low:+.0f}', f'{percent.high:+.0f}')})"
+        return f"{_signed(percent.value)} %"
+    return f"{_signed(percent.value)} % ({span(_signed(percent.low), _signed(percent.high))})"
+
+
+def _signed(number: float) -> str:
+    """Without digits after the point; nothing is `+0`."""
+    return f"{round(number) or 0:+d}"
 
 
 def span(low: str, high: str) -> str:
