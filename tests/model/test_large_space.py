@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import conditional
-from tuner.model.large_space import fits, sampled
+from tuner.model.large_space import is_whole, sampled
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 
 CONTINUOUS = SearchSpace(
@@ -74,8 +74,8 @@ def test_conditions_hold(space: SearchSpace, seed: int) -> None:
 def test_what_is_looked_at_as_a_whole() -> None:
     small = SearchSpace((Parameter("x", "int", "decision", 1, low=1, high=2880),))
     large = SearchSpace((Parameter("x", "int", "decision", 1, low=1, high=60_000),))
-    assert fits(small, 0)
-    assert fits(small, 5000)
-    assert not fits(small, 6000)
-    assert not fits(large, 1)
-    assert not fits(CONTINUOUS, 0)
+    assert is_whole(small, 0)
+    assert is_whole(small, 5000)
+    assert not is_whole(small, 6000)
+    assert not is_whole(large, 1)
+    assert not is_whole(CONTINUOUS, 0)

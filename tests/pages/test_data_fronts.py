@@ -12,7 +12,7 @@ from tests.study.bursts import OBJECTIVES, SPACE, burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import FailedTrial, StudyRecord
-from tuner.pages.decisions import decisions_on_fronts, regrets
+from tuner.pages.decisions import decisions_on_fronts
 from tuner.pages.scenario_figure import ScenarioPanel, scenario_panels, shown
 from tuner.results.places import (
     FrontData,
@@ -224,7 +224,7 @@ def test_what_the_model_recommends_counts_beside_what_was_measured() -> None:
         assert 0 <= decision.chance <= 1
     robust = of.findings.robust
     assert robust is not None
-    by_scenario = dict(regrets(of.record, of.findings, robust))
+    by_scenario = dict(robust.by_scenario)
     assert set(by_scenario) == {p.scenario for p in found}
     assert max(by_scenario.values()) <= robust.regret + 1e-9
 

@@ -203,7 +203,7 @@ def test_the_least_regret_choice_is_said_and_drawn_by_scenario() -> None:
     section = fronts(of)
     shown = figures(section)["regret"]
     (bars,) = shown.plot.data
-    np.testing.assert_allclose(bars.x, [100 * r for r in of.findings.robust.by_scenario])
+    np.testing.assert_allclose(bars.x, [100 * r for _, r in of.findings.robust.by_scenario])
     assert list(bars.y) == ["concurrency=1", "concurrency=4"]
     assert len(shown.table.rows) == 2
     assert f"Least regret over all scenarios: {of.findings.robust.decision}." in words(section)

@@ -9,7 +9,8 @@ import pytest
 from tests.study.bursts import OBJECTIVES, SPACE, burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.findings import FEWEST, candidates_of, find, surrogate_of
+from tuner.model.study_model import FEWEST, model_of
+from tuner.results.findings import find
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
 
@@ -102,14 +103,13 @@ def test_a_space_that_cannot_be_enumerated_is_known_where_it_was_measured() -> N
         art = 5 * float(asked["concurrency"]) / cpu
         trials.append(replace(burst(number, art, 10 * cpu), configuration=asked))
     study = StudyRecord("wide", "mnist", space, OBJECTIVES, (), {}, {}, tuple(trials))
-    assert len(candidates_of(study)) == 24, "each decision in both scenarios"
     found = find(study)
     assert found is not None
     assert not found.whole
     assert len(found.scenarios) == 2
-    surrogate = surrogate_of(study)
+    surrogate = model_of(study)
     assert surrogate is not None
-    assert len(surrogate.candidates) == 24
+    assert len(surrogate.candidates) == 24, "each decision in both scenarios"
 
 
 def test_without_scenarios_there_is_one_front_and_no_regret() -> None:

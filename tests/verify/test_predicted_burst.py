@@ -14,7 +14,7 @@ from tests.study.small import FEASIBLE, specification
 from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.findings import FEWEST
+from tuner.model.study_model import FEWEST
 from tuner.results.pooled import ASSUMED_BETWEEN
 from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host

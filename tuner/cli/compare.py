@@ -89,7 +89,7 @@ def _show_cost(found: Comparison) -> None:
 
 
 def _show_scopes(study: StudyRecord, found: Comparison) -> None:
-    names = [p.name for p in study.search_space.with_role("scenario")]
+    names = study.scenario_parameters
     table = tables.plain(*(names or ["scenario"]), title="The study's fronts, as the grid has them")
     columns = (
         "trials",

@@ -25,7 +25,11 @@ def show_predicted(study: StudyRecord, summary: Summary, found: Findings) -> Non
     Listed are the predicted front, and those on the front as measured.
     """
     fronts = found.scenarios or (found.overall,)
-    names = [p.name for p in study.search_space if p.role == "decision" or not found.scenarios]
+    names = [
+        p.name
+        for p in study.search_space
+        if not found.scenarios or p.name in study.decision_parameters
+    ]
     header = [*names, "trials"]
     for objective in study.objectives:
         header += [two_lines(objective.metric), "predicted"]

@@ -9,10 +9,11 @@ from rich.table import Table
 from tuner.cli.findings_page import show_decisions, show_open, show_predicted
 from tuner.cli.tables import console, plain, trial_table, value, warn_if_simulated
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.model.study_model import FEWEST
 from tuner.pages.front_figure import front_scatter
 from tuner.render import terminal
 from tuner.results import in_words
-from tuner.results.findings import FEWEST, Findings, find
+from tuner.results.findings import Findings, find
 from tuner.results.places import front_data
 from tuner.results.summary import ScenarioSummary, Summary, summarise
 from tuner.results.wording import difference, figure, interval
@@ -95,12 +96,12 @@ def _infeasible(study: StudyRecord) -> None:
 
 def scenario_table(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> Table:
     """Per scenario: how much was measured, its front's trials, and the recommended one."""
-    names = [p.name for p in study.search_space.with_role("scenario")]
+    names = study.scenario_parameters
     table = plain(*names, title="Front of each scenario")
     table.add_column("trials", justify="right")
     table.add_column("front: trial (" + ", ".join(title(o.metric) for o in study.objectives) + ")")
     table.add_column("recommended")
-    decisions = [p.name for p in study.search_space.with_role("decision")]
+    decisions = study.decision_parameters
     for scenario in scenarios:
         front = "  ".join(
             f"{t.number} ({', '.join(figure(v) for v in t.values)})" for t in scenario.front

@@ -96,8 +96,8 @@ def _findings(study: StudyRecord, found: Findings) -> dict[str, Any]:
             "decision": dict(robust.decision),
             "scenario": dict(robust.scenario),
             "by_scenario": [
-                {"scenario": dict(f.scenario or {}), "regret": regret}
-                for f, regret in zip(found.scenarios, robust.by_scenario, strict=True)
+                {"scenario": dict(scenario), "regret": regret}
+                for scenario, regret in robust.by_scenario
             ],
         },
         "most_serving": serving

@@ -36,7 +36,7 @@ def _about(study: StudyRecord, trial: TrialRecord, found: Provenance) -> list[st
     """The study, the configuration and what was measured of it, in a line each."""
     how = "simulated" if found.backend == "simulated" else "measured"
     units = {p.name: p.unit for p in study.search_space}
-    scenario = study.search_space.scenario_of(trial.configuration)
+    scenario = study.scenario_of(trial.configuration)
     lines = [
         f"Study {study.name}, model {study.model}, trial {trial.number}.",
         f"Configuration: {trial.configuration}",

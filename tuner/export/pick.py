@@ -62,7 +62,7 @@ def _best(
     able = [
         p
         for p in summary.pooled.values()
-        if p.eligible and bound in (None, study.search_space.scenario_of(p.configuration))
+        if p.eligible and bound in (None, study.scenario_of(p.configuration))
     ]
     if not able:
         raise _nothing_feasible(study, bound)
@@ -132,9 +132,7 @@ def _figures(study: StudyRecord, one: Pooled, asked: Best) -> str:
 
 
 def _nothing_feasible(study: StudyRecord, bound: Configuration | None) -> InputError:
-    there = [
-        t for t in study.trials if bound in (None, study.search_space.scenario_of(t.configuration))
-    ]
+    there = [t for t in study.trials if bound in (None, study.scenario_of(t.configuration))]
     where = "" if bound is None else f" at {bound}"
     return InputError(
         f"study {study.name!r} has no feasible trial among its {len(there)}{where}",
@@ -162,7 +160,7 @@ def _numbered(study: StudyRecord, number: int, bound: Configuration | None) -> T
             f"measure it to the end (tune run --study {study.name} --repeat {number}), or pick"
             " knee or all",
         )
-    own = study.search_space.scenario_of(trial.configuration)
+    own = study.scenario_of(trial.configuration)
     if bound not in (None, own):
         raise InputError(
             f"trial {number} was measured at {own}, not at {bound}", "leave --when out"

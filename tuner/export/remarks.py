@@ -23,9 +23,9 @@ def remarks(
     named the trials.
     """
     lines = []
-    scenarios = {study.search_space.scenario_of(t.configuration) for t in study.trials}
+    scenarios = {study.scenario_of(t.configuration) for t in study.trials}
     if when is None and not listed and len(trials) == 1 and len(scenarios) > 1:
-        own = study.search_space.scenario_of(trials[0].configuration)
+        own = study.scenario_of(trials[0].configuration)
         lines.append(
             f"trial {trials[0].number} is of the scenario {own}, one of {len(scenarios)}:"
             f" --when {str(own).replace(' ', ',')} picks within it, other values in another"
@@ -33,7 +33,7 @@ def remarks(
     if found is None:
         return lines
     for trial in trials:
-        own = study.search_space.scenario_of(trial.configuration)
+        own = study.scenario_of(trial.configuration)
         front = next((f for f in found.scenarios if f.scenario == own), found.overall)
         lines += _doubt(study, front, found, trial, alone=len(trials) == 1)
     return lines
@@ -53,6 +53,6 @@ def _doubt(
     where = f"trial {', '.join(map(str, measured))}" if measured else "not measured"
     chosen = best.configuration
     if front.scenario is not None:
-        chosen = study.search_space.decision_of(chosen)
+        chosen = study.decision_of(chosen)
     what = f"trial {trial.number} P = {judged.on_front:.2f} of being on the front"
     return [f"the model gives {what}; it recommends {chosen} ({where}, P = {best.on_front:.2f})"]

@@ -20,10 +20,8 @@ def scenario(study: StudyRecord, text: str) -> Configuration:
     A parameter may be left out where the others leave one scenario only. Raises InputError, which
     names the measured levels, for everything else.
     """
-    known = tuple(
-        dict.fromkeys(study.search_space.scenario_of(t.configuration) for t in study.trials)
-    )
-    parameters = study.search_space.with_role("scenario")
+    known = tuple(dict.fromkeys(study.scenario_of(t.configuration) for t in study.trials))
+    parameters = _parameters(study)
     if not parameters:
         raise InputError(
             f"study {study.name!r} has no scenario parameter to choose by", "leave --when out"
@@ -56,11 +54,15 @@ def scenario(study: StudyRecord, text: str) -> Configuration:
     )
 
 
+def _parameters(study: StudyRecord) -> tuple[Parameter, ...]:
+    return tuple(p for p in study.search_space if p.name in study.scenario_parameters)
+
+
 def _parameter(study: StudyRecord, name: str, known: Sequence[Configuration]) -> Parameter:
-    parameters = study.search_space.with_role("scenario")
+    parameters = _parameters(study)
     levels = ", ".join(_levels_of(p, known) for p in parameters)
     for parameter in study.search_space:
-        if parameter.name == name and parameter.role == "scenario":
+        if parameter.name == name and parameter in parameters:
             return parameter
         if parameter.name == name:
             raise InputError(

@@ -125,10 +125,10 @@ def pruner_of(study: StudyRecord, asked: Configuration, host_cpus: int) -> Burst
 
 
 def _rivals(study: StudyRecord, asked: Configuration) -> list[Rival]:
-    scenario = study.search_space.scenario_of(asked)
+    scenario = study.scenario_of(asked)
     found = []
     for trial in study.trials:
-        if trial.eligible and study.search_space.scenario_of(trial.configuration) == scenario:
+        if trial.eligible and study.scenario_of(trial.configuration) == scenario:
             ends = _worse_ends(study, trial)
             if ends is not None:
                 found.append(Rival(trial.number, ends))

@@ -174,7 +174,8 @@ class StudyRecord:
     calibration of the load engine), `environments` has those of all runs by a key that their trials
     name. `serving` is the canonical serving section: image, flags, env.
     `precision` is what ART was asked to be known to, as a share of it. `specification` is the whole
-    of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too.
+    of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too. `warm_start` is
+    what the study began with (`tuner.model.warm`), and from which one; empty where it did not.
     """
 
     name: str
@@ -189,6 +190,7 @@ class StudyRecord:
     precision: float = LoadSpec.precision
     specification: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warm_start: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -199,6 +201,7 @@ class StudyRecord:
         trials: Sequence[TrialRecord],
         failed: Sequence[FailedTrial] = (),
         environments: Mapping[str, Mapping[str, Any]] | None = None,
+        warm_start: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
         """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it."""
         return cls(
@@ -214,6 +217,7 @@ class StudyRecord:
             precision=specification["load"]["precision"],
             specification=specification,
             environments=environments or {},
+            warm_start=warm_start or {},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -223,6 +227,7 @@ class StudyRecord:
             "specification": self.specification,
             "environment": self.environment,
             "environments": self.environments,
+            "warm_start": self.warm_start,
             "trials": [t.to_json() for t in self.trials],
             "failed": [f.to_json() for f in self.failed],
         }
@@ -237,7 +242,31 @@ class StudyRecord:
             [TrialRecord.from_json(t) for t in document["trials"]],
             [FailedTrial.from_json(f) for f in document["failed"]],
             document.get("environments"),
+            document.get("warm_start"),
         )
+
+    @cached_property
+    def scenario_parameters(self) -> tuple[str, ...]:
+        """Those that make a scenario: `search.scenarios`, or all whose role it is."""
+        chosen: Sequence[str] = self.specification.get("search", {}).get("scenarios", ())
+        return tuple(
+            p.name
+            for p in self.search_space
+            if (p.name in chosen if chosen else p.role == "scenario")
+        )
+
+    @property
+    def decision_parameters(self) -> tuple[str, ...]:
+        """All others, which are decided for a scenario."""
+        return tuple(p.name for p in self.search_space if p.name not in self.scenario_parameters)
+
+    def scenario_of(self, configuration: Configuration) -> Configuration:
+        """The part of a configuration that makes its scenario; empty where the study has none."""
+        return configuration.only(self.scenario_parameters)
+
+    def decision_of(self, configuration: Configuration) -> Configuration:
+        """The rest of it: what is decided for that scenario."""
+        return configuration.only(self.decision_parameters)
 
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)

@@ -174,9 +174,7 @@ def _of(
     space: SearchSpace, configurations: tuple[Configuration, ...], scenarios: tuple[str, ...]
 ) -> Candidates:
     deployment, _ = _numbered([space.deployment_of(c) for c in configurations])
-    scenario, distinct = _numbered(
-        [Configuration(tuple(i for i in c.items_ if i[0] in scenarios)) for c in configurations]
-    )
+    scenario, distinct = _numbered([c.only(scenarios) for c in configurations])
     return Candidates(
         space,
         configurations,

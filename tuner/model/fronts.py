@@ -38,10 +38,12 @@ def fronts(
     values: npt.ArrayLike,
     feasible: Sequence[bool],
     directions: Sequence[Direction],
+    scenarios: Sequence[str] | None = None,
 ) -> Fronts:
     """Fronts of n trials: `values` has shape (n, m); the infeasible are on no front.
 
-    A search space without scenario parameters has no scenario fronts. Raises ValueError where the
+    `scenarios` are the parameters that make a scenario, None for all whose role it is. Where there
+    are none there are no scenario fronts. Raises ValueError where the
     lengths differ or a feasible value is NaN.
     """
     points = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
@@ -53,14 +55,17 @@ def fronts(
         return tuple(int(i) for i in able[front(minimised(points[able], directions))])
 
     overall = front_of(range(len(configurations)))
-    roles = space.with_role("scenario")
-    if not roles:
+    if scenarios is None:
+        scenarios = [p.name for p in space.with_role("scenario")]
+    parameters = [p for p in space if p.name in scenarios]
+    if not parameters:
         return Fronts(overall, ())
     groups: dict[Configuration, list[int]] = {}
     for i, configuration in enumerate(configurations):
-        groups.setdefault(space.scenario_of(configuration), []).append(i)
+        scenario = {p.name: configuration[p.name] for p in parameters if p.name in configuration}
+        groups.setdefault(Configuration.of(scenario), []).append(i)
     ordered = sorted(
-        groups, key=lambda scenario: tuple(_rank(p, scenario.get(p.name)) for p in roles)
+        groups, key=lambda scenario: tuple(_rank(p, scenario.get(p.name)) for p in parameters)
     )
     return Fronts(
         overall,

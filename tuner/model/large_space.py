@@ -10,12 +10,12 @@ import numpy as np
 from scipy.stats import qmc
 
 from tuner.model.initial_design import value_at
+from tuner.model.lattice import ENUMERABLE
 from tuner.spec.space import LIVE, Configuration, Parameter, SearchSpace, Value
 
 CELLS = 16_000_000
 """So many pairs of candidate and observation are held in memory at most."""
 
-WHOLE = 50_000
 SPREAD = 1024
 _SPREAD_LEAST = 32
 _NEAR = 48
@@ -24,12 +24,35 @@ STEP = 0.08
 _LEVELS = 4
 _SCENARIOS = 36
 _ELSEWHERE = 32
+_MOST_CROSSED = 200
 
 
-def fits(space: SearchSpace, observations: int) -> bool:
-    """Whether every configuration of the space can be a candidate after so many observations."""
+def is_whole(space: SearchSpace, observations: int) -> bool:
+    """Whether a model looks at every configuration of the space after so many observations.
+
+    That is where there are at most `ENUMERABLE`, and they fit into memory with the observations.
+    """
     size = space.size()
-    return size is not None and size <= WHOLE and size * max(observations, 1) <= CELLS
+    return size is not None and size <= ENUMERABLE and size * max(observations, 1) <= CELLS
+
+
+def crossed(
+    space: SearchSpace, measured: Sequence[Configuration], scenarios: Sequence[str]
+) -> list[Configuration]:
+    """Distinct configurations: those measured, then each measured decision in each scenario that
+    was measured, of at most `_MOST_CROSSED` scenarios.
+
+    `scenarios` are the parameters that make a scenario; all others are the decision.
+    """
+    others = [p.name for p in space if p.name not in scenarios]
+    decisions = dict.fromkeys(c.only(others) for c in measured)
+    levels = dict.fromkeys(c.only(scenarios) for c in measured)
+    defaults = {p.name: p.default for p in space}
+    found = (
+        space.effective({**defaults, **decision, **level})
+        for decision, level in itertools.product(decisions, list(levels)[:_MOST_CROSSED])
+    )
+    return list(dict.fromkeys([*measured, *found]))
 
 
 def sampled(

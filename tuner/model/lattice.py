@@ -9,8 +9,9 @@ import numpy as np
 from tuner.arrays import Indices
 from tuner.spec.space import Configuration, SearchSpace, Value
 
-ENUMERABLE = 100_000
-"""Largest space that is held in memory as a whole."""
+ENUMERABLE = 50_000
+"""The most configurations that a space may have to be looked at as a whole, wherever that is done;
+`tuner.model.large_space` says what is looked at in a larger or continuous one."""
 
 
 class Lattice:

@@ -46,9 +46,9 @@ class Robust:
 
     `regret` is the expected worst regret over all scenarios, `low` and `high` hold 95 % of the
     draws; `scenario` is where it is worst most often. `best` is the probability that no other
-    decision's worst regret is lower by more than `ALIKE`. `by_scenario` has the expected regret in
-    each scenario, in the candidates' order. `behind` is the share by which its objectives are
-    behind a front (`tuner.model.chances.behind`) in the scenario where they are the most, in
+    decision's worst regret is lower by more than `ALIKE`. `by_scenario` has each scenario, in the
+    candidates' order, with the expected regret there. `behind` is the share by which its objectives
+    are behind a front (`tuner.model.chances.behind`) in the scenario where they are the most, in
     expectation. `left_out` counts the decisions that do not surely serve in every scenario.
     """
 
@@ -58,7 +58,7 @@ class Robust:
     high: float
     scenario: Configuration
     best: float
-    by_scenario: tuple[float, ...]
+    by_scenario: tuple[tuple[Configuration, float], ...]
     behind: float
     left_out: int
 
@@ -83,14 +83,9 @@ class Serving:
 
 def decisions(candidates: Candidates) -> Decisions:
     """All decisions of the candidates, in order of appearance."""
-    names = set(candidates.scenario_parameters)
+    names = [p.name for p in candidates.space if p.name not in candidates.scenario_parameters]
     numbers: dict[Configuration, int] = {}
-    owner = [
-        numbers.setdefault(
-            Configuration(tuple(i for i in c.items_ if i[0] not in names)), len(numbers)
-        )
-        for c in candidates.configurations
-    ]
+    owner = [numbers.setdefault(c.only(names), len(numbers)) for c in candidates.configurations]
     rows = np.full((len(numbers), len(candidates.scenarios)), -1, dtype=np.intp)
     rows[owner, candidates.scenario] = np.arange(len(candidates))
     return Decisions(tuple(numbers), rows)
@@ -146,7 +141,13 @@ def minimax(
         float(np.expm1(high)),
         surrogate.candidates.scenarios[int(where)],
         float((most[:, chosen] <= most.min(axis=1) + ALIKE).mean()),
-        tuple(np.expm1(regrets[:, chosen].mean(axis=0)).tolist()),
+        tuple(
+            zip(
+                surrogate.candidates.scenarios,
+                np.expm1(regrets[:, chosen].mean(axis=0)).tolist(),
+                strict=True,
+            )
+        ),
         float(np.expm1(behinds[:, chosen].mean(axis=0).max())),
         len(known.decisions) - len(able),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from tuner.model.gp import LogNormal
@@ -47,11 +47,15 @@ class Warm:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Warm:
-        """Raises TypeError or ValueError where `document` is not what `to_json` gave."""
+        """The inverse of `to_json`; other keys are left out.
+
+        Raises KeyError, TypeError or ValueError where `document` is not what it gave.
+        """
         queue = {
             name: (float(value), float(width)) for name, (value, width) in document["queue"].items()
         }
-        return cls(**{**document, "queue": queue})
+        names = {each.name for each in fields(cls)} - {"queue"}
+        return cls(queue, **{name: document[name] for name in names})
 
     def queue_priors(self, seen: int) -> Mapping[str, LogNormal]:
         """Priors of the queue's parameters for a study that has seen so many observations."""

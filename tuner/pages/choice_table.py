@@ -38,8 +38,8 @@ def by_scenario(
     What a model says in place of measurements is marked with `p`.
     """
     space = record.search_space
-    names = [p.name for p in space.with_role("scenario")]
-    chosen = [p.name for p in space.with_role("decision")] if decisions else []
+    names = record.scenario_parameters
+    chosen = record.decision_parameters if decisions else ()
     columns = [*(column(space[name]) for name in (*names, *chosen)), "trial"]
     for objective in record.objectives:
         columns += [title(objective.metric), f"{label(objective.metric)} against the defaults"]

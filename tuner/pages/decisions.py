@@ -14,7 +14,7 @@ from tuner.pages.blocks import Block, Figure, Table, Words
 from tuner.pages.marks import columns_of, trial_link, values_of
 from tuner.pages.scenario_figure import ScenarioPanel
 from tuner.results import in_words
-from tuner.results.findings import Findings, candidates_of
+from tuner.results.findings import Findings
 from tuner.results.wording import percent
 from tuner.spec.space import Configuration
 
@@ -47,14 +47,14 @@ def decisions_on_fronts(
     predicted: dict[Configuration, dict[Configuration, float]] = {}
     for panel in some:
         for point in panel.points:
-            decision = study.search_space.decision_of(point.configuration)
+            decision = study.decision_of(point.configuration)
             if point.place in ("front", "dominated"):
                 measured.setdefault(decision, set()).add(panel.scenario)
             if point.place == "front":
                 on_front.setdefault(decision, {})[panel.scenario] = point.trial
     for model in findings.scenarios if findings is not None and some else ():
         for one in model.predicted_front:
-            decision = study.search_space.decision_of(one.configuration)
+            decision = study.decision_of(one.configuration)
             predicted.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
     chances = _chances(study, on_front, predicted, findings)
     found = [
@@ -82,21 +82,10 @@ def _chances(
     }
     for model in findings.scenarios if findings is not None else ():
         for configuration, one in model.measured.items():
-            decision, scenario = study.search_space.decision_of(configuration), model.scenario
+            decision, scenario = study.decision_of(configuration), model.scenario
             if scenario is not None and scenario in on_front.get(decision, {}):
                 known.setdefault(decision, {})[scenario] = one.on_front
     return {decision: float(np.mean(list(some.values()))) for decision, some in known.items()}
-
-
-def regrets(
-    study: StudyRecord, findings: Findings, robust: Robust
-) -> tuple[tuple[Configuration, float], ...]:
-    """Every scenario, and as a share the expected regret there of the least-regret decision."""
-    scenarios = [f.scenario for f in findings.scenarios if f.scenario is not None]
-    if len(scenarios) != len(robust.by_scenario):
-        # Where all scenario parameters are inactive there is no scenario to speak of.
-        scenarios = list(candidates_of(study).scenarios)
-    return tuple(zip(scenarios, robust.by_scenario, strict=True))
 
 
 MOST_LISTED = 40
@@ -150,18 +139,18 @@ def regret_blocks(study: StudyRecord, findings: Findings | None) -> Iterator[Blo
         return
     robust, serving = findings.robust, findings.serving
     if robust is not None:
-        yield from _robust(study, findings, robust)
+        yield from _robust(robust)
     elif serving is not None:
         yield Words(in_words.NONE_SERVES, "doubt")
     if serving is not None:
         yield Words(in_words.serves_most(study, serving))
 
 
-def _robust(study: StudyRecord, findings: Findings, robust: Robust) -> Iterator[Block]:
+def _robust(robust: Robust) -> Iterator[Block]:
     yield Words(
         f"Least regret over all scenarios: {robust.decision}. {in_words.behind(robust)}", "lead"
     )
-    some = regrets(study, findings, robust)
+    some = robust.by_scenario
     names = [theme.plain(str(scenario)) or "no scenario parameter" for scenario, _ in some]
     plot = theme.plot(x="expected regret (%)", y="", height=96 + 30 * len(some))
     plot.add_bar(

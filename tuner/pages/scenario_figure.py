@@ -66,11 +66,11 @@ def scenario_panels(
 ) -> tuple[ScenarioPanel, ...]:
     """A panel per scenario, in the order of the search space."""
     of_model = {f.scenario: f for f in findings.scenarios} if findings is not None else {}
-    decision_of = study.search_space.decision_of
+    decision_of = study.decision_of
     defaults = decision_of(study.search_space.baseline())
     groups: dict[Configuration, list[Pooled]] = {s.scenario: [] for s in summary.scenarios}
     for one in summary.pooled.values() if groups else ():
-        groups[study.search_space.scenario_of(one.configuration)].append(one)
+        groups[study.scenario_of(one.configuration)].append(one)
     found = []
     for scenario in summary.scenarios:
         on_front = {t.configuration for t in scenario.front}

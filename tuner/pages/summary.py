@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord
+from tuner.model.study_model import FEWEST
 from tuner.pages.blocks import Block, Cell, Facts, Link, Points, Section, Words
 from tuner.pages.choice_table import by_scenario, stated
 from tuner.pages.searched import cost, question
 from tuner.pages.sources import Sources
 from tuner.results import in_words
 from tuner.results.chosen import ChosenConfiguration, ChosenConfigurations, chosen_configurations
-from tuner.results.findings import FEWEST
 from tuner.results.grid_cost import searched
 from tuner.results.wording import chance
 

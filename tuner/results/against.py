@@ -177,6 +177,7 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
         truth.values,
         truth.feasible.tolist(),
         truth.directions,
+        study.scenario_parameters,
     )
     scenarios: dict[Configuration | None, Sequence[int]] = {None: range(len(truth.configurations))}
     scenarios |= {part.scenario: part.trials for part in within.scenarios}
@@ -186,7 +187,7 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
     model = find(study)
     fronts_of = () if model is None else (model.overall, *model.scenarios)
     advised = {f.scenario: [p.configuration for p in f.predicted_front] for f in fronts_of}
-    measured = Counter(study.search_space.scenario_of(t.configuration) for t in study.trials)
+    measured = Counter(study.scenario_of(t.configuration) for t in study.trials)
     halves = _halves(study, grid)
     scopes = []
     for scenario, numbers in scenarios.items():

@@ -77,7 +77,7 @@ def _rivals(
     fronts = {s.scenario: front(s.front) for s in summary.scenarios}
     found = []
     for p, point in zip(beaten, minimised([p.values for p in beaten], directions), strict=True):
-        own = fronts.get(record.search_space.scenario_of(p.configuration), ([], overall[1][:0]))
+        own = fronts.get(record.scenario_of(p.configuration), ([], overall[1][:0]))
         for (some, points), within in ((own, True), (overall, not fronts)):
             better = (points <= point).all(axis=1) & (points < point).any(axis=1)
             if better.any():

@@ -92,7 +92,7 @@ def _choice(
         values = outcome.values
     else:
         return None
-    scenario = study.search_space.scenario_of(configuration)
+    scenario = study.scenario_of(configuration)
     default = default_decision(study, scenario)
     reference = known.get(default)
     by: Changes = (None,) * count

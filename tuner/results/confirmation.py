@@ -149,7 +149,7 @@ def _with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:
     known = pooled(study)
     groups: dict[Configuration, list[int]] = {}
     for i, one in enumerate(known):
-        groups.setdefault(study.search_space.scenario_of(one.configuration), []).append(i)
+        groups.setdefault(study.scenario_of(one.configuration), []).append(i)
     chance = np.zeros(len(known))
     for indices in groups.values():
         chance[indices] = chances_of([known[i] for i in indices])
@@ -164,7 +164,7 @@ def _fronts(study: StudyRecord) -> _Fronts:
 def _own_front(
     study: StudyRecord, fronts: _Fronts, configuration: Configuration
 ) -> tuple[TrialRecord, ...]:
-    scenario = study.search_space.scenario_of(configuration)
+    scenario = study.scenario_of(configuration)
     return fronts.get(scenario or None, ())
 
 

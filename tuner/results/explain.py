@@ -10,12 +10,11 @@ import numpy as np
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
-from tuner.model.candidates import Candidates
 from tuner.model.observations import Observation
+from tuner.model.study_model import FEWEST, model_of
 from tuner.model.surrogate import Surrogate
 from tuner.results.dependence import Curve, Effect, effects, scenario_effects
 from tuner.results.factorial import Factorial
-from tuner.results.findings import FEWEST, surrogate_of
 from tuner.results.held import held, pinned
 from tuner.results.importance import (
     Importance,
@@ -146,7 +145,7 @@ def _sample(study: StudyRecord, space: SearchSpace) -> Sample | None:
 
 
 def _surrogate(study: StudyRecord, factorial: Factorial) -> Surrogate | None:
-    return surrogate_of(study, Candidates.of(study.search_space, factorial.configurations))
+    return model_of(study, factorial.configurations)
 
 
 def _reading(

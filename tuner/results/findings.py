@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,24 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.measure.record import StudyRecord
-from tuner.model.candidates import Candidates
 from tuner.model.chances import Chances, chances
-from tuner.model.observations import Observation
 from tuner.model.regret import Robust, Serving, minimax, most_serving
+from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import standard_error
 from tuner.results.predicted_front import Predicted, predicted, predicted_front, rows_of
 from tuner.results.settle import SETTLED, Settling, settling
-from tuner.spec.space import Configuration, SearchSpace
-
-FEWEST = 8
-"""Measured configurations below which a model says nothing that is worth to be read."""
+from tuner.spec.space import Configuration
 
 DOUBTFUL = (0.2, 0.8)
 """Of a configuration whose probability of being on its front is between these, nothing is known."""
-
-_MOST_ENUMERATED = 20_000
-_MOST_SCENARIOS = 200
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def find(study: StudyRecord) -> Findings | None:
 
     A pure function of the study: it uses the same numbers in place of chance each time.
     """
-    surrogate = surrogate_of(study)
+    surrogate = model_of(study)
     if surrogate is None:
         return None
     candidates = surrogate.candidates
@@ -113,51 +105,6 @@ def find(study: StudyRecord) -> Findings | None:
         len(candidates),
         len(candidates) == study.search_space.size(),
     )
-
-
-def surrogate_of(study: StudyRecord, candidates: Candidates | None = None) -> Surrogate | None:
-    """The model of a study's measurements; None where fewer than `FEWEST` could be measured.
-
-    It speaks of `candidates`, or of what `candidates_of` names.
-    """
-    metrics = [o.metric for o in study.objectives]
-    known = [Observation.of(t, metrics) for t in study.trials]
-    if len({o.configuration for o in known if o.values is not None}) < FEWEST:
-        return None
-    host = study.environment.get("host")
-    cpus = host.get("cpus") if isinstance(host, Mapping) else None
-    return Surrogate.fit(
-        candidates or candidates_of(study),
-        metrics,
-        [o.direction for o in study.objectives],
-        known,
-        host_cpus=None if cpus is None else float(cpus),
-    )
-
-
-def candidates_of(study: StudyRecord) -> Candidates:
-    """All configurations; of a space that is too large, every measured decision in every measured
-    scenario.
-    """
-    space = study.search_space
-    size = space.size()
-    if size is not None and size <= _MOST_ENUMERATED:
-        return Candidates.of(space)
-    return Candidates.of(space, _crossed(space, [t.configuration for t in study.trials]))
-
-
-def _crossed(space: SearchSpace, known: list[Configuration]) -> list[Configuration]:
-    names = {p.name for p in space.with_role("scenario")}
-    decisions = dict.fromkeys(
-        Configuration(tuple(i for i in c.items_ if i[0] not in names)) for c in known
-    )
-    scenarios = list(dict.fromkeys(map(space.scenario_of, known)))[:_MOST_SCENARIOS]
-    defaults = {p.name: p.default for p in space}
-    crossed = (
-        space.effective({**defaults, **decision, **scenario})
-        for decision, scenario in itertools.product(decisions, scenarios)
-    )
-    return list(dict.fromkeys([*known, *crossed]))
 
 
 def _front(
@@ -196,7 +143,7 @@ def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.f
     That of all bursts where the scenario has none.
     """
     bursts = [t for t in study.trials if t.measurement is not None and not t.cut_short]
-    there = [t for t in bursts if study.search_space.scenario_of(t.configuration) == scenario]
+    there = [t for t in bursts if study.scenario_of(t.configuration) == scenario]
     errors = [
         [standard_error(t.metric(o.metric)) for o in study.objectives] for t in there or bursts
     ]

@@ -57,7 +57,7 @@ def _on_fronts(
     known: Mapping[Configuration, Pooled],
 ) -> OnFronts:
     space = study.search_space
-    here = default_decision(study, space.scenario_of(pooled.configuration))
+    here = default_decision(study, study.scenario_of(pooled.configuration))
     for configuration, alike in ((here, True), (space.baseline(), False)):
         if configuration in known:
             reference = known[configuration]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.measure.student import Z
+from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate
-from tuner.results.findings import surrogate_of
 from tuner.spec.space import Configuration
 
 
@@ -37,7 +37,7 @@ def outcomes(
     study: StudyRecord, configurations: Iterable[Configuration]
 ) -> dict[Configuration, Outcome]:
     """Those that the model knows; none where there are too few measurements for one."""
-    surrogate = surrogate_of(study)
+    surrogate = model_of(study)
     if surrogate is None:
         return {}
     found = {}
@@ -64,7 +64,7 @@ def default_decision(study: StudyRecord, scenario: Configuration) -> Configurati
 def _outcome(
     study: StudyRecord, surrogate: Surrogate, configuration: Configuration, row: int
 ) -> Outcome:
-    scenario = study.search_space.scenario_of(configuration)
+    scenario = study.scenario_of(configuration)
     other = surrogate.candidates.index(default_decision(study, scenario))
     rows = np.array([row] if other in (None, row) else [row, other], dtype=np.intp)
     posterior = surrogate.posterior(rows)

@@ -144,11 +144,11 @@ def _ends(trials: Sequence[TrialRecord], clock: Timeline) -> Floats:
 
 
 def _by_scenario(study: StudyRecord, able: Sequence[Pooled]) -> list[list[Pooled]]:
-    if not study.search_space.with_role("scenario"):
+    if not study.scenario_parameters:
         return []
     groups: dict[Configuration, list[Pooled]] = {}
     for one in able:
-        groups.setdefault(study.search_space.scenario_of(one.configuration), []).append(one)
+        groups.setdefault(study.scenario_of(one.configuration), []).append(one)
     return list(groups.values())
 
 

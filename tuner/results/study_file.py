@@ -19,8 +19,10 @@ from tuner.files import writable, written_whole
 from tuner.load.parquet import Recording, read_samples
 from tuner.measure.record import StudyRecord, TrialRecord
 
-# History of the format: 1 (first).
-FORMAT = 1
+# History of the format: 1 (first); 2 adds the environments of all runs, and what the study began
+# with from another one. Format 1 is still read.
+FORMAT = 2
+READABLE = (1, 2)
 
 SUFFIX = ".study.zip"
 
@@ -80,7 +82,7 @@ def read_study(path: Path) -> FinishedStudy:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: not a readable study file: {reason}", _EXPECTED) from error
     found = document.get("format", "none") if isinstance(document, dict) else "none"
-    if found != FORMAT:
+    if found not in READABLE:
         raise InputError(f"{path}: a study file of format {found}, expected {FORMAT}", _EXPECTED)
 
     def sample_file(name: str) -> bytes | None:

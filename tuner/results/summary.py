@@ -55,6 +55,7 @@ def summarise(study: StudyRecord) -> Summary:
         [p.values for p in known],
         [p.eligible for p in known],
         [o.direction for o in study.objectives],
+        study.scenario_parameters,
     )
 
     def best(indices: tuple[int, ...]) -> TrialRecord | None:

@@ -15,9 +15,10 @@ from tuner.model.choice import Sought, best_gain, chosen
 from tuner.model.costs import Costs
 from tuner.model.feasibility import served
 from tuner.model.initial_design import bursts_each, start_configurations
-from tuner.model.large_space import fits, sampled
+from tuner.model.large_space import is_whole, sampled
 from tuner.model.observations import Observation
 from tuner.model.pareto import front
+from tuner.model.study_model import ProblemStatement
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm
 from tuner.model.why import explained, started
@@ -30,7 +31,6 @@ from tuner.search.study_sampler import (
     taken_by,
     turn_of,
 )
-from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 from tuner.spec.study import SearchSpec
 
@@ -56,8 +56,8 @@ class ServingSampler(StudySampler):
       of the study's last one where the worker has none yet.
     - Trials that others run or that wait count as measured with what the model expects of them.
     - The first `startup` trials are those of `start_configurations`, unless they were queued.
-    - A space of at most 50,000 configurations is looked at as a whole; of others a new sample is
-      drawn for each proposal (`large_space`).
+    - A space that is too large to be looked at as a whole (`is_whole`) is sampled anew for each
+      proposal (`large_space`).
     - Every trial that it proposes says why (attribute `why`).
     """
 
@@ -79,9 +79,8 @@ class ServingSampler(StudySampler):
         self._warm = warm
         self._worker = worker
         self._observed = Observed(space)
-        scenarios = search.scenarios or tuple(p.name for p in space.with_role("scenario"))
-        self._target = search.target if scenarios else "overall"
-        self._scenarios = scenarios if self._target != "overall" else ()
+        self._scenarios = search.scenarios or tuple(p.name for p in space.with_role("scenario"))
+        self._target = search.target if self._scenarios else "overall"
 
     def expected_gain(self, study: Study) -> float | None:
         """As the base class says; None before the model has its first `startup` trials."""
@@ -91,6 +90,16 @@ class ServingSampler(StudySampler):
             return None
         look = self._look(study, trials, seen, taken_by(self._space, trials), {})
         return best_gain(look.surrogate, look.free, look.sought) if len(look.free) else 0.0
+
+    def model(self, study: Study) -> Surrogate:
+        """What it proposes by, before trials that run or wait are counted on.
+
+        Of a space that is looked at as a whole it is the model that all readers of the study have
+        (`tuner.model.study_model.model_of`).
+        """
+        trials = study.get_trials(deepcopy=False)
+        seen = self._seen(study, trials)
+        return self._model(study, seen, [], self._last(trials, seen))
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
@@ -126,14 +135,9 @@ class ServingSampler(StudySampler):
     ) -> _Look:
         last = self._last(others, seen)
         waiting = pending(self._space, others, -1)
-        candidates = self._candidates(study, seen, waiting, last)
-        directions: list[Direction] = [
-            "minimize" if d.name == "MINIMIZE" else "maximize" for d in study.directions
-        ]
-        metrics = _metrics(study)
-        surrogate = Surrogate.fit(
-            candidates, metrics, directions, seen, host_cpus=self._host_cpus, warm=self._warm
-        ).with_pending(_rows(candidates, waiting))
+        surrogate = self._model(study, seen, waiting, last)
+        candidates = surrogate.candidates
+        surrogate = surrogate.with_pending(_rows(candidates, waiting))
         is_free = np.ones(len(candidates), dtype=np.bool_)
         is_free[_rows(candidates, taken)] = False
         if fixed:
@@ -147,7 +151,7 @@ class ServingSampler(StudySampler):
             np.unique(_rows(candidates, whole)),
             None if up is None else int(candidates.deployment[up]),
             Costs.of(seen) if self._search.stay else None,
-            np.hypot(surrogate.noise_sd, _usual_sd(seen, len(metrics))),
+            np.hypot(surrogate.noise_sd, _usual_sd(seen, len(surrogate.metrics))),
         )
         return _Look(surrogate, np.flatnonzero(is_free), sought)
 
@@ -163,17 +167,35 @@ class ServingSampler(StudySampler):
         last = next((o for o in reversed(seen) if not mine or o.number in mine), None)
         return last.configuration if last is not None and served(last) else None
 
-    def _candidates(
+    def _model(
         self,
         study: Study,
         seen: Sequence[Observation],
         waiting: Sequence[Configuration],
         up: Configuration | None,
-    ) -> Candidates:
-        if self._lattice is not None and fits(self._space, len(seen)):
-            return Candidates.of(self._space, None, self._scenarios)
+    ) -> Surrogate:
+        problem = ProblemStatement(
+            self._space,
+            tuple(_metrics(study)),
+            tuple("minimize" if d.name == "MINIMIZE" else "maximize" for d in study.directions),
+            self._scenarios,
+            self._host_cpus,
+            self._warm,
+        )
+        whole = is_whole(self._space, len(seen))
+        configurations = None if whole else self._sampled(problem, seen, waiting, up)
+        return problem.model(seen, problem.candidates(configurations))
+
+    def _sampled(
+        self,
+        problem: ProblemStatement,
+        seen: Sequence[Observation],
+        waiting: Sequence[Configuration],
+        up: Configuration | None,
+    ) -> list[Configuration]:
+        """Candidates of a space that is too large to be looked at as a whole."""
         good = [o for o in seen if served(o) and o.values is not None]
-        signs = [1.0 if d.name == "MINIMIZE" else -1.0 for d in study.directions]
+        signs = [1.0 if d == "minimize" else -1.0 for d in problem.directions]
         points = np.array([o.values for o in good], dtype=np.float64).reshape(-1, len(signs))
         best = front(points * signs)
         # Spread along the front, where it has more than enough.
@@ -182,12 +204,12 @@ class ServingSampler(StudySampler):
             self._space,
             [good[i].configuration for i in best],
             (self._seed, len(seen)),
-            scenarios=self._scenarios,
+            scenarios=() if self._target == "overall" else self._scenarios,
             up=up if self._search.stay else None,
         )
-        more = [] if self._scenarios else [o.configuration for o in seen]
+        more = [o.configuration for o in seen] if self._target == "overall" else []
         up_too = [] if up is None else [up]
-        return Candidates.of(self._space, [*found, *more, *waiting, *up_too], self._scenarios)
+        return [*found, *more, *waiting, *up_too]
 
     def _any(self, taken: set[Configuration], turn: int) -> Configuration:
         """One that is not taken, where none of the candidates is free."""

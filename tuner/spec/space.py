@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -119,6 +119,10 @@ class Configuration(Mapping[str, Value]):
     @classmethod
     def of(cls, values: Mapping[str, Value]) -> Configuration:
         return cls(tuple(values.items()))
+
+    def only(self, names: Collection[str]) -> Configuration:
+        """The part of it that these parameters are."""
+        return Configuration(tuple(item for item in self.items_ if item[0] in names))
 
     def __getitem__(self, name: str) -> Value:
         for key, value in self.items_:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import uuid
@@ -17,8 +16,8 @@ from optuna.study import Study
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
+from tuner.model.study_model import model_of
 from tuner.model.warm import Warm, warm_from
-from tuner.results.findings import surrogate_of
 from tuner.spec.fingerprint import comparable, to_dict
 from tuner.spec.study import StudySpec
 from tuner.study.storage import (
@@ -107,7 +106,7 @@ def warm_start(study: Study, source: str, url_of: Callable[[str], str]) -> None:
                 f"leave --warm-start {source} out, or give another --storage",
             )
         return
-    found = surrogate_of(_read(source, url_of))
+    found = model_of(_read(source, url_of))
     if found is None:
         raise InputError(
             f"--warm-start {source}: too few configurations of it could be measured",
@@ -121,8 +120,7 @@ def warm_of(study: Study) -> Warm | None:
     document: dict[str, Any] | None = study.user_attrs.get(WARM)
     if document is None:
         return None
-    names = {field.name for field in dataclasses.fields(Warm)}
-    return Warm.from_json({key: value for key, value in document.items() if key in names})
+    return Warm.from_json(document)
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON

@@ -20,7 +20,7 @@ from tuner.errors import InputError
 from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.results.study_file import FinishedStudy
 from tuner.search.distributions import configuration_of
-from tuner.spec.fingerprint import space_of
+from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 
@@ -279,22 +279,13 @@ def study_record(study: Study) -> StudyRecord:
             for name, environment in study.user_attrs.items()
             if name.startswith(ENVIRONMENT_OF)
         },
+        study.user_attrs.get(WARM),
     )
 
 
 def record_so_far(spec: StudySpec, done: Sequence[TrialRecord]) -> StudyRecord:
     """The study of `spec` with these trials only, while it runs; without an environment."""
-    return StudyRecord(
-        name=spec.name,
-        model=spec.model.name,
-        search_space=spec.search_space,
-        objectives=spec.objectives,
-        constraints=spec.constraints,
-        serving={},
-        environment={},
-        trials=tuple(done),
-        precision=spec.load.precision,
-    )
+    return StudyRecord.of(spec.name, to_dict(spec), {}, done)
 
 
 def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedStudy:

@@ -16,7 +16,7 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.measure.student import CONFIDENCE, Z, student
-from tuner.results.findings import surrogate_of
+from tuner.model.study_model import model_of
 from tuner.results.pooled import between_bursts, pooled, standard_error
 from tuner.spec.space import Configuration
 
@@ -71,7 +71,7 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
     measured = next((p for p in pooled(study) if p.configuration == configuration), None)
     if measured is None or not measured.bursts:
         return {}
-    surrogate = surrogate_of(study)
+    surrogate = model_of(study)
     row = None if surrogate is None else surrogate.candidates.index(configuration)
     if surrogate is None or row is None:
         return {
