@@ -49,7 +49,7 @@ class ProblemStatement:
             tuple(o.metric for o in study.objectives),
             tuple(o.direction for o in study.objectives),
             study.scenario_parameters,
-            None if cpus is None else float(cpus),
+            float(cpus) if isinstance(cpus, int | float) else None,
             Warm.from_json(study.warm_start) if study.warm_start else None,
         )
 
