@@ -1,1 +1,1 @@
-"""Load bursts: `sender` is what a trial uses, `engine` the process that it starts to send."""
+"""Bursts of load: a trial uses `sender`, which starts the process `engine` to send."""

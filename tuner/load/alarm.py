@@ -1,4 +1,4 @@
-"""A timer that is exact to some tens of microseconds; uvloop's own counts whole milliseconds."""
+"""A timer that is exact to tens of microseconds, where uvloop's own is to a millisecond."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _CLOCK_MONOTONIC = 1
 class KernelAlarm:
     """Calls back at a time of `perf_counter_ns`, by timerfd_create(2).
 
-    The kernel compares with an absolute time, so nothing is lost between reading the clock and
-    setting the alarm; one that is set to the past rings at once.
+    The kernel compares with an absolute time, so no time is lost between reading the clock and
+    setting the alarm. An alarm in the past rings at once.
     """
 
     def __init__(self, ring: Callable[[], None]) -> None:
@@ -36,8 +36,8 @@ class KernelAlarm:
         self._loop.add_reader(self._descriptor, ring)
 
     def set(self, at_ns: int) -> None:
-        """Ring at `at_ns`, and not when it was set to before; at `NEVER` not at all."""
-        # What was set before is forgotten, rung or not, so nothing needs to be read.
+        """Ring at `at_ns` instead of the time set before; for `NEVER` do not ring."""
+        # Setting the timer also clears an expiry, so nothing needs to be read.
         self._value[2], self._value[3] = (0, 0) if at_ns == NEVER else divmod(at_ns, 1_000_000_000)
         self._libc.timerfd_settime(self._descriptor, _TFD_TIMER_ABSTIME, self._value, None)
 
@@ -47,7 +47,7 @@ class KernelAlarm:
 
 
 class LoopAlarm:
-    """The same by the event loop's timer, exact to a millisecond or two."""
+    """The same by the event loop's timer, exact to one or two milliseconds."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring

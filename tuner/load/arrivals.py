@@ -1,8 +1,8 @@
 """When the requests of an open loop are due, and how many connections of a closed one are active.
 
-Times are seconds since a row of stages began. Requests come as the events of a process of rate 1
+Times are in seconds since the first stage began. Requests are the events of a process of rate 1
 whose clock is the integral of the rate (time rescaling: Cinlar 1975, "Introduction to Stochastic
-Processes", 4.7), so a level that changes linearly needs no thinning.
+Processes", 4.7). So a level that changes linearly needs no thinning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Ramp(NamedTuple):
-    """A `tuner.spec.study.Stage`, whose module takes the engine longer to import than to start."""
+    """A `tuner.spec.study.Stage` for the engine, which would take long to import that module."""
 
     seconds: float
     start: float
@@ -24,7 +24,7 @@ class Ramp(NamedTuple):
     @property
     def area(self) -> float:
         """The integral of the level over the stage."""
-        # Written apart since a stage may last for ever.
+        # A case of its own, since a stage may last for ever.
         if self.start == self.end:
             return self.seconds * self.start if self.start else 0.0
         return self.seconds * (self.start + self.end) / 2
@@ -38,7 +38,7 @@ class Ramp(NamedTuple):
 
 
 def constant_gaps(seed: int) -> Iterator[float]:  # noqa: ARG001 -- as the others, which need it
-    """Gaps of a process of rate 1 that are all alike."""
+    """Equal gaps, of a process of rate 1."""
     return itertools.repeat(1.0)
 
 
@@ -53,13 +53,13 @@ GAPS: dict[str, Callable[[int], Iterator[float]]] = {
     "constant": constant_gaps,
     "poisson": poisson_gaps,
 }
-"""By the name of `LoadSpec.arrivals`; each is given the seed."""
+"""By the name in `LoadSpec.arrivals`; each takes the seed."""
 
 
 def due_times(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:
     """Due times, ascending, of requests whose rate per second is the stages' level.
 
-    `gaps` are those of a process of rate 1, one for each time and one for what is left at the end.
+    `gaps` are those of a process of rate 1. One gap is used for each due time, and one at the end.
     """
     began = 0.0
     area = next(gaps)
@@ -72,7 +72,7 @@ def due_times(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:
 
 
 def active_levels(stages: Iterable[Ramp]) -> Iterator[tuple[float, int]]:
-    """The moments at which the rounded level changes, each with its new value; the first is at 0.
+    """The moments at which the rounded level changes, each with the new level, from 0 on.
 
     Halves are rounded up.
     """

@@ -1,4 +1,4 @@
-"""What is said of a burst while it runs."""
+"""The progress of a burst while it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuner.measure.statistics import Batches, art, percentile, relative_half_wid
 Phase = Literal["warm-up", "window"]
 
 LIVE_SAMPLES = 8192
-"""The live p99 is that of so many requests, the last ones."""
+"""The live p99 is that of this many requests, the last ones."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class BurstProgress:
     phase: Phase
     seconds: float
     seconds_left: float
-    """Of the phase: of a window an estimate, of a warm-up the most that its limit lets it take."""
+    """Until the end of the phase: of a window an estimate, of a warm-up the time until its
+    limit."""
     requests: int
     errors: int
     art_ms: float | None
@@ -41,10 +42,10 @@ class BurstProgress:
     client_cpu: float
     """CPU time of the load generator over wall time in the phase: 1 is a whole core."""
     waiting_for: str
-    """What keeps the phase from ending, in words."""
+    """What the phase still waits for, in words."""
     late_share: float | None = None
-    """Of an open loop's requests that were due in the phase, the share that was sent more than
-    1 ms late or waits still; None for a closed loop, and before any was due."""
+    """The share of an open loop's requests due in the phase that were sent late (`LATE_NS`) or
+    still wait. None for a closed loop, and before any was due."""
 
 
 def progress_of(
@@ -55,10 +56,10 @@ def progress_of(
     left: float,
     waiting_for: str,
 ) -> BurstProgress:
-    """The progress after `ticks` (not empty), the phase having begun with the tick `start`.
+    """The progress after `ticks` (not empty) of a phase that began with the tick `start`.
 
-    Without `start` it began about one tick before the first. `batches` are those of the rule that
-    ends the phase, so that the precision is what it sees; `left` is in seconds.
+    Without `start` it began about one tick before the first. The precision is that of `batches`, by
+    which the phase ends. `left` is in seconds.
     """
     first, last = start or ticks[0], ticks[-1]
     seconds = max((last.now_ns - first.now_ns) / 1e9, 1e-9)
@@ -84,7 +85,7 @@ def progress_of(
 
 
 def _since(start: Tick, last: Tick) -> tuple[int, int]:
-    # What waited at the start was not due in the phase, and is late in both of its ticks.
+    # A request that waited at the start was not due in the phase. It is late at both ticks.
     return last.due - start.due, last.late - start.late
 
 
@@ -96,5 +97,5 @@ def _p99_ms(ticks: Sequence[Tick]) -> float | None:
             break
     samples = joined_samples(recent[::-1])
     good = samples.duration_ns[samples.outcome == RequestOutcome.OK][-LIVE_SAMPLES:]
-    found = percentile(np.sort(good) / 1e6, 0.99)
-    return found.value if found else None
+    p99 = percentile(np.sort(good) / 1e6, 0.99)
+    return p99.value if p99 else None

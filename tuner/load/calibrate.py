@@ -1,4 +1,4 @@
-"""What the load engine itself adds and can do, before anything is measured with it."""
+"""Measures what the load engine itself adds to response times and how much it can send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
 FLOOR_CONNECTIONS = 1
 CAPACITIES = (16, 64)
-"""Connections; the capacity is that of the faster ones."""
+"""Numbers of connections. The capacity is that of the faster one."""
 
 IDLE_SECONDS = 1.0
 
@@ -33,10 +33,10 @@ def calibrate(
     stage_seconds: float = 1.0,
     protocol: LoadProtocol = "rest",
 ) -> Calibration:
-    """Send `bodies` to `target`, which does nothing but answer, in three stages of that length.
+    """Send `bodies`, of `protocol`, to `target`, which only answers, in stages of that length.
 
-    They are bodies of `protocol`. Before the stages the host's idle power is taken for one second,
-    where it has RAPL. Raises TrialFailed when a request fails, and as `LoadGenerator.connect`.
+    Before that the host's idle power is measured for one second, where it has RAPL. Raises
+    TrialFailed when a request fails, and as `LoadGenerator.connect`.
     """
     power = _idle_power(target)
     stages = [Stage(stage_seconds, level, level) for level in (FLOOR_CONNECTIONS, *CAPACITIES)]
@@ -60,8 +60,8 @@ def calibrate(
 def _rate(burst: Burst) -> Estimate:
     """Successful requests per second in the window."""
     span = _SPEC.batch_seconds
-    found = batches(burst.samples, burst.window_start_ns, burst.window_end_ns, round(span * 1e9))
-    return rate(found, span, float(found.count.sum()) / (len(found) * span))
+    spans = batches(burst.samples, burst.window_start_ns, burst.window_end_ns, round(span * 1e9))
+    return rate(spans, span, float(spans.count.sum()) / (len(spans) * span))
 
 
 def _seconds(burst: Burst) -> float:
@@ -69,7 +69,7 @@ def _seconds(burst: Burst) -> float:
 
 
 def _idle_power(target: Target) -> float | None:
-    """In watts; None where the target runs elsewhere or this host has no RAPL."""
+    """In watts; None where the target is on another host or this one has no RAPL."""
     before = powercap.energy(proc.SYS) if target.local else {}
     if not before:
         return None

@@ -1,6 +1,6 @@
 """One connection of a load: at most one request in flight, opened again when it is lost.
 
-What is said on it is its protocol's (`rest`, `grpc`), when it sends is its loop's (`loops`).
+The protocol (`rest`, `grpc`) decides what it sends, the loop (`loops`) when.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tuner.load.recorder import Recorder
 from tuner.load.wire import OK, RESET, TIMEOUT
 
 CHECK_EVERY = 100
-"""The body of each connection's first response and of every so many later ones is kept."""
+"""One response body in this many is kept for checking, the first of a connection included."""
 
 RETRY_SECONDS = 0.05
-"""Pause before a connection that was refused is tried again."""
+"""The pause before a refused connection is tried again."""
 
 
 class Exchange(asyncio.Protocol, ABC):
-    """One TCP connection of a `Connection`, in the terms of one protocol.
+    """One TCP connection of a `Connection`, which speaks one protocol.
 
-    It writes requests as bytes, and reads answers: `answered` or `fail` of its connection, once
-    for each request, and the pieces of the answer's body into `body` where that is a list.
+    It encodes requests and reads answers. For each request it calls `answered` or `fail` of its
+    connection once, and appends the pieces of the answer's body to `body` where that is a list.
     """
 
     __slots__ = ("connection",)
@@ -37,7 +37,7 @@ class Exchange(asyncio.Protocol, ABC):
 
     @abstractmethod
     def encode(self, request: int) -> bytes:
-        """What to send for the input of that number."""
+        """The bytes to send for the input of that number."""
 
     async def ready(self) -> None:
         """Wait, after `connection_made`, until requests may be written. Raises OSError."""
@@ -51,20 +51,20 @@ class Exchange(asyncio.Protocol, ABC):
 
 
 class Loop(ABC):
-    """What the connections of one burst share, and who sends when."""
+    """What the connections of one burst share, and the rule by which they send."""
 
     def __init__(self, inputs: Iterator[int], timeout: float, recorder: Recorder) -> None:
         self.inputs = inputs
-        """Which input to send next, for ever."""
+        """The numbers of the inputs to send, without an end."""
         self.timeout = timeout
-        """Seconds in which a connection must be open, and a request that was sent be answered."""
+        """Seconds within which a connection must be open, and a request be answered."""
         self.recorder = recorder
         self.connections: Sequence[Connection] = ()
         self.sending = False
         self.tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, connections: Sequence[Connection]) -> None:
-        """From now on the connections stay open; nothing is sent before `follow`."""
+        """Keep the connections open from now on. Nothing is sent before `follow`."""
         self.connections = connections
         self.sending = True
         for connection in connections:
@@ -75,34 +75,36 @@ class Loop(ABC):
 
     @abstractmethod
     def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        """Go through the stages from `now` (ns) on, then stay at the last level."""
+        """Go through the stages from `now` (ns) on, then keep the last level."""
 
     @abstractmethod
     def ready(self, connection: Connection, since: int = 0) -> None:
-        """The connection is open and idle; opened again, if it was lost at `since` (ns)."""
+        """Called when the connection is open and idle; `since` (ns) is when it was lost, if it
+        was.
+        """
 
     @abstractmethod
     def lost(self, connection: Connection) -> None:
-        """The connection is not ready any more."""
+        """Called when the connection is lost."""
 
     @abstractmethod
     def refused(self, connection: Connection, since: int, outcome: int) -> bool:
-        """The connection, lost at `since`, could not be opened again.
+        """Called when the connection, lost at `since` (ns), could not be opened again.
 
-        The request that needed it is noted as failed; whether there was one.
+        Notes the request that needed it as failed. Returns whether there was one.
         """
 
     def end(self) -> None:
-        """Send no more; requests in flight stay so."""
+        """Send no more. Requests in flight stay in flight."""
         self.sending = False
 
     def punctuality(self) -> tuple[int, int]:
-        """Requests that were due so far, and those of them that were sent late or wait still."""
+        """The requests that were due so far, and how many of them were sent late or still wait."""
         return 0, 0
 
 
 class Connection:
-    """A slot of the concurrency, and the TCP connection that it has just now."""
+    """One of the concurrent connections, and the TCP connection that it has at the moment."""
 
     __slots__ = (
         "address", "body", "delay", "descriptor", "encode", "exchange", "loop", "number",
@@ -121,17 +123,17 @@ class Connection:
         self.number = number
         self.address = address
         self.transport: asyncio.Transport | None = None
-        """None unless it can be written to."""
+        """None where it cannot be written to."""
         self.opening = False
         """Whether it is being opened again."""
         self.start = 0
-        """When the request in flight should have been sent (ns); 0 with none in flight."""
+        """When the request in flight should have been sent (ns); 0 if none is in flight."""
         self.delay = 0
         """How much later it was (ns)."""
         self.request = 0
         self.sent = 0
         self.body: list[bytes] | None = None
-        """Where to put the answer's body, if it is kept."""
+        """Collects the answer's body, if it is kept."""
 
     async def open(self) -> None:
         """Connect. Raises OSError."""
@@ -141,7 +143,7 @@ class Connection:
             await exchange.ready()
 
     def send(self, due: int = 0) -> None:
-        """Send the next request, due at `due` (ns), now if that is 0."""
+        """Send the next request, which was due at `due` (ns), or now if that is 0."""
         loop = self.loop
         self.request = request = next(loop.inputs)
         kept = self.sent % CHECK_EVERY == 0 and loop.recorder.keep_bytes > 0
@@ -153,23 +155,27 @@ class Connection:
         self._write(self.encode(request))
 
     def _write(self, data: bytes) -> None:
-        """Write now, not when the event loop comes round: with one connection that is 10 us."""
+        """Write at once instead of through the event loop, which takes 10 us with one
+        connection.
+        """
         transport = self.transport
         assert transport is not None
         sent = 0
         if not transport.get_write_buffer_size():
             try:
                 sent = os.write(self.descriptor, data)
-            except OSError:  # full or broken: the transport waits for the one and reports the other
+            except OSError:  # a full or broken socket: the transport waits, or reports it
                 sent = 0
         if sent < len(data):
             transport.write(data[sent:])
 
     def answered(self, status: int, outcome: int, *, last: bool) -> None:
-        """The answer is there, whole; `last` if the server takes no other request."""
+        """Called when the answer is complete. `last` says that the server takes no more
+        requests.
+        """
         now = perf_counter_ns()
         start = self.start
-        if not start:  # nothing was asked: the answer came after its request was given up
+        if not start:  # the answer came after its request was given up
             return
         self.start = 0
         loop = self.loop
@@ -184,7 +190,7 @@ class Connection:
             loop.ready(self)
 
     def fail(self, outcome: int) -> None:
-        """Give the request in flight up, if there is one, and with it the TCP connection."""
+        """Give up the request in flight, if there is one, and with it the TCP connection."""
         if self.start:
             self._note(outcome)
             if self.transport is not None:
@@ -192,29 +198,29 @@ class Connection:
                 self.transport = None
 
     def note_unsent(self, due: int, outcome: int) -> None:
-        """A request that was due at `due` failed for want of this connection."""
+        """Note that a request due at `due` failed because this connection was missing."""
         waited = perf_counter_ns() - due
         request = next(self.loop.inputs)
         self.loop.recorder.add(due, waited, waited, 0, outcome, self.number, request)
 
     def leave(self) -> None:
-        """Open another TCP connection, with no request in flight: the server wants to end this."""
+        """Close the idle TCP connection, which the server wants to end, and open another."""
         if self.transport is not None:
             self.loop.lost(self)
             self._leave()
 
     def expired(self, now: int) -> bool:
-        """Whether the request in flight waits for its answer for longer than the timeout."""
+        """Whether the request in flight has waited for longer than the timeout."""
         return self.start > 0 and now - self.start - self.delay > self.loop.timeout * 1e9
 
     def opened(self, exchange: Exchange, transport: asyncio.Transport) -> None:
-        """There is a TCP connection."""
+        """Called when the TCP connection is open."""
         self.encode = exchange.encode
         self.descriptor: int = transport.get_extra_info("socket").fileno()
         self.transport = transport
 
     def lost(self) -> None:
-        """There is none any more."""
+        """Called when the TCP connection is gone."""
         self.transport = None
         if self.start:
             self._note(RESET)
@@ -223,8 +229,8 @@ class Connection:
             self.reopen()
 
     def reopen(self) -> None:
-        """Begin to connect, until it succeeds or the burst ends."""
-        if self.opening:  # what was lost had not been there yet
+        """Start to connect, again and again until it succeeds or the burst ends."""
+        if self.opening:  # the connection that was lost was not open yet
             return
         self.opening = True
         task = asyncio.get_running_loop().create_task(self._connect(perf_counter_ns()))

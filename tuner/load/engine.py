@@ -1,8 +1,8 @@
 """The process that sends a burst: `python -m tuner.load.engine FD PARENT`, started by `sender`.
 
-It opens all connections, waits for the stages to follow, sends, and streams every completed
-request to its parent once a tick, until it is told to stop. It decides nothing: warm-up, window
-and verdicts are the parent's, on the same clock (`perf_counter_ns` is CLOCK_MONOTONIC, one for all
+It opens all connections, waits for the stages to follow, and sends. Once a tick it streams the
+completed requests to its parent, until it is told to stop. It decides nothing: the parent decides
+about warm-up and window, on the same clock (`perf_counter_ns` is CLOCK_MONOTONIC, one for all
 processes of the machine).
 """
 
@@ -39,13 +39,13 @@ PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] =
     "rest": rest_exchanges,
     "grpc": grpc_exchanges,
 }
-"""By name: what makes the exchanges of a burst."""
+"""By name: the function that makes the exchanges of a burst."""
 
 CONNECTING_AT_ONCE = 64
-"""More would overflow a server's accept queue, and each lost SYN costs a second."""
+"""More would overflow a server's accept queue, and a lost SYN costs a second."""
 
 DRAIN_SECONDS = 1.0
-"""How long the last requests are waited for; what is left then is noted as reset."""
+"""How long to wait for the last requests. Those left after that are noted as reset."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -55,7 +55,7 @@ class Control(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.stages: list[Ramp] = []
-        """To be followed from the next tick on."""
+        """The stages to follow from the next tick on."""
         self.run = asyncio.Event()
         self.stop = asyncio.Event()
         self.flushed = asyncio.Event()
@@ -84,12 +84,12 @@ class Control(asyncio.Protocol):
         self._transport.write(wire.encode_frame(header, payload))
 
     def take_stages(self) -> list[Ramp]:
-        """What is to be followed from now on; empty if nothing new is."""
+        """The stages to follow from now on; empty where there are no new ones."""
         stages, self.stages = self.stages, []
         return stages
 
     async def close(self) -> None:
-        """Wait until everything told has left."""
+        """Wait until everything is sent, then close."""
         self.closing = True
         self._transport.close()
         await self.flushed.wait()
@@ -139,16 +139,16 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
 
 
 def _inputs(setup: wire.Setup) -> Iterator[int]:
-    """Inputs drawn uniformly with the seed, and again from the start after many."""
+    """The numbers of inputs, drawn uniformly with the seed; repeated after 65536."""
     draws = random.Random(setup.seed)  # noqa: S311 -- no secret
     return itertools.cycle(draws.choices(range(len(setup.bodies)), k=1 << 16))
 
 
 async def _open(connections: list[Connection]) -> None:
-    """Open all. Raises TrialFailed, naming the address, for one that cannot be opened."""
+    """Open all. Raises TrialFailed with the address of one that cannot be opened."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
-    async def one(connection: Connection) -> None:
+    async def open_one(connection: Connection) -> None:
         async with gate:
             try:
                 await connection.open()
@@ -157,7 +157,7 @@ async def _open(connections: list[Connection]) -> None:
                 why = str(error) or "no answer in time"
                 raise TrialFailed(f"cannot connect to {host}:{port}: {why}") from error
 
-    tasks = [asyncio.ensure_future(one(connection)) for connection in connections]
+    tasks = [asyncio.ensure_future(open_one(connection)) for connection in connections]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -166,7 +166,7 @@ async def _open(connections: list[Connection]) -> None:
 
 
 async def _tick(seconds: float, control: Control, loop: Loop) -> None:
-    """Report at even intervals, however long a report takes; then follow what was asked for."""
+    """Report at even intervals, however long a report takes, and start new stages."""
     due = time.monotonic()
     while True:
         due += seconds
@@ -178,7 +178,7 @@ async def _tick(seconds: float, control: Control, loop: Loop) -> None:
 
 
 def _report(control: Control, loop: Loop, event: str, *, began: bool = False) -> int:
-    """Tell what completed before the moment that is returned (ns), and nothing after it."""
+    """Send all requests that completed before a moment, and return that moment (ns)."""
     now, cpu = time.perf_counter_ns(), time.process_time_ns()
     due, late = loop.punctuality()
     n, kept, payload = loop.recorder.take()
@@ -188,7 +188,7 @@ def _report(control: Control, loop: Loop, event: str, *, began: bool = False) ->
 
 
 async def _expire(oldest: float, connections: list[Connection]) -> None:
-    """Give up requests that wait for longer than `oldest` seconds, at most a twentieth late."""
+    """Give up requests that wait longer than `oldest` seconds, at most a twentieth later."""
     while True:
         await asyncio.sleep(min(oldest / 20, 0.25))
         now = time.perf_counter_ns()
@@ -199,7 +199,7 @@ async def _expire(oldest: float, connections: list[Connection]) -> None:
 
 async def _drain(connections: list[Connection]) -> None:
     until = time.monotonic() + DRAIN_SECONDS
-    # An event that every connection sets would be one more thing to do per request.
+    # An event set by every connection would cost time with each request.
     while any(c.start for c in connections) and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.002)
     for connection in connections:
@@ -207,7 +207,7 @@ async def _drain(connections: list[Connection]) -> None:
 
 
 def _crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An error in a callback is an error of the engine: say so and end."""
+    """End on an error in a callback, which is a fault of the engine."""
     error = context.get("exception")
     print(context["message"], file=sys.stderr)  # noqa: T201 -- standard error goes to the parent
     if error is not None:
@@ -218,7 +218,7 @@ def _crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ask Linux to kill this process when `parent` ends; elsewhere the socket's end says so."""
+    """Let Linux kill this process when `parent` ends. Elsewhere the closed socket ends it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

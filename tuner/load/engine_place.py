@@ -1,7 +1,7 @@
 """Where the engine runs: its network namespace, its CPUs, its priority, its open files.
 
-All of it is that of the calling thread (and of the threads that it starts later) or of the whole
-process, so it is done before there are others.
+Some of this applies to the calling thread and the threads that it starts later, the rest to the
+whole process. So it is done before there are other threads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tuner.errors import SetupError, TrialFailed
 from tuner.load.wire import Setup
 
 NICE = -10
-"""The priority that is asked for: what waits for a CPU does not send on time."""
+"""The priority to ask for, because an engine that waits for a CPU does not send on time."""
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -25,11 +25,11 @@ _CLONE_NEWNET = 0x40000000
 
 
 def place_engine(setup: Setup) -> dict[str, Any]:
-    """Place this process as asked. Returns where it is, JSON-able.
+    """Place this process as `setup` says, and return where it is, JSON-able.
 
-    `cpus` and `nice` are those that it has in the end, `namespace` is `own` or `host`, `refused`
-    says in words what was asked for and not granted (it is absent where all was). Raises
-    TrialFailed when the namespace cannot be entered, SetupError when so many files may not be open.
+    `cpus` and `nice` are those that it got, `namespace` is `own` or `host`. `refused` lists in
+    words what the system did not grant, and is absent where it granted all. Raises TrialFailed
+    where the namespace cannot be entered, SetupError where so many files may not be open.
     """
     _allow_files(setup.files, setup.concurrency)
     if setup.namespace is not None and (why := enter_namespace(setup.namespace)):
@@ -86,7 +86,7 @@ def _prefer() -> list[str]:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
         # Where the kernel schedules sessions as groups (sched(7), "The autogroup feature") a nice
-        # value counts only among those of a session, and the engine is alone in its own.
+        # value counts only within a session, and the engine is alone in its session.
         if AUTOGROUP.exists():
             AUTOGROUP.write_text(str(NICE))
     except OSError as error:

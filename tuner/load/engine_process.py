@@ -1,4 +1,4 @@
-"""The engine's process: started, spoken to, and ended with the block that started it."""
+"""Starts the engine's process, talks to it, and ends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuner.errors import SetupError, TrialFailed
 from tuner.load import wire
 
 SILENCE_SECONDS = 30.0
-"""The engine reports every tick; after so long without a word it hangs."""
+"""The engine reports every tick. If it is silent for this long it hangs."""
 
 TAIL_BYTES = 2000
 
@@ -36,10 +36,10 @@ class Engine:
             raise self._died() from error
 
     def receive(self, *events: str, patience: float = 0.0) -> tuple[dict[str, Any], bytes]:
-        """The next frame, which must be one of `events`.
+        """The next frame, which must be one of `events`, within `SILENCE_SECONDS` + `patience`.
 
-        It may take `SILENCE_SECONDS` and `patience` more. Raises TrialFailed when the engine says
-        that it failed, is gone, or is silent; SetupError when it failed and says how to mend it.
+        Raises TrialFailed when the engine reports a failure, is gone or is silent. Raises
+        SetupError when the failure that it reports comes with a mend.
         """
         self._sock.settimeout(SILENCE_SECONDS + patience)
         try:
@@ -47,7 +47,7 @@ class Engine:
         except EOFError as error:
             raise self._died() from error
         except TimeoutError as error:
-            raise TrialFailed("the load generator does not answer any more") from error
+            raise TrialFailed("the load generator no longer answers") from error
         if mend := header.get("mend"):
             raise SetupError(header["message"], mend)
         if header["event"] not in events:
@@ -57,18 +57,18 @@ class Engine:
     def _died(self) -> TrialFailed:
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - TAIL_BYTES))
-        said = self._stderr.read().decode(errors="replace").strip()
-        return TrialFailed("the load generator ended unexpectedly", said)
+        output = self._stderr.read().decode(errors="replace").strip()
+        return TrialFailed("the load generator ended unexpectedly", output)
 
 
 @contextmanager
 def started_engine() -> Iterator[Engine]:
-    """Start an engine; it is killed at the end of the block, whatever happens.
+    """Start an engine. It is killed at the end of the block, whatever happens.
 
-    It has a session of its own, so that Ctrl-C reaches only the parent, who then leaves the
-    block. It dies with the *thread* that started it, too: enter and leave in one thread.
+    It has a session of its own, so that Ctrl-C reaches only the parent, which then leaves the
+    block. It also dies with the *thread* that started it: enter and leave in one thread.
     """
-    # The child finds exactly the modules that this process finds, wherever it is started.
+    # The child finds the same modules as this process, wherever it is started.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     mine, theirs = socket.socketpair()
     with mine, theirs, tempfile.TemporaryFile() as stderr:
@@ -84,7 +84,7 @@ def started_engine() -> Iterator[Engine]:
             start_new_session=True,
             env=environment,
         )
-        theirs.close()  # so that the engine's end is seen here as the end of the stream
+        theirs.close()  # so that the end of the engine is the end of the stream here
         try:
             yield Engine(child.pid, mine, stderr)
         finally:

@@ -29,12 +29,12 @@ _GREETING = (
     )
 )
 _REPLENISH = 2**30
-"""Bytes received after which the connection's window is opened wide again."""
+"""After this many bytes received, the connection's window is opened wide again."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """What the connections of a burst share: messages, each with its length in front, and heads."""
+    """What the connections of a burst share: framed messages and header blocks."""
 
     messages: tuple[bytes, ...]
     head: http2.RequestHead
@@ -42,7 +42,9 @@ class Calls:
 
 
 def grpc_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
-    """Makes the exchanges of a burst; `setup.path` is the method, the bodies framed messages."""
+    """Makes the exchanges of a burst. `setup.path` is the method, the bodies are framed
+    messages.
+    """
     head = http2.request_head(
         [
             (":method", "POST"),
@@ -59,12 +61,12 @@ def grpc_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it is sent: not compressed, its length in front."""
+    """`message` as gRPC sends it: not compressed, with its length in front."""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 def unframed(data: bytes) -> bytes:
-    """The only message in `data`. Raises ValueError where that is not what it holds."""
+    """The message in `data`. Raises ValueError unless it holds exactly one, not compressed."""
     if len(data) < 5 or data[0] or int.from_bytes(data[1:5], "big") != len(data) - 5:
         raise ValueError("not one whole message without compression")
     return data[5:]
@@ -73,8 +75,8 @@ def unframed(data: bytes) -> bytes:
 class GrpcExchange(Exchange):
     """A TCP connection that speaks HTTP/2.
 
-    It is open when the server has sent its settings. The status of an answer is the one that
-    TensorFlow Serving's REST API has for the call's code.
+    It counts as open once the server has sent its settings. The status of an answer is that of
+    TensorFlow Serving's REST API for the same code.
     """
 
     __slots__ = (
@@ -88,13 +90,13 @@ class GrpcExchange(Exchange):
         self._calls = calls
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held = b""
-        """The start of a frame that is not whole yet."""
+        """The start of an incomplete frame."""
         self._block: bytes | None = None
-        """The start of a header block that goes on in the next frame."""
+        """The start of a header block that the next frame continues."""
         self._stream, self._next = 0, 1
         self._status = 0
         self._rest = memoryview(b"")
-        """What the server has no room for yet."""
+        """The part of the request for which the server has no room yet."""
         self._room = http2.DEFAULT_WINDOW
         self._window = self._stream_room = http2.DEFAULT_WINDOW
         self._frame_size = http2.DEFAULT_FRAME
@@ -135,10 +137,10 @@ class GrpcExchange(Exchange):
         return http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block) + self._data()
 
     def _data(self) -> bytes:
-        """As many frames of the rest as there is room for."""
+        """The frames of the rest for which the server has room."""
         frames = []
         while size := min(len(self._rest), self._room, self._stream_room, self._frame_size):
-            if size < 0:  # the server made its window smaller than what was on its way
+            if size < 0:  # the server made its window smaller than what is under way
                 break
             piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
             self._room -= size
@@ -171,7 +173,7 @@ class GrpcExchange(Exchange):
                 self._take_control(frame)
 
     def _take_control(self, frame: http2.Frame) -> None:
-        """What is about the connection. Frames of an unknown type are ignored, as they must be."""
+        """Frames about the connection. Those of an unknown type are ignored, as the RFC demands."""
         acknowledges = frame.flags & http2.ACK
         match frame.kind:
             case http2.SETTINGS if not acknowledges:
@@ -198,14 +200,14 @@ class GrpcExchange(Exchange):
         kept = self.connection.body
         if kept is not None:
             kept.append(http2.frame_content(frame))
-        if frame.flags & http2.END_STREAM:  # without the trailers that say how it went
+        if frame.flags & http2.END_STREAM:  # the trailers with the status are missing
             self._end(0, HTTP_ERROR)
 
     def _take_headers(self, frame: http2.Frame) -> None:
         if frame.kind == http2.HEADERS:
             block = http2.frame_content(frame)
         elif self._block is None:
-            raise http2.ProtocolError("a header block that goes on without a start")
+            raise http2.ProtocolError("the continuation of a header block without a start")
         else:
             block = self._block + frame.payload
         if not frame.flags & http2.END_HEADERS:
@@ -227,13 +229,13 @@ class GrpcExchange(Exchange):
         elif code == Code.OK:
             self._end(200, OK)
         else:
-            known = Code(code) if code in HTTP_STATUS else Code.UNKNOWN
-            self._end(HTTP_STATUS[known], HTTP_ERROR)
+            status = HTTP_STATUS[Code(code) if code in HTTP_STATUS else Code.UNKNOWN]
+            self._end(status, HTTP_ERROR)
 
     def _end(self, status: int, outcome: int) -> None:
-        """The call is over, and the next one may be sent before this returns."""
+        """End the call. The next one may be sent before this returns."""
         stream, self._stream = self._stream, 0
-        if self._rest:  # the server has answered before it had the whole request
+        if self._rest:  # the server answered before it had the whole request
             self._rest = memoryview(b"")
             cancel = http2.CANCEL.to_bytes(4, "big")
             self._write(http2.frame(http2.RST_STREAM, 0, stream, cancel))

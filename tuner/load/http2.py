@@ -1,8 +1,7 @@
 """Frames and header blocks of HTTP/2 (RFC 9113, RFC 7541), as a client of gRPC needs them. Pure.
 
-Requests are always alike but for their content, so their header block is made once. Responses may
-not refer to earlier ones (this client's header table has no room), so a header block that came
-before need not be decoded again.
+Requests differ only in their content, so their header block is made once. Responses cannot refer to
+earlier ones, because this client's header table has no room. So each header block is decoded once.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
 
 DEFAULT_TABLE, DEFAULT_WINDOW, DEFAULT_FRAME = 4096, 2**16 - 1, 2**14
 LARGEST_NUMBER = 2**31 - 1
-"""Of a window, and of a stream's number."""
+"""The largest window and the largest number of a stream."""
 
 CANCEL = 0x8
 
 _HEAD = struct.Struct("!BHBBI")
 _SETTING = struct.Struct("!HI")
 _STATIC_FIELDS = 61
-_MOST_KNOWN = 1000
+_MOST_CACHED = 1000
 
 
 class ProtocolError(ValueError):
-    """What the peer sent is no HTTP/2."""
+    """The peer sent something that is not HTTP/2."""
 
 
 class Frame(NamedTuple):
@@ -57,9 +56,9 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def split_frames(data: bytes) -> tuple[list[Frame], bytes]:
-    """The whole frames at the start of `data`, and what follows them.
+    """The complete frames at the start of `data`, and the rest.
 
-    Raises ProtocolError for a frame that is longer than this client allows.
+    Raises ProtocolError for a frame longer than this client allows.
     """
     frames, at, end = [], 0, len(data)
     while end - at >= _HEAD.size:
@@ -109,7 +108,7 @@ def number_at(payload: bytes, at: int = 0) -> int:
 class RequestHead(NamedTuple):
     """The header block of every request of a connection.
 
-    `first` enters its fields into the peer's table, `later` refers to them there; `always` needs no
+    `first` enters its fields into the peer's table, `later` refers to them there, `always` needs no
     table.
     """
 
@@ -119,14 +118,14 @@ class RequestHead(NamedTuple):
 
 
 def request_head(fields: Sequence[tuple[str, str]]) -> RequestHead:
-    """At most 60 fields, which together fit into a table of 4096 bytes."""
+    """`fields` as header blocks: at most 60, which fit into a table of 4096 bytes."""
     pairs = [_string(name) + _string(value) for name, value in fields]
     newest = _STATIC_FIELDS + len(pairs)
     return RequestHead(
         # Literal with incremental indexing, indexed, without indexing: RFC 7541, section 6.
         first=b"".join(b"\x40" + pair for pair in pairs),
         later=bytes(0x80 | (newest - n) for n in range(len(pairs))),
-        # The table of a peer that made it smaller is emptied before.
+        # A peer that made its table smaller must empty it first.
         always=b"\x20" + b"".join(b"\x00" + pair for pair in pairs),
     )
 
@@ -137,7 +136,7 @@ def _string(text: str) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    """With a prefix of 7 bits, RFC 7541, section 5.1."""
+    """An integer with a prefix of 7 bits (RFC 7541, section 5.1)."""
     if value < 0x7F:
         return bytes((value,))
     encoded = bytearray((0x7F,))
@@ -150,23 +149,23 @@ def _integer(value: int) -> bytes:
 
 
 class Statuses:
-    """Reads header blocks: (HTTP status, gRPC status), None for what is not there."""
+    """Reads (HTTP status, gRPC status) from header blocks; None for a status that is missing."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[int | None, int | None]] = {}
+        self._cached: dict[bytes, tuple[int | None, int | None]] = {}
 
     def read(self, block: bytes) -> tuple[int | None, int | None]:
         """Raises ProtocolError."""
-        found = self._known.get(block)
-        if found is None:
-            if len(self._known) >= _MOST_KNOWN:  # a field that is never the same, such as a date
-                self._known.clear()
-            found = self._known[block] = _statuses(block)
-        return found
+        statuses = self._cached.get(block)
+        if statuses is None:
+            if len(self._cached) >= _MOST_CACHED:  # a field that always differs, such as a date
+                self._cached.clear()
+            statuses = self._cached[block] = _statuses(block)
+        return statuses
 
 
 def _statuses(block: bytes) -> tuple[int | None, int | None]:
-    from hpack import Decoder  # noqa: PLC0415 -- an engine that speaks REST need not wait for it
+    from hpack import Decoder  # noqa: PLC0415 -- an engine that speaks REST does without it
     from hpack.exceptions import HPACKError  # noqa: PLC0415
 
     decoder = Decoder()

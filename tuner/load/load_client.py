@@ -1,4 +1,4 @@
-"""Open connections: one burst over them, measured in one window or in one for each stage."""
+"""Open connections, and a burst over them with one measured window or one for each stage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TICKS_PER_BATCH = 2
 """Warm-up is judged every tick, the window every batch."""
 
 CheckAnswer = Callable[[int, bytes], bool]
-"""Whether a response body is a right answer to the request of that number."""
+"""Whether a response body is the right answer to the request of that number."""
 
 ObserveProgress = Callable[[BurstProgress], None]
 
@@ -44,7 +44,7 @@ def tick_seconds(profile: LoadProfile) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """From the tick `start` to the last one of `ticks`, and what was read meanwhile."""
+    """The time from the tick `start` to the last of `ticks`, with the counters read meanwhile."""
 
     start: Tick
     ticks: Sequence[Tick]
@@ -61,7 +61,7 @@ class Window:
 
 
 class LoadClient:
-    """Open connections, idle; `run` or `explore` sends over them, once."""
+    """Open connections, idle. `run` or `explore` sends one burst over them."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class LoadClient:
         self._replicas = len(target.addresses)
 
     def run(self, observe: ObserveProgress | None = None, pruner: Pruner | None = None) -> Burst:
-        """Warm up, then measure until the stop rule is met, or until `pruner` has a reason to end.
+        """Warm up, then measure until the stop rule is met or `pruner` gives a reason to end.
 
-        `observe` is called about once a batch, in this thread, and `pruner` after each batch of the
-        window. Raises TrialFailed when the engine dies or hangs; what these two and the target's
-        readings raise passes through.
+        `observe` is called about once a batch, in this thread, `pruner` after each batch of the
+        window. Raises TrialFailed when the engine dies or hangs, and what `observe`, `pruner` and
+        the target's counters raise.
         """
         observe = observe or (lambda _: None)
         profile = self._profile
@@ -95,14 +95,14 @@ class LoadClient:
     def explore(
         self, stages: Sequence[Stage], observe: ObserveProgress | None = None
     ) -> tuple[Burst, ...]:
-        """Warm up at the first level (unless it is 0), go through the stages; a burst for each.
+        """Warm up at the first level (unless it is 0), then go through the stages.
 
-        The level of a closed loop is the number of active connections, at most the profile's
-        concurrency; of an open loop the rate, in place of the profile's. The window of a step
-        leaves its first part out, that of a ramp is all of it (`tuner.load.stages`). The bursts
-        have the same samples and differ in their windows; `concurrency` and `rate_rps` are the
-        means over the stage. Raises InputError for stages that cannot be gone through, and as
-        `run`.
+        Returns a burst for each stage. The level of a closed loop is the number of active
+        connections, at most the profile's concurrency. The level of an open loop is the rate, which
+        replaces the profile's. The window of a step leaves out its first part, that of a ramp is
+        all of it (`tuner.load.stages`). The bursts have the same samples and differ in their
+        windows. `concurrency` and `rate_rps` are the means over the stage. Raises InputError for
+        stages that the connections cannot go through, and as `run`.
         """
         observe = observe or (lambda _: None)
         check_stages(stages, self._profile)
@@ -165,8 +165,8 @@ class LoadClient:
                 partial(joined_samples, tuple(ticks)),
             )
             if pruner is not None and (why := pruner(seen)):
-                said = stopping.cut_short(why, seconds)
-                return Window(start, ticks, cpu, before, self._read(ticks[-1]), said, why, left)
+                reason = stopping.cut_short(why, seconds)
+                return Window(start, ticks, cpu, before, self._read(ticks[-1]), reason, why, left)
             observe(progress_of("window", start, ticks, batches, left, decision.reason))
 
     def _stages(
@@ -176,18 +176,18 @@ class LoadClient:
         where: Sequence[TickSpan],
         observe: ObserveProgress,
     ) -> list[Window]:
-        """Extends `ticks`, the last of which is the one at which the stages began."""
+        """The window of each stage. Extends `ticks`, at the last of which the stages began."""
         zero = len(ticks) - 1
-        found: list[Window] = []
+        windows: list[Window] = []
         for number, (stage, (first, last)) in enumerate(zip(stages, where, strict=True), 1):
-            what = stage_text(stage, self._profile)
+            stage_words = stage_text(stage, self._profile)
             while len(ticks) - 1 - zero < first:
                 ticks.append(self._tick())
             start = ticks[-1]
             cpu = [self._target.cpu_times()]
             # The end of a stage may be the start of the next one's window.
-            again = bool(found) and found[-1].ticks[-1] is start
-            before = found[-1].after if again else self._read(start)
+            again = bool(windows) and windows[-1].ticks[-1] is start
+            before = windows[-1].after if again else self._read(start)
             for done in range(1, last - first + 1):
                 ticks.append(self._tick())
                 if done % TICKS_PER_BATCH == 0:
@@ -195,12 +195,12 @@ class LoadClient:
                     window = ticks[-done:]
                     batches = batches_of(window).paired()
                     left = (last - first - done) * tick_seconds(self._profile)
-                    doing = f"stage {number} of {len(stages)}: {what}"
+                    doing = f"stage {number} of {len(stages)}: {stage_words}"
                     observe(progress_of("window", start, window, batches, left, doing))
             after = self._read(ticks[-1])
-            reason = f"a stage of fixed length: {what}"
-            found.append(Window(start, ticks[first - last :], cpu, before, after, reason))
-        return found
+            reason = f"a stage of fixed length: {stage_words}"
+            windows.append(Window(start, ticks[first - last :], cpu, before, after, reason))
+        return windows
 
     def _tick(self) -> Tick:
         return decode_tick(*self._engine.receive("tick"), self._replicas)
@@ -209,7 +209,7 @@ class LoadClient:
         return read_window_end(self._target, self._engine.pid, tick)
 
     def _stop(self) -> list[Tick]:
-        """Send no more; what completed after the last tick."""
+        """Stop sending, and return the ticks with what completed since the last one."""
         self._engine.send(wire.STOP)
         ticks: list[Tick] = []
         while True:
@@ -266,5 +266,5 @@ def _level(profile: LoadProfile) -> float:
 
 
 def _seconds(start_ns: int, end_ns: int) -> float:
-    """To the hundredth: a tick that is some microseconds early is not one short of a limit."""
+    """Rounded to the hundredth, so that a tick some microseconds early still reaches a limit."""
     return round((end_ns - start_ns) / 1e9, 2)

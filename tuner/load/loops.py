@@ -1,4 +1,4 @@
-"""When connections send: at once when their answer is there, or by a schedule."""
+"""When connections send: as soon as they have their answer, or by a schedule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuner.spec.metrics import LATE_NS
 class ClosedLoop(Loop):
     """Each active connection sends its next request when it has its answer.
 
-    The level is the number of active connections, the first ones; one above it rests.
+    The level is the number of active connections. Those with the lowest numbers are active.
     """
 
     def __init__(self, inputs: Iterator[int], timeout: float, recorder: Recorder) -> None:
@@ -40,7 +40,7 @@ class ClosedLoop(Loop):
             connection.send(since)
 
     def lost(self, connection: Connection) -> None:
-        pass  # who is active does not depend on it
+        pass  # the active connections stay the same
 
     def refused(self, connection: Connection, since: int, outcome: int) -> bool:
         if connection.number >= self._active:
@@ -65,8 +65,8 @@ class ClosedLoop(Loop):
 class OpenLoop(Loop):
     """Requests are due by a schedule, whatever the server does; the level is their rate.
 
-    One takes the connection that has been free for longest, which shares them evenly among the
-    replicas. With none free it waits, first come, first served.
+    A request takes the connection that has been free for longest, so the replicas get equal shares.
+    If none is free it waits, first come, first served.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class OpenLoop(Loop):
         self._free.pop(connection, None)
 
     def refused(self, connection: Connection, since: int, outcome: int) -> bool:  # noqa: ARG002
-        """The request that has waited for longest fails, as it can have no connection."""
+        """Fail the request that has waited for longest, since it can get no connection."""
         if not self._waiting:
             return False
         connection.note_unsent(self._waiting.popleft(), outcome)
@@ -134,7 +134,7 @@ class OpenLoop(Loop):
 
 
 def loop_of(setup: Setup, inputs: Iterator[int], recorder: Recorder) -> Loop:
-    """The loop that the setup asks for."""
+    """The loop for `setup.arrivals`."""
     if setup.arrivals == "closed":
         return ClosedLoop(inputs, setup.timeout_seconds, recorder)
     gaps = arrivals.GAPS[setup.arrivals](setup.seed)

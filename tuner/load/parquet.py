@@ -30,7 +30,9 @@ _FORMAT, _START, _END, _CONCURRENCY = (
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The samples of a burst, its window [start, end) on the samples' clock, its concurrency."""
+    """The samples of a burst, its window [start, end) on the samples' clock, and its
+    concurrency.
+    """
 
     samples: RequestSamples
     window_start_ns: int
@@ -39,10 +41,10 @@ class Recording:
 
 
 def write_samples(path: Path, burst: Burst) -> None:
-    """Write all samples of `burst`, warm-up too; `path` has either all of them or is untouched.
+    """Write all samples of `burst`, warm-up included. `path` gets all of them or stays as it is.
 
-    The columns are the fields of `RequestSamples`; window, concurrency and format version are in
-    the schema's metadata.
+    The columns are the fields of `RequestSamples`. The schema's metadata holds window, concurrency
+    and format version.
     """
     names = list(RequestSamples.__dataclass_fields__)
     metadata = {
@@ -59,19 +61,19 @@ def write_samples(path: Path, burst: Burst) -> None:
 
 
 def read_samples(path: Path | BinaryIO) -> Recording:
-    """The inverse of `write_samples`; a file of format 1 has no delays, so they are 0.
+    """The inverse of `write_samples`. A file of format 1 has no delays, so they are 0.
 
-    Raises InputError when there is no such file, or it is not of a format that this version reads.
+    Raises InputError where there is no such file or this version does not read its format.
     """
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     metadata = table.schema.metadata or {}
-    found = metadata.get(_FORMAT, b"none").decode()
-    if found not in _READ:
-        raise InputError(f"{path}: samples of format {found}, expected {' or '.join(_READ)}")
-    if found == "1":
+    version = metadata.get(_FORMAT, b"none").decode()
+    if version not in _READ:
+        raise InputError(f"{path}: samples of format {version}, expected {' or '.join(_READ)}")
+    if version == "1":
         table = table.append_column("delay_ns", pa.array(np.zeros(len(table), np.int64)))
     columns = (table[name].to_numpy() for name in RequestSamples.__dataclass_fields__)
     return Recording(

@@ -1,4 +1,4 @@
-"""The golden requests as a protocol sends them, and how an answer in it is checked."""
+"""The golden requests in a protocol, and the check of answers in it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tuner.spec.study import LoadProtocol, ModelSpec
 
 @dataclass(frozen=True)
 class Payload:
-    """Request bodies, encoded once, and the check of the answer to each by its number."""
+    """Encoded request bodies, and the check of an answer by its request's number."""
 
     bodies: tuple[bytes, ...]
     check: CheckAnswer
 
 
 def rest_payload(model: ModelSpec, golden: Golden) -> Payload:
-    """The golden requests are bodies of the REST API."""
+    """The golden requests as they are: they are bodies of the REST API."""
     return Payload(golden.bodies, lambda n, body: golden.answered(n, body, model.tolerance))
 
 
 def grpc_payload(model: ModelSpec, golden: Golden) -> Payload:
-    """The same requests as PredictRequests: the tensors that a server makes of the JSON.
+    """The golden requests as PredictRequests, with the tensors that a server makes of the JSON.
 
     An answer is checked as the JSON body that a server makes of its tensors. Raises SetupError
-    when the model is not built, InputError for a request that does not fit its signature.
+    where the model is not built, InputError for a request that does not fit its signature.
     """
     require_built(model)
     version = highest_version(model)

@@ -1,4 +1,4 @@
-"""Everything that is read of a target at the ends of a window."""
+"""The counters that are read at both ends of a window."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WindowEnd:
 
 
 def read_window_end(target: Target, pid: int, tick: Tick) -> WindowEnd:
-    """The counters now, the load going on; those of the engine `pid` are its own of `tick`."""
+    """Read the counters, while the load goes on. Those of the engine `pid` are those in `tick`."""
     containers = target.counters()
     tcp = proc.tcp_counters(pid)
     client = ClientCounters(
@@ -36,6 +36,6 @@ def read_window_end(target: Target, pid: int, tick: Tick) -> WindowEnd:
 
 
 def cpu_readings(rows: Sequence[CpuTimes]) -> CpuReadings:
-    """One row of (timestamp, CPU time) pairs for each moment, as arrays."""
+    """`rows`, one of (timestamp, CPU time) pairs for each reading, as arrays."""
     array = np.array(rows, np.int64).reshape(len(rows), len(rows[0]), 2)
     return CpuReadings(time_ns=array[:, :, 0], cpu_ns=array[:, :, 1])

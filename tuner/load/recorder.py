@@ -1,4 +1,4 @@
-"""Where the engine notes every request until the next tick takes the notes away."""
+"""Collects the engine's completed requests until the next tick takes them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from array import array
 from tuner.load.wire import COLUMNS
 
 MOST_KEPT_BYTES = 16 * 2**20
-"""Of response bodies kept for checking, per burst."""
+"""The most bytes of response bodies that are kept for checking, per burst."""
 
 
 class Recorder:
-    """Columns of completed requests, and some of their response bodies."""
+    """Completed requests as columns, and some of their response bodies."""
 
     def __init__(self) -> None:
         self._columns = [array(code) for code in COLUMNS.values()]
-        # Bound once: this is the busiest line of the engine.
+        # Looked up once, since `add` is the busiest function of the engine.
         self._append = [column.append for column in self._columns]
         self._kept: list[tuple[int, bytes]] = []
         self.keep_bytes = MOST_KEPT_BYTES
-        """How many more bytes of bodies may be kept."""
+        """How many more bytes of response bodies may be kept."""
 
     def add(
         self,
@@ -46,10 +46,10 @@ class Recorder:
         self.keep_bytes -= len(body)
 
     def take(self) -> tuple[int, list[tuple[int, int]], bytes]:
-        """All requests since the last call, forgotten here.
+        """Hand over all requests since the last call.
 
-        Returns their number n, the (position, length) of each kept body, and the columns, each n
-        values long, followed by those bodies.
+        Returns their number n, the (position, length) of each kept body, and the columns of n
+        values each, followed by those bodies.
         """
         n = len(self._columns[0])
         kept = [(position, len(body)) for position, body in self._kept]

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST protocol: HTTP/1.1 with one request at a time on each connection."""
+"""TensorFlow Serving's REST protocol: HTTP/1.1, one request at a time on each connection."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tuner.load.wire import HTTP_ERROR, OK, Setup
 
 
 def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
-    """Makes the exchanges of a burst; every request is encoded here, once.
+    """Makes the exchanges of a burst. Every request is encoded here, once.
 
-    The replicas are one service, so all are asked by one host name.
+    The replicas are one service, so all requests have the same host name.
     """
     requests = [
         (
@@ -27,7 +27,7 @@ def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
 
 
 class RestExchange(Exchange):
-    """A TCP connection that speaks HTTP/1.1; its parser calls back `on_...`."""
+    """A TCP connection that speaks HTTP/1.1. The parser calls the methods `on_...`."""
 
     __slots__ = ("_parser", "_requests")
 

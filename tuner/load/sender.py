@@ -1,8 +1,8 @@
-"""The load generator: what a trial uses to send its burst.
+"""The load generator, which sends the burst of a trial.
 
-An engine in a process of its own sends, and streams completed requests once a tick; when warm-up
-and window end is decided here. Both end at a tick, and the containers' counters are read at once
-while the load goes on: at neither end of the window is there a drain.
+An engine in a process of its own sends, and streams completed requests once a tick. This process
+decides when warm-up and window end, always at a tick. It then reads the containers' counters while
+the load goes on: the load does not stop at either end of the window.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tuner.load.target import Target
 from tuner.spec.study import LoadProfile, LoadProtocol
 
 SPARE_FILES = 64
-"""File descriptors of the engine besides its connections."""
+"""File descriptors that the engine needs besides its connections."""
 
 _PATHS: dict[LoadProtocol, str] = {
     "rest": "/v1/models/{}:predict",
@@ -27,7 +27,7 @@ _PATHS: dict[LoadProtocol, str] = {
 
 
 class LoadGenerator:
-    """Sends bursts, closed or open loops, over keep-alive connections."""
+    """Sends bursts over keep-alive connections, in closed or open loops."""
 
     @contextmanager
     def connect(
@@ -41,17 +41,17 @@ class LoadGenerator:
     ) -> Iterator[LoadClient]:
         """Open `profile.concurrency` connections to `target`, idle until the client runs.
 
-        Connection i goes to replica i modulo their number: with fewer connections than replicas
-        some replicas stay idle. They are opened from the target's `client_namespace`, by an engine
-        that runs on its `client_cpus`. `requests` are the bodies in the profile's protocol (see
-        `payload`), sent to `path` (predict of the model) in an order drawn with the profile's seed.
-        `check` is given the bodies of a sample of the answers after the burst; the wrong ones
-        become `RequestOutcome.WRONG_ANSWER`.
+        Connection i goes to replica i modulo the number of replicas, so with fewer connections than
+        replicas some replicas stay idle. The engine opens them from the target's `client_namespace`
+        and runs on its `client_cpus`. `requests` are bodies in the profile's protocol (see
+        `payload`). They go to `path`, by default to predict of the model, in an order drawn with
+        the profile's seed. After the burst `check` gets the bodies of some of the answers; wrong
+        ones become `RequestOutcome.WRONG_ANSWER`.
 
-        The engine ends with the block, whatever happens; enter and leave it in one thread. Raises
-        TrialFailed when a connection cannot be opened, the namespace not be entered, or the engine
-        dies; SetupError when this process may not open so many files; InputError for a rate
-        without `arrivals` to follow.
+        The engine ends with the block, whatever happens. Enter and leave the block in one thread.
+        Raises TrialFailed where a connection cannot be opened, the namespace cannot be entered or
+        the engine dies, SetupError where this process may not open so many files, InputError for a
+        rate without `arrivals` for an open loop.
         """
         setup = wire.Setup(
             addresses=tuple(target.addresses),
@@ -81,6 +81,6 @@ def _arrivals(profile: LoadProfile) -> str:
     if arrivals == "closed" or rate <= 0:
         raise InputError(
             f"a rate of {rate:g} requests/s with {arrivals} arrivals",
-            "An open loop has a rate above 0 and constant or poisson arrivals.",
+            "An open loop needs a rate above 0, and constant or poisson arrivals.",
         )
     return arrivals

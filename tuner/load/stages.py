@@ -1,4 +1,4 @@
-"""Where in an exploring burst each stage is measured."""
+"""In which window of an exploring burst each stage is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuner.spec.study import LoadProfile, Stage
 
 SETTLING_SECONDS = 0.5
 SETTLING_SHARE = 0.25
-"""Of a step so much is left out, or `SETTLING_SECONDS` where that is longer."""
+"""The first part of a step, which is not measured; `SETTLING_SECONDS` where that is longer."""
 
 
 class TickSpan(NamedTuple):
@@ -22,16 +22,16 @@ class TickSpan(NamedTuple):
 
 
 def stage_windows(stages: Sequence[Stage], tick_seconds: float, batch: int) -> tuple[TickSpan, ...]:
-    """The window of each stage, `batch` ticks long or longer.
+    """The window of each stage, at least `batch` ticks long.
 
-    That of a ramp is all of it; that of a step what comes after its settling, in whole batches.
-    Raises InputError for a stage that is too short.
+    The window of a ramp is all of it. That of a step begins after its settling and has whole
+    batches. Raises InputError for a stage that is too short.
     """
-    found, began = [], 0.0
+    windows, began = [], 0.0
     for number, stage in enumerate(stages, 1):
         end = began + stage.seconds
         start = began + (_settling(stage) if stage.start == stage.end else 0.0)
-        # To the nearest microsecond, so that a sum of decimal fractions is a whole tick still.
+        # Rounded, so that a sum of decimal fractions is still a whole tick.
         first = math.ceil(round(start / tick_seconds, 6))
         last = math.floor(round(end / tick_seconds, 6))
         if last - first < batch:
@@ -41,23 +41,23 @@ def stage_windows(stages: Sequence[Stage], tick_seconds: float, batch: int) -> t
             )
         if stage.start == stage.end:
             first += (last - first) % batch
-        found.append(TickSpan(first, last))
+        windows.append(TickSpan(first, last))
         began = end
-    return tuple(found)
+    return tuple(windows)
 
 
 def check_stages(stages: Sequence[Stage], profile: LoadProfile) -> None:
     """Raises InputError for stages that the connections of `profile` cannot go through."""
     if not stages:
-        raise InputError("no stage to go through")
+        raise InputError("there is no stage to go through", "Give at least one stage.")
     for stage in stages:
         levels = stage.start, stage.end
         if min(levels) < 0 or not all(map(math.isfinite, (*levels, stage.seconds))):
-            raise InputError(f"{stage}: expected levels of 0 or more")
+            raise InputError(f"{stage}: expected finite levels of 0 or more, and a finite length")
         if profile.rate_rps is None and max(levels) > profile.concurrency:
             raise InputError(
                 f"{stage}: there are {profile.concurrency} connections",
-                "Connect with the largest level as the concurrency.",
+                "Set the concurrency to the largest level.",
             )
 
 

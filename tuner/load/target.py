@@ -1,4 +1,4 @@
-"""What the load engine sends to and reads of while it sends: the contract of both sides."""
+"""The contract between the load engine and what it sends to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CpuTimes = tuple[tuple[int, int], ...]
 class Target(Protocol):
     """What the load engine can send to.
 
-    `client_namespace` is the path of the network namespace that the engine is to enter, None for
-    its own; `client_cpus` the CPUs that it is to run on, empty for any.
+    `client_namespace` is the path of the network namespace that the engine enters, None to stay in
+    its own. `client_cpus` are the CPUs that it runs on, empty for any.
     """
 
     @property
@@ -31,11 +31,11 @@ class Target(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether it runs on this machine, so that this machine's counters are about it."""
+        """Whether it runs on this machine, so that this machine's counters include it."""
         ...
 
     def counters(self) -> tuple[ContainerCounters, ...]: ...
 
     def cpu_times(self) -> CpuTimes:
-        """(Timestamp, CPU time since its start) in ns of each replica; cheaper than `counters`."""
+        """(Timestamp, CPU time since its start) of each replica in ns. Cheaper than `counters`."""
         ...

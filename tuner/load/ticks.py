@@ -1,4 +1,4 @@
-"""What the engine reports once a tick, as arrays."""
+"""The engine's reports, one a tick, as arrays."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
 
 RETRANSMISSION_NS = 180_000_000
-"""What a lost packet adds to a response time at the least: Linux' least retransmission timeout
-(TCP_RTO_MIN, 200 ms), less a tenth."""
+"""The least that a lost packet adds to a response time: Linux' shortest retransmission timeout
+(TCP_RTO_MIN, 200 ms) less a tenth."""
 
 MEDIAN_SAMPLES = 16384
-"""The median of a window so far is that of about so many of its requests, evenly chosen."""
+"""The median of a window so far is computed from about this many of its requests."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tick:
-    """Requests that completed since the tick before, up to `now_ns`.
+    """The requests that completed since the last tick, up to `now_ns`.
 
-    `cpu_ns` is the CPU time of the engine since it started; `kept` holds (position among
-    `samples`, response body) of some of them. `due` and `late` count the requests of an open loop
-    since its start: those that were due, and those of them that were sent late or wait still.
-    `began` says that the stages that were asked for last began at this tick.
+    `cpu_ns` is the CPU time of the engine since it started. `kept` holds (position among
+    `samples`, response body) of some requests. `due` and `late` count the requests of an open loop
+    since its start: those that were due, and those of them that were sent late or still wait.
+    `began` says that new stages began at this tick.
     """
 
     now_ns: int
@@ -40,7 +40,7 @@ class Tick:
     late: int = 0
     began: bool = False
 
-    # Asked for again at every later tick, so worked out once.
+    # Every later tick needs these again, so they are computed once.
 
     @cached_property
     def successful_ns(self) -> npt.NDArray[np.int64]:
@@ -51,17 +51,17 @@ class Tick:
 
     @cached_property
     def long_ns(self) -> npt.NDArray[np.int64]:
-        """Those of them that a lost packet may have delayed."""
+        """The response times that a lost packet may have made longer."""
         return self.successful_ns[self.successful_ns >= RETRANSMISSION_NS]
 
     @cached_property
     def total_ms(self) -> float:
-        """Response times of the successful requests, added up."""
+        """The sum of the response times of the successful requests."""
         return float(self.successful_ns.sum() / 1e6)
 
     @cached_property
     def per_replica(self) -> npt.NDArray[np.int64]:
-        """Requests by replica up to the last one seen, however they ended."""
+        """The number of requests of each replica, up to the last one seen, however they ended."""
         replica = self.samples.replica
         return np.bincount(replica[replica >= 0]).astype(np.int64)
 
@@ -75,7 +75,7 @@ class Tick:
 
 
 def decode_tick(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
-    """The tick in a frame; connection i belongs to replica i modulo `replicas`."""
+    """The tick in a frame. Connection i belongs to replica i modulo `replicas`."""
     n = header["n"]
     columns = {name: np.dtype(code) for name, code in wire.COLUMNS.items()}
     positions = [position for position, _ in header["kept"]]
@@ -108,7 +108,7 @@ def batches_of(ticks: Sequence[Tick]) -> Batches:
 
 
 def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
-    """Requests that the one of `replicas` with the fewest has completed, however they ended."""
+    """The fewest requests that any of `replicas` has completed, however they ended."""
     counts = np.zeros(replicas, np.int64)
     for tick in ticks:
         counts[: len(tick.per_replica)] += tick.per_replica
@@ -116,7 +116,7 @@ def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
 
 
 def count_delayed(ticks: Sequence[Tick]) -> int:
-    """Successful requests that took longer than the median by a retransmission timeout."""
+    """How many successful requests took a retransmission timeout longer than the median."""
     long_ns = np.concatenate([t.long_ns for t in ticks])
     if not len(long_ns):
         return 0

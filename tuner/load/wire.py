@@ -1,9 +1,9 @@
-"""What the load generator and its engine say to one another over their socket pair.
+"""The messages between the load generator and its engine, over a socket pair.
 
-The engine is sent one frame, its `Setup`; after that commands, one line of JSON each: `follow`
-stages, at last `STOP`. A frame is two lengths, a JSON header and a binary payload. The engine sends
-frames only: `connected`, then one `tick` per tick until the last, `ended`; or `failed`. Nothing
-here imports NumPy, so that the engine starts quickly.
+The load generator first sends one frame, the `Setup`. Then it sends commands, each a line of JSON:
+`follow` stages, and at last `STOP`. The engine sends only frames: `connected`, one `tick` per tick,
+and at last `ended`; or `failed`. A frame is two lengths, a JSON header and a binary payload. This
+module does without NumPy, so that the engine starts quickly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 STOP = b'{"command": "stop"}\n'
 
-# The codes of `tuner.measure.samples.RequestOutcome` that the engine itself gives.
+# The codes of `tuner.measure.samples.RequestOutcome` that the engine uses.
 OK, HTTP_ERROR, TIMEOUT, RESET, NOT_SENT = 0, 1, 2, 3, 5
 
 COLUMNS = {
@@ -29,19 +29,19 @@ COLUMNS = {
     "connection": "i",
     "request": "i",
 }
-"""Columns of a tick's requests and their type codes (those of `array` and of NumPy)."""
+"""Columns of a tick's requests with their type codes (of `array` and of NumPy)."""
 
 _LENGTHS = struct.Struct("!II")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the engine sends, where to and where from.
+    """What the engine sends, to which addresses, and from where.
 
-    Connection i goes to address i modulo their number. `protocol` and `arrivals` are names of the
-    engine's tables, `arrivals` may also be `closed`. `files` is how many open files it needs,
-    `namespace` the path of the network namespace that it enters, `cpus` those that it runs on,
-    empty for any; `bodies` holds one request body per input, of gRPC a message with its length.
+    Connection i goes to address i modulo the number of addresses. `protocol` and `arrivals` are
+    keys of the engine's tables; `arrivals` may also be `closed`. `files` is how many open files it
+    needs, `namespace` the path of the network namespace that it enters, `cpus` the CPUs that it
+    runs on, empty for any. `bodies` has one request body per input, for gRPC a framed message.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -71,10 +71,10 @@ class Setup:
 
 
 def follow_command(stages: Iterable[tuple[float, float, float]]) -> bytes:
-    """The command to go through stages (seconds, level at the start, at the end), then stay.
+    """The command to go through stages (seconds, level at the start, level at the end).
 
-    The first such command starts the load at once. A later one takes effect at the next tick,
-    which says `began`.
+    After them the last level stays. The first such command starts the load at once. A later one
+    takes effect at the next tick, which says `began`.
     """
     return json.dumps({"command": "follow", "stages": list(stages)}).encode() + b"\n"
 
@@ -85,13 +85,13 @@ def encode_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
 
 
 def receive_frame(sock: socket.socket) -> tuple[dict[str, Any], bytes]:
-    """The next frame. Raises EOFError when the other side is gone, TimeoutError by the socket's."""
+    """The next frame. Raises EOFError if the other side is gone, TimeoutError after the timeout."""
     text, payload = _LENGTHS.unpack(_exactly(sock, _LENGTHS.size))
     return json.loads(_exactly(sock, text)), _exactly(sock, payload)
 
 
 def cut(payload: bytes, lengths: list[int]) -> list[bytes]:
-    """`payload` cut into pieces of these lengths."""
+    """`payload` in pieces of these lengths."""
     pieces, at = [], 0
     for length in lengths:
         pieces.append(payload[at : at + length])
