@@ -1,11 +1,11 @@
-"""Every error that `tune` raises on purpose, named by what the caller does next.
+"""The errors that `tune` raises on purpose, named by what the caller does next.
 
-TuneError                 says what happened and the mend; the CLI prints it and exits 2
-|-- InputError            a file, key or argument is wrong: mend it and run again
+TuneError                 has a message and a mend; the CLI prints both and exits 2
+|-- InputError            a file, key or argument is wrong: correct it and run again
 |-- SetupError            engine, image or model is missing: set it up and run again
 |-- TrialError            one trial did not end in a measurement
-    |-- Infeasible        the configuration cannot serve: tell the study so, go on
-    |-- TrialFailed       the world failed, not the configuration: tell FAIL, try again
+    |-- Infeasible        the configuration cannot serve: tell the study, then go on
+    |-- TrialFailed       something else failed: tell FAIL, then try again
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ InfeasibleKind = Literal["out of memory", "never ready"]
 
 
 class TuneError(Exception):
-    """Base of all deliberate errors.
+    """Base of all errors that are raised on purpose.
 
-    `message` says what happened, `mend` (possibly empty) what to do about it.
+    `message` says what happened, `mend` (possibly empty) what to do.
     """
 
     def __init__(self, message: str, mend: str = "") -> None:
@@ -28,11 +28,11 @@ class TuneError(Exception):
 
 
 class InputError(TuneError):
-    """Something the user wrote is wrong."""
+    """A file, key or argument of the user is wrong."""
 
 
 class SetupError(TuneError):
-    """Something that must be there before a trial is not."""
+    """Something that a trial needs is missing: the engine, an image or a model."""
 
 
 class TrialError(TuneError):
@@ -42,8 +42,7 @@ class TrialError(TuneError):
 class Infeasible(TrialError):  # noqa: N818 -- Vizier's word for it
     """The configuration cannot serve the model.
 
-    `kind` is the reason in the words of the report; `log_tail` holds the last lines that the
-    container wrote.
+    `kind` is the reason in the words of the report. `log_tail` has the last lines of the container.
     """
 
     def __init__(self, kind: InfeasibleKind, message: str, log_tail: str = "") -> None:
@@ -53,4 +52,4 @@ class Infeasible(TrialError):  # noqa: N818 -- Vizier's word for it
 
 
 class TrialFailed(TrialError):  # noqa: N818 -- Optuna's state FAIL
-    """The trial broke for a reason that says nothing about its configuration."""
+    """The trial failed for a reason that says nothing about its configuration."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tuner.errors import InputError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends; `path` is untouched when it raises.
+    """A file that replaces `path` when the block ends. If the block raises, `path` stays as it is.
 
-    Raises OSError where it cannot be written.
+    Raises OSError where the file cannot be written.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -32,11 +32,11 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def writable(called: object) -> Iterator[None]:
-    """Around what writes a file that a user asked for: OSError becomes InputError of `called`."""
+    """Turns an OSError of the block, which writes the file `called`, into an InputError."""
     try:
         yield
     except OSError as error:
         raise InputError(
             f"{called} cannot be written: {error.strerror}",
-            "name a file in a directory that exists",
+            "choose a file in a directory that exists and that you may write to",
         ) from error

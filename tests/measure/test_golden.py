@@ -89,8 +89,8 @@ def test_a_model_that_is_not_built_is_named(tmp_path: Path) -> None:
     [
         ("", "no golden request"),
         ('{"request": 1, "response": 1}\n{oops', "line 2: not JSON"),
-        ('\n{"request": 1}', "line 2: no keys"),
-        ("[1]", "line 1: no keys"),
+        ('\n{"request": 1}', "line 2: the keys `request` and `response` are missing"),
+        ("[1]", "line 1: the keys `request` and `response` are missing"),
     ],
 )
 def test_bad_files_are_refused_by_line(tmp_path: Path, text: str, message: str) -> None:

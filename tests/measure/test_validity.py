@@ -84,7 +84,7 @@ def test_an_empty_burst_is_invalid() -> None:
 
 
 def test_an_imprecise_window_is_doubted() -> None:
-    burst = replace(closed_loop(), stop_reason=f"{CAPPED} of 8 s: ART known to ± 9 %")
+    burst = replace(closed_loop(), stop_reason=f"{CAPPED} of 8 s: ART known to 9 %")
     assert verdicts(measured(burst)) == [("WARN", "the window ended")]
 
 

@@ -1,1 +1,1 @@
-"""From what a burst leaves behind to a measurement and a score: pure functions."""
+"""From the raw data of a burst to a measurement and a score. Pure functions."""

@@ -1,4 +1,4 @@
-"""What the load engine itself adds and can do, measured on the path that requests take."""
+"""The limits of the load engine, measured on the path that requests take."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tuner.measure.measurement import Estimate
 
 @dataclass(frozen=True)
 class Calibration:
-    """The load engine against a server in a container that does nothing but answer.
+    """The load engine against a server in a container that only answers.
 
-    `floor_ms` is the mean response time of one connection, `capacity_rps` the successful requests
-    per second of `concurrency` connections, `client_cpu_us` the engine's CPU time per request
-    then. `idle_power_w` is the power of the idle host, None where it has no RAPL.
+    `floor_ms` is the mean response time with one connection. `capacity_rps` is the successful
+    requests per second with `concurrency` connections, and `client_cpu_us` the engine's CPU time
+    per request at that load. `idle_power_w` is the power of the idle host, None without RAPL.
     """
 
     floor_ms: Estimate

@@ -1,4 +1,4 @@
-"""Whether the host stayed the same while a study ran, by the baseline measured again and again."""
+"""Whether the host drifted while a study ran, by repeated measurements of the baseline."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from statistics import median
 from tuner.measure.measurement import Estimate
 
 FEWEST_ORDINARY = 4
-"""Baselines that it takes to know by how much they ordinarily differ."""
+"""The fewest baselines from which their ordinary difference is estimated."""
 
 MAD_TO_SD = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
+"""The standard deviation of a normal distribution divided by its median absolute deviation."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One measurement of the baseline: its trial's number and the metrics that count."""
+    """One measurement of the baseline: the number of its trial, and its metrics."""
 
     number: int
     metrics: Mapping[str, Estimate]
@@ -27,10 +27,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Drift:
-    """The baseline was off from trial `first` to trial `last` (both included).
+    """The trials `first` to `last` (both included) are in doubt, since the baseline was off.
 
-    Trials from there back to the last good baseline and on to the next one are in doubt: they
-    are numbered `first` to `last`. `what` says in words how far which metric was off.
+    They reach back to the last good baseline and forward to the next one. `what` says in words
+    which metric was off, and how far.
     """
 
     first: int
@@ -42,16 +42,16 @@ class Drift:
 
 
 def drifts(baselines: Sequence[Baseline], tolerance: float) -> tuple[Drift, ...]:
-    """The spans of trials in which the host was not what it was for most of the study.
+    """The spans of trials in which the host differed from what it was for most of the study.
 
     A baseline is off where a metric differs from the median of all baselines by more than both
-    intervals together, more than `tolerance`, a share of that median, and, with four baselines or
-    more, more than three times what they ordinarily differ by. A span begins behind the last good
-    baseline before it and ends before the next good one (never, where none follows). Fewer than
-    two baselines say nothing.
+    intervals together, and by more than `tolerance` (a share of that median). With four baselines
+    or more it must also differ by more than three times their ordinary difference. A span begins
+    after the last good baseline and ends before the next good one, or never where none follows.
+    Fewer than two baselines say nothing.
     """
     off = [_off(baseline, baselines, tolerance) for baseline in baselines]
-    found: list[Drift] = []
+    spans: list[Drift] = []
     good_before = -1
     at = 0
     while at < len(baselines):
@@ -64,20 +64,20 @@ def drifts(baselines: Sequence[Baseline], tolerance: float) -> tuple[Drift, ...]
             at += 1
         last = baselines[at].number - 1 if at < len(baselines) else math.inf
         what = "; ".join(dict.fromkeys(text for text in off[begin:at] if text))
-        found.append(Drift(good_before + 1, last, what))
-    return tuple(found)
+        spans.append(Drift(good_before + 1, last, what))
+    return tuple(spans)
 
 
 def _off(baseline: Baseline, all_of: Sequence[Baseline], tolerance: float) -> str:
-    """How far a baseline is off, in words; empty where it is not."""
+    """How far the baseline is off, in words; empty where it is not."""
     if len(all_of) < 2:
         return ""
     parts = []
     for name, estimate in baseline.metrics.items():
-        seen = [b.metrics[name] for b in all_of if name in b.metrics]
-        values = [e.value for e in seen]
+        estimates = [b.metrics[name] for b in all_of if name in b.metrics]
+        values = [e.value for e in estimates]
         middle = median(values)
-        half = _half(estimate) + median(_half(e) for e in seen)
+        half = _half(estimate) + median(_half(e) for e in estimates)
         difference = estimate.value - middle
         if abs(difference) > max(half, tolerance * middle, 3 * _ordinary(values)):
             change = difference / middle if middle else math.inf
@@ -86,11 +86,11 @@ def _off(baseline: Baseline, all_of: Sequence[Baseline], tolerance: float) -> st
 
 
 def _ordinary(values: Sequence[float]) -> float:
-    """The standard deviation of baselines that are not off; 0 with too few of them to tell.
+    """The standard deviation of baselines that are not off; 0 where there are too few to tell.
 
-    By deviations from the median, which a drift of fewer than half of them leaves alone, or by the
-    steps from one to the next, which a host that changed once and for good leaves alone: the
-    smaller of the two.
+    It is the smaller of two estimates. That by deviations from the median ignores a drift of fewer
+    than half of the baselines. That by the steps from one to the next ignores a host that changed
+    once and for good.
     """
     if len(values) < FEWEST_ORDINARY:
         return 0.0

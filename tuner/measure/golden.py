@@ -1,4 +1,4 @@
-"""Golden requests: what to send to a model, and what it must answer."""
+"""Golden requests: bodies to send to a model, and the answers that it must give."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tuner.errors import InputError, SetupError
 
 @dataclass(frozen=True)
 class Golden:
-    """Request bodies, encoded once, and the expected responses in the same order; never empty."""
+    """Encoded request bodies, and the expected responses in the same order. Never empty."""
 
     bodies: tuple[bytes, ...]
     responses: tuple[Any, ...]
 
     def answered(self, request: int, body: bytes, tolerance: float) -> bool:
-        """Whether `body` is a right answer to request number `request`."""
+        """Whether `body` is the right answer to the request of that number."""
         try:
             actual = json.loads(body)
         except ValueError:
@@ -30,13 +30,13 @@ class Golden:
 def load_golden(path: Path) -> Golden:
     """Read JSON lines, each `{"request": ..., "response": ...}`.
 
-    Raises SetupError when there is no file, InputError for a line that is not of that form.
+    Raises SetupError where there is no file, InputError for a line of another form.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SetupError(
-            f"{path}: no golden requests", "Build the model: `tune models build`."
+            f"{path}: there are no golden requests", "Build the model: `tune models build`."
         ) from error
     bodies: list[bytes] = []
     responses: list[Any] = []
@@ -48,11 +48,13 @@ def load_golden(path: Path) -> Golden:
         except ValueError as error:
             raise InputError(f"{path}, line {number}: not JSON: {error}", _MEND) from error
         if not isinstance(pair, dict) or not {"request", "response"} <= pair.keys():
-            raise InputError(f"{path}, line {number}: no keys `request` and `response`", _MEND)
+            raise InputError(
+                f"{path}, line {number}: the keys `request` and `response` are missing", _MEND
+            )
         bodies.append(json.dumps(pair["request"], separators=(",", ":")).encode())
         responses.append(pair["response"])
     if not bodies:
-        raise InputError(f"{path}: no golden request in it", _MEND)
+        raise InputError(f"{path}: the file has no golden request", _MEND)
     return Golden(tuple(bodies), tuple(responses))
 
 
@@ -60,7 +62,7 @@ _MEND = 'Each line is one `{"request": <body of :predict>, "response": <expected
 
 
 def matches(expected: object, actual: object, tolerance: float) -> bool:
-    """Whether two JSON values are the same, numbers up to `tolerance`.
+    """Whether two JSON values are equal, numbers within `tolerance`.
 
     Numbers may differ by `tolerance`, absolutely or relative to the larger one; lists must agree
     in length and order, objects in their keys. A boolean is not a number.

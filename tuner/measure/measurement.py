@@ -1,4 +1,4 @@
-"""The measurement of one trial: metrics with intervals, and how far they may be trusted."""
+"""The measurement of one trial: metrics with intervals, and reasons to doubt them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Estimate:
 
     @property
     def relative_error(self) -> float | None:
-        """The standard error as a share of the value; None without an interval, or of nothing."""
+        """The standard error as a share of the value; None without an interval or a value > 0."""
         if self.low is None or self.high is None or self.value <= 0:
             return None
         return (self.high - self.low) / (2 * Z * self.value)
@@ -50,13 +50,13 @@ class Measurement:
     errors: Mapping[str, int]
     """Requests in the window that did not succeed, counted by outcome."""
     saved_seconds: float = 0.0
-    """How much earlier than the cap the window ended; where it was cut short, than expected."""
+    """How much earlier than its limit the window ended; of a pruned burst, than expected."""
     replicas: tuple[Mapping[str, float], ...] = ()
-    """The metrics of each replica by itself, as far as it has them."""
+    """The metrics of each replica, as far as it has them."""
     client: Mapping[str, Any] = field(default_factory=dict)
     """Where the load engine ran: CPUs, priority, network namespace."""
     source: str = ""
-    """Where the containers' counters come from."""
+    """The source of the containers' counters."""
 
     @property
     def verdict(self) -> Verdict:

@@ -1,4 +1,4 @@
-"""From a burst to its measurement: a pure function."""
+"""Makes the measurement of a burst. Pure."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def measure_burst(
     calibration: Calibration | None = None,
     max_foreign_percent: float = LoadSpec.max_foreign_percent,
 ) -> Measurement:
-    """All metrics of `tuner.spec.metrics` that `burst` shows, with intervals where it can.
+    """The metrics of `tuner.spec.metrics` that `burst` shows, with intervals where possible.
 
     A request counts if it completes inside the window. Response times are those of successful
     requests; the others are counted by outcome. Means have intervals by batch means over spans
-    of `batch_seconds`. The counters have their own clock: what they say is divided by the time
-    between their two readings. `host_cpus` is the number of CPUs of the containers' host, `drops`
-    what an impaired network dropped, `max_foreign_percent` what others may take of the host's
-    CPUs. Whatever could not be measured is absent, never zero.
+    of `batch_seconds`. Counters have their own clock, so their differences are divided by the time
+    between their two readings. `host_cpus` is the number of CPUs of the containers' host. `drops`
+    is what an impaired network dropped, `max_foreign_percent` the share of the host's CPUs that
+    other processes may take. A metric that could not be measured is absent, never zero.
     """
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
@@ -73,7 +73,7 @@ def measure_burst(
 
 
 def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dict[str, Estimate]:
-    """What the requests themselves say."""
+    """The metrics of the requests."""
     metrics: dict[str, Estimate] = {}
     good = window.outcome == RequestOutcome.OK
     seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
@@ -105,12 +105,12 @@ def _late(burst: Burst) -> Estimate | None:
     if not due.any():
         return None
     late = due & ((samples.delay_ns > LATE_NS) | (samples.outcome == RequestOutcome.NOT_SENT))
-    found = proportion(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
-    return resources.scaled(found, 100)
+    late_share = proportion(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
+    return resources.scaled(late_share, 100)
 
 
 def _replicas(burst: Burst, good: RequestSamples, seconds: float) -> Iterator[Mapping[str, float]]:
-    """The metrics of each replica by itself: of its successful requests and its counters."""
+    """The metrics of each replica: of its successful requests and of its counters."""
     pairs = zip(burst.counters_start, burst.counters_end, strict=True)
     for index, pair in enumerate(pairs):
         mine = good.replica == index

@@ -15,31 +15,34 @@ _COUNTED = ("package", "dram")
 
 
 def energy(sys: Path) -> dict[str, tuple[int, int]]:
-    """Domain to (microjoules so far, the value after which the counter starts again from 0).
+    """By domain: (microjoules so far, the value after which the counter restarts from 0).
 
-    Empty where there is no RAPL or it may not be read (most kernels let only root).
+    Empty where there is no RAPL or this process may not read it (on most kernels only root may).
     """
-    found = {}
+    readings = {}
     for zone in sorted((sys / "class/powercap").glob("intel-rapl:*")):
         try:
             name = (zone / "name").read_text().strip()
             if not name.startswith(_COUNTED):
                 continue
             reading = int((zone / "energy_uj").read_text())
-            found[f"{zone.name} {name}"] = reading, int((zone / "max_energy_range_uj").read_text())
+            readings[f"{zone.name} {name}"] = (
+                reading,
+                int((zone / "max_energy_range_uj").read_text()),
+            )
         except OSError:
             continue
-    return found
+    return readings
 
 
 def joules(
     before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
 ) -> float | None:
-    """Energy between two readings, all domains together; None without RAPL.
+    """The energy of all domains between two readings; None without RAPL.
 
-    None too where a domain is in one reading only: the rest alone would look like a thrifty host.
-    A counter that ended below where it began has passed its range once: readings must be nearer
-    together than that takes (about a minute for a large server's package).
+    None also where a domain is in one reading only, since the rest would be too little. A counter
+    that ended below its start has passed its range once. So readings must be closer together than
+    that takes (about a minute for a large server's package).
     """
     if not before or before.keys() != after.keys():
         return None

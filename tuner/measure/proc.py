@@ -19,10 +19,10 @@ SYS = Path("/sys")
 class HostCounters:
     """A machine at `time_ns` (monotonic clock), all its CPUs together.
 
-    `busy_ns` is the time that they ran processes, interrupts left out (kernels differ in whom they
-    charge for these); `steal_ns` what a hypervisor withheld; `own_ns` the CPU time of this process.
-    `energy_uj` maps a RAPL domain to (counter in microjoule, value after which it starts again from
-    0); it is empty where there is none.
+    `busy_ns` is the time in which they ran processes, without interrupts, which kernels charge
+    differently. `steal_ns` is the time that a hypervisor withheld, `own_ns` the CPU time of this
+    process. `energy_uj` maps a RAPL domain to (counter in microjoules, value after which it
+    restarts from 0); it is empty without RAPL.
     """
 
     time_ns: int
@@ -37,7 +37,7 @@ class HostCounters:
 class LinkCounters:
     """Bytes that the interfaces of a network namespace received and sent.
 
-    `lo` is left out, and so is `ifb`, which passes on what another interface has counted already.
+    Without `lo`, and without `ifb`, which passes on what another interface has already counted.
     """
 
     received_bytes: int
@@ -46,25 +46,25 @@ class LinkCounters:
 
 @dataclass(frozen=True)
 class TcpCounters:
-    """TCP segments that a network namespace sent, and how many of these for a second time."""
+    """TCP segments that a network namespace sent, and how many of these were retransmitted."""
 
     segments_sent: int
     retransmitted: int
 
 
 def cpu_model(proc: Path = PROC) -> str | None:
-    """The name of this machine's processors; None where the kernel does not say it (Arm)."""
-    found = re.search(r"(?m)^model name\s*:\s*(.+)$", (proc / "cpuinfo").read_text())
-    return found[1].strip() if found else None
+    """The name of this machine's processors; None where the kernel does not give it (Arm)."""
+    match = re.search(r"(?m)^model name\s*:\s*(.+)$", (proc / "cpuinfo").read_text())
+    return match[1].strip() if match else None
 
 
 def wait_ns(pids: Iterable[int], proc: Path = PROC) -> int | None:
-    """Time that all threads of these processes were ready to run and waited for a CPU.
+    """The time that all threads of these processes were ready to run and waited for a CPU.
 
-    None where the kernel does not count it (see its Documentation/scheduler/sched-stats.rst). A
-    thread that has ended meanwhile is left out, with the time that it had waited.
+    None where the kernel does not count it (see its Documentation/scheduler/sched-stats.rst). The
+    time of a thread that has ended is left out.
     """
-    total, found = 0, False
+    total, counted = 0, False
     for pid in pids:
         try:
             threads = list((proc / str(pid) / "task").iterdir())
@@ -75,14 +75,14 @@ def wait_ns(pids: Iterable[int], proc: Path = PROC) -> int | None:
                 _, waited, turns = map(int, (thread / "schedstat").read_text().split())
             except OSError:
                 continue
-            # A thread that never had a CPU, or a kernel before 5.14 with its accounting off.
+            # 0: a thread that never ran, or a kernel before 5.14 with its accounting off.
             if turns:
-                total, found = total + waited, True
-    return total if found else None
+                total, counted = total + waited, True
+    return total if counted else None
 
 
 def link_counters(pid: int, proc: Path = PROC) -> LinkCounters | None:
-    """The interfaces of the process's network namespace; None where they cannot be read."""
+    """Traffic in the process's network namespace; None where it cannot be read."""
     try:
         lines = (proc / str(pid) / "net/dev").read_text().splitlines()[2:]
     except OSError:
@@ -98,10 +98,10 @@ def link_counters(pid: int, proc: Path = PROC) -> LinkCounters | None:
 
 
 def tcp_counters(pid: int, proc: Path = PROC) -> TcpCounters | None:
-    """TCP of the process's network namespace; None where it cannot be read.
+    """TCP segments in the process's network namespace; None where they cannot be read.
 
-    The kernel counts a retransmitted segment in `RetransSegs` only (RFC 1213, tcpOutSegs), so
-    both together are what was sent.
+    The kernel counts a retransmitted segment only in `RetransSegs` (RFC 1213, tcpOutSegs), so the
+    segments sent are the sum of both counters.
     """
     try:
         lines = (proc / str(pid) / "net/snmp").read_text().splitlines()
@@ -113,9 +113,9 @@ def tcp_counters(pid: int, proc: Path = PROC) -> TcpCounters | None:
 
 
 def pressure_ns(file: Path) -> int | None:
-    """The `some` total of a pressure file; None where the kernel does not account it.
+    """The time in which at least one task waited: `some` of a pressure file, in total.
 
-    See the kernel's Documentation/accounting/psi.rst: time in which at least one task waited.
+    None where the kernel does not count it. See its Documentation/accounting/psi.rst.
     """
     try:
         first = file.read_text().splitlines()[0]

@@ -1,8 +1,8 @@
 """How far bursts of one configuration differ, beyond what each burst's own interval explains.
 
-A burst's interval holds what varies within its seconds. Containers that are made anew, and a host
-whose speed drifts, make two bursts differ by more than that. Where configurations were measured
-more than once, that part is known, and a stated interval includes it.
+A burst's interval covers what varies within its seconds. New containers, and a host whose speed
+drifts, make two bursts differ by more than that. Repeated measurements of configurations show how
+much more, and stated intervals include it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.student import Z, student
 
 FEWEST_DEGREES = 3
-"""Repeats beyond the first, of all configurations together, below which nothing is said."""
+"""The fewest repeats (beyond the first bursts, of all configurations together) for an estimate."""
 
 _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Repeatability:
-    """Standard deviation between bursts of one configuration, as a share of the value.
+    """The standard deviation between bursts of one configuration, as a share of the value.
 
-    `degrees` is the number of repeats that it rests on (degrees of freedom).
+    `degrees` is the number of repeats behind it (degrees of freedom).
     """
 
     relative_sd: float
@@ -35,28 +35,28 @@ class Repeatability:
 
 
 def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None:
-    """Of one metric; each sequence holds the estimates of one configuration's bursts.
+    """The repeatability of one metric; None with fewer than `FEWEST_DEGREES` repeats.
 
-    Logarithms make a deviation a share of the value, the same for every configuration. What is
-    between bursts is the variance that, added to each burst's own, makes the weighted squared
-    deviations from each configuration's mean as large as they are expected to be (Paule and Mandel,
-    Journal of Research of the National Bureau of Standards 87(5), 1982, for one group): bursts that
-    know little by themselves, as those under packet loss, hide nothing of what the others show.
-    None with fewer than `FEWEST_DEGREES` repeats.
+    Each sequence has the estimates of one configuration's bursts. Logarithms make a deviation a
+    share of the value, the same for every configuration. The variance between bursts is the one
+    that, added to each burst's own, makes the weighted squared deviations from each configuration's
+    mean as large as expected (Paule and Mandel, Journal of Research of the National Bureau of
+    Standards 87(5), 1982, for one group). So imprecise bursts, such as those under packet loss, do
+    not hide what the others show.
     """
     logs: list[float] = []
     own: list[float] = []
     groups: list[int] = []
-    found = 0
+    used = 0
     for group in repeats:
-        some = [e for e in group if e.value > 0]
-        if len(some) < 2:
+        positive = [e for e in group if e.value > 0]
+        if len(positive) < 2:
             continue
-        logs += [math.log(e.value) for e in some]
-        own += [(e.relative_error or 0.0) ** 2 for e in some]
-        groups += [found] * len(some)
-        found += 1
-    degrees = len(logs) - found
+        logs += [math.log(e.value) for e in positive]
+        own += [(e.relative_error or 0.0) ** 2 for e in positive]
+        groups += [used] * len(positive)
+        used += 1
+    degrees = len(logs) - used
     if degrees < FEWEST_DEGREES:
         return None
     values, variances, group_of = np.array(logs), np.array(own), np.array(groups)
@@ -68,13 +68,13 @@ def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None
 
     if excess(_LEAST) <= 0:
         return Repeatability(0.0, degrees)
-    # The deviations from weighted means fall with `between`, and none is larger than the range.
+    # The deviations fall as `between` grows, and none is larger than the range of the values.
     most = float(np.ptp(values)) ** 2 * len(values) + _LEAST
     return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
 
 
 def widened(estimate: Estimate, by: Repeatability | None) -> Estimate:
-    """The estimate with the interval that also holds what differs between bursts."""
+    """The estimate with an interval that also covers the difference between bursts."""
     if by is None or estimate.value <= 0:
         return estimate
     between = student(by.degrees) * by.relative_sd

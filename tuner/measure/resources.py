@@ -1,4 +1,4 @@
-"""What the counters of replicas, load engine and host say about a window: pure functions."""
+"""Metrics of a window from the counters of replicas, load engine and host. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
 
 
 def cores(burst: Burst) -> Estimate | None:
-    """CPU time of all replicas over wall time, in cores, with its interval over batches.
+    """CPU time of all replicas over wall time, in cores, with an interval over batches.
 
     Each replica's CPU time is divided by the time between its own two readings. Without usable
-    readings of the batches it is that of the window's two ends, without an interval; without
-    counters None.
+    readings of the batches those at the window's two ends are used, without an interval. None
+    without counters.
     """
-    if (found := cores_of(burst.cpu)) is not None:
-        return found
+    if (by_batches := cores_of(burst.cpu)) is not None:
+        return by_batches
     whole = of_counters(_pairs(burst)).get("cpu_cores")
     return None if whole is None else Estimate(whole)
 
 
 def cores_of(cpu: CpuReadings) -> Estimate | None:
-    """The same from the readings of the batches alone; None where a clock stood."""
+    """The same from the readings of the batches alone; None where a clock stood still."""
     steps = _steps(cpu)
     if steps is None:
         return None
@@ -48,7 +48,10 @@ def per_request(cpu: CpuReadings, spans: Batches, batch_seconds: float) -> Estim
 
 
 def _steps(cpu: CpuReadings) -> tuple[Floats, Floats] | None:
-    """Cores in use by all replicas and wall time in ns of each batch; None where a clock stood."""
+    """Cores used by all replicas, and wall time in ns, of each batch.
+
+    None where a clock stood still.
+    """
     wall = np.diff(cpu.time_ns, axis=0).astype(np.float64)
     if not wall.size or (wall <= 0).any():
         return None
@@ -56,7 +59,7 @@ def _steps(cpu: CpuReadings) -> tuple[Floats, Floats] | None:
 
 
 def of_replicas(burst: Burst, host_cpus: int) -> dict[str, Estimate]:
-    """Metrics of all replicas together; `host_cpus` are those of their host."""
+    """Metrics of all replicas together. `host_cpus` is the number of CPUs of their host."""
     used = cores(burst)
     if used is None:
         return {}
@@ -72,9 +75,9 @@ def _pairs(burst: Burst) -> Pairs:
 
 
 def of_counters(pairs: Pairs) -> dict[str, float]:
-    """Metrics of some replicas' counters; one that a source does not have is absent.
+    """Metrics of the counters of some replicas. A metric whose counter is missing is absent.
 
-    So are all of them without replicas, or where a clock stood still.
+    All are absent without replicas, or where a clock stood still.
     """
     if not pairs or any(after.time_ns <= before.time_ns for before, after in pairs):
         return {}
@@ -110,61 +113,61 @@ def of_counters(pairs: Pairs) -> dict[str, float]:
         ("throttled_percent", "throttled_periods", "periods"),
         ("retransmitted_percent", "retransmitted", "segments_sent"),
     ):
-        some, of = _grown(pairs, part), _grown(pairs, whole)
-        if some is not None and of is not None and sum(of) > 0:
-            metrics[metric] = 100 * sum(some) / sum(of)
+        parts, wholes = _grown(pairs, part), _grown(pairs, whole)
+        if parts is not None and wholes is not None and sum(wholes) > 0:
+            metrics[metric] = 100 * sum(parts) / sum(wholes)
     return metrics
 
 
 def _grown(pairs: Pairs, counter: str) -> list[float] | None:
-    """How much a counter grew in each replica; None where one of them does not have it."""
-    found = []
+    """How much a counter grew in each replica; None where one of them lacks it."""
+    growth = []
     for before, after in pairs:
         first, last = getattr(before, counter), getattr(after, counter)
         if first is None or last is None:
             return None
-        # What a thread had waited is gone with the thread, so a sum over threads may shrink.
-        found.append(max(0.0, float(last - first)))
-    return found
+        # The time that a thread waited goes with the thread, so a sum over threads may shrink.
+        growth.append(max(0.0, float(last - first)))
+    return growth
 
 
 def of_client(burst: Burst) -> dict[str, Estimate]:
-    """The load engine: how busy it was, and how long it waited for a CPU, in percent."""
+    """How busy the load engine was, and how long it waited for a CPU, in percent."""
     before, after = burst.client_start, burst.client_end
     wall = after.time_ns - before.time_ns
-    found = {"client_cpu_percent": Estimate(100 * (after.cpu_ns - before.cpu_ns) / wall)}
+    metrics = {"client_cpu_percent": Estimate(100 * (after.cpu_ns - before.cpu_ns) / wall)}
     if before.wait_ns is not None and after.wait_ns is not None:
         waited = max(0, after.wait_ns - before.wait_ns)
-        found["client_wait_percent"] = Estimate(100 * waited / wall)
-    return found
+        metrics["client_wait_percent"] = Estimate(100 * waited / wall)
+    return metrics
 
 
 def of_host(burst: Burst, calibration: Calibration | None) -> dict[str, Estimate]:
-    """The host of both replicas and load engine; nothing where they are on different ones.
+    """Metrics of the host of replicas and load engine; none where these are on different hosts.
 
-    Foreign is what its CPUs did that is not of the replicas, the load engine or `tune` itself.
-    Power is that of the whole host less what it draws when idle.
+    Foreign CPU time is that of processes other than the replicas, the load engine and `tune`. Power
+    is that of the whole host less its idle power.
     """
     before, after = burst.host_start, burst.host_end
     if before is None or after is None:
         return {}
     wall = after.time_ns - before.time_ns
     whole = wall * after.cpus
-    found = {"steal_percent": Estimate(100 * (after.steal_ns - before.steal_ns) / whole)}
+    metrics = {"steal_percent": Estimate(100 * (after.steal_ns - before.steal_ns) / whole)}
     if (used := cores(burst)) is not None:
         client = burst.client_end.cpu_ns - burst.client_start.cpu_ns
-        known = wall * used.value + client + after.own_ns - before.own_ns
-        foreign = max(0.0, after.busy_ns - before.busy_ns - known)
-        found["foreign_percent"] = Estimate(100 * foreign / whole)
+        ours = wall * used.value + client + after.own_ns - before.own_ns
+        foreign = max(0.0, after.busy_ns - before.busy_ns - ours)
+        metrics["foreign_percent"] = Estimate(100 * foreign / whole)
     energy = joules(before.energy_uj, after.energy_uj)
     if energy is not None and calibration is not None and calibration.idle_power_w is not None:
-        found["power_w"] = Estimate(
+        metrics["power_w"] = Estimate(
             max(0.0, energy * NANOSECONDS / wall - calibration.idle_power_w)
         )
-    return found
+    return metrics
 
 
 def scaled(estimate: Estimate, by: float) -> Estimate:
-    """The estimate in another unit: `by` (> 0) of it for each one of the old."""
+    """The estimate multiplied by `by` (> 0), as in another unit."""
     low, high = (None if v is None else by * v for v in (estimate.low, estimate.high))
     return Estimate(by * estimate.value, low, high)

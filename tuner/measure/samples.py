@@ -1,4 +1,4 @@
-"""What a burst leaves behind: request samples, the window, and the containers' counters."""
+"""The raw data of a burst: request samples, its window, and counters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuner.measure.proc import HostCounters
 
 
 class RequestOutcome(IntEnum):
-    """How one request ended. Everything but OK counts as an error; none is dropped."""
+    """How one request ended. All but OK count as errors. None is left out."""
 
     OK = 0
     HTTP_ERROR = 1
@@ -22,7 +22,7 @@ class RequestOutcome(IntEnum):
     RESET = 3
     WRONG_ANSWER = 4
     NOT_SENT = 5
-    """Due in an open loop, and still waiting for a connection when the burst ended."""
+    """It was due in an open loop, and still waited for a connection when the burst ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class RequestSamples:
         return len(self.start_ns)
 
     def select(self, mask: npt.NDArray[np.bool_]) -> RequestSamples:
-        """The samples where `mask`, shape (n,), holds."""
+        """The samples where `mask`, of shape (n,), is true."""
         return RequestSamples(
             *(getattr(self, name)[mask] for name in RequestSamples.__dataclass_fields__)
         )
@@ -57,11 +57,11 @@ class RequestSamples:
 
 @dataclass(frozen=True)
 class ContainerCounters:
-    """One container's own counters at `time_ns`; all but `time_ns` count since its start.
+    """One container's counters at `time_ns`, counted since its start.
 
-    `time_ns` is the counter's own timestamp on any one clock (only differences are used), taken
-    as near to the reading as the source allows. `source` names it (`cgroup v1`, `docker api`).
-    What the source does not have is None.
+    `time_ns` is taken as close to the reading as the source allows, on any one clock: only
+    differences are used. `source` names the source, such as `cgroup v1`. A counter that it lacks
+    is None.
     """
 
     time_ns: int
@@ -75,7 +75,7 @@ class ContainerCounters:
     major_faults: int
     source: str
     wait_ns: int | None = None
-    """Time that its threads were ready to run and waited for a CPU (schedstat)."""
+    """The time that its threads were ready to run and waited for a CPU (schedstat)."""
     received_bytes: int | None = None
     sent_bytes: int | None = None
     segments_sent: int | None = None
@@ -83,7 +83,7 @@ class ContainerCounters:
     retransmitted: int | None = None
     """TCP segments sent again."""
     cpu_pressure_ns: int | None = None
-    """Time in which some task of it waited for a CPU; see the kernel's accounting/psi.rst."""
+    """The time in which a task of it waited for a CPU; see the kernel's accounting/psi.rst."""
     memory_pressure_ns: int | None = None
     io_pressure_ns: int | None = None
 
@@ -102,9 +102,9 @@ class CpuReadings:
 
 @dataclass(frozen=True)
 class ClientCounters:
-    """The load engine at `time_ns`: CPU time, time it waited for a CPU, TCP segments sent again.
+    """The load engine at `time_ns`: CPU time, time waiting for a CPU, retransmitted TCP segments.
 
-    What cannot be read is None. Segments are those of its network namespace.
+    A counter that cannot be read is None. Segments are those of its network namespace.
     """
 
     time_ns: int
@@ -115,7 +115,7 @@ class ClientCounters:
 
 @dataclass(frozen=True)
 class Drops:
-    """Packets that one direction of one replica's link saw, and dropped of these."""
+    """The packets in one direction of one replica's link, and how many of them were dropped."""
 
     replica: int
     direction: Literal["in", "out"]
@@ -128,11 +128,11 @@ class Drops:
 class Burst:
     """All that one burst says; `measure_burst` needs nothing else.
 
-    A request belongs to the window when it completes inside [`window_start_ns`,
-    `window_end_ns`), on the clock of `samples`. Counters are one per replica, read at the
-    window's two ends; `host_start` and `host_end` are None where the containers run on another
-    machine than the load engine. `rate_rps` is that of an open loop. `client` says where the
-    load engine ran (its CPUs, priority, network namespace).
+    A request belongs to the window if it completes inside [`window_start_ns`, `window_end_ns`), on
+    the clock of `samples`. Counters are one per replica, read at both ends of the window.
+    `host_start` and `host_end` are None where the containers run on another machine than the load
+    engine. `rate_rps` is that of an open loop. `client` says where the load engine ran (its CPUs,
+    priority, network namespace).
     """
 
     samples: RequestSamples
@@ -149,9 +149,9 @@ class Burst:
     stop_reason: str
     """Why the window ended, in words."""
     saved_seconds: float = 0.0
-    """How much earlier than the cap that was; of one that was cut short, than expected."""
+    """How much earlier than its limit the window ended; of a pruned burst, than expected."""
     cut_short: str = ""
-    """Why it ended before it was precise; empty where it did not."""
+    """Why the burst was pruned; empty where it was not."""
     rate_rps: float | None = None
     lossy: bool = False
     client: Mapping[str, Any] = field(default_factory=dict)

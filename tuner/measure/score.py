@@ -1,4 +1,4 @@
-"""From a measurement to what a study is told."""
+"""The objective values and constraint violations of a measurement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tuner.spec.study import Constraint, Objective
 
 @dataclass(frozen=True)
 class Score:
-    """Objective values in the order and units asked for, and how far constraints are broken.
+    """Objective values, in the order and units of the objectives, and constraint violations.
 
-    `violations` maps a constraint's text to its violation in the metric's unit; zero or less
-    means that it holds.
+    `violations` maps a constraint's text to its violation in the metric's unit. The constraint
+    holds where that is zero or less.
     """
 
     values: tuple[float, ...]
@@ -31,7 +31,7 @@ class Score:
 def score(
     measurement: Measurement, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Score:
-    """Raises TrialFailed when a metric that is asked for could not be measured."""
+    """The score of a measurement. Raises TrialFailed where a metric of it was not measured."""
     return Score(
         tuple(_value(measurement, objective.metric) for objective in objectives),
         {str(c): c.violation(_value(measurement, c.metric)) for c in constraints},
@@ -46,13 +46,13 @@ def _value(measurement: Measurement, name: str) -> float:
     percentile = PERCENTILES.get(name)
     if not good:
         why = f"none of {measurement.requests} requests in the window succeeded"
-        mend = "See the errors of the trial; raise load.timeout_seconds or load.max_seconds."
+        mend = "Look at the trial's errors, or raise load.timeout_seconds or load.max_seconds."
     elif percentile is not None:
         why = f"it needs {fewest_samples(percentile)} successful requests, the window has {good}"
         mend = "Raise load.min_requests, load.min_seconds and load.max_seconds."
     else:
-        why = "the containers' counters do not give it"
-        mend = f"Ask for another metric than {name}."
+        why = "the containers' counters do not have it"
+        mend = f"Use another metric than {name}."
     raise TrialFailed(f"{metric.label} ({name}) could not be measured: {why}", mend)
 
 

@@ -1,9 +1,9 @@
-"""Intervals for what a burst shows: 95 % wherever a confidence is not named.
+"""Confidence intervals for the metrics of a burst: 95 % unless stated otherwise.
 
-Response times that follow one another are alike (they share queues and throttled periods), so an
-interval that takes them for independent is far too narrow. Means are therefore taken over
-batches of time; their number is kept near thirty, as more batches buy nothing and short ones are
-alike again (Schmeiser 1982, "Batch size effects in the analysis of simulation output").
+Successive response times are alike, because they share queues and throttled periods. An interval
+that takes them for independent is far too narrow. So means are taken over batches of time. Their
+number is kept near thirty: more batches gain nothing, and short ones are alike again (Schmeiser
+1982, "Batch size effects in the analysis of simulation output").
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ NANOSECONDS = 1e9
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Successful requests by equal spans of time: arrays of shape (k,).
+    """Successful requests in k equal spans of time, as arrays of shape (k,).
 
-    `count` is how many completed in the span, `total_ms` the sum of their response times.
+    `count` is how many completed in each span, `total_ms` the sum of their response times.
     """
 
     count: npt.NDArray[np.float64]
@@ -40,20 +40,20 @@ class Batches:
 
     def means_ms(self) -> npt.NDArray[np.float64]:
         """Mean response time of each batch that is not empty."""
-        some = self.count > 0
-        return self.total_ms[some] / self.count[some]
+        filled = self.count > 0
+        return self.total_ms[filled] / self.count[filled]
 
     def paired(self) -> Batches:
-        """Batches of twice the span; the first one is left out where the number is odd."""
+        """Batches of twice the span. Of an odd number the first is left out."""
         odd = len(self) % 2
         count, total = (a[odd:].reshape(-1, 2).sum(axis=1) for a in (self.count, self.total_ms))
         return Batches(count, total)
 
 
 def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> Batches:
-    """Successful requests of [start_ns, end_ns) by completion, in whole spans from `start_ns`.
+    """The successful requests that complete in [start_ns, end_ns), in spans from `start_ns` on.
 
-    What is left after the last whole span is in no batch.
+    Those after the last whole span are in no batch.
     """
     spans = max(0, (end_ns - start_ns) // span_ns)
     duration = samples.duration_ns
@@ -67,11 +67,11 @@ def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -
 
 
 def ratio(total: npt.NDArray[np.float64], over: npt.NDArray[np.float64]) -> Estimate | None:
-    """The sum of `total` over the sum of `over`, shape (k,) each, one value a batch of time.
+    """The sum of `total` divided by the sum of `over`: shape (k,), one value per batch of time.
 
-    Student's t interval with the variance of the classical ratio estimator (Cochran 1977,
-    "Sampling Techniques", 6.4); neighbouring batches are joined until fewer than `MOST_BATCHES`
-    are left. None where `over` sums to 0.
+    The interval is Student's t with the variance of the classical ratio estimator (Cochran 1977,
+    "Sampling Techniques", 6.4). Neighbouring batches are joined until fewer than `MOST_BATCHES` are
+    left. None where `over` sums to 0.
     """
     if not over.sum():
         return None
@@ -89,17 +89,17 @@ def ratio(total: npt.NDArray[np.float64], over: npt.NDArray[np.float64]) -> Esti
 
 
 def art(of: Batches) -> Estimate | None:
-    """Mean response time in ms with its interval over batches; None without a request.
+    """The mean response time in ms with an interval over batches; None without a request.
 
-    Spans of equal time hold unequal numbers of requests, so this is a ratio of two means.
+    Equal spans of time have unequal numbers of requests, so this is a ratio of two means.
     """
     return ratio(of.total_ms, of.count)
 
 
 def around(value: float, of_batches: Estimate | None) -> Estimate:
-    """The value of a whole window with the interval of its whole batches.
+    """The value of a window with the half width of the interval of its batches.
 
-    The two differ only where a last batch is not whole; the interval then moves along.
+    The window and its batches differ only where the last batch is not whole.
     """
     if of_batches is None or of_batches.low is None or of_batches.high is None:
         return Estimate(value)
@@ -115,12 +115,12 @@ def relative_half_width(estimate: Estimate | None) -> float:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean of independent values with Student's t interval; none of a single value."""
-    found = np.asarray(values, np.float64)
-    value, k = float(found.mean()), len(found)
+    """The mean of independent values with Student's t interval; without one for a single value."""
+    array = np.asarray(values, np.float64)
+    value, k = float(array.mean()), len(array)
     if k < 2:
         return Estimate(value)
-    half = student(k - 1) * float(found.std(ddof=1)) / math.sqrt(k)
+    half = student(k - 1) * float(array.std(ddof=1)) / math.sqrt(k)
     return Estimate(value, value - half, value + half)
 
 
@@ -131,10 +131,10 @@ def rate(of: Batches, span_seconds: float, value: float) -> Estimate:
 
 @lru_cache
 def fewest_samples(p: float) -> int:
-    """Least n for which the second largest of n samples exceeds the p-quantile with 99 %.
+    """The least n such that the second largest of n samples exceeds the p-quantile with 99 %.
 
-    Fewer say too little about a percentile to report it. That is the rule by which MLPerf
-    Inference ends a run early (64 queries for p90, 662 for p99).
+    Fewer samples are too few to report the percentile. MLPerf Inference ends a run early by the
+    same rule (64 queries for p90, 662 for p99).
     """
     n = 2
     while bdtr(1, n, 1 - p) > 0.01:
@@ -145,10 +145,10 @@ def fewest_samples(p: float) -> int:
 def percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
     """The p-quantile (p >= 0.5) of sorted values, by nearest rank; None with too few samples.
 
-    The interval is of order statistics: the ranks between which the quantile of a continuous
-    distribution lies with at least 95 % by the binomial distribution (David and Nagaraja 2003,
-    "Order Statistics", 7.1). It takes the samples for independent, so it is too narrow where
-    the load swings.
+    The interval is one of order statistics: between these ranks lies the quantile of a continuous
+    distribution with at least 95 %, by the binomial distribution (David and Nagaraja 2003, "Order
+    Statistics", 7.1). It takes the samples for independent, so it is too narrow where the load
+    swings.
     """
     n = len(ascending)
     if n < fewest_samples(p):
@@ -165,10 +165,10 @@ def percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
     return Estimate(*(float(ascending[r - 1]) for r in (rank, low, high)))
 
 
-def proportion(some: int, of: int) -> Estimate:
-    """`some` out of `of` (> 0) with Wilson's score interval (Wilson 1927)."""
-    p = some / of
-    shrink = 1 + Z**2 / of
-    centre = (p + Z**2 / (2 * of)) / shrink
-    half = Z * math.sqrt(p * (1 - p) / of + Z**2 / (4 * of**2)) / shrink
+def proportion(successes: int, n: int) -> Estimate:
+    """`successes` out of `n` (> 0) as a share, with Wilson's score interval (Wilson 1927)."""
+    p = successes / n
+    shrink = 1 + Z**2 / n
+    centre = (p + Z**2 / (2 * n)) / shrink
+    half = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / shrink
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))

@@ -1,4 +1,4 @@
-"""When warm-up is over and when the window may end: pure rules over what was seen so far."""
+"""The rules by which warm-up and window end. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tuner.measure.statistics import Batches, art, relative_half_width
 from tuner.spec.study import LoadSpec
 
 FEWEST_WARMUP_REQUESTS = 2
-"""Per replica: the first two are outliers whatever the batches say."""
+"""Of each replica: its first two requests are outliers, whatever the batches say."""
 
 FEWEST_MEANS = 6
-"""Batch means below which nothing can be said about settling."""
+"""The fewest batch means by which settling is judged."""
 
 CAPPED = "time limit"
-"""Every stop reason of a window that ended without the asked precision begins so."""
+"""The stop reason of a window that ended without the asked precision begins with this."""
 
 
 @dataclass(frozen=True)
 class StopDecision:
-    """Whether to end the phase now, and why (or what it still waits for), in words."""
+    """Whether to end the phase now. `reason` says why, or what the phase still waits for."""
 
     done: bool
     reason: str
@@ -32,9 +32,9 @@ class StopDecision:
 def has_settled(means_ms: npt.NDArray[np.float64]) -> bool:
     """Whether the batch means of a warm-up, shape (k,), have stopped drifting.
 
-    Among all cuts, take the one after which the standard error of the mean is smallest (the
-    marginal standard error rule, White 1997). A cut in the first half means that what
-    follows is steady; a later one that the means still drift.
+    By the marginal standard error rule (White 1997): of all cuts, take the one after which the
+    standard error of the mean is smallest. A cut in the first half means that the rest is steady,
+    a later cut that the means still drift.
     """
     k = len(means_ms)
     if k < FEWEST_MEANS:
@@ -46,9 +46,9 @@ def has_settled(means_ms: npt.NDArray[np.float64]) -> bool:
 def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> StopDecision:
     """Whether warm-up is over after `seconds`.
 
-    `fewest` is the number of requests that the replica with the fewest has completed. The limit
-    `warmup_max_seconds` ends the wait for steadiness; that for each replica's first requests
-    is given up only after twice their timeout more, so that slow models are warm too.
+    `fewest` is the number of requests that the replica with the fewest has completed. After
+    `warmup_max_seconds` warm-up does not wait for steadiness any longer. It waits for each
+    replica's first requests twice their timeout longer, so that slow models get warm too.
     """
     if fewest < FEWEST_WARMUP_REQUESTS:
         patience = spec.warmup_max_seconds + FEWEST_WARMUP_REQUESTS * spec.timeout_seconds
@@ -67,15 +67,15 @@ def window(
 ) -> StopDecision:
     """Whether the measured window may end after `seconds`.
 
-    `batches` are the whole batches of the window, `errors` its requests that did not succeed,
-    `slow` those responses that a retransmission timeout delayed, None where no packet is lost.
-    The window ends when the 95 % interval of ART is within `precision` after `min_seconds`,
-    `min_requests` and `min_slow`, at `max_seconds`, or after `min_seconds` in which every request
-    failed.
+    `batches` are the whole batches of the window, `errors` counts its failed requests. `slow`
+    counts the responses that a retransmission timeout delayed, None where no packets are lost. The
+    window ends when the 95 % interval of ART is within `precision`, after `min_seconds`,
+    `min_requests` and `min_slow`. It also ends at `max_seconds`, or after `min_seconds` if every
+    request failed.
     """
     requests = int(batches.count.sum())
     width = relative_half_width(art(batches))
-    known = f"ART known to ± {width:.1%}, asked ± {spec.precision:.1%}"
+    precision = f"ART known to {width:.1%}, asked for {spec.precision:.1%}"
     few = max(0, spec.min_requests - requests)
     few_slow = 0 if slow is None else max(0, spec.min_slow - slow)
     reason = ""
@@ -84,31 +84,31 @@ def window(
     if not requests and errors:
         reason = f"all {errors} requests of {seconds:.1f} s failed"
     elif not few and not few_slow and width <= spec.precision:
-        reason = f"{known}, after {seconds:.1f} s and {requests} requests"
+        reason = f"{precision}, after {seconds:.1f} s and {requests} requests"
     elif seconds >= spec.max_seconds:
-        what = [known if np.isfinite(width) else "ART has no interval"]
-        what += [f"{requests} of {spec.min_requests} requests"] * (few > 0)
-        what += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
-        reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(what)}"
+        shortfalls = [precision if np.isfinite(width) else "ART has no interval"]
+        shortfalls += [f"{requests} of {spec.min_requests} requests"] * (few > 0)
+        shortfalls += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
+        reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(shortfalls)}"
     if reason:
         return StopDecision(True, reason)
     if few:
         return StopDecision(False, f"{few} more requests")
     if few_slow:
         return StopDecision(False, f"{few_slow} more responses delayed by lost packets")
-    return StopDecision(False, known)
+    return StopDecision(False, precision)
 
 
 def cut_short(why: str, seconds: float) -> str:
-    """The stop reason of a window that was ended after `seconds`, since more would not matter."""
+    """The stop reason of a window that was pruned after `seconds`."""
     return f"cut short after {seconds:.1f} s: {why}"
 
 
 def window_left(batches: Batches, seconds: float, spec: LoadSpec, slow: int | None) -> float:
     """How many seconds more a window that has lasted for `seconds` (> 0) is expected to take.
 
-    The width of an interval shrinks with the square root of time, counts grow in proportion to it.
-    A window ends with a batch, and this one has not ended yet, so it takes one more at least.
+    The width of an interval shrinks with the square root of time, and counts grow in proportion to
+    time. A window ends with a batch, so it takes at least one more batch.
     """
     requests = float(batches.count.sum())
     total = max(
@@ -121,12 +121,12 @@ def window_left(batches: Batches, seconds: float, spec: LoadSpec, slow: int | No
         total = max(total, _until(spec.precision, width, seconds**0.5) ** 2)
     batch = spec.batch_seconds
     more = (min(total, spec.max_seconds) - seconds) / batch
-    # To the thousandth of a batch, which no rounding of a sum of batches reaches.
+    # Rounded to a thousandth of a batch, so that rounding errors add no batch.
     return batch * max(1, math.ceil(round(more, 3)))
 
 
 def _until(so_far: float, needed: float, seconds: float) -> float:
-    """When what grows evenly will be as much as is needed, being `so_far` after `seconds`."""
+    """When a count that is `so_far` after `seconds`, and grows evenly, will reach `needed`."""
     if not needed:
         return 0.0
     return seconds * needed / so_far if so_far else math.inf

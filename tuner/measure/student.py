@@ -1,4 +1,4 @@
-"""Student's t, by which every interval is as wide as it is: 95 % where nothing else is named."""
+"""Student's t distribution, which gives the width of every interval. 95 % by default."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ CONFIDENCE = 0.95
 
 @lru_cache
 def student(degrees: float, confidence: float = CONFIDENCE) -> float:
-    """Half the width of a two-sided interval of Student's t with so many degrees of freedom.
+    """Half the width of a two-sided interval, in standard errors.
 
-    Infinitely many give the normal distribution's.
+    With infinitely many degrees of freedom it is that of the normal distribution.
     """
     return float(stdtrit(degrees, 1 - (1 - confidence) / 2))
 

@@ -1,4 +1,4 @@
-"""Reasons to doubt a measurement: each check is a pure function, each finding names its remedy."""
+"""Reasons to doubt a measurement. Each check is pure, and each finding names a remedy."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tuner.measure.stopping import CAPPED
 from tuner.spec.study import LoadSpec
 
 LITTLE = (0.97, 1.03)
-"""Throughput times response time over concurrency, in a closed loop."""
+"""The accepted range, in a closed loop, of rate x response time / concurrency."""
 FEWEST_BUSY = 0.90
 FEWEST_REQUESTS = 50
 MAJOR_FAULTS_PER_S = 5.0
 MOST_OF_CAPACITY = 0.5
 CHANCE = 1e-5
-"""Drop counters that are less likely than this under the asked loss are not of that loss."""
+"""Drop counters with a smaller probability than this under the asked loss contradict it."""
 LATE_PERCENT = 1.0
 KEPT_RATE = 0.95
-"""Share of an open loop's rate below which its backlog grows."""
+"""If a smaller share than this of an open loop's rate is answered, its backlog grows."""
 
 
 @dataclass(frozen=True)
 class ShareLimit:
-    """A metric above which a measurement is doubted (`warn`) or refused (`invalid`), in percent."""
+    """Limits of a metric in percent: above `warn` it is in doubt, above `invalid` INVALID."""
 
     warn: float
     invalid: float
@@ -42,24 +42,24 @@ SHARE_LIMITS: Mapping[str, ShareLimit] = {
         50,
         80,
         "the load engine used {:.0f} % of its core",
-        "Response times hold the client's own: use a larger host, or a lower concurrency.",
+        "Response times include the client's own: use a larger host, or a lower concurrency.",
     ),
     "client_wait_percent": ShareLimit(
         2,
         20,
         "the load engine waited for a CPU {:.1f} % of the time",
-        "Replicas and client want more CPU than there is: ask for less, or use a larger host.",
+        "Replicas and client need more CPU than there is: use fewer CPUs, or a larger host.",
     ),
     "foreign_percent": ShareLimit(
         5,
         LoadSpec.max_foreign_percent,
-        "{:.0f} % of the host's CPU time went to others",
+        "other processes used {:.0f} % of the host's CPU time",
         "Stop what else runs on the host (`top` shows it), or raise load.max_foreign_percent.",
     ),
     "steal_percent": ShareLimit(
         2,
         10,
-        "the hypervisor gave {:.1f} % of the host's CPU time to others",
+        "the hypervisor gave {:.1f} % of the host's CPU time to other machines",
         "Measure again later, or on a host with CPUs of its own.",
     ),
 }
@@ -67,7 +67,7 @@ SHARE_LIMITS: Mapping[str, ShareLimit] = {
 
 @dataclass(frozen=True, eq=False)
 class CheckedBurst:
-    """What the checks look at; `window` holds the requests that completed in the window."""
+    """The data for the checks. `window` has the requests that completed in the window."""
 
     burst: Burst
     window: RequestSamples
@@ -93,7 +93,7 @@ def _requests(of: CheckedBurst) -> Iterator[Finding]:
     elif good < FEWEST_REQUESTS:
         yield Finding("WARN", f"only {good} successful requests in the window", longer)
     if CAPPED in burst.stop_reason:
-        remedy = "Raise load.max_seconds, or load.precision if this is precise enough."
+        remedy = "Raise load.max_seconds, or raise load.precision if this is precise enough."
         yield Finding("WARN", f"the window ended early: {burst.stop_reason}", remedy)
     silent = burst.concurrency - len(np.unique(window.connection))
     if good and silent > 0 and burst.rate_rps is None:
@@ -118,8 +118,8 @@ def _errors(of: CheckedBurst) -> Iterator[Finding]:
 def _little(of: CheckedBurst) -> Iterator[Finding]:
     """Little's law: in a closed loop, requests in flight = rate x response time = concurrency.
 
-    Requests that reach over an edge of the window disturb the product when the window is short;
-    the time that requests of the whole burst spend inside it tells that from an idle client.
+    In a short window, requests that reach over its edges disturb the product. The time that all
+    requests of the burst spend inside the window tells this from an idle client.
     """
     burst, window = of.burst, of.window
     capacity = float(burst.window_end_ns - burst.window_start_ns) * burst.concurrency
@@ -134,15 +134,15 @@ def _little(of: CheckedBurst) -> Iterator[Finding]:
     law = f"rate x response time is {product:.2f} of the concurrency (Little's law)"
     if LITTLE[0] <= busy <= LITTLE[1]:
         remedy = "Raise load.min_seconds: requests are long against the window."
-        yield Finding("WARN", f"{law}, the window's edges explain it", remedy)
+        yield Finding("WARN", f"{law}; the window's edges explain it", remedy)
     else:
         verdict: Verdict = "WARN" if FEWEST_BUSY <= busy < LITTLE[1] else "INVALID"
         remedy = "Connections waited for the client: free its CPU, or lower the concurrency."
-        yield Finding(verdict, f"{law}, connections were busy {busy:.0%} of the time", remedy)
+        yield Finding(verdict, f"{law}; connections were busy {busy:.0%} of the time", remedy)
 
 
 def _open_loop(of: CheckedBurst) -> Iterator[Finding]:
-    """Whether an open loop's requests were sent when they were due, and answered as they came."""
+    """Whether an open loop's requests were sent when due, and answered as fast as they came."""
     asked = of.burst.rate_rps
     assert asked is not None
     late = of.metrics.get("late_percent")
@@ -158,37 +158,41 @@ def _open_loop(of: CheckedBurst) -> Iterator[Finding]:
 
 def _shares(of: CheckedBurst) -> Iterator[Finding]:
     for name, share in SHARE_LIMITS.items():
-        found = of.metrics.get(name)
+        estimate = of.metrics.get(name)
         invalid = of.max_foreign_percent if name == "foreign_percent" else share.invalid
-        if found is not None and found.value > share.warn:
-            verdict: Verdict = "INVALID" if found.value > invalid else "WARN"
-            yield Finding(verdict, share.what.format(found.value), share.remedy)
+        if estimate is not None and estimate.value > share.warn:
+            verdict: Verdict = "INVALID" if estimate.value > invalid else "WARN"
+            yield Finding(verdict, share.what.format(estimate.value), share.remedy)
 
 
 def _capacity(of: CheckedBurst) -> Iterator[Finding]:
-    """What comes near the most that the load engine can do says more about it than the server."""
+    """Near the load engine's capacity a measurement says more about it than about the server."""
     rate = of.metrics.get("throughput_rps")
     if rate is None or of.calibration is None:
         return
     share = rate.value / of.calibration.capacity_rps.value
     if share > MOST_OF_CAPACITY:
         what = f"{share:.0%} of the load engine's capacity was used"
-        remedy = "Use a larger host, or a model and configuration that answer more slowly."
+        remedy = "Use a larger host, or a model or configuration that is slower."
         yield Finding("INVALID", what, remedy)
 
 
 def _loss(of: CheckedBurst) -> Iterator[Finding]:
-    """The rules' own counters against the asked probability, by the binomial distribution."""
+    """Whether the rules' counters fit the asked probability, by the binomial distribution."""
     for drop in of.drops:
         where = f"replica {drop.replica} {drop.direction}: {drop.dropped} of {drop.packets} packets"
         p = drop.asked_percent / 100
         tails = bdtr(drop.dropped, drop.packets, p), bdtrc(drop.dropped - 1, drop.packets, p)
         if drop.dropped > drop.packets or min(tails) < CHANCE / 2:
-            what = f"{where} lost, asked {drop.asked_percent:g} %"
-            yield Finding("INVALID", what, "See the trial's network facts: method and counters.")
+            what = f"{where} lost, asked for {drop.asked_percent:g} %"
+            yield Finding(
+                "INVALID", what, "Look at the trial's network facts: method and counters."
+            )
         elif not drop.packets and (of.window.replica == drop.replica).any():
-            what = f"{where} seen: the rule does not see the traffic"
-            yield Finding("INVALID", what, "See the trial's network facts: method and counters.")
+            what = f"{where} counted: the rule does not see the traffic"
+            yield Finding(
+                "INVALID", what, "Look at the trial's network facts: method and counters."
+            )
 
 
 def _major_faults(of: CheckedBurst) -> Iterator[Finding]:
