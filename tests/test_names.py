@@ -23,11 +23,9 @@ MODULES: Mapping[str, str] = {
 """Names that several modules have, each with the reason."""
 
 UNDER_WAY_NAMES = """
-Axis Choice Evidence Fronts Mark Noise Outcome Panel Point Points Sent behind build_image
-change check compare confirm dashboard decisions document drawn effects explain explained facts
-fronts importances kinds label latency_of levels lines measure panels plain plan
-predicted progress read_study reference_of report run served show stored table text together
-verify warnings
+Axis Evidence Mark Points behind build_image check compare confirm dashboard document drawn
+effects explain explained facts fronts importances kinds label latency_of levels lines measure
+plain predicted progress reference_of report run served show text together verify
 """
 
 UNDER_WAY_MODULES = """

@@ -166,10 +166,10 @@ class Study:
     @property
     def optuna(self) -> optuna.Study:
         """The Optuna study underneath, to read with any tool of Optuna. Raises InputError."""
-        from tuner.study.storage import open_storage, stored
+        from tuner.study.storage import open_storage, optuna_study
 
         self._runnable()
-        return stored(self.name, open_storage(self.url, create=False))
+        return optuna_study(self.name, open_storage(self.url, create=False))
 
     def __repr__(self) -> str:
         where = "a study file" if self._file is not None else self.url
@@ -201,11 +201,11 @@ class Study:
 
     def plan(self) -> Plan:
         """What the full grid and the budget would take, estimated from finished trials."""
-        from tuner.study.plan import plan
+        from tuner.study.plan import plan_study
         from tuner.study.storage import finished_trials
 
         specification = self._runnable()
-        return plan(specification, finished_trials(specification.name, self.url))
+        return plan_study(specification, finished_trials(specification.name, self.url))
 
     def run(
         self,

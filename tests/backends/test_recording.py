@@ -18,11 +18,11 @@ from tuner.errors import InputError
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.storage import ENVIRONMENT, open_storage, read_study, records
+from tuner.study.storage import ENVIRONMENT, open_storage, records, stored_record
 
 
 def table_of(spec: StudySpec) -> ReplayTable:
-    return recorded_grid(read_study(spec.name, open_storage(url_of(spec), create=False)))
+    return recorded_grid(stored_record(spec.name, open_storage(url_of(spec), create=False)))
 
 
 def test_each_trial_is_there_with_what_it_measured_and_took() -> None:
@@ -95,4 +95,4 @@ def test_there_must_be_a_study() -> None:
     spec = specification()
     opened(spec)
     with pytest.raises(InputError, match="no study 'other'"):
-        read_study("other", open_storage(url_of(spec), create=False))
+        stored_record("other", open_storage(url_of(spec), create=False))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Tune
-from tuner.study.storage import open_storage, records, stored
+from tuner.study.storage import open_storage, optuna_study, records
 
 DATABASE = Path(__file__).parents[1] / "data" / "study-of-record-format-3.db.gz"
 STUDY = """\
@@ -42,7 +42,7 @@ def _before() -> None:
 
 
 def test_it_is_read() -> None:
-    study = stored(
+    study = optuna_study(
         "before", open_storage("sqlite:///studies/before/results/simulated.db", create=False)
     )
     found = records(study)
@@ -71,7 +71,7 @@ def test_it_is_shown_reported_and_exported(tune: Tune) -> None:
 
 def test_it_goes_on(tune: Tune) -> None:
     assert tune("run", *OF_IT, "--trials", "3").code == 0
-    study = stored(
+    study = optuna_study(
         "before", open_storage("sqlite:///studies/before/results/simulated.db", create=False)
     )
     found = records(study)

@@ -13,7 +13,7 @@ from tests.cli.command import Tune
 from tuner.cli import tables
 from tuner.cli.trial_page import show_trial
 from tuner.measure.record import StudyRecord
-from tuner.study.storage import open_storage, read_study
+from tuner.study.storage import open_storage, stored_record
 
 STUDY = """\
 model: mnist
@@ -43,7 +43,7 @@ def _study(_workplace: None) -> None:
 
 
 def stored() -> StudyRecord:
-    return read_study("small", open_storage(URL, create=False))
+    return stored_record("small", open_storage(URL, create=False))
 
 
 def shown(tune: Tune, *arguments: str) -> Any:  # noqa: ANN401 -- any JSON

@@ -16,7 +16,7 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, write_study
 from tuner.spec.load import results_directory
-from tuner.study.storage import default_url, open_storage, read_study
+from tuner.study.storage import default_url, open_storage, stored_record
 
 FILE = "compose.yaml"
 
@@ -34,7 +34,7 @@ def study() -> StudyRecord:
     run(spec, more=10)
     run(spec, repeats=(0, 1, 2))
     url = default_url(results_directory(spec), "simulated")
-    found = read_study("small", open_storage(url, create=False))
+    found = stored_record("small", open_storage(url, create=False))
     export(found)
     return found
 

@@ -13,7 +13,7 @@ from tuner.errors import InputError
 from tuner.search.distributions import configuration_of
 from tuner.spec.study import StudySpec
 from tuner.study.loop import Event, Started
-from tuner.study.plan import plan
+from tuner.study.plan import plan_study
 from tuner.study.storage import records, study_record
 from tuner.trial import deployment_spec
 
@@ -129,7 +129,7 @@ def test_a_study_from_before_there_were_conditions_goes_on() -> None:
 
 
 def test_the_plan_counts_effective_configurations_and_scenarios() -> None:
-    found = plan(specification((LOSS, LOSS + DELAY)), [])
+    found = plan_study(specification((LOSS, LOSS + DELAY)), [])
     assert found.scenarios == 2 * (1 + 3)
     assert found.grid == 2 * 3 * 3 * 2 * (1 + 3)
-    assert plan(conditional(), []).grid == 12
+    assert plan_study(conditional(), []).grid == 12

@@ -19,7 +19,7 @@ from tuner.measure.record import TrialRecord
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SearchSpec, StudySpec
-from tuner.study.grid import Grid, Point, grid_order
+from tuner.study.grid import Grid, GridPoint, grid_order
 from tuner.study.loop import Event, Started, goal, run_study
 from tuner.study.storage import records
 
@@ -55,9 +55,11 @@ def run(
     return study
 
 
-def points(study: Study) -> list[Point]:
+def points(study: Study) -> list[GridPoint]:
     """Those of the grid's trials, in the order in which they were measured."""
-    return [Point(t.grid_pass, t.configuration) for t in records(study) if t.grid_pass is not None]
+    return [
+        GridPoint(t.grid_pass, t.configuration) for t in records(study) if t.grid_pass is not None
+    ]
 
 
 def switches(spec: StudySpec, trials: list[TrialRecord]) -> int:
@@ -226,7 +228,7 @@ def test_workers_take_whole_deployments() -> None:
     one = grid.next(grid.points, None, alone=True)
     assert one == grid.points[0]
     rest = [p for p in grid.points if p != one]
-    assert grid.together(grid.next(rest, one, alone=False), one)
+    assert grid.same_deployment(grid.next(rest, one, alone=False), one)
     other = grid.next(rest, None, alone=False)
-    assert not grid.together(other, one)
+    assert not grid.same_deployment(other, one)
     assert grid.next(rest, None, alone=True) == rest[0]

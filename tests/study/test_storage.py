@@ -19,7 +19,7 @@ from tuner.study.storage import (
     finished_trials,
     found_studies,
     open_storage,
-    read_study,
+    stored_record,
     study_id,
     summaries,
 )
@@ -65,7 +65,7 @@ def test_what_does_not_change_a_measurement_may_change(old: str, new: str) -> No
     run(specification())
     spec = specification((old, new))
     run(spec, 3)
-    record = read_study("small", open_storage(URL, create=False))
+    record = stored_record("small", open_storage(URL, create=False))
     assert len(record.trials) == 3
     assert record.search_space == spec.search_space
 
@@ -83,7 +83,7 @@ def test_backends_are_never_mixed() -> None:
 def test_a_study_reads_back_as_it_was_specified() -> None:
     spec = specification()
     run(spec, 4)
-    record = read_study("small", open_storage(URL, create=False))
+    record = stored_record("small", open_storage(URL, create=False))
     assert (record.name, record.model) == ("small", "mnist")
     assert record.search_space == spec.search_space
     assert record.objectives == spec.objectives
@@ -130,7 +130,7 @@ def test_reading_makes_no_database() -> None:
 def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
     run(specification())
     with pytest.raises(InputError, match=r"'other'.*small"):
-        read_study("other", open_storage(URL, create=False))
+        stored_record("other", open_storage(URL, create=False))
     assert finished_trials("other", URL) == []
 
 

@@ -12,7 +12,7 @@ from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.plan import plan
+from tuner.study.plan import plan_study
 
 STUDY = """\
 model: mnist
@@ -49,7 +49,7 @@ def trial(number: int, seconds: float) -> TrialRecord:
 
 
 def test_before_the_first_trial_the_time_of_one_is_assumed() -> None:
-    found = plan(specification(), [])
+    found = plan_study(specification(), [])
     assert (found.grid, found.scenarios, found.trials, found.start) == (72, 6, 9, 3)
     assert found.deployments == 12
     assert found.burst_seconds == 1 + 2
@@ -61,7 +61,7 @@ def test_before_the_first_trial_the_time_of_one_is_assumed() -> None:
 
 
 def test_afterwards_it_is_the_median_of_the_trials() -> None:
-    found = plan(specification(), [trial(0, 2.0), trial(1, 4.0), trial(2, 60.0)])
+    found = plan_study(specification(), [trial(0, 2.0), trial(1, 4.0), trial(2, 60.0)])
     assert found.trial_seconds == 4.0
     assert "3 trials" in found.evidence
     assert found.budget_seconds == 6 * 4.0
@@ -70,7 +70,9 @@ def test_afterwards_it_is_the_median_of_the_trials() -> None:
 def test_a_grid_ordered_by_deployment_brings_each_up_once() -> None:
     stayed = replace(trial(1, 2.0), deployment={"stayed": True}, phases={"burst": 2.5})
     anew = replace(trial(0, 2.0), deployment={"stayed": False}, phases={"deploy": 4, "burst": 2.5})
-    found = plan(specification(), [replace(t, measurement=MEASUREMENT) for t in (anew, stayed)])
+    found = plan_study(
+        specification(), [replace(t, measurement=MEASUREMENT) for t in (anew, stayed)]
+    )
     assert (found.deploy_seconds, found.burst_seconds) == (4.0, 2.5)
     assert found.ordered_seconds == 12 * 4.0 + 72 * 2.5
 
@@ -81,11 +83,13 @@ def test_a_grid_ordered_by_deployment_brings_each_up_once() -> None:
 )
 def test_the_budget_ends_by_whichever_comes_first(budget: str, seconds: float) -> None:
     spec = specification(budget=budget.strip("{}"))
-    assert plan(spec, [trial(i, 4.0) for i in range(3)]).budget_seconds == pytest.approx(seconds)
+    assert plan_study(spec, [trial(i, 4.0) for i in range(3)]).budget_seconds == pytest.approx(
+        seconds
+    )
 
 
 def test_a_continuous_space_has_no_grid() -> None:
-    found = plan(specification("low: 0.5, high: 1"), [])
+    found = plan_study(specification("low: 0.5, high: 1"), [])
     assert found.grid is None
     assert found.grid_seconds is None
     assert found.deployments is found.ordered_seconds is None

@@ -47,7 +47,7 @@ PERIOD_NS = 100_000_000
 
 
 @dataclass(frozen=True)
-class Sent:
+class SimulatedBurst:
     """A burst, and what loss did to its packets per replica and direction."""
 
     burst: Burst
@@ -61,7 +61,7 @@ def simulate(
     survives: bool,
     rng: np.random.Generator,
     pruner: Pruner | None = None,
-) -> Sent:
+) -> SimulatedBurst:
     """One burst after the counters `before`, one per replica.
 
     Connection i belongs to replica i modulo replicas. Times inside are log-normal around their
@@ -113,7 +113,7 @@ def simulate(
         lossy=profile.lossy,
         client={"backend": "simulated"},
     )
-    return Sent(burst, _drops(course, samples, losses, replicas, rng))
+    return SimulatedBurst(burst, _drops(course, samples, losses, replicas, rng))
 
 
 def _unsent(

@@ -202,7 +202,7 @@ def plan(
     Example: tune plan --study mnist
     """
     from tuner.cli import documents, tables
-    from tuner.study.plan import plan as estimate
+    from tuner.study.plan import plan_study as estimate
     from tuner.study.storage import finished_trials
 
     spec = specification(study)

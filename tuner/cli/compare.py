@@ -16,7 +16,7 @@ from tuner.measure.record import StudyRecord
 from tuner.results.against import Comparison, Judged, against
 from tuner.results.two_studies import TwoStudies, compare_studies, two_studies_document
 from tuner.spec.metrics import title
-from tuner.study.storage import open_storage, read_study
+from tuner.study.storage import open_storage, stored_record
 
 _MOST_DOMINATED = 12
 _CHANGED = 0.05
@@ -30,7 +30,7 @@ def side(name: str, named: Callable[[str], StudyRecord]) -> StudyRecord:
     url, _, study = name.partition("#")
     if not study:
         raise InputError(f"{name}: expected the study's name after #", f"such as {url}#mnist")
-    return read_study(study, open_storage(url, create=False))
+    return stored_record(study, open_storage(url, create=False))
 
 
 def compare_two(a: StudyRecord, b: StudyRecord, *, as_json: bool) -> TwoStudies:

@@ -10,7 +10,7 @@ from tuner.backends.replay_file import read_table, write_table
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
 from tuner.spec.load import results_directory
-from tuner.study.storage import default_url, open_storage, read_study
+from tuner.study.storage import default_url, open_storage, stored_record
 
 
 def export_table(name: str, url: str, output: Path | None) -> None:
@@ -20,7 +20,7 @@ def export_table(name: str, url: str, output: Path | None) -> None:
             "format replay is a Parquet file, which is not for a terminal",
             "name it by --output FILE.parquet",
         )
-    table = recorded_grid(read_study(name, open_storage(url, create=False)))
+    table = recorded_grid(stored_record(name, open_storage(url, create=False)))
     if not table.trials:
         raise InputError(f"study {name!r} has no finished trial", "run it first")
     write_table(output, table)
@@ -43,7 +43,7 @@ def chosen_grid(choice: str, study: str, backend: str) -> ReplayTable:
         return read_table(Path(choice))
     if "://" in choice:
         url, _, name = choice.partition("#")
-        return recorded_grid(read_study(name or study, open_storage(url, create=False)))
+        return recorded_grid(stored_record(name or study, open_storage(url, create=False)))
     name = study if choice == "grid" else choice
     # What is replayed was measured for real, once.
     url = default_url(
@@ -51,7 +51,7 @@ def chosen_grid(choice: str, study: str, backend: str) -> ReplayTable:
     )
     path = Path(url.removeprefix("sqlite:///"))
     if path.exists():
-        return recorded_grid(read_study(name, open_storage(url, create=False)))
+        return recorded_grid(stored_record(name, open_storage(url, create=False)))
     file = Path("benchmarks/data") / f"{name}-grid.parquet"
     if file.exists():
         return read_table(file)

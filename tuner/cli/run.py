@@ -43,7 +43,7 @@ from tuner.study.loop import (
     run_study,
 )
 from tuner.study.next import Goal
-from tuner.study.plan import Plan, plan
+from tuner.study.plan import Plan, plan_study
 from tuner.study.queue import queue_repeat
 from tuner.study.start import start_or_resume, warm_start
 from tuner.study.storage import (
@@ -88,7 +88,7 @@ def run(
     if replay is not None:
         tables.console.print(f"[bold yellow]{tables.REPLAYED}[/]")
     if passes:
-        _say_grid(plan(spec, found.trials), passes)
+        _say_grid(plan_study(spec, found.trials), passes)
     again = _again(spec, url, backend_name, passes, replay)
     ended: list[str] = []
     try:

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from tuner.pages.note import study_note
 from tuner.render.markdown import to_markdown
-from tuner.study.storage import stored, study_record
+from tuner.study.storage import optuna_study, study_record
 
 FOOTER = (
     "*`tune dashboard` writes this while it is looked at, from the finished trials only. Edit it,"
@@ -41,7 +41,7 @@ class LiveNote:
         if not self._writing.acquire(blocking=False):
             return self._text
         try:
-            study = stored(self._name, self._storage)
+            study = optuna_study(self._name, self._storage)
             states = Counter(t.state for t in study.get_trials(deepcopy=False))
             if states != self._seen:
                 page = study_note(study_record(study), states[TrialState.RUNNING])

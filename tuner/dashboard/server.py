@@ -19,7 +19,7 @@ from tuner.dashboard.storage_view import StudyView
 from tuner.errors import InputError
 from tuner.load.parquet import Recording, read_samples
 from tuner.measure.record import TrialRecord
-from tuner.study.storage import samples_directory, stored, study_id
+from tuner.study.storage import optuna_study, samples_directory, study_id
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- to be recognised
 """What means every address of this machine, and one of them."""
@@ -55,7 +55,7 @@ def dashboard(
     InputError where the study is not there or the port cannot be had.
     """
     number = study_id(name, storage)
-    directory = samples_directory(stored(name, storage), results)
+    directory = samples_directory(optuna_study(name, storage), results)
 
     def recording(trial: TrialRecord) -> Recording | None:
         path = directory / Path(trial.samples or "").name

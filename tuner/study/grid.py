@@ -1,4 +1,4 @@
-"""A full grid: every configuration once in each pass, ordered so that deployments stay up."""
+"""A full grid: every configuration once in each pass, ordered so that deployments are reused."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from tuner.spec.space import Configuration, SearchSpace
 from tuner.study.storage import GIVEN_UP, PASS
 
 MOST_UNTRUSTED = 2
-"""A point whose trials were INVALID this often is left out of its pass."""
+"""After so many INVALID trials a point is left out of its pass."""
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One burst of the grid: a configuration in one of the passes, which count from 0."""
 
     grid_pass: int
     configuration: Configuration
 
 
-def grid_order(space: SearchSpace, seed: int, passes: int) -> tuple[Point, ...]:
-    """All points: in each pass deployments in random order, and their scenarios inside it.
+def grid_order(space: SearchSpace, seed: int, passes: int) -> tuple[GridPoint, ...]:
+    """All points: in each pass the deployments in random order, with their scenarios together.
 
-    Every pass has an order of its own, so that what drifts is not taken for a configuration's. The
-    same seed gives the same order. Raises ValueError where a parameter is continuous.
+    Each pass has an order of its own, so that a drift of the host is not taken for an effect of a
+    configuration. The same seed gives the same order. Raises ValueError where a parameter is
+    continuous.
     """
     groups: dict[Configuration, list[Configuration]] = {}
     for configuration in space.grid():
@@ -43,7 +44,7 @@ def grid_order(space: SearchSpace, seed: int, passes: int) -> tuple[Point, ...]:
         rng = np.random.default_rng([seed, number])
         for index in rng.permutation(len(members)):
             group = members[index]
-            found += [Point(number, group[i]) for i in rng.permutation(len(group))]
+            found += [GridPoint(number, group[i]) for i in rng.permutation(len(group))]
     return tuple(found)
 
 
@@ -56,18 +57,19 @@ class Grid:
         self._group = {p: (p.grid_pass, space.deployment_of(p.configuration)) for p in self.points}
         self._sizes = Counter(self._group.values())
 
-    def left(self, study: Study) -> tuple[Point, ...]:
-        """Those that no complete, running or waiting trial has, in their order.
+    def left(self, study: Study) -> tuple[GridPoint, ...]:
+        """The points that no complete, running or waiting trial has, in their order.
 
-        Once there are no others, those that were INVALID the first time; never what was given up.
+        Points that were INVALID once come when there are no others. Points that were given up do
+        not come again.
         """
-        taken: set[Point] = set()
-        invalid: dict[Point, int] = {}
+        taken: set[GridPoint] = set()
+        invalid: dict[GridPoint, int] = {}
         for trial in study.get_trials(deepcopy=False):
             known = configuration_of(self._space, trial) if PASS in trial.user_attrs else None
             if known is None:
                 continue
-            point = Point(trial.user_attrs[PASS], known)
+            point = GridPoint(trial.user_attrs[PASS], known)
             if trial.state != TrialState.FAIL or GIVEN_UP in trial.user_attrs:
                 taken.add(point)
             elif UNTRUSTED in trial.user_attrs:
@@ -76,13 +78,13 @@ class Grid:
         found = [p for p in self.points if p not in taken]
         return tuple([p for p in found if p not in invalid] or found)
 
-    def next(self, left: Sequence[Point], last: Point | None, *, alone: bool) -> Point:
-        """Which of `left` (not empty) a worker measures whose last point was `last`.
+    def next(self, left: Sequence[GridPoint], last: GridPoint | None, *, alone: bool) -> GridPoint:
+        """Which of `left` (not empty) a worker measures after the point `last`.
 
-        One of the deployment that it has, else the first; where it is not `alone`, the first of a
-        deployment that no worker has begun, if there is one.
+        First a point of the deployment that it has. Else the first point; but where it is not
+        `alone`, the first of a deployment that no worker has begun, if there is one.
         """
-        if last is not None and (stays := [p for p in left if self.together(p, last)]):
+        if last is not None and (stays := [p for p in left if self.same_deployment(p, last)]):
             return stays[0]
         if alone:
             return left[0]
@@ -90,14 +92,14 @@ class Grid:
         whole = (p for p in left if counts[self._group[p]] == self._sizes[self._group[p]])
         return next(whole, left[0])
 
-    def together(self, one: Point, other: Point) -> bool:
+    def same_deployment(self, one: GridPoint, other: GridPoint) -> bool:
         """Whether both are of the same pass and deployment."""
         return self._group[one] == self._group[other]
 
-    def same_end(self, point: Point, done: Iterable[TrialRecord]) -> TrialRecord | None:
-        """A trial of this pass whose deployment, the same as that of `point`, never came up.
+    def same_end(self, point: GridPoint, done: Iterable[TrialRecord]) -> TrialRecord | None:
+        """A trial of this pass that had the deployment of `point`, which never came up.
 
-        Load and network come after it is up, so no scenario can change that.
+        The load and the network come after a deployment is up, so no scenario can change that.
         """
         group = self._group[point]
         return next(
@@ -109,7 +111,7 @@ class Grid:
                 and record.same_as is None
                 and record.attempts == 1
                 and "connect" not in record.phases
-                and self._group[Point(point.grid_pass, record.configuration)] == group
+                and self._group[GridPoint(point.grid_pass, record.configuration)] == group
             ),
             None,
         )

@@ -1,4 +1,4 @@
-"""The loop of one study: ask, run the trial, tell; start, resume, and end at the budget."""
+"""The loop of a study: ask what is next, run the trial, tell what came of it; until the goal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.measure.pruning import pruner_of
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import start_count
-from tuner.search.make_sampler import make_sampler
+from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.next import Goal, Next
@@ -30,10 +30,10 @@ from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, unt
 from tuner.trial import TrialRequest
 
 MOST_FAILURES = 3
-"""So many trials in a row that break for reasons of the world end the run."""
+"""After so many broken trials in a row the run ends."""
 
 MOST_INVALID = 5
-"""So many trials in a row that could not be trusted end it too: the host is not fit for it now."""
+"""After so many trials in a row that cannot be trusted it ends too: the host is too busy now."""
 
 _PARTS = ("optuna", "docker", "numpy", "scipy", "uvloop", "httptools")
 """The packages that have a part in what is measured."""
@@ -49,7 +49,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Repeating:
-    """The trial is measured again, since its first measurement cannot be trusted."""
+    """A trial is measured again, because its first measurement cannot be trusted."""
 
     number: int
     reason: str
@@ -57,14 +57,14 @@ class Repeating:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial is told to the study; one whose outcome is `invalid` as FAIL."""
+    """A trial ended and its record is stored; one whose outcome is `invalid` counts as failed."""
 
     record: TrialRecord
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A trial broke; it is told as FAIL and says nothing about its configuration."""
+    """A trial broke. It is stored as failed and says nothing about its configuration."""
 
     number: int
     reason: str
@@ -72,22 +72,22 @@ class Failed:
 
 @dataclass(frozen=True)
 class Converged:
-    """The run ends before its budget, since a further trial promises too little."""
+    """The run ends before its budget, because a further trial promises too little."""
 
     reason: str
 
 
 Event = Started | Repeating | Finished | Failed | Converged | BurstProgress | str
-"""What an observer is told; a plain string is the phase that begins."""
+"""What an observer is told. A plain string is the name of the phase that begins."""
 
 
 def goal(
     spec: StudySpec, study: Study, more_trials: int | None, repeats: int, passes: int = 0
 ) -> Goal:
-    """The study's budget; with `more_trials` so many beyond what is there.
+    """When a run stops: at the study's budget, or `more_trials` after the trials that are there.
 
-    Repeats are queued (`queue_repeat`) before this is called; what was queued earlier runs before
-    them. With `passes` the budget is the full grid, so often.
+    With `passes` the full grid is measured so often. `repeats` is the number of trials that were
+    queued (`queue_repeat`) for this run; it ends when all that waits was measured.
     """
     if more_trials is None and not repeats:
         if passes:
@@ -108,29 +108,21 @@ def run_study(
 ) -> None:
     """Run trials until `until`, or until every configuration of the space was measured.
 
-    Other processes may run the same study in the same storage meanwhile (`tuner.study.next`). What
-    a killed run left (RUNNING trials, containers) is cleared first. An interrupted trial is
-    told FAIL and its configuration is queued again, so that resuming completes the budget with
-    the trials that would have been. An INVALID measurement is made once more in the same trial; if
-    it is INVALID again, the trial is told FAIL and keeps its record. Raises TuneError after
-    `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a row; whatever else is raised passes
-    through, with no trial of this run left RUNNING.
+    Other processes may run the same study in the same storage at the same time. What a killed run
+    left (RUNNING trials, containers) is cleared first. An interrupted trial is stored as failed and
+    its configuration is queued again, so that a resumed run completes the same budget. A
+    measurement that is INVALID is made once more in the same trial. If it is INVALID again, the
+    trial is stored as failed and keeps its record.
+
+    Raises TuneError after `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a row.
+    Whatever else is raised passes through, with no trial of this run left RUNNING.
     """
     broken: list[Configuration] = []
     untrusted = 0
     with handled_interrupts(), backend, shielded():
         environment = {**backend.environment(), "versions": _versions()}
         host_cpus = int(environment["host"]["cpus"])
-        sampler = study.sampler = make_sampler(
-            spec.search.sampler,
-            spec.search_space,
-            spec.seed,
-            startup=start_count(spec.budget.trials),
-            search=spec.search,
-            host_cpus=host_cpus,
-            warm=warm_of(study),
-            worker=str(Owner.this()),
-        )
+        study.sampler = sampler = _sampler(spec, study, host_cpus)
         following = Next(spec, study, sampler, until)
         if not following.begin():
             _say_converged(following, observe)
@@ -169,6 +161,19 @@ def run_study(
         _say_converged(following, observe)
 
 
+def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:
+    return make_sampler(
+        spec.search.sampler,
+        spec.search_space,
+        spec.seed,
+        startup=start_count(spec.budget.trials),
+        search=spec.search,
+        host_cpus=host_cpus,
+        warm=warm_of(study),
+        worker=str(Owner.this()),
+    )
+
+
 def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
     if following.converged:
         observe(Converged(following.converged))
@@ -177,7 +182,7 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 def _measured(
     run: Run, backend: Backend, next_trial: NextTrial, observe: Callable[[Event], None]
 ) -> TrialRecord:
-    """The record of a trial, once it was measured."""
+    """Measure a trial, or say why it need not be; its record, with the samples kept."""
     if next_trial.same_end is not None:
         return untried_record(run, next_trial, next_trial.same_end)
     number, asked = next_trial.trial.number, next_trial.configuration

@@ -14,7 +14,7 @@ from tuner.search.asking import ask, queue
 from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.grid import Grid, Point
+from tuner.study.grid import Grid, GridPoint
 from tuner.study.queue import (
     NextTrial,
     is_repeat,
@@ -27,19 +27,20 @@ from tuner.study.storage import GAINS, PASS, study_lock
 from tuner.study.tell import clear_dead
 
 IN_A_ROW = 3
-"""So many small gains in a row: one may be chance, as the model is fitted anew with each trial."""
+"""A study has converged after so many small gains in a row. One alone may be chance: the model is
+fitted anew with each trial."""
 
 _STALE = timedelta(minutes=10)
-"""A trial of another host that has run for so long is taken for dead in the count of the budget."""
+"""After so long a trial of another host counts as dead, and not towards the budget."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """When to stop: complete trials in the study, seconds of all its trials, whichever first.
+    """When a run stops: at so many complete trials or seconds in the study, whichever comes first.
 
-    The seconds are those of complete trials and of the ones that were measured and not trusted.
-    With `passes` a full grid is measured so often, and its end is the goal too. Where `converged`
-    is more than 0, so is a further trial's promise of less than this share of hypervolume.
+    The seconds are those of complete trials and of trials that were measured but not trusted. With
+    `passes` the run also stops when the full grid was measured so often. With `converged` it also
+    stops when a further trial promises less than this share of the hypervolume.
     """
 
     trials: int | None
@@ -54,12 +55,12 @@ class Goal:
 
 
 class Next:
-    """Asks the study `study` for its next trials, for this worker, until `until`.
+    """The next trials of a study for this worker, until `until`.
 
-    Several workers may do so at once: `sampler` proposes no configuration twice, and the budget is
-    completed exactly, since trials that others measure count already. If one of those breaks, the
-    worker whose it was makes up for it. `converged` says in words why there is no further one,
-    where that is why.
+    Several workers may run one study. No configuration is proposed twice. The budget is met
+    exactly, because trials that others measure now count already; if one of those breaks, its own
+    worker replaces it. `converged` says why there is no further trial where the study has
+    converged, and is empty otherwise.
     """
 
     def __init__(self, spec: StudySpec, study: Study, sampler: StudySampler, until: Goal) -> None:
@@ -69,7 +70,7 @@ class Next:
         self._until = until
         self._done = Done(study)
         self._convergence = Convergence(study, sampler, until.converged)
-        self._last: Point | None = None
+        self._last: GridPoint | None = None
         self.converged = ""
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
 
@@ -81,7 +82,7 @@ class Next:
             return self._more()
 
     def take(self) -> NextTrial | None:
-        """The trial that is this worker's now; None where all is done."""
+        """Take the next trial for this worker; None where there is nothing left to measure."""
         with study_lock(self._study):
             if not self._more():
                 return None
@@ -99,15 +100,15 @@ class Next:
 
     def _next_trial(self, trial: Trial, asked: Configuration) -> NextTrial:
         number = trial.user_attrs.get(PASS)
-        point = None if number is None else Point(number, asked)
-        # A pass that shared a deployment with the one before would not be another look at it.
+        point = None if number is None else GridPoint(number, asked)
+        # A pass on the deployment of the last pass would be no second look at it.
         new_pass = point and self._last and point.grid_pass != self._last.grid_pass
         self._last = point
         done = self._done.records
         return NextTrial(
             trial,
             asked,
-            # What differs between bursts of one configuration differs between deployments most.
+            # Bursts of one configuration differ most between deployments.
             fresh=is_repeat(trial) or bool(new_pass),
             prunable=not is_repeat(trial) and point is None,
             done=tuple(done),
@@ -117,8 +118,8 @@ class Next:
     def _more(self) -> bool:
         """Whether the goal is not reached yet and something is left to measure."""
         clear_dead(self._spec, self._study)
-        # In this order: one that ends in between is counted twice, and whoever ended it goes on;
-        # the other way round it would be counted not at all, and one too many measured.
+        # In this order. A trial that ends in between counts twice, and its worker looks again. The
+        # other way round it would not count at all, and one trial too many would be measured.
         running = self._running()
         self._done.update()
         trials = len(self._done.records) + running
@@ -145,16 +146,16 @@ class Next:
         )
 
     def _queue_point(self, grid: Grid) -> None:
-        """The grid's next point; or the baseline where it is due, between two deployments."""
+        """Queue the next point of the grid, or the baseline where it is due between deployments."""
         point = grid.next(grid.left(self._study), self._last, alone=not self._running())
-        stays = self._last is not None and grid.together(point, self._last)
+        stays = self._last is not None and grid.same_deployment(point, self._last)
         if stays or not queue_baseline(self._spec, self._study):
             space = self._spec.search_space
             queue(self._study, space, point.configuration, {PASS: point.grid_pass})
 
 
 class Done:
-    """The records of a study's finished trials; `update` reads those that are new."""
+    """The records of a study's finished trials. `update` reads those that are new."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -166,8 +167,8 @@ class Done:
         for trial in self._study.get_trials(deepcopy=False, states=finished):
             if trial.number in self._complete or trial.number in self._failed:
                 continue
-            found = trial.user_attrs.get(ATTRIBUTE)
-            record = None if found is None else TrialRecord.from_json(found)
+            document = trial.user_attrs.get(ATTRIBUTE)
+            record = None if document is None else TrialRecord.from_json(document)
             if trial.state == TrialState.COMPLETE:
                 assert record is not None
                 self._complete[trial.number] = record
@@ -181,14 +182,14 @@ class Done:
 
     @property
     def seconds(self) -> float:
-        """What complete trials took, and those that were measured and not trusted."""
+        """Wall time of complete trials, and of those that were measured but not trusted."""
         return sum(r.seconds for r in self._complete.values()) + sum(self._failed.values())
 
 
 class Convergence:
-    """Looks at what the next trial promises, once for each number of complete trials.
+    """What the next trial promises, estimated once after each complete trial.
 
-    The looks are kept in the study, so that a resumed one goes on where it was.
+    The estimates are stored in the study, so that a resumed run goes on with them.
     """
 
     def __init__(self, study: Study, sampler: StudySampler, threshold: float) -> None:
@@ -197,10 +198,10 @@ class Convergence:
         self._threshold = threshold
 
     def reached(self, trials: int) -> str:
-        """Why a study with so many complete trials may end, in words; empty while it may not.
+        """Why a study with so many complete trials has converged; empty where it has not.
 
-        The expected gain is a share of the hypervolume; it must be below the threshold at three
-        looks in a row.
+        The expected gain, a share of the hypervolume, must be below the threshold after
+        `IN_A_ROW` trials in a row.
         """
         looks = [(int(n), float(g)) for n, g in self._study.user_attrs.get(GAINS, [])]
         if not looks or looks[-1][0] < trials:

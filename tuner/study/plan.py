@@ -1,4 +1,4 @@
-"""What a study would cost: the full grid, at random and by deployment, against the budget."""
+"""What a study would take: the full grid, in random order and by deployment, and the budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuner.spec.study import StudySpec
 
 @dataclass(frozen=True)
 class Plan(GridCost):
-    """What the grid and a trial cost, and the budget beside it."""
+    """What the grid and one trial take, and the budget beside it."""
 
     scenarios: int | None
     trials: int | None
@@ -24,7 +24,7 @@ class Plan(GridCost):
 
     @property
     def budget_seconds(self) -> float | None:
-        """What the rest of the budget will take at most."""
+        """Seconds that the rest of the budget will take at most."""
         limits = []
         if self.trials is not None:
             limits.append(max(0, self.trials - self.done) * self.trial_seconds)
@@ -33,12 +33,12 @@ class Plan(GridCost):
         return min(limits) if limits else None
 
 
-def plan(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
+def plan_study(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
     """The plan of a study, estimated from its finished trials where there are some."""
     space = study.search_space
     return Plan(
         **asdict(grid_cost(space, study.load, done)),
-        # Scenarios depend on scenarios only.
+        # Whether a scenario parameter is active depends on scenario parameters only.
         scenarios=SearchSpace(space.with_role("scenario")).size(),
         trials=study.budget.trials,
         seconds=study.budget.seconds,

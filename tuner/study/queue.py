@@ -1,4 +1,4 @@
-"""What a study is to run next, put in line: starts, baselines, repeats, and what broke."""
+"""The trials that wait: initial design, baselines, confirmations, repeats, and what broke."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ REPEATS = (BASELINE, REPEAT, CONFIRMS)
 class NextTrial:
     """A trial that this worker measures now.
 
-    A `fresh` one needs a deployment of its own. A `prunable` one is neither a repeat nor a point of
-    a grid, all of which are measured to the end. `done` are the records of the complete trials, by
-    number, at the time when it was taken. `same_end` is a trial of the same deployment that never
-    came up; then this one is not tried.
+    A `fresh` trial needs a deployment of its own. A `prunable` one is neither a repeat nor a point
+    of a grid: those are measured to the end. `done` are the records of the complete trials, by
+    number, at the time when it was taken. `same_end` is an earlier trial of the same deployment,
+    which never came up; this trial need not be tried then.
     """
 
     trial: Trial
@@ -54,7 +54,7 @@ class NextTrial:
 
 
 def queue_initial_design(spec: StudySpec, study: Study) -> None:
-    """Queue the baseline, corners and Sobol points once; safe to be killed in between."""
+    """Queue the baseline, corners and Sobol points once; a kill in between does no harm."""
     if study.user_attrs.get(SEEDED):
         return
     space = spec.search_space
@@ -75,9 +75,9 @@ def queue_initial_design(spec: StudySpec, study: Study) -> None:
 
 
 def queue_baseline(spec: StudySpec, study: Study) -> bool:
-    """Queue the baseline again where it is due, to see whether the host is what it was.
+    """Queue the baseline again where it is due, to see whether the host has changed.
 
-    Whether it was queued. Trials that other workers measure now count as measured.
+    Returns whether it was queued. Trials that other workers measure now count as measured.
     """
     space, defaults = spec.search_space, spec.search_space.baseline()
     states = (TrialState.COMPLETE, TrialState.RUNNING)
@@ -90,11 +90,11 @@ def queue_baseline(spec: StudySpec, study: Study) -> bool:
 
 
 def queue_confirmation(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> bool:
-    """Queue a candidate to be measured again, where `search.confirm` says that one is due.
+    """Queue a candidate for the front to be measured again, where one is due.
 
-    That share of the budget's trials is spread over its second half. `done` are the records of the
-    complete trials. Whether something was queued: never while other trials wait, nor where the
-    whole grid is measured.
+    `search.confirm` is a share of the budget's trials, which is spread over its second half. `done`
+    are the records of the complete trials. Returns whether something was queued: never while other
+    trials wait, and never where the full grid is measured.
     """
     share, total = spec.search.confirm, _total(spec, done)
     if share <= 0 or spec.search.sampler == "grid" or total is None or waiting(study):
@@ -115,7 +115,7 @@ def queue_confirmation(spec: StudySpec, study: Study, done: Sequence[TrialRecord
 def queue_rounds(spec: StudySpec, study: Study, chosen: Sequence[TrialRecord], rounds: int) -> None:
     """Queue the candidates and the baseline once per round, each round in an order of its own.
 
-    So what changes on the host in the meantime befalls all of them alike.
+    A change of the host then affects all of them alike.
     """
     defaults = spec.search_space.baseline()
     number = len(study.get_trials(deepcopy=False))
@@ -150,7 +150,7 @@ def queue_repeat(spec: StudySpec, study: Study, number: int) -> None:
 
 
 def queue_again(study: Study, trial: FrozenTrial) -> None:
-    """Queue once what `trial` was to measure, for the purpose that it had."""
+    """Queue the configuration of `trial` once more, for the purpose that the trial had."""
     fixed: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
     again = any(
         other.user_attrs.get(AGAIN) == trial.number for other in study.get_trials(deepcopy=False)
@@ -174,7 +174,7 @@ def waiting(study: Study) -> list[FrozenTrial]:
 
 
 def _total(spec: StudySpec, done: Sequence[TrialRecord]) -> float | None:
-    """Trials of the whole budget, or more where more were asked for."""
+    """The trials of the whole budget, estimated where it is in seconds; None without a budget."""
     limits = [] if spec.budget.trials is None else [float(spec.budget.trials)]
     if spec.budget.seconds is not None and done:
         limits.append(spec.budget.seconds / max(median(t.seconds for t in done), 1e-3))
@@ -182,6 +182,6 @@ def _total(spec: StudySpec, done: Sequence[TrialRecord]) -> float | None:
 
 
 def _queued(study: Study) -> int:
-    """Trials that were queued here before and did not fail."""
+    """How many confirmations were queued so far and did not fail."""
     states = Counter(t.state for t in study.get_trials(deepcopy=False) if CONFIRMS in t.user_attrs)
     return sum(states.values()) - states[TrialState.FAIL]

@@ -1,4 +1,4 @@
-"""How a study starts: made or resumed in a storage, on the knowledge of another study."""
+"""How a study starts: created or resumed in a storage, and warm-started from another study."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tuner.study.storage import (
     WARM,
     lock_of,
     open_storage,
-    read_study,
+    stored_record,
 )
 
 
 def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
-    """The Optuna study of `spec`, made where it is not there yet.
+    """The Optuna study of `spec`, created where it is not there yet.
 
-    Raises InputError when the study there was made by another backend, or with a specification
-    whose trials cannot be compared with this one's; the message names the keys that differ.
+    Raises InputError where the study there was run by another backend, or with a specification
+    whose trials cannot be compared with those of this one. The message names the keys that differ.
     """
     with lock_of(storage, spec.name):
         return _start_or_resume(spec, storage, backend)
@@ -80,9 +80,9 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
 
 
 def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
-    """Store the environment of a run that begins, the study's last one; the key of it.
+    """Store the environment of a run that begins, and return its key.
 
-    Trials name the key instead of holding a copy each. Equal environments share one.
+    The records of trials name the key instead of holding a copy each. Equal environments share one.
     """
     text = json.dumps(environment, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -92,31 +92,31 @@ def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
 
 
 def warm_start(study: Study, source: str, url_of: Callable[[str], str]) -> None:
-    """Note in `study` what the study `source` knows; a resumed one keeps what it has.
+    """Store in `study` what the model of the study `source` has learned.
 
-    `source` is the name of a study, whose storage is `url_of(name)`, or `URL#NAME`. Raises
-    InputError where it cannot be read or has too little to tell, and where `study` was warmed by
-    another one.
+    `source` is the name of a study, whose storage is `url_of(name)`, or `URL#NAME`. A study that
+    was warm-started from it before keeps what it has. Raises InputError where `source` cannot be
+    read or has too few trials, and where `study` was warm-started from another one.
     """
-    known = study.user_attrs.get(WARM)
-    if known is not None:
-        if known["from"] != source:
+    before = study.user_attrs.get(WARM)
+    if before is not None:
+        if before["from"] != source:
             raise InputError(
-                f"study {study.study_name!r} was begun with what {known['from']!r} knew",
+                f"study {study.study_name!r} was begun with what {before['from']!r} knew",
                 f"leave --warm-start {source} out, or give another --storage",
             )
         return
-    found = model_of(_read(source, url_of))
-    if found is None:
+    surrogate = model_of(_read(source, url_of))
+    if surrogate is None:
         raise InputError(
             f"--warm-start {source}: too few configurations of it could be measured",
             "run more of its trials first, or leave --warm-start out",
         )
-    study.set_user_attr(WARM, {"from": source, **warm_from(found).to_json()})
+    study.set_user_attr(WARM, {"from": source, **warm_from(surrogate).to_json()})
 
 
 def warm_of(study: Study) -> Warm | None:
-    """What `warm_start` noted."""
+    """What `warm_start` stored; None where it was not called."""
     document: dict[str, Any] | None = study.user_attrs.get(WARM)
     if document is None:
         return None
@@ -136,6 +136,6 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN4
 def _read(source: str, url_of: Callable[[str], str]) -> StudyRecord:
     url, separator, name = source.rpartition("#")
     try:
-        return read_study(name, open_storage(url if separator else url_of(name), create=False))
+        return stored_record(name, open_storage(url if separator else url_of(name), create=False))
     except InputError as error:
         raise InputError(f"--warm-start {source}: {error.message}", error.mend) from error

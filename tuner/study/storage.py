@@ -24,35 +24,31 @@ from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 
-SPECIFICATION = "specification"
-COMPARABLE = "comparable"
-BACKEND = "backend"
-ENVIRONMENT = "environment"
-ENVIRONMENT_OF = "environment "
-SAMPLES = "samples"
-SEEDED = "seeded"
-WARM = "warm start"
-GAINS = "expected gains"
-"""Attributes of a study: what was asked and what part of it must stay; who measures; the last run's
-environment, and that of each run by its key, which follows `ENVIRONMENT_OF`; the directory of the
-samples; whether the initial design was queued; what it began with from another study; the last
-looks at what a further trial promises, each the number of trials and the gain."""
+# Attributes of a study.
+SPECIFICATION = "specification"  # what study.yaml asked for, whole
+COMPARABLE = "comparable"  # the part of it that must stay the same while the study grows
+BACKEND = "backend"  # the name of who measures
+ENVIRONMENT = "environment"  # that of the last run: host, image, model, calibration
+ENVIRONMENT_OF = "environment "  # those of all runs; the key of each follows
+SAMPLES = "samples"  # the directory of the trials' samples
+SEEDED = "seeded"  # whether the initial design was queued
+WARM = "warm start"  # what the study began with from another one
+GAINS = "expected gains"  # the last looks at convergence: number of trials, expected gain
 
-OUTCOME = "outcome"
-VERDICT = "verdict"
-REASON = "reason"
-BASELINE = "baseline again"
-REPEAT = "repeat of"
-CONFIRMS = "confirms"
-AGAIN = "again"
-PASS = "pass"  # noqa: S105 -- not a password
-GIVEN_UP = "given up"
-"""Attributes of a trial, beside its record (`tuner.measure.record.ATTRIBUTE`) and what samplers
-read (`tuner.search.study_sampler`): what came of it, whether it can be trusted, why it failed; what
-it is measured for; the pass of a full grid; whether that point is not tried again."""
+# Attributes of a trial. Its record is under `tuner.measure.record.ATTRIBUTE`; what samplers read
+# and write is in `tuner.search.study_sampler`.
+OUTCOME = "outcome"  # measured, invalid, or why the configuration cannot serve
+VERDICT = "verdict"  # whether the measurement can be trusted
+REASON = "reason"  # why the trial failed
+BASELINE = "baseline again"  # measured to see whether the host has changed
+REPEAT = "repeat of"  # the trial that a user asked to measure again
+CONFIRMS = "confirms"  # the trial whose place on a front is checked
+AGAIN = "again"  # the failed trial that this one replaces
+PASS = "pass"  # noqa: S105 -- no password: the pass of the full grid, from 0
+GIVEN_UP = "given up"  # a point of the grid that is not tried again
 
 _PATIENCE = 60.0
-"""Seconds for which one process waits for another that writes to the same SQLite file."""
+"""How many seconds a process waits for another one that writes to the same SQLite file."""
 
 _ADVISORY = {
     "postgresql": (
@@ -61,7 +57,7 @@ _ADVISORY = {
     ),
     "mysql": ("SELECT GET_LOCK(sha1(:name), -1)", "SELECT RELEASE_LOCK(sha1(:name))"),
 }
-"""How a database gives a lock to one session and takes it back; it ends with the session."""
+"""The statements by which a database locks and unlocks; the lock ends with the session."""
 
 
 def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
@@ -244,16 +240,16 @@ def finished_trials(name: str, url: str) -> list[TrialRecord]:
 
 def study_id(name: str, storage: BaseStorage) -> int:
     """The number by which optuna-dashboard addresses a study. Raises InputError."""
-    read_study(name, storage)
+    stored_record(name, storage)
     return storage.get_study_id_from_name(name)
 
 
-def read_study(name: str, storage: BaseStorage) -> StudyRecord:
+def stored_record(name: str, storage: BaseStorage) -> StudyRecord:
     """The finished trials of a study. Raises InputError where there is no such study."""
-    return study_record(stored(name, storage))
+    return study_record(optuna_study(name, storage))
 
 
-def stored(name: str, storage: BaseStorage) -> Study:
+def optuna_study(name: str, storage: BaseStorage) -> Study:
     """The Optuna study of that name. Raises InputError where there is none."""
     try:
         return optuna.load_study(study_name=name, storage=storage)
@@ -290,7 +286,7 @@ def record_so_far(spec: StudySpec, done: Sequence[TrialRecord]) -> StudyRecord:
 
 def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedStudy:
     """A study with the samples of its trials. Raises InputError where there is no such study."""
-    study = stored(name, storage)
+    study = optuna_study(name, storage)
     directory = samples_directory(study, results)
 
     def sample_file(file: str) -> bytes | None:

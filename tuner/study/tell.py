@@ -27,7 +27,7 @@ from tuner.study.storage import OUTCOME, PASS, REASON, VERDICT, samples_director
 from tuner.trial import TrialResult
 
 _WORST_UNSEEN = 1000.0
-"""Stands for the worst of any metric while nothing was measured yet."""
+"""Stands for the worst value of any metric while nothing was measured yet."""
 
 _NAMELESS_SECONDS = 2.0
 """A live process of an earlier version names itself as owner within milliseconds of asking."""
@@ -35,10 +35,11 @@ _NAMELESS_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a study by this process: where its records go, and what they say of it.
+    """What all trials of one run of a study have in common.
 
-    `results` is the directory of the study's results, `backend` the name of who measures,
-    `environment` the key of this run's environment in the study, `host_cpus` the CPUs that serve.
+    `results` is the directory of the study's results. `backend` is the name of the backend.
+    `environment` is the key of this run's environment in the study. `host_cpus` is the number of
+    CPUs that serve.
     """
 
     spec: StudySpec
@@ -122,10 +123,10 @@ def untried_record(run: Run, next_trial: NextTrial, end: TrialRecord) -> TrialRe
 
 
 def imputed(objectives: Sequence[Objective], done: Sequence[TrialRecord]) -> tuple[float, ...]:
-    """Finite stand-ins for an infeasible trial's objectives: the worst that was measured so far.
+    """Stand-ins for the objectives of an infeasible trial: the worst values measured so far.
 
-    Finite, because a sampler that is told nothing proposes the same again; the worst seen rather
-    than a huge number, because an outlier would bend every model of the objective.
+    Without a value a sampler would propose the same again. A huge value would be an outlier that
+    bends every model of the objective.
     """
     found = []
     for index, objective in enumerate(objectives):
@@ -150,12 +151,12 @@ def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRec
 
 
 def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
-    """Store the record with what stands beside it, in one transaction, then tell the values.
+    """Store the record in one transaction, then tell Optuna the values.
 
-    A process may be killed in between: `clear_dead` tells the rest. Beside the record stand the
-    outcome, the verdict and the constraints, for who reads the study with Optuna alone. An invalid
-    trial is told FAIL: its record is for people, not for a front or a sampler. It is not queued
-    again, unless it is the baseline, which a study needs.
+    A process may be killed in between; `clear_dead` then tells the values later. Beside the record
+    stand the outcome, the verdict and the constraints, for those who read the study with Optuna
+    alone. An invalid trial is told as failed: its record is for people, not for a front or a
+    sampler. It is not queued again, unless it is the baseline, which a study needs.
     """
     attributes: dict[str, Any] = {
         ATTRIBUTE: record.to_json(),
@@ -173,6 +174,7 @@ def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tria
 
 
 def fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
+    """Tell Optuna that a trial failed; `again` queues its configuration once more."""
     if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
         return  # interrupted just after it was told
     trial.set_user_attr(REASON, reason)
@@ -186,11 +188,11 @@ def _end_failed(study: Study, trial: Trial | FrozenTrial, *, again: bool) -> Non
 
 
 def clear_dead(spec: StudySpec, study: Study) -> list[int]:
-    """End RUNNING trials whose process is dead; their numbers.
+    """End RUNNING trials whose process is dead, and return their numbers.
 
-    One that has its record is told. Any other is told FAIL, and its configuration is queued again.
-    Trials of live processes and of other hosts stay. A trial that was killed before it could name
-    its owner is dead as soon as this process, started later, has none of its own running.
+    A trial that has its record is told. Any other is told as failed, and its configuration is
+    queued again. Trials of live processes and of other hosts are left alone. A trial without an
+    owner was killed before it could name one, and is dead after `_NAMELESS_SECONDS`.
     """
     cleared = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
