@@ -22,6 +22,7 @@ from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.serving.base import base_tag
 from tuner.spec.space import Configuration, Parameter, SearchSpace
+from tuner.spec.study import Objective
 
 MODEL = "half_plus_two"
 CONFIGURATION = {"concurrency": 1, "cpu": 0.5, "memory": 192, "replicas": 2, "loss": 0.0}
@@ -49,14 +50,15 @@ def record(image: str) -> StudyRecord:
         number=0,
         configuration=Configuration.of(CONFIGURATION),
         outcome="measured",
-        values=(),
+        values=(5.0,),
         violations={},
         phases={},
         started="2025-01-01T00:00:00+00:00",
     )
+    objectives = (Objective("art_ms", "minimize"),)
     serving = {"image": "tune", "env": {"SALT": "$HOME"}}
     name = f"up-{uuid.uuid4().hex[:12]}"
-    return StudyRecord(name, MODEL, space, (), (), serving, {"image": image}, (trial,))
+    return StudyRecord(name, MODEL, space, objectives, (), serving, {"image": image}, (trial,))
 
 
 def two_free_ports() -> int:

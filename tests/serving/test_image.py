@@ -67,7 +67,7 @@ def test_only_tensorflows_libraries_and_messages_are_kept(tmp_path: Path) -> Non
 def test_an_image_that_is_missing_is_a_setup_error(
     engine: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_module, "REPOSITORY", "tune-serving-missing")
+    monkeypatch.setattr(image_module, "IMAGE_REPOSITORY", "tune-serving-missing")
     with pytest.raises(SetupError) as caught:
         find_image(engine)
     assert caught.value.mend == "tune image build"
