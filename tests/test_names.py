@@ -23,14 +23,13 @@ MODULES: Mapping[str, str] = {
 """Names that several modules have, each with the reason."""
 
 UNDER_WAY_NAMES = """
-Axis Evidence Mark Points behind build_image check compare confirm dashboard document drawn
-effects explain explained facts fronts importances kinds label latency_of levels lines measure
-plain predicted progress reference_of report run served show text together verify
+Axis build_image check compare confirm dashboard document explain facts measure plain reference_of
+report run show verify
 """
 
 UNDER_WAY_MODULES = """
-choice explain findings fronts grid report
-summary ticks
+choice explain findings report
+summary
 """
 
 

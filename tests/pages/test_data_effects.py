@@ -30,7 +30,7 @@ from tuner.measure.record import StudyRecord
 from tuner.pages.effect_figure import Dependence, dependences
 from tuner.pages.effects import Row, rows
 from tuner.results.explain import explain
-from tuner.results.levels import MOST, levels, position
+from tuner.results.levels import MOST, position, scenario_levels
 from tuner.spec.space import Parameter, SearchSpace
 
 SPACE = SearchSpace((LOSS, CPU, REPLICAS, CONCURRENCY))
@@ -165,7 +165,7 @@ RATE = Parameter("rate", "float", "scenario", 10.0, low=1.0, high=100.0, unit="r
 def test_every_trial_is_in_a_level_that_holds_its_value(rates: Sequence[float]) -> None:
     space = SearchSpace((RATE,))
     record = study(space, [measured(i, {"rate": r}, (1.0, 1.0)) for i, r in enumerate(rates)])
-    among, level_of = levels(record, "rate")
+    among, level_of = scenario_levels(record, "rate")
     members: dict[int, list[float]] = {}
     for trial in record.trials:
         members.setdefault(level_of(trial), []).append(float(trial.configuration["rate"]))
@@ -182,11 +182,11 @@ def test_rare_categories_share_a_level_and_missing_values_have_their_own() -> No
         SearchSpace((net, CPU)),
         [measured(i, {"net": n, "cpu": 1.0}, (1.0, 1.0)) for i, n in enumerate("abcdef")],
     )
-    among, level_of = levels(record, "net")
+    among, level_of = scenario_levels(record, "net")
     assert [level.text for level in among] == ["net a", "net b", "net c", "another net"]
     assert [level_of(t) for t in record.trials] == [0, 1, 2, 3, 3, 3]
     without = replace(record, trials=(*record.trials[:2], measured(9, {"cpu": 1.0}, (1.0, 1.0))))
-    among, level_of = levels(without, "net")
+    among, level_of = scenario_levels(without, "net")
     assert [level.text for level in among] == ["net a", "net b", "without net"]
     assert level_of(without.trials[-1]) == 2
     assert position(net, "f") == 5.0

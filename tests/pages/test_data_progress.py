@@ -14,7 +14,7 @@ from tests.study.bursts import study as record_of
 from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.model.pareto import hypervolume
 from tuner.results.averaged import MARGIN
-from tuner.results.progress import Progress, course, kinds, progress
+from tuner.results.progress import Progress, course, search_progress, trial_kinds
 from tuner.results.summary import summarise
 from tuner.results.timeline import Timeline, slices, timeline
 from tuner.spec.space import SearchSpace
@@ -30,7 +30,7 @@ def at(trial: TrialRecord, seconds: float, **phases: float) -> TrialRecord:
 
 
 def progress_of(study: StudyRecord) -> Progress:
-    found = progress(study, summarise(study), timeline(study))
+    found = search_progress(study, summarise(study), timeline(study))
     assert found is not None
     return found
 
@@ -74,7 +74,7 @@ def test_the_hypervolume_never_falls_and_ends_at_the_final_one(
         )
     )
     summary = summarise(study)
-    found = progress(study, summary, timeline(study))
+    found = search_progress(study, summary, timeline(study))
     if not summary.front:
         assert found is None
         return
@@ -135,7 +135,7 @@ def test_why_a_trial_was_made() -> None:
     proposed = replace(burst(2, 1.0, 1.0, cpu=0.5), why={"acquisition": 0.1})
     gridded = replace(burst(4, 1.0, 1.0), grid_pass=0)
     study = record_of(first, other, proposed, burst(3, 2.0, 2.0), gridded)
-    assert kinds(study) == ("start", "start", "proposed", "again", "grid")
+    assert trial_kinds(study) == ("start", "start", "proposed", "again", "grid")
 
 
 def test_what_other_samplers_propose_is_no_start_configuration() -> None:
@@ -143,7 +143,7 @@ def test_what_other_samplers_propose_is_no_start_configuration() -> None:
         record_of(burst(0, 1.0, 1.0), *(burst(1 + i, 1.0, 1.0, replicas=2 + i) for i in range(3))),
         specification={"search": {"sampler": "random"}, "budget": {"trials": 3}, "seed": 1},
     )
-    assert kinds(study) == ("start", "proposed", "proposed", "proposed")
+    assert trial_kinds(study) == ("start", "proposed", "proposed", "proposed")
 
 
 def test_a_trial_takes_its_phases_one_after_another() -> None:
@@ -207,7 +207,7 @@ def test_failed_trials_are_on_the_timeline_where_their_time_is_known() -> None:
 def test_an_empty_study_has_an_empty_timeline() -> None:
     found = timeline(record_of())
     assert (found.elapsed, found.idle, found.totals, found.pauses) == (0, 0, {}, ())
-    assert progress(record_of(), summarise(record_of()), found) is None
+    assert search_progress(record_of(), summarise(record_of()), found) is None
 
 
 lasted = st.floats(0.0, 40.0)

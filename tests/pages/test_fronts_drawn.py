@@ -14,7 +14,7 @@ from tests.study.bursts import study as record_of
 from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
 from tuner.pages.blocks import Figure, Link, Page, Section, Table, Words
 from tuner.pages.front_figure import MOST_LISTED
-from tuner.pages.fronts import fronts
+from tuner.pages.front_section import fronts_section
 from tuner.pages.progress_figure import progress
 from tuner.pages.scenario_figure import MOST_PANELS
 from tuner.pages.sources import Sources
@@ -69,7 +69,7 @@ def traces(plot: go.Figure, name: str) -> list[go.Scatter]:
 def whole(record: StudyRecord) -> tuple[Section, Section]:
     """Both sections of a study; every table behind a figure fits and the page can be written."""
     of = sources(record)
-    found = fronts(of), progress(of)
+    found = fronts_section(of), progress(of)
     for section in found:
         shown = [f.table for f in figures(section).values()]
         for table in (*shown, *tables(section)):
@@ -188,7 +188,7 @@ def test_of_many_scenarios_some_are_drawn_and_all_are_listed() -> None:
         if c["cpu"] == 1.0 or float(c["loss"]) > 2
     ]
     of = unmodelled(planted(space, trials))
-    shown = figures(fronts(of))["scenario-fronts"]
+    shown = figures(fronts_section(of))["scenario-fronts"]
     headings = [a.text for a in shown.plot.layout.annotations]
     assert headings[:MOST_PANELS] == [f"loss={i}" for i in range(3, 15)]
     assert "the 12 scenarios with most trials, of 15" in shown.caption
@@ -200,7 +200,7 @@ def test_the_least_regret_choice_is_said_and_drawn_by_scenario() -> None:
     of = sources(record)
     assert of.findings is not None
     assert of.findings.robust is not None
-    section = fronts(of)
+    section = fronts_section(of)
     shown = figures(section)["regret"]
     (bars,) = shown.plot.data
     np.testing.assert_allclose(bars.x, [100 * r for _, r in of.findings.robust.by_scenario])
@@ -214,7 +214,7 @@ def test_of_thousands_the_table_has_the_front_and_the_first_others() -> None:
     space = SearchSpace((Parameter("cpu", "int", "decision", 1, low=1, high=3000),))
     trials = [measured(i, {"cpu": 1 + i}, (1.0 + i, 2.0 + (i % 7) + i)) for i in range(600)]
     of = unmodelled(planted(space, trials))
-    shown = figures(fronts(of))["front"]
+    shown = figures(fronts_section(of))["front"]
     assert len(shown.table.rows) == MOST_LISTED
     assert "400 of 600" in shown.table.caption
     assert shown.table.rows[0][0] == Link("0", "trial-0")
@@ -270,10 +270,10 @@ def test_what_users_wrote_stays_text() -> None:
     trials[-1] = infeasible(len(trials) - 1, trials[-1].configuration, HOSTILE, HOSTILE)
     of = sources(planted(space, trials))
     assert of.findings is not None
-    page = to_html(Page("t", "s", (fronts(of), progress(of))))
+    page = to_html(Page("t", "s", (fronts_section(of), progress(of))))
     assert "<script>alert" not in page
     assert "{{7*7}}" in page
-    for figure in figures(fronts(of)).values():
+    for figure in figures(fronts_section(of)).values():
         assert "<script" not in figure.plot.to_json().replace("\\u003c", "<")
 
 

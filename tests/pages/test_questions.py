@@ -20,7 +20,7 @@ from tests.pages.planted_trials import (
     surveyed,
 )
 from tuner.measure.record import StudyRecord
-from tuner.results.questions import Answer, answers, latency_of
+from tuner.results.questions import Answer, answers, latency_objective
 from tuner.spec.space import Parameter, SearchSpace
 
 SPACE = SearchSpace((CONCURRENCY, CPU, REPLICAS, LOSS))
@@ -137,9 +137,9 @@ def test_the_rate_of_an_open_loop_stands_for_concurrency() -> None:
 
 
 def test_questions_are_about_response_time_where_it_is_an_objective() -> None:
-    assert latency_of(("cpu_percent", "p99_ms", "art_ms")) == "art_ms"
-    assert latency_of(("cpu_percent", "p99_ms")) == "p99_ms"
-    assert latency_of(("cpu_percent",)) == "cpu_percent"
+    assert latency_objective(("cpu_percent", "p99_ms", "art_ms")) == "art_ms"
+    assert latency_objective(("cpu_percent", "p99_ms")) == "p99_ms"
+    assert latency_objective(("cpu_percent",)) == "cpu_percent"
 
 
 def test_one_value_measured_is_no_comparison() -> None:

@@ -161,7 +161,7 @@ def test_what_plotly_draws_has_the_tags_that_figures_use_and_no_other() -> None:
 
 @given(st.text())
 def test_a_plain_text_is_drawn_as_it_was_written(text: str) -> None:
-    drawn = inert.text(theme.plain(text))
+    drawn = inert.inert_text(theme.plotly_text(text))
     assert "<" not in drawn
     read = drawn.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     assert read == inert.legible(text)
@@ -169,7 +169,7 @@ def test_a_plain_text_is_drawn_as_it_was_written(text: str) -> None:
 
 @given(st.text(alphabet="<>/abrisupxe tn&;"))
 def test_only_bare_tags_are_markup(text: str) -> None:
-    for tag in re.findall("<[^>]*>?", inert.text(text)):
+    for tag in re.findall("<[^>]*>?", inert.inert_text(text)):
         assert re.fullmatch(r"</?(b|i|sub|sup|extra)>|<br ?/?>", tag)
 
 

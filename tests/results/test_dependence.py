@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.results.known_truth import SERVING, sample
 from tuner.model.observations import Observation
-from tuner.results.dependence import Effect, compared, effects, scenario_effects
+from tuner.results.dependence import Effect, compared, parameter_effects, scenario_effects
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 
 
@@ -28,7 +28,7 @@ def of(found: tuple[Effect, ...], name: str) -> Effect:
 
 def test_a_curve_is_the_mean_over_the_others_with_a_band_around_it() -> None:
     known = sample(SERVING, {"art_ms": art}, doubt=0.05)
-    curve = of(effects(known, "art_ms"), "replicas").curve([], 0)
+    curve = of(parameter_effects(known, "art_ms"), "replicas").curve([], 0)
     assert curve.values == (1, 2, 3, 4, 5, 6)
     assert curve.settings == 3 * 3 * 4 * 4
     assert curve.feasible == (1.0,) * 6
@@ -48,8 +48,8 @@ def test_the_band_is_as_wide_as_the_doubt_that_is_shared() -> None:
     """An error that all configurations share does not average out."""
     known = sample(SERVING, {"art_ms": art}, doubt=0.0)
     common = 0.1 * np.random.default_rng(1).standard_normal((len(known.draws), 1, 1))
-    effect = of(effects(type(known)(**{**vars(known), "draws": known.draws + common}), "art_ms"),
-                "loss")  # fmt: skip
+    shifted = type(known)(**{**vars(known), "draws": known.draws + common})
+    effect = of(parameter_effects(shifted, "art_ms"), "loss")
     curve = effect.curve([], 0)
     assert curve.average.low[0] is not None
     assert curve.average.high[0] is not None
@@ -58,7 +58,7 @@ def test_the_band_is_as_wide_as_the_doubt_that_is_shared() -> None:
 
 def test_metrics_to_maximise_are_in_their_own_unit() -> None:
     known = sample(SERVING, {"throughput_rps": lambda c: 100.0 * c["replicas"]})
-    curve = of(effects(known, "throughput_rps"), "replicas").curve([], 0)
+    curve = of(parameter_effects(known, "throughput_rps"), "replicas").curve([], 0)
     assert curve.average.value[-1] == pytest.approx(600, rel=0.01)
 
 
@@ -69,7 +69,7 @@ def test_values_are_compared_like_with_like() -> None:
         {"art_ms": art},
         feasible=lambda c: float(c["memory"] > 64 or c["concurrency"] == 1),
     )
-    memory = of(effects(known, "art_ms"), "memory").curve([], 0)
+    memory = of(parameter_effects(known, "art_ms"), "memory").curve([], 0)
     assert memory.feasible == pytest.approx((1 / 3, 1 / 3, 1, 1))
     assert memory.settings == 3 * 6 * 4
     assert memory.average.value == pytest.approx([memory.average.value[0]] * 4, rel=0.01)
@@ -81,7 +81,7 @@ def test_values_at_which_nothing_serves_have_no_mean() -> None:
         {"art_ms": art},
         feasible=lambda c: 0.02 if c["memory"] == 48 else 0.98,
     )
-    memory = of(effects(known, "art_ms"), "memory")
+    memory = of(parameter_effects(known, "art_ms"), "memory")
     assert memory.values == (64, 96, 128)
     curve = memory.curve([], 0)
     assert (curve.typical.value[0], curve.average.low[0], curve.average.high[0]) == (
@@ -90,7 +90,9 @@ def test_values_at_which_nothing_serves_have_no_mean() -> None:
         None,
     )
     assert curve.feasible[0] == pytest.approx(0.02)
-    assert effects(sample(SERVING, {"art_ms": art}, feasible=lambda _: 0.1), "art_ms") == ()
+    assert (
+        parameter_effects(sample(SERVING, {"art_ms": art}, feasible=lambda _: 0.1), "art_ms") == ()
+    )
 
 
 def test_every_scenario_has_its_own_curve() -> None:
@@ -116,7 +118,7 @@ def test_a_conditional_parameter_is_looked_at_where_it_is_active() -> None:
         )
     )  # fmt: skip
     known = sample(space, {"art_ms": lambda c: 10.0 * c.get("size", 100)})
-    found = effects(known, "art_ms")
+    found = parameter_effects(known, "art_ms")
     assert of(found, "size").curve([], 0).average.value == pytest.approx([10, 40], rel=0.01)
     assert of(found, "batching").curve([], 0).average.value == pytest.approx([1000, 25], rel=0.01)
 
@@ -128,7 +130,7 @@ def test_measured_points_are_the_feasible_trials_of_the_scenario_and_all_is_json
 
     known = sample(SERVING, {"cpu_percent": art})
     trials = [observed(0, 0.0, -1), observed(1, 5.0, -1), observed(2, 5.0, 1)]
-    everywhere = of(effects(known, "cpu_percent"), "replicas").curve(trials, 1)
+    everywhere = of(parameter_effects(known, "cpu_percent"), "replicas").curve(trials, 1)
     assert [(p.trial, p.value, p.measured) for p in everywhere.measured] == [(0, 1, 9), (1, 1, 10)]
     lossy = next(
         e.curve(trials, 1)

@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from tests.results.known_truth import SERVING, Truth, sample
 from tuner.arrays import Floats
-from tuner.results.dependence import Effect, effects
+from tuner.results.dependence import Effect, parameter_effects
 from tuner.results.importance import interactions
-from tuner.results.joint_effects import together
+from tuner.results.joint_effects import joint_statements
 from tuner.results.laws import law_of
 from tuner.results.statements import Statement, level, moves, readings
 from tuner.results.thresholds import feasibility
@@ -28,7 +28,9 @@ def read(
     known = sample(space, dict(zip(metrics, truths, strict=True)), doubt=doubt)
     found = {}
     for metric in metrics:
-        found[metric] = next(e for e in effects(known, metric) if e.parameter.name == name)
+        found[metric] = next(
+            e for e in parameter_effects(known, metric) if e.parameter.name == name
+        )
     return readings(found)
 
 
@@ -202,14 +204,14 @@ def test_two_parameters_that_act_together() -> None:
         return float(max(c["concurrency"] / c["replicas"], 1.0) + c["loss"] / 10)
 
     known = sample(SERVING, {"art_ms": art})
-    found = together(known, interactions(known, "art_ms"))
+    found = joint_statements(known, interactions(known, "art_ms"))
     assert found[0].kind == "interaction"
     assert found[0].parameters == ("replicas", "concurrency")
     assert "replicas from 1 to 6:" in found[0].text
     assert "at 1 connection (concurrency)" in found[0].text
     assert "-82 % (" in found[0].text
     alone = sample(SERVING, {"art_ms": lambda c: 2.0 / c["cpu"] * c["replicas"]})
-    assert together(alone, interactions(alone, "art_ms")) == ()
+    assert joint_statements(alone, interactions(alone, "art_ms")) == ()
 
 
 Curve = Callable[[Floats], Floats]

@@ -132,7 +132,7 @@ def show_decisions(study: StudyRecord, found: Findings) -> None:
         console.print(
             f"[bold]Meets the SLO in most scenarios[/] ({in_words.slo(study)}): {serving.decision}"
         )
-        _indented(in_words.served(serving))
+        _indented(in_words.scenarios_served(serving))
 
 
 def show_open(found: Findings) -> None:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
+from tuner.pages.axis_ticks import decades
 from tuner.pages.blocks import Cell, Figure, Table
 from tuner.pages.marks import MARKS, Drawn, Mark, columns_of, marks, trial_link, values_of
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
-from tuner.pages.ticks import decades
 from tuner.results.cause_rules import NOISE, UNKNOWN, UNSTABLE
 from tuner.results.causes import Causes, Explained
 from tuner.results.in_words import listed
@@ -97,8 +97,8 @@ def _drawn(study: StudyRecord, pooled: Pooled, note: str) -> Drawn:
     if not pooled.bursts:
         # Cut short: what it was when it was ended, without an interval.
         estimates = tuple(Estimate(e.value) for e in estimates)
-    values = map(theme.plain, values_of(study, pooled.configuration))
-    texts = (f"trial {number}", *values, *map(interval, estimates), theme.plain(note))
+    values = map(theme.plotly_text, values_of(study, pooled.configuration))
+    texts = (f"trial {number}", *values, *map(interval, estimates), theme.plotly_text(note))
     return Drawn(estimates, texts, number)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from tuner.pages.blocks import Block, Points, Section, Table, Words
 from tuner.pages.cause_figure import cause_figure
-from tuner.pages.importance_figure import Importances, importance_figure, importances, share
+from tuner.pages.importance_figure import Importances, importance_figure, share, study_importances
 from tuner.pages.sources import Sources
 from tuner.results.cause_rules import MEANINGS, NOISE, UNKNOWN
-from tuner.results.causes import Causes, Evidence, Group, causes
-from tuner.results.counters import label as counter_label
+from tuner.results.causes import Causes, CounterEvidence, Group, causes
+from tuner.results.counters import counter_label
 from tuner.results.explain import Explanation
 from tuner.results.importance import Interaction, Share
 from tuner.results.in_words import listed
@@ -28,7 +28,7 @@ def why(sources: Sources) -> Section:
     if explanation.too_few:
         blocks.append(Words(f"Parameters: not enough yet, {explanation.too_few}.", "doubt"))
     else:
-        blocks += _parameters(explanation, importances(sources.record, explanation))
+        blocks += _parameters(explanation, study_importances(sources.record, explanation))
     blocks += _regions(sources, causes(sources.record, sources.summary))
     return Section("why", "Why", tuple(blocks))
 
@@ -154,7 +154,7 @@ def _evidence(group: Group) -> str:
     return f"{means}: {shown}" if shown else means
 
 
-def _counter(found: Evidence) -> str:
+def _counter(found: CounterEvidence) -> str:
     name, unit = counter_label(found.counter)
     theirs = "-" if math.isnan(found.theirs) else figure(found.theirs)
     return f"{name} {f'{figure(found.own)} {unit}'.rstrip()} ({theirs})"

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import A, B, Mark, Series, errors, lines, scope_label, series
-from tuner.pages.grid import AROUND, grid
+from tuner.pages.comparison_marks import (
+    A,
+    B,
+    Series,
+    StudyMark,
+    errors,
+    label_lines,
+    scope_label,
+    series,
+)
+from tuner.pages.panel_grid import AROUND, grid
 from tuner.pages.theme import Trace
 from tuner.results.two_fronts import FrontPoint, FrontScope
 from tuner.results.two_studies import TwoStudies
@@ -60,7 +69,7 @@ def fronts_figure(found: TwoStudies) -> Figure | None:
 
 def _panels(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
     x, y = (title(o.metric) for o in found.objectives[:2])
-    titles = [lines(scope_label(scope)) for scope in scopes]
+    titles = [label_lines(scope_label(scope)) for scope in scopes]
     return grid(titles, [[*_fronts(found, scope)] for scope in scopes], x=x, y=y)
 
 
@@ -87,7 +96,7 @@ def _lines(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
         sides = [(scope, scope.a if mark is A else scope.b) for scope in scopes]
         points = [(scope, point) for scope, side in sides for point in side.front]
         ends = estimates([point for _, point in points], 0)
-        names = [lines(scope_label(scope)) for scope, _ in points]
+        names = [label_lines(scope_label(scope)) for scope, _ in points]
         traces.append({**_points(mark, [p for _, p in points], ends, size=9), "y": names})
     return theme.plot(
         x=title(found.objectives[0].metric),
@@ -100,7 +109,7 @@ def _lines(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
     )
 
 
-def _points(mark: Mark, points: Sequence[FrontPoint], across: Series, *, size: int) -> Trace:
+def _points(mark: StudyMark, points: Sequence[FrontPoint], across: Series, *, size: int) -> Trace:
     return {
         "type": "scatter",
         "x": across.values,
@@ -117,9 +126,9 @@ def _points(mark: Mark, points: Sequence[FrontPoint], across: Series, *, size: i
 def _hover(points: Sequence[FrontPoint]) -> list[list[str]]:
     return [
         [
-            theme.plain(str(p.configuration)),
+            theme.plotly_text(str(p.configuration)),
             ", ".join(map(interval, p.estimates)),
-            theme.plain(_beaten(p.beaten_by)),
+            theme.plotly_text(_beaten(p.beaten_by)),
         ]
         for p in points
     ]

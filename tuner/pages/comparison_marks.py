@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
-from tuner.pages.grid import wrapped
+from tuner.pages.panel_grid import wrapped
 from tuner.results.two_fronts import FrontScope
 
 
@@ -36,7 +36,7 @@ def series(some: Sequence[Estimate]) -> Series:
 
 
 @dataclass(frozen=True)
-class Mark:
+class StudyMark:
     """What a study is drawn as."""
 
     name: str
@@ -44,7 +44,7 @@ class Mark:
     symbol: str
 
 
-A, B = Mark("A", theme.BLUE, "circle"), Mark("B", theme.ORANGE, "diamond")
+A, B = StudyMark("A", theme.BLUE, "circle"), StudyMark("B", theme.ORANGE, "diamond")
 
 _LINE = 30
 """Characters of a line of a label."""
@@ -68,6 +68,6 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def lines(label: str) -> str:
+def label_lines(label: str) -> str:
     """What a panel or a bar is named."""
     return wrapped(label, _LINE) or "-"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import B, errors, lines, p_value, series
-from tuner.pages.grid import AROUND
+from tuner.pages.comparison_marks import B, errors, label_lines, p_value, series
+from tuner.pages.panel_grid import AROUND
 from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval
@@ -101,7 +101,7 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
                 {
                     "type": "scatter",
                     "x": ends.values,
-                    "y": [lines(row.label) for row in rows],
+                    "y": [label_lines(row.label) for row in rows],
                     "mode": "markers",
                     "name": text,
                     "marker": {"color": B.colour, "symbol": symbol, "size": 9},
@@ -132,7 +132,7 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
             "hovertemplate": f"mean of {data.count}: {interval(data.mean)}<extra></extra>",
         }
     )
-    order = [_MEAN, *(lines(row.label) for row in reversed(data.rows))]
+    order = [_MEAN, *(label_lines(row.label) for row in reversed(data.rows))]
     plot.update_yaxes(type="category", categoryorder="array", categoryarray=order, tickfont_size=11)
     # A ratio and its inverse are as far from 1.
     ticks = _ticks(data)
@@ -159,7 +159,7 @@ def _ticks(data: Forest) -> tuple[float, ...]:
 
 
 def _pixels(row: ForestRow) -> int:
-    return _BETWEEN + _LINE * (1 + lines(row.label).count("<br>"))
+    return _BETWEEN + _LINE * (1 + label_lines(row.label).count("<br>"))
 
 
 def _ratio_table(found: TwoStudies, metric: str, data: Forest) -> Table:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
-from tuner.pages.comparison_marks import A, B, errors, lines, scope_label, series
-from tuner.pages.grid import AROUND
+from tuner.pages.comparison_marks import A, B, errors, label_lines, scope_label, series
+from tuner.pages.panel_grid import AROUND
 from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import interval
 
@@ -46,7 +46,7 @@ def volume_figure(found: TwoStudies) -> Figure | None:
             {
                 "type": "bar",
                 "x": ends.values,
-                "y": [lines(bar.label) for bar in some],
+                "y": [label_lines(bar.label) for bar in some],
                 "orientation": "h",
                 "name": mark.name,
                 "marker": {"color": mark.colour},

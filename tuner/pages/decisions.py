@@ -148,10 +148,11 @@ def regret_blocks(study: StudyRecord, findings: Findings | None) -> Iterator[Blo
 
 def _robust(robust: Robust) -> Iterator[Block]:
     yield Words(
-        f"Least regret over all scenarios: {robust.decision}. {in_words.behind(robust)}", "lead"
+        f"Least regret over all scenarios: {robust.decision}. {in_words.regret_sentences(robust)}",
+        "lead",
     )
     some = robust.by_scenario
-    names = [theme.plain(str(scenario)) or "no scenario parameter" for scenario, _ in some]
+    names = [theme.plotly_text(str(scenario)) or "no scenario parameter" for scenario, _ in some]
     plot = theme.plot(x="expected regret (%)", y="", height=96 + 30 * len(some))
     plot.add_bar(
         x=[100 * share for _, share in some],

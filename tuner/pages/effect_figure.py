@@ -13,12 +13,12 @@ import numpy.typing as npt
 from tuner.arrays import Floats, Indices
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages import theme
+from tuner.pages.axis_ticks import decades
 from tuner.pages.panels import Panel, light, panels
 from tuner.pages.theme import Trace
-from tuner.pages.ticks import decades
 from tuner.results.dependence import Curve
 from tuner.results.explain import Explanation
-from tuner.results.levels import Level, levels, position
+from tuner.results.levels import Level, position, scenario_levels
 from tuner.results.wording import label, plain
 from tuner.spec.metrics import METRICS, title
 from tuner.spec.space import Parameter, SearchSpace, Value
@@ -35,7 +35,7 @@ _SPREAD = 8.0
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class EffectPoints:
     """Feasible trials that were measured in full, shape (n,); `measured`, shape (n, m), has the
     objectives in their units. `x` is where they are on the parameter's axis, `level` the index of
     the level they belong to.
@@ -75,7 +75,7 @@ class Dependence:
     log: bool
     by: str
     levels: tuple[Level, ...]
-    points: Points
+    points: EffectPoints
     infeasible_x: Floats
     infeasible: Indices
     absent: int
@@ -106,9 +106,9 @@ def _dependence(record: StudyRecord, explanation: Explanation, p: Parameter) -> 
     there = [t for t in record.trials if p.name in t.configuration]
     values = _values(p, explanation, there)
     by = _by(record, explanation, p)
-    among, level_of = levels(record, by)
+    among, level_of = scenario_levels(record, by)
     shown = [t for t in there if t.eligible]
-    points = Points(
+    points = EffectPoints(
         np.array([position(p, t.configuration[p.name]) for t in shown], dtype=np.float64),
         np.array([t.values for t in shown], dtype=np.float64).reshape(
             len(shown), len(record.objectives)
@@ -235,13 +235,13 @@ _HEADROOM = 0.14
 """Of a panel's height, where infeasible trials are marked."""
 
 
-def drawn(found: Dependence) -> go.Figure:
+def effect_drawing(found: Dependence) -> go.Figure:
     """Panels in the objectives' order over one axis of the parameter's values."""
     p = found.parameter
-    name = theme.plain(p.name)
+    name = theme.plotly_text(p.name)
     if p.name in TITLES:
         name = TITLES[p.name][0].upper() + TITLES[p.name][1:]
-    across = f"{name} ({theme.plain(p.unit)})" if p.unit else name
+    across = f"{name} ({theme.plotly_text(p.unit)})" if p.unit else name
     crossed = len(found.infeasible) > 0
     xaxis = {"zeroline": False, **_marks(found)}
     above = len(found.panels) + 1
@@ -299,7 +299,10 @@ def _marks(found: Dependence) -> dict[str, object]:
     if p.values() is None:
         return decades(places[0], places[-1]) if found.log else marks
     if len(places) <= _MOST_MARKS:
-        marks |= {"tickvals": places, "ticktext": [theme.plain(plain(v)) for v in found.values]}
+        marks |= {
+            "tickvals": places,
+            "ticktext": [theme.plotly_text(plain(v)) for v in found.values],
+        }
     return marks
 
 
@@ -325,7 +328,7 @@ def _panel(found: Dependence, index: int) -> Iterator[Trace]:
             "mode": "markers",
             "marker": {"color": colour, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "size": 7},
             "opacity": 0.75,
-            "name": theme.plain(text),
+            "name": theme.plotly_text(text),
             "legendgroup": f"level {k}",
             "showlegend": index == 0 and bool(here.any()),
             "hovertemplate": f"trial %{{customdata}}: %{{y:.3g}} {unit}<extra></extra>",
@@ -374,11 +377,12 @@ def _line(
         "mode": "lines+markers",
         "marker": {"size": size, "color": line["color"]},
         "line": line,
-        "name": theme.plain(name),
+        "name": theme.plotly_text(name),
         "legendgroup": name,
         "showlegend": False,
         "hovertemplate": (
-            f"{theme.plain(name)}: %{{y:.3g}} (%{{customdata[0]:.3g}} to %{{customdata[1]:.3g}})"
+            f"{theme.plotly_text(name)}: %{{y:.3g}}"
+            " (%{customdata[0]:.3g}-%{customdata[1]:.3g})"
             f" {unit}<extra></extra>"
         ),
     }

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.pages.blocks import Block, Facts, Figure, Section, Table, Words
-from tuner.pages.effect_figure import TITLES, Dependence, dependences, drawn
+from tuner.pages.effect_figure import TITLES, Dependence, dependences, effect_drawing
 from tuner.pages.sources import Sources
 from tuner.results.dependence import Curve
-from tuner.results.questions import LATENCIES, Answer, answers, latency_of
+from tuner.results.questions import LATENCIES, Answer, answers, latency_objective
 from tuner.results.wording import bare, column, counted, figure, label, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Value
@@ -38,8 +38,8 @@ class Row:
 def rows(found: Dependence) -> Iterator[Row]:
     """Each value, then the same at each level that has a curve."""
     nearest = _nearest(found)
-    drawn = {level: None for panel in found.panels for level, _ in panel.by_level}
-    for level in (None, *(found.levels.index(each) for each in drawn)):
+    effect_drawing = {level: None for panel in found.panels for level, _ in panel.by_level}
+    for level in (None, *(found.levels.index(each) for each in effect_drawing)):
         for k, value in enumerate(found.values):
             here = nearest == k
             if level is not None:
@@ -105,7 +105,7 @@ def _introduction(sources: Sources) -> Iterator[Words]:
     )
     if "simulated" in explanation.backends:
         yield Words("SIMULATED: a computed host answered, no container ran.", "doubt")
-    metric = latency_of(explanation.metrics)
+    metric = latency_objective(explanation.metrics)
     if metric != "art_ms":
         what = label(metric)
         kind = "response time" if metric in LATENCIES else "objective"
@@ -140,7 +140,7 @@ def _figure(sources: Sources, found: Dependence, name: str) -> Figure:
     metrics = " and ".join(label(p.metric) for p in found.panels)
     own = found.parameter.name
     heading = f"{metrics} against {TITLES.get(own, own)}"
-    return Figure(name, heading, _caption(sources, found), drawn(found), _table(found))
+    return Figure(name, heading, _caption(sources, found), effect_drawing(found), _table(found))
 
 
 def _caption(sources: Sources, found: Dependence) -> str:

@@ -49,7 +49,7 @@ class Importances:
     noise: tuple[Noise, ...]
 
 
-def importances(record: StudyRecord, explanation: Explanation) -> Importances:
+def study_importances(record: StudyRecord, explanation: Explanation) -> Importances:
     """Of a study; `by_parameter` has them by parameter and metric."""
     largest: dict[str, float] = {}
     for i in explanation.importances:
@@ -92,7 +92,7 @@ def importance_figure(found: Importances) -> Figure:
     # The last bar drawn is the upper one.
     for k, metric in reversed(list(enumerate(found.metrics))):
         _bars(drawing, found, metric, theme.OBJECTIVES[k % len(theme.OBJECTIVES)])
-    shown = [theme.plain(name) for name in reversed(names)]
+    shown = [theme.plotly_text(name) for name in reversed(names)]
     drawing.update_layout(barmode="group", bargap=0.3, margin_t=64, legend_traceorder="reversed")
     drawing.update_yaxes(categoryorder="array", categoryarray=shown, title="")
     drawing.update_xaxes(rangemode="tozero")
@@ -102,7 +102,7 @@ def importance_figure(found: Importances) -> Figure:
 
 def _bars(drawing: go.Figure, found: Importances, metric: str, colour: str) -> None:
     some = [found.by_parameter.get((name, metric)) for name in found.parameters]
-    names = [theme.plain(i.parameter) for i in some if i is not None]
+    names = [theme.plotly_text(i.parameter) for i in some if i is not None]
     parts = (
         ("with others", [i.total for i in some if i is not None], theme.band(colour, 0.35)),
         ("alone", [i.first for i in some if i is not None], colour),

@@ -70,12 +70,12 @@ def of_point(study: StudyRecord, point: PlacedConfiguration) -> Drawn:
 
 def of_prediction(study: StudyRecord, one: Predicted) -> Drawn:
     """A configuration as the model predicts it, with the probability that it is on the front."""
-    estimates = predicted(one)
+    estimates = predicted_estimates(one)
     note = f"{chance(one.on_front)} that it is on the front"
     return Drawn(estimates, _texts(study, "predicted", one.configuration, estimates, note))
 
 
-def predicted(one: Predicted) -> tuple[Estimate, ...]:
+def predicted_estimates(one: Predicted) -> tuple[Estimate, ...]:
     """The objectives as the model predicts them."""
     return tuple(map(Estimate, one.values, one.low, one.high))
 
@@ -87,14 +87,14 @@ def _texts(
     estimates: Sequence[Estimate],
     note: str,
 ) -> tuple[str, ...]:
-    values = map(theme.plain, values_of(study, configuration))
-    return head, *values, *map(interval, estimates), theme.plain(note)
+    values = map(theme.plotly_text, values_of(study, configuration))
+    return head, *values, *map(interval, estimates), theme.plotly_text(note)
 
 
 def hover(study: StudyRecord, label: str) -> str:
     """Names what `_texts` holds: written once per kind of mark, not once per mark."""
     names = [
-        f"{theme.plain(p.name)} %{{customdata[{i}]}}"
+        f"{theme.plotly_text(p.name)} %{{customdata[{i}]}}"
         for i, p in enumerate(study.search_space, start=1)
     ]
     at = 1 + len(names)

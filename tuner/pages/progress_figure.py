@@ -14,7 +14,7 @@ from tuner.pages.sources import Sources
 from tuner.pages.timeline_figure import lasting, timeline_blocks, unit_of
 from tuner.results.grid_cost import GridCost, grid_cost_of
 from tuner.results.progress import KINDS, Kind, Progress
-from tuner.results.progress import progress as progress_of
+from tuner.results.progress import search_progress as progress_of
 from tuner.results.timeline import timeline
 from tuner.results.wording import figure as number
 from tuner.results.wording import label, percent, reading

@@ -6,7 +6,7 @@ from tuner.pages.blocks import Page
 from tuner.pages.cause_section import why
 from tuner.pages.effects import effects
 from tuner.pages.environment import environment
-from tuner.pages.fronts import fronts
+from tuner.pages.front_section import fronts_section
 from tuner.pages.progress_figure import progress
 from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
@@ -16,7 +16,7 @@ from tuner.results.in_words import not_measured
 from tuner.results.study_file import FinishedStudy
 from tuner.results.wording import counted
 
-_SECTIONS = (summary, fronts, requests, effects, why, progress, environment)
+_SECTIONS = (summary, fronts_section, requests, effects, why, progress, environment)
 
 
 def report(study: FinishedStudy) -> Page:

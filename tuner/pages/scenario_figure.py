@@ -11,7 +11,6 @@ import numpy as np
 from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Link, Table
-from tuner.pages.grid import AROUND, grid, wrapped
 from tuner.pages.marks import (
     BASELINE,
     MARKS,
@@ -24,10 +23,11 @@ from tuner.pages.marks import (
     marks,
     of_point,
     of_prediction,
-    predicted,
+    predicted_estimates,
     trial_link,
     values_of,
 )
+from tuner.pages.panel_grid import AROUND, grid, wrapped
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
 from tuner.pages.theme import Trace
@@ -219,11 +219,11 @@ def _rows(
         cells += nothing if point is None else map(interval, point.estimates)
         cells += [_place(point, configuration in known)]
         if model:
-            cells += map(interval, predicted(one)) if one else nothing
+            cells += map(interval, predicted_estimates(one)) if one else nothing
             cells += [f"{one.on_front:.2f}" if one else "-"]
         yield tuple(cells)
 
 
-def _place(point: PlacedConfiguration | None, predicted: bool) -> str:
+def _place(point: PlacedConfiguration | None, predicted_estimates: bool) -> str:
     said = [] if point is None else [MARKS[point.place].label]
-    return ", ".join(said + ([PREDICTED.label] if predicted else []))
+    return ", ".join(said + ([PREDICTED.label] if predicted_estimates else []))

@@ -83,7 +83,7 @@ def _robust(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
             f"One decision for all scenarios, with the least regret: {found.robust.decision}.",
             "lead",
         )
-        yield Words(in_words.behind(found.robust))
+        yield Words(in_words.regret_sentences(found.robust))
         yield by_scenario(
             record, chosen.robust, "The decision of least regret in each scenario", decisions=False
         )

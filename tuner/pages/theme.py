@@ -117,7 +117,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
-def plain(text: str) -> str:
+def plotly_text(text: str) -> str:
     """`text` as it is, where Plotly would take parts of it for markup: names, titles, hover texts.
 
     What a page or an image is made of needs this only for markup that Plotly is allowed elsewhere

@@ -150,7 +150,7 @@ def _policy(scripts: tuple[str, ...]) -> str:
 def _drawing(figure: Figure) -> Markup:
     """The figure as JSON that can stand in a script element: `<`, `>` and `&` are escaped."""
     return htmlsafe_json_dumps(
-        inert.document(figure.plot),
+        inert.inert_figure(figure.plot),
         dumps=json.dumps,
         cls=PlotlyJSONEncoder,
         sort_keys=True,

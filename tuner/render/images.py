@@ -60,6 +60,6 @@ async def _written(page: Page, directory: Path, kind: ImageFormat) -> None:
 
 def _on_white(figure: Figure) -> dict[str, Any]:
     """The drawing alone: its title and caption are for the text that it will stand in."""
-    document = inert.document(figure.plot)
+    document = inert.inert_figure(figure.plot)
     document["layout"] |= {"paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff"}
     return document

@@ -18,12 +18,12 @@ _ILLEGIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe
 """Signs that neither an HTML nor an SVG document may hold."""
 
 
-def legible(text: str) -> str:
+def legible(inert_text: str) -> str:
     """`text` with a mark in place of each sign that no document may hold."""
-    return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", inert_text)
 
 
-def document(figure: go.Figure) -> dict[str, Any]:
+def inert_figure(figure: go.Figure) -> dict[str, Any]:
     """`figure` as plotly.js takes it, NumPy arrays as typed ones; no text of it can be a link."""
     found: dict[str, Any] = _inert(figure.to_dict())
     return found
@@ -32,7 +32,7 @@ def document(figure: go.Figure) -> dict[str, Any]:
 def _inert(value: Any) -> Any:  # noqa: ANN401 -- any part of a figure
     match value:
         case str():
-            return text(value)
+            return inert_text(value)
         case dict():
             return {key: _inert(part) for key, part in value.items()}
         case list() | tuple():
@@ -42,7 +42,7 @@ def _inert(value: Any) -> Any:  # noqa: ANN401 -- any part of a figure
     return value
 
 
-def text(value: str) -> str:
+def inert_text(value: str) -> str:
     """`value` with the markup that figures use, and every other `<` as the sign that it is."""
     value = legible(value)
     if "<" not in value:

@@ -12,7 +12,7 @@ from tuner.arrays import Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.pareto import minimised
 from tuner.results.cause_rules import CAUSES, MEANINGS, NOISE, UNKNOWN, UNSTABLE
-from tuner.results.counters import median, medians, table
+from tuner.results.counters import counter_table, median, medians
 from tuner.results.pooled import Pooled
 from tuner.results.regions import region
 from tuner.results.summary import Summary
@@ -36,7 +36,7 @@ class Explained:
         return self.pooled.representative
 
 
-def explained(record: StudyRecord, summary: Summary) -> tuple[Explained, ...]:
+def with_causes(record: StudyRecord, summary: Summary) -> tuple[Explained, ...]:
     """Every dominated configuration, and those that are unstable or were cut short."""
     front = {t.number for t in summary.front}
     beaten = [
@@ -45,7 +45,7 @@ def explained(record: StudyRecord, summary: Summary) -> tuple[Explained, ...]:
         if not p.infeasible and p.representative.number not in front
     ]
     rivals = _rivals(record, summary, beaten)
-    own = table([p.representative for p in beaten])
+    own = counter_table([p.representative for p in beaten])
     theirs = medians([[r.representative for r in some] for some, _ in rivals])
     ties = np.array([_tie(p, some) for p, (some, _) in zip(beaten, rivals, strict=True)], np.bool_)
     within = np.array([w for _, w in rivals], dtype=np.bool_)
@@ -101,7 +101,7 @@ def _tie(own: Pooled, rivals: Sequence[Pooled]) -> bool:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CounterEvidence:
     """The median of a counter, and that of those that dominate; NaN where nobody has it."""
 
     counter: str
@@ -121,7 +121,7 @@ class Group:
     trials: tuple[int, ...]
     also: int
     within: int
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[CounterEvidence, ...]
     detail: str
     region: str
 
@@ -141,7 +141,7 @@ class Causes:
 def causes(record: StudyRecord, summary: Summary) -> Causes:
     """Of each configuration that is not on the overall front, by its representative trial."""
     known = tuple(summary.pooled.values())
-    dominated = explained(record, summary)
+    dominated = with_causes(record, summary)
     infeasible = tuple(p for p in known if p.infeasible)
     every = [p.configuration for p in known]
     # What cannot serve has its region too; beside it, any other would look like one.
@@ -159,10 +159,10 @@ def _dominated(
         some = [e for e in dominated if e.causes[0] == cause]
         if not some:
             continue
-        own = table([e.trial for e in some])
+        own = counter_table([e.trial for e in some])
         theirs = medians([e.rivals for e in some])
         evidence = tuple(
-            Evidence(name, *(float(median(t[name][:, None])[0]) for t in (own, theirs)))
+            CounterEvidence(name, *(float(median(t[name][:, None])[0]) for t in (own, theirs)))
             for name in shown.get(cause, ())
         )
         found.append(

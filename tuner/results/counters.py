@@ -44,14 +44,14 @@ requests in flight for each core at work. `idle_replicas` served hardly any requ
 """
 
 
-def label(counter: str) -> tuple[str, str]:
+def counter_label(counter: str) -> tuple[str, str]:
     """What people call it, and its unit."""
     if counter in _DERIVED:
         return _DERIVED[counter]
     return METRICS[counter].label, METRICS[counter].unit
 
 
-def table(trials: Sequence[TrialRecord]) -> dict[str, Floats]:
+def counter_table(trials: Sequence[TrialRecord]) -> dict[str, Floats]:
     """Each of `COUNTERS`, shape (n,); NaN where a trial does not have it."""
     rows = [counters(t) for t in trials]
     return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in COUNTERS}
@@ -89,7 +89,7 @@ def medians(rivals: Sequence[Sequence[TrialRecord]]) -> dict[str, Floats]:
     """The median of each counter over the rivals of each, shape (n,); NaN where none has it."""
     trials = {t.number: t for t in itertools.chain.from_iterable(rivals)}
     rows = {number: i for i, number in enumerate(trials)}
-    of = table(list(trials.values()))
+    of = counter_table(list(trials.values()))
     whole = np.column_stack([of[name] for name in COUNTERS])
     found = np.full((len(rivals), len(COUNTERS)), np.nan)
     for i, some in enumerate(rivals):

@@ -23,7 +23,7 @@ _FEWEST = 0.1
 
 
 @dataclass(frozen=True)
-class Point:
+class MeasuredPoint:
     """A feasible trial, measured in full, at one value; other parameters may be anything."""
 
     value: Value
@@ -62,7 +62,7 @@ class Curve:
     average: Band
     feasible: tuple[float, ...]
     settings: int
-    measured: tuple[Point, ...]
+    measured: tuple[MeasuredPoint, ...]
 
     @property
     def known(self) -> dict[Value, tuple[float, float, float]]:
@@ -97,7 +97,7 @@ class Effect:
         """With the measured points; `column` is the metric's among the observed values."""
         name = self.parameter.name
         points = (
-            Point(o.configuration[name], o.values[column], o.number)
+            MeasuredPoint(o.configuration[name], o.values[column], o.number)
             for o in observations
             if o.values is not None
             and not o.cut_short
@@ -127,7 +127,7 @@ class Effect:
         return Band(spread(draws.mean(axis=0)), spread(low), spread(high))
 
 
-def effects(sample: Sample, metric: str) -> tuple[Effect, ...]:
+def parameter_effects(sample: Sample, metric: str) -> tuple[Effect, ...]:
     """Of every parameter with several values, over all settings of the others."""
     found = (
         effect(sample, metric, crossing, Configuration(()))

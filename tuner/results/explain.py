@@ -13,7 +13,7 @@ from tuner.measure.record import StudyRecord
 from tuner.model.observations import Observation
 from tuner.model.study_model import FEWEST, model_of
 from tuner.model.surrogate import Surrogate
-from tuner.results.dependence import Curve, Effect, effects, scenario_effects
+from tuner.results.dependence import Curve, Effect, parameter_effects, scenario_effects
 from tuner.results.factorial import Factorial
 from tuner.results.held import held, pinned
 from tuner.results.importance import (
@@ -23,7 +23,7 @@ from tuner.results.importance import (
     importances,
     interactions,
 )
-from tuner.results.joint_effects import together
+from tuner.results.joint_effects import joint_statements
 from tuner.results.sample import Sample
 from tuner.results.statements import Statement, readings
 from tuner.results.thresholds import feasibility
@@ -102,7 +102,7 @@ def explain(
             too_few=f"{measured} configurations were measured; {FEWEST} are needed before anything"
             " can be said about parameters",
         )
-    found = {m: effects(sample, m) for m in metrics}
+    found = {m: parameter_effects(sample, m) for m in metrics}
     pairs = {m: interactions(sample, m) for m in chosen}
     directions = [o.direction for o in study.objectives]
     columns = {m: metrics.index(m) for m in chosen}
@@ -165,5 +165,5 @@ def _reading(
         by_metric = {m: e for m, es in effects_of.items() for e in es if e.parameter is parameter}
         found += [s for s in readings(by_metric) if s.metric in chosen]
     for metric in chosen:
-        found += together(sample, pairs[metric])
+        found += joint_statements(sample, pairs[metric])
     return tuple(found)

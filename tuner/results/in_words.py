@@ -53,7 +53,7 @@ def regret(robust: Robust) -> Iterator[str]:
         )
 
 
-def behind(robust: Robust) -> str:
+def regret_sentences(robust: Robust) -> str:
     """The same in sentences."""
     worst, usual, *left_out = regret(robust)
     return " ".join((f"It is {worst}, {usual}.", *(f"{text}." for text in left_out)))
@@ -72,7 +72,7 @@ def wanted(study: StudyRecord) -> str:
     )
 
 
-def served(serving: Serving) -> Iterator[str]:
+def scenarios_served(serving: Serving) -> Iterator[str]:
     """In how many scenarios the decision that serves most often does."""
     yield (
         f"in {serving.sure} of {serving.scenarios} with probability 0.9 or more"
@@ -88,7 +88,7 @@ def serves_most(study: StudyRecord, serving: Serving) -> str:
     """The decision that holds what it must in most scenarios, in a sentence."""
     return (
         f"Meets the SLO in most scenarios ({slo(study)}): {serving.decision},"
-        f" {'; '.join(served(serving))}."
+        f" {'; '.join(scenarios_served(serving))}."
     )
 
 

@@ -18,7 +18,7 @@ LEAST = 0.01
 """Interactions below this share of the variance are not worth a sentence."""
 
 
-def together(
+def joint_statements(
     sample: Sample, interactions: Sequence[Interaction], most: int = 3
 ) -> tuple[Statement, ...]:
     """About the largest `interactions` of one metric."""

@@ -36,7 +36,7 @@ def position(parameter: Parameter, value: Value) -> float:
     return float([(type(c), c) for c in parameter.choices].index((type(value), value)))
 
 
-def levels(record: StudyRecord, by: str) -> tuple[tuple[Level, ...], LevelOf]:
+def scenario_levels(record: StudyRecord, by: str) -> tuple[tuple[Level, ...], LevelOf]:
     """Each tried value of a parameter, or groups of about as many trials; none for `by` "".
 
     Trials without the parameter, and those with a category beyond the first ones, come last.

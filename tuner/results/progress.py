@@ -58,7 +58,7 @@ class Progress:
         return int(np.argmax(self.overall >= share - 1e-12))
 
 
-def progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Progress | None:
+def search_progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Progress | None:
     """None where nothing feasible was measured to the end."""
     able = [p for p in summary.pooled.values() if p.eligible]
     if not able:
@@ -75,7 +75,7 @@ def progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Progress 
         _ends(trials, clock),
         overall,
         np.mean(courses, axis=0) if courses else np.empty(0),
-        kinds(study),
+        trial_kinds(study),
         len(groups),
         np.exp(signs * _reference(able)),
         _latest(summary, summary.front, row),
@@ -100,7 +100,7 @@ def course(points: Floats, reference: Floats) -> Floats:
     return found
 
 
-def kinds(study: StudyRecord) -> tuple[Kind, ...]:
+def trial_kinds(study: StudyRecord) -> tuple[Kind, ...]:
     """Why each trial was made, by number.
 
     Only `bayes` leaves a reason with its proposals; of other samplers, whatever is no start

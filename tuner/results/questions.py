@@ -60,7 +60,7 @@ class Answer:
     evidence: str = ""
 
 
-def latency_of(metrics: Sequence[str]) -> str:
+def latency_objective(metrics: Sequence[str]) -> str:
     """The objective that stands for response time: the first of all where none is one."""
     return next((m for m in LATENCIES if m in metrics), metrics[0])
 
@@ -69,7 +69,7 @@ def answers(
     record: StudyRecord, explanation: Explanation, findings: Findings | None
 ) -> tuple[Answer, ...]:
     """One for each of the five variables that serving is said to depend on, in that order."""
-    metric = latency_of(explanation.metrics)
+    metric = latency_objective(explanation.metrics)
     what = label(metric)
     load, network = (
         next((n for n in names if _has(record.search_space, n)), names[0])

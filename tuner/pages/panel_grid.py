@@ -82,4 +82,4 @@ def _axes(plot: go.Figure, count: int, columns: int) -> None:
 def wrapped(text: str, width: int) -> str:
     """`text` in lines of at most so many characters, inert to Plotly; empty where it is."""
     lines = textwrap.wrap(text, width, break_long_words=True, break_on_hyphens=False)
-    return "<br>".join(map(theme.plain, lines))
+    return "<br>".join(map(theme.plotly_text, lines))

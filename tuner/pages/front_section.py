@@ -18,7 +18,7 @@ from tuner.spec.metrics import METRICS
 NAME, TITLE = "fronts", "Fronts"
 
 
-def fronts(sources: Sources) -> Section:
+def fronts_section(sources: Sources) -> Section:
     """Sections of a study in which nothing was measured say so, and what could not serve."""
     return Section(NAME, TITLE, tuple(_blocks(sources)))
 
