@@ -59,11 +59,11 @@ class Logarithm:
 class Warp:
     """A straight line, or one that bends where values are bad; for values of either sign.
 
-    Values are standardised by median and interquartile range, changed by the power transform of Yeo
-    and Johnson (Biometrika 87(4), 2000), then standardised by mean and deviation. A power of 1 is a
-    straight line. A power of 0 is a logarithm above the median and a parabola below it: what is
-    bad is pressed together and what is good drawn apart, so that a few terrible values do not hide
-    the differences between good ones.
+    Values are standardised by the median and the spread of the better half, changed by the power
+    transform of Yeo and Johnson (Biometrika 87(4), 2000), then standardised by mean and deviation.
+    A power of 1 is a straight line. A power of 0 is a logarithm above the median and a parabola
+    below it: what is bad is pressed together and what is good drawn apart, so that a few terrible
+    values do not hide the differences between good ones.
     """
 
     centre: float
@@ -86,7 +86,12 @@ class Warp:
             return cls(0.0, 1.0, 1.0, 0.0, 1.0)
         centre = float(np.median(lost))
         low, high = np.quantile(lost, (0.25, 0.75))
-        width = float(high - low) / _IQR_TO_SD or float(lost.std()) or 1.0
+        width = (
+            2 * (centre - float(low)) / _IQR_TO_SD
+            or float(high - low) / _IQR_TO_SD
+            or float(lost.std())
+            or 1.0
+        )
         standard = (lost - centre) / width
         power = 1.0
         if standard.std() > 0:
