@@ -36,6 +36,9 @@ MANY = 50
 WIDE = 9
 """A table of more columns is set in smaller type where it must fit its column."""
 
+_SHORT = 12
+"""Characters of a column's name that stand in one line with its unit."""
+
 _INTERVAL = re.compile(r"\([-+\d][^()<>&]*\)")
 
 _FIRST = "document.documentElement.classList.add('js');"
@@ -114,8 +117,9 @@ def _readable(text: object) -> object:
 
 
 def _breakable(name: str) -> Markup:
-    """A column's name, which may go on in another line after each underscore."""
-    return Markup("_<wbr>").join(map(Markup.escape, inert.legible(name).split("_")))
+    """A column's name in lines: its unit in one of its own, and a break after each underscore."""
+    text = Markup("_<wbr>").join(map(Markup.escape, inert.legible(name).split("_")))
+    return text.replace(" (", Markup("<br>(")) if len(name) > _SHORT else text
 
 
 def _together(cell: str) -> Markup:
