@@ -18,17 +18,18 @@ from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_stages, run
 
 
 class Backend(Protocol):
-    """Who runs the trials of one study: containers, a computed host, a recorded grid.
+    """Who runs the trials of one study: containers, a simulated host, a recorded grid.
 
-    A backend is made for one study, `study`; `name` is what records and databases say of it. It is
-    a context manager: entering it prepares what all trials share (an
-    image, a connection, the sweep of dead runs), leaving it removes whatever is still there, also
-    after an exception or an interrupt. All other methods are called inside, by one thread, one at
-    a time and in this order: `environment`, `calibrate` at most once, then any number of trials.
+    A backend is made for one study, `study`; `name` is stored with each trial. It is a context
+    manager. Entering it prepares what all trials share: an image, a connection, the removal of what
+    dead runs left. Leaving it removes whatever is still there, also after an exception or an
+    interrupt. In between one thread calls the other methods, one at a time: `environment` whenever
+    it likes, `calibrate` at most once, then any number of trials.
 
-    Those that deploy are a `DeployingBackend`: they need a `Deployer` and a `Connect`, and no class
-    of their own. Another kind subclasses this one: `name`, `study`, `environment` and `run_trial`
-    have no default. Either is added to `tuner.backends.BACKENDS`.
+    A backend that deploys is a `DeployingBackend`. It needs a `Deployer` and a `Connect`, and no
+    class of its own. A backend of another kind subclasses this class: `name`, `study`,
+    `environment` and `run_trial` have no default. The function that makes either (`MakeBackend`)
+    has its name in `tuner.backends.BACKENDS`.
     """
 
     name: str
@@ -44,26 +45,27 @@ class Backend(Protocol):
     def environment(self) -> Mapping[str, Any]:
         """What all trials of this run share: host, engine, image, model. JSON-able.
 
-        `host` is a mapping with at least `cpus`, the number of CPUs that serve, to which
-        `cpu_percent` relates; `backend` is the name. Whatever is not real says so here.
+        `backend` is the name. `host` is a mapping with at least `cpus`: the number of CPUs that
+        serve, of which `cpu_percent` is a share.
         """
         ...
 
     def calibrate(self) -> Calibration | None:
-        """Measure the load engine on the path that requests take; None where there is none.
+        """Measure the load engine itself, on the path that requests take.
 
-        Later trials judge their measurements by it.
+        Later trials judge their measurements by it. None where requests take no path.
         """
         return None
 
     def run_trial(self, request: TrialRequest) -> TrialResult:
-        """Measure one configuration; an infeasible one is a result (`TrialResult.infeasible`).
+        """Measure one configuration.
 
-        Seconds of each phase are in `phases`: `deploy` is what it took to bring the deployment up,
-        0 where one was reused. A `fresh` request gets a deployment of its own. Metrics are in the
-        units of `tuner.spec.metrics`, times in ms. Raises TrialFailed where the trial broke for a
-        reason that is not the configuration's: the study goes on, and the configuration is tried
-        again. Any other exception ends the run.
+        One that cannot serve is a result too (`TrialResult.infeasible`). Metrics are in the units
+        of `tuner.spec.metrics`. `phases` are seconds by name; `deploy` is what bringing the
+        deployment up took, about 0 where it was reused. A `fresh` request gets a new deployment.
+
+        Raises TrialFailed where the trial broke for another reason than its configuration: the
+        study goes on, and tries the configuration again. Any other exception ends the run.
         """
         ...
 
@@ -72,21 +74,22 @@ class Backend(Protocol):
         request: TrialRequest,  # noqa: ARG002 -- see the message
         stages: Sequence[Stage],  # noqa: ARG002
     ) -> tuple[Measurement, ...]:
-        """Measure a configuration at one level of load after another, as `tuner.trial.run_stages`.
+        """Measure a configuration at one level of load after another (`tuner.trial.run_stages`).
 
         Raises Infeasible or TrialFailed, and InputError where this backend cannot do that.
         """
         raise InputError(
-            f"backend {self.name} takes no requests of levels of load", "use another --backend"
+            f"backend {self.name} cannot measure one level of load after another",
+            "use another --backend",
         )
 
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """What a backend may be told beside its study.
+    """What a backend may need beside its study.
 
-    `recorded` is the file of a recorded grid, for the backend that serves one. `so_far` are the
-    trials that the study has already, of a run that is resumed.
+    `recorded` is the file of a recorded grid, for `replay`. `so_far` is what the study holds
+    already, where a run is resumed.
     """
 
     recorded: Path | None = None
@@ -110,9 +113,9 @@ class MakeBackend(Protocol):
 class DeployingBackend(Backend):
     """A backend that deploys and sends: each trial is `tuner.trial.run_trial`.
 
-    `connect` opens the connections of one burst. `calibrator` measures the load engine on the path
-    that requests to a deployment of the entered `deployer` take. Where the study says so (`stay`),
-    a deployment is reused by the next trial that asks for the same one.
+    `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
+    measures the load engine on the path to its deployments. Where the study says so
+    (`search.stay`), the next trial reuses a deployment that it can use.
     """
 
     name: str
@@ -132,7 +135,7 @@ class DeployingBackend(Backend):
 
     @property
     def rig(self) -> Rig:
-        """The deployer itself, which reuses nothing, what sends, and the last calibration."""
+        """What trials are measured with, without the reuse of deployments."""
         return Rig(self.deployer, self.connect, self._calibration)
 
     def __enter__(self) -> Self:
@@ -176,7 +179,7 @@ def run_until_valid(
 ) -> Attempts:
     """Run a trial, and once more on a deployment of its own where it cannot be trusted.
 
-    `on_invalid` is told the first result before the second attempt, which may be INVALID too.
+    `on_invalid` is told the first result before the second attempt. That may be INVALID too.
     Raises as `Backend.run_trial`.
     """
     first = backend.run_trial(request)

@@ -20,7 +20,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Repeats:
-    """What was found when one configuration was deployed and measured several times."""
+    """What came of one configuration that was deployed and measured several times."""
 
     spec: StudySpec
     configuration: Configuration
@@ -36,14 +36,14 @@ class Repeats:
     def together(self) -> Mapping[str, Estimate]:
         """Each metric's mean over the repeats that have it, with Student's t interval.
 
-        One repeat keeps the interval of its burst, which does not hold what differs between
-        deployments.
+        One repeat alone keeps the interval of its burst, which leaves out how far deployments
+        differ.
         """
-        some = self.measurements
-        if len(some) == 1:
-            return some[0].metrics
-        names = dict.fromkeys(name for m in some for name in m.metrics)
-        return {n: mean([m.metrics[n].value for m in some if n in m.metrics]) for n in names}
+        repeats = self.measurements
+        if len(repeats) == 1:
+            return repeats[0].metrics
+        names = dict.fromkeys(name for m in repeats for name in m.metrics)
+        return {n: mean([m.metrics[n].value for m in repeats if n in m.metrics]) for n in names}
 
     def to_json(self) -> dict[str, Any]:
         """Everything that is known, as JSON-able data."""

@@ -55,7 +55,9 @@ def verify_file(
         backend.calibrate()
         environment = backend.environment()
         for number in range(times):
-            request = TrialRequest(of.configuration, f"verify-{number}", True, observe=observe)
+            request = TrialRequest(
+                of.configuration, f"verify-{number}", fresh=True, observe=observe
+            )
             try:
                 results.append(run_until_valid(backend, request, again).result)
             except TrialFailed as error:
