@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.files_of_a_trial import files_of_a_trial
 
-MOST = 60
-"""It was 62, of them 13 in `study`, before the loop was put into few files."""
+MOST = 65
+"""Counted on the simulated host; about a fifth of them read the study's specification."""
 
 
 def test_a_trial_enters_few_files() -> None:

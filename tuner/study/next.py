@@ -69,6 +69,7 @@ class Next:
         self._sampler = sampler
         self._until = until
         self._done = Done(study)
+        self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
         self._last: GridPoint | None = None
         self.converged = ""
@@ -110,7 +111,7 @@ class Next:
             asked,
             # Bursts of one configuration differ most between deployments.
             fresh=is_repeat(trial) or bool(new_pass),
-            prunable=not is_repeat(trial) and point is None,
+            prunable=not (is_repeat(trial) or point or asked == self._defaults),
             done=tuple(done),
             same_end=self._grid.same_end(point, done) if self._grid and point else None,
         )

@@ -39,10 +39,10 @@ REPEATS = (BASELINE, REPEAT, CONFIRMS)
 class NextTrial:
     """A trial that this worker measures now.
 
-    A `fresh` trial needs a deployment of its own. A `prunable` one is neither a repeat nor a point
-    of a grid: those are measured to the end. `done` are the records of the complete trials, by
-    number, at the time when it was taken. `same_end` is an earlier trial of the same deployment,
-    which never came up; this trial need not be tried then.
+    A `fresh` trial needs a deployment of its own. A `prunable` one is no baseline, no repeat and
+    no point of a grid: those are measured to the end. `done` are the records of the complete
+    trials, by number, at the time when it was taken. `same_end` is an earlier trial of the same
+    deployment, which never came up; this trial need not be tried then.
     """
 
     trial: Trial
