@@ -134,7 +134,7 @@ def test_what_was_never_run_says_so(tmp_path: Path) -> None:
         _ = other.trials
     assert not (tmp_path / "none.db").exists()
     with pytest.raises(InputError, match="go together"):
-        Study.open("small", backend="replay")
+        Study.open("small", backend="replay").run()
 
 
 def test_importing_the_package_does_not_import_the_front_door() -> None:

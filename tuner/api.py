@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tuner.backends.backend import Backend
     from tuner.export.render import ExportFormat
     from tuner.measure.record import StudyRecord, TrialRecord
+    from tuner.render.images import ImageFormat
+    from tuner.results.against import Comparison
     from tuner.results.confirmation import Confirmation
     from tuner.results.explain import Explanation
     from tuner.results.outcomes import Outcome
@@ -97,7 +99,8 @@ class Study:
         """The study of that name, in that `study.yaml`, or in that study file (`.study.zip`).
 
         `storage` is an Optuna storage URL; by default each backend has a SQLite file of its own
-        in the study's results. `replay` is the recorded grid that backend `replay` reads.
+        in the study's results. `replay` is the recorded grid that backend `replay` takes trials
+        from; what only reads needs none.
         `sampler` replaces the study's own; `grid` means the full grid. `root` is where studies,
         search spaces and models are looked up, the working directory by default. Nothing is
         created. Raises InputError for a study that cannot be read.
@@ -107,10 +110,6 @@ class Study:
         from tuner.spec.load import load_study, results_directory
         from tuner.study.storage import default_url
 
-        if (replay is None) == (backend == "replay"):
-            raise InputError(
-                "backend replay and a recorded grid go together", "give both, or neither"
-            )
         recorded = None if replay is None else Path(replay)
         grid = sampler == "grid"
         place = None if root is None else Path(root)
@@ -346,6 +345,17 @@ class Study:
 
         return explain(self.record, objective, at)
 
+    def against_grid(self, grid: str = "grid") -> Comparison:
+        """What this study's fronts are worth by a full grid.
+
+        `grid` is `grid` for the study's own, a Parquet file, another study's name or a storage URL.
+        Raises InputError where no such grid was recorded.
+        """
+        from tuner.export.grid_file import chosen_grid
+        from tuner.results.against import against
+
+        return against(self.record, chosen_grid(grid, self.name, self.backend))
+
     def compare(self, other: Study) -> TwoStudies:
         """What differs between this study and `other`, and whether it is more than noise."""
         from tuner.results.two_studies import compare_studies
@@ -369,6 +379,16 @@ class Study:
             file.write(text.encode())
         return target
 
+    def figures(self, directory: str | Path, form: ImageFormat = "svg") -> tuple[Path, ...]:
+        """Write each figure of the report as an image into `directory`.
+
+        Raises InputError without Chromium.
+        """
+        from tuner.pages.report import report
+        from tuner.render.images import write_figures
+
+        return write_figures(report(self.finished), Path(directory), form)
+
     def export(
         self,
         format: ExportFormat | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
@@ -376,30 +396,49 @@ class Study:
         pick: str = "knee",
         scenario: Scenario | None = None,
         output: str | Path | None = None,
+        on_remark: Callable[[str], None] = lambda _: None,
         **options: Any,  # noqa: ANN401 -- those of tuner.export.render.Asked
     ) -> str:
         """The picked configurations as a text of that format; also written to `output`.
 
         `options` are those that only some formats take (`tuner.export.render.Asked`). The format
-        `study` is the whole study in one file, and needs `output`. Raises InputError where there
-        is nothing to pick, and for what the format does not take.
+        `study` is the whole study in one file, and needs `output`. `on_remark` is told what to
+        know about the text. Raises InputError where there is nothing to pick, and for what the
+        format does not take.
         """
         from tuner.export.render import Asked, render
         from tuner.files import writable, written_whole
-        from tuner.results.study_file import write_study
+        from tuner.results.study_file import SUFFIX, is_study_file, write_study
 
         target = None if output is None else Path(output)
         if format == "study":
-            if target is None:
-                raise InputError("a study file is written to a file", "give output=")
+            if target is None or not is_study_file(target.name):
+                raise InputError(
+                    "a study file is written to a file, whose name ends in .zip",
+                    f"give --output {self.name}{SUFFIX}",
+                )
             write_study(target, self.finished)
             return ""
         when = None if scenario is None else as_text_of(scenario)
-        text = render(self.record, format, Asked(pick, when, **options)).text
+        exported = render(self.record, format, Asked(pick, when, **options))
+        for remark in exported.remarks:
+            on_remark(remark)
+        text = exported.text
         if target is not None:
             with writable(target), written_whole(target) as file:
                 file.write(text.encode())
         return text
+
+    def export_grid(self, output: str | Path | None) -> str:
+        """Write the full grid to a Parquet file that `replay` reads; what was written, in words.
+
+        Raises InputError without a file to write to, and before a run.
+        """
+        from tuner.export.grid_file import write_grid
+
+        if self._file is not None:
+            raise InputError("a study file has no full grid", "name the study, with its database")
+        return write_grid(self.name, self.url, None if output is None else Path(output))
 
     def verify(
         self,
@@ -436,6 +475,10 @@ class Study:
         return self._specification
 
     def _require_fit(self) -> None:
+        if (self._replay is None) == (self.backend == "replay"):
+            raise InputError(
+                "backend replay and a recorded grid go together", "give both, or neither"
+            )
         if self._replay is not None:
             from tuner.backends.replay import refuse_unfit
             from tuner.backends.replay_file import read_table

@@ -222,5 +222,5 @@ def test_the_live_view_of_a_terminal_follows_the_study() -> None:
     )
     assert ended.returncode == 0, ended.stdout[-2000:]
     assert "12/12 trials" in ended.stdout
-    assert "Front: " in ended.stdout
+    assert "Best against the baseline: " in ended.stdout
     assert "Traceback" not in ended.stdout

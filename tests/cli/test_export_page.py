@@ -11,7 +11,7 @@ import typer.main
 
 from tests.export.small import study, trial
 from tuner.cli.app import app
-from tuner.cli.options import Format
+from tuner.cli.export import Format
 from tuner.export.render import Asked, render
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/deploy-an-export.md").read_text(encoding="utf-8")

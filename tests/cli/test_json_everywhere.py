@@ -99,7 +99,12 @@ def test_a_trial_is_told_with_all_that_is_kept_of_it(tune: Tune) -> None:
         assert key in record
     assert record["measurement"]["replicas"]
     told = tune("show", *SMALL, "0").out
-    for words in ("Time: deploy", "deployment", "measured (simulated)", "95 % interval"):
+    for words in (
+        "time went",
+        "Deployment",
+        "measured (simulated)",
+        "95 % interval",
+    ):
         assert words in told
 
 

@@ -21,7 +21,13 @@ def test_one_measurement_is_printed_whole(measure: Tune) -> None:
     assert "SIMULATED" in ended.out
     assert "cpu=1" in ended.out
     assert "concurrency=8" in ended.out
-    for expected in ("art_ms", "95 % interval", "replica  ", "the window ended", "Time: deploy"):
+    for expected in (
+        "art_ms",
+        "95 % interval",
+        "replica  ",
+        "the window ended",
+        "time went",
+    ):
         assert expected in ended.out
     assert not list(Path().iterdir()), "nothing is kept"
 
@@ -30,7 +36,7 @@ def test_repeats_are_put_together(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--repeat", "4")
     assert ended.code == 0, ended.err
     assert [f"[{n}/4] ART" in ended.out for n in range(1, 5)] == [True] * 4
-    assert "all 4, 95 %" in ended.out
+    assert "all 4" in ended.out
     assert "between deployments" in ended.out
 
 
@@ -54,7 +60,7 @@ def test_json_is_one_document_and_nothing_else(measure: Tune) -> None:
 def test_steps_and_ramps_give_a_row_for_each_level(measure: Tune) -> None:
     steps = measure("--model", "mnist", "--steps", "1,2,4", "--seconds", "2")
     assert steps.code == 0, steps.err
-    rows = [line.split()[0] for line in steps.out.splitlines() if line and line[0].isdigit()]
+    rows = [line.split()[0] for line in steps.out.splitlines() if line.strip()[:1].isdigit()]
     assert rows == ["1", "2", "4"]
     ramp = measure("--model", "mnist", "--set", "rate=50", "concurrency=8", "--ramp", "10:110")
     assert ramp.code == 0, ramp.err

@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from tuner.cli.app import app, image
+from tuner.cli.app import app
+from tuner.cli.image import image
 from tuner.cli.models import models
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

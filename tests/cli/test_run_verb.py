@@ -45,7 +45,7 @@ def test_a_full_grid_says_its_time_first_and_has_a_database_of_its_own(tune: Tun
     assert lines.index(grid) < next(i for i, line in enumerate(lines) if line.startswith("[1/16]"))
     assert any(line.startswith("[16/16] trial") for line in lines)
     assert "of the same deployment" in ended.out
-    assert ", stayed)" in ended.out
+    assert ", deployment reused)" in ended.out
     results = Path("studies/small/results")
     assert (results / "simulated-grid.db").exists()
     assert not (results / "simulated.db").exists()

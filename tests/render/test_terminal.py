@@ -77,21 +77,37 @@ TABLE = Table(
 
 def test_columns_are_left_out_by_priority_and_named() -> None:
     assert "Not shown" not in plain_text([TABLE], 80)
-    assert plain_text([TABLE], 60).splitlines() == [
+    assert plain_text([TABLE], 50).splitlines() == [
         "Every trial",
-        "trial       cpu          ART (ms)  said of it",
-        "        (cores)",
-        "   12       0.5  5.71 (4.52-7.21)  VALID",
-        "   13         1  15.7 (14.5-17.2)  the host had drifted",
-        "                                   while it was measured",
-        "Not shown at this width: p95 (ms). A wider terminal or `|",
-        "less -S` shows them.",
+        "trial  cpu (cores)          ART (ms)",
+        "   12          0.5  5.71 (4.52-7.21)",
+        "   13            1  15.7 (14.5-17.2)",
+        "Not shown at this width: said of it, p95 (ms). A",
+        "wider terminal or `| less -S` shows them.",
     ]
     assert plain_text([TABLE], 30).splitlines()[:4] == [
         "Every trial",
         "trial          ART (ms)",
         "   12  5.71 (4.52-7.21)",
         "   13  15.7 (14.5-17.2)",
+    ]
+
+
+def test_columns_fold_into_one_before_a_row_is_a_list() -> None:
+    table = Table(
+        ("trial", "cpu (cores)", "memory (MiB)", "concurrency", "size", "ART (ms)"),
+        (("12", "0.5", "256", "16", "4", "5.71 (4.52-7.21)"), ("13", "1", "512", "1", "-", "15.7")),
+        priorities=(0, 1, 1, 1, 1, 0),
+        foldable=(1, 2, 3, 4),
+    )
+    assert plain_text([table], 47).splitlines() == [
+        "trial  cpu (cores), memory             ART (ms)",
+        "       (MiB), concurrency,",
+        "       size",
+        "   12  cpu=0.5 memory=256      5.71 (4.52-7.21)",
+        "       concurrency=16 size=4",
+        "   13  cpu=1 memory=512                    15.7",
+        "       concurrency=1",
     ]
 
 
@@ -126,14 +142,15 @@ def test_each_block_has_its_form() -> None:
         ),
     )
     assert plain_text([section], 40).splitlines() == [
-        "",
         "About it",
         "Facts",
         "  study   mnist",
         "  trials  60",
+        "",
         "What is open",
         "- a first thing",
         "- a second thing",
+        "",
         "Next",
         "    tune show --study mnist --storage 'sqlite:////a/path/that/is/long.db'",
     ]

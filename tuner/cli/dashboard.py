@@ -1,27 +1,59 @@
-"""`tune dashboard`: start it and say where it is."""
+"""`tune dashboard`: optuna-dashboard for a study."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import Annotated
 
-from tuner.dashboard.guard import LOOPBACK
-from tuner.dashboard.server import dashboard
-from tuner.study.storage import open_storage
+import typer
 
-EXPOSED = """\
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    GridOption,
+    StorageOption,
+    StudyOption,
+    opened,
+)
+
+_EXPOSED = """\
 --host {host} exposes it: whoever reaches port {port} may read all studies of this storage, and
 change or DELETE them. There is no password and no TLS. A tunnel is safer: leave --host out and,
-elsewhere,
+on the other machine, run
   ssh -N -L {port}:127.0.0.1:{port} THIS-MACHINE"""
 
 
-def serve(name: str, url: str, results: Path, host: str, port: int) -> None:
-    """Serve until interrupted. Raises InputError when the port is taken."""
-    storage = open_storage(url, create=False)
-    with dashboard(name, storage, results, host, port) as (server, address):
+def dashboard(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on. Any other than the default exposes the studies to the"
+            " network, without a password.",
+        ),
+    ] = "127.0.0.1",
+    sampler: GridOption = None,
+) -> None:
+    """Start optuna-dashboard for a study, finished or running, and print its address.
+
+    Example: tune dashboard --study mnist --port 0
+    """
+    print("starting optuna-dashboard, which takes some seconds ...", file=sys.stderr)
+    from tuner.dashboard.guard import LOOPBACK
+    from tuner.dashboard.server import dashboard as served
+    from tuner.study.storage import open_storage
+
+    chosen = opened(study, storage, backend, sampler=sampler)
+    opened_storage = open_storage(chosen.url, create=False)
+    with served(chosen.name, opened_storage, chosen.results, host, port) as (server, address):
         if host not in LOOPBACK:
-            print(EXPOSED.format(host=host, port=server.server_port), file=sys.stderr)
+            print(_EXPOSED.format(host=host, port=server.server_port), file=sys.stderr)
         print(address, flush=True)
         print("Ctrl-C ends it.", flush=True)
         server.serve_forever()

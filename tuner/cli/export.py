@@ -1,31 +1,123 @@
-"""`tune export`: what is said about a file on the way to it."""
+"""`tune export`: configurations as data, or as a file that deploys one."""
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-from tuner.errors import InputError
-from tuner.export.render import Asked, ExportFormat, render
-from tuner.measure.record import StudyRecord
-from tuner.results.study_file import SUFFIX, FinishedStudy, is_study_file, write_study
+import typer
+
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    FinishedOption,
+    GridOption,
+    OutputOption,
+    Sampler,
+    StorageOption,
+    opened,
+)
+from tuner.cli.output import write_text
+
+if TYPE_CHECKING:
+    from tuner.export.render import ExportFormat
 
 
-def text(study: StudyRecord, form: str, asked: Asked) -> str:
-    """The file's text; what there is to remark goes to standard error."""
-    exported = render(study, cast("ExportFormat", form), asked)
-    for line in exported.remarks:
-        print(f"note: {line}", file=sys.stderr)
-    return exported.text
+class Format(StrEnum):
+    json = "json"
+    yaml = "yaml"
+    csv = "csv"
+    compose = "compose"
+    kubernetes = "kubernetes"
+    docker_run = "docker-run"
+    env = "env"
+    replay = "replay"
+    study = "study"
 
 
-def whole_study(study: FinishedStudy, output: Path | None) -> None:
-    """Write the study file. Raises InputError without a name that a study file has."""
-    if output is None or not is_study_file(output.name):
-        raise InputError(
-            "a study file is written to a file, whose name ends in .zip",
-            f"give --output {study.record.name}{SUFFIX}",
-        )
-    write_study(output, study)
-    print(f"wrote {output}", file=sys.stderr)
+def export(
+    study: FinishedOption,
+    format_: Annotated[
+        Format, typer.Option("--format", "-f", help="Format of the export (see above).")
+    ] = Format.json,
+    pick: Annotated[
+        str,
+        typer.Option(
+            help="Which configurations: knee (the recommended one), all (those on any front), trial"
+            " numbers (7,12), the best in one objective (min-art, min-cpu), or the best within a"
+            " bound ('min art_ms where cpu_percent <= 40')."
+        ),
+    ] = "knee",
+    when: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=VALUE,...",
+            help="Pick among the configurations of this scenario only, such as loss=1.",
+        ),
+    ] = None,
+    balancer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE", help="compose: put this nginx image in front of the replicas."
+        ),
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="kubernetes: the PersistentVolumeClaim that holds the model. [default:"
+            " MODEL-model]",
+        ),
+    ] = None,
+    model_path: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="compose, docker-run: the directory with the model's versions."
+            " [default: where tune models builds it]",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="compose, docker-run: the first port to publish; each replica takes the next."
+            " [default: 8501]"
+        ),
+    ] = None,
+    sampler: GridOption = None,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    output: OutputOption = None,
+) -> None:
+    """Export configurations: as data, or as a file that deploys one of them.
+
+    compose, kubernetes, docker-run (a shell script) and env hold one configuration. json, yaml and
+    csv hold any number. study is the whole study in one file, which tune show, explain, report,
+    compare and export take for --study. replay is the full grid (or what --storage names) as a
+    Parquet file, which tune run --backend replay and tune compare --against take.
+
+    Example: tune export --study mnist --format kubernetes --when loss=1,concurrency=4
+    """
+    if format_ is Format.replay:
+        chosen = opened(study, storage, backend, sampler=Sampler.grid)
+        print(chosen.export_grid(output), file=sys.stderr)
+        return
+    chosen = opened(study, storage, backend, sampler=sampler)
+    if format_ is Format.study:
+        chosen.export("study", output=output)
+        print(f"wrote {output}", file=sys.stderr)
+        return
+    text = chosen.export(
+        cast("ExportFormat", format_.value),
+        pick=pick,
+        scenario=when,
+        on_remark=lambda line: print(f"note: {line}", file=sys.stderr),
+        balancer=balancer,
+        claim=claim,
+        model_path=model_path,
+        port=port,
+    )
+    write_text(text, output)

@@ -10,6 +10,7 @@ import typer
 
 from tuner.cli.completion import model_names
 from tuner.cli.options import JsonOption
+from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
     from tuner.serving.first_run import FirstRun
@@ -43,16 +44,18 @@ def list_models(as_json: JsonOption = False) -> None:
 
     Example: tune models list
     """
-    from tuner.cli.documents import models_document, print_document
-    from tuner.cli.models_page import short_facts, show_models
+    from tuner.export.verb_documents import models_document
+    from tuner.pages.models_page import model_table
+    from tuner.render.terminal import show
+    from tuner.serving.model_facts import short_facts
     from tuner.spec import study_files
     from tuner.spec.load import load_model
 
     found = [short_facts(load_model(name)) for name in study_files.existing("model", Path.cwd())]
     if as_json:
-        print_document(models_document(found))
+        print_json(models_document(found))
     else:
-        show_models(found)
+        show(model_table(found))
 
 
 @models.command("show")
@@ -61,15 +64,17 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
     Example: tune models show mnist
     """
-    from tuner.cli.documents import models_document, print_document
-    from tuner.cli.models_page import facts_of, show_model
+    from tuner.export.verb_documents import models_document
+    from tuner.pages.models_page import model_blocks
+    from tuner.render import terminal
+    from tuner.serving.model_facts import facts_of
     from tuner.spec.load import load_model
 
     found = facts_of(load_model(name))
     if as_json:
-        print_document(models_document([found]))
+        print_json(models_document([found]))
     else:
-        show_model(found)
+        terminal.show(*model_blocks(found))
 
 
 @models.command("add")

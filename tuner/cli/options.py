@@ -1,14 +1,17 @@
-"""What verbs may be given: options that several of them share, and the names that these take."""
+"""Options that several verbs share, and what they select."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tuner.cli.completion import finished_names, study_names
+
+if TYPE_CHECKING:
+    from tuner.api import Study
 
 
 class BackendChoice(StrEnum):
@@ -27,29 +30,12 @@ class Sampler(StrEnum):
     grid = "grid"
 
 
-class Format(StrEnum):
-    json = "json"
-    yaml = "yaml"
-    csv = "csv"
-    compose = "compose"
-    kubernetes = "kubernetes"
-    docker_run = "docker-run"
-    env = "env"
-    replay = "replay"
-    study = "study"
-
-
-class ImageFormat(StrEnum):
-    svg = "svg"
-    png = "png"
-
-
 StudyOption = Annotated[
     str,
     typer.Option(
         "--study",
         "-s",
-        help="Name of a study, or the path of its study.yaml.",
+        help="Name of a study, or path of its study.yaml.",
         autocompletion=study_names,
     ),
 ]
@@ -58,7 +44,7 @@ FinishedOption = Annotated[
     typer.Option(
         "--study",
         "-s",
-        help="Name of a study, the path of its study.yaml, or a study file (NAME.study.zip).",
+        help="Name of a study, path of its study.yaml, or a study file (NAME.study.zip).",
         autocompletion=finished_names,
     ),
 ]
@@ -66,7 +52,7 @@ StorageOption = Annotated[
     str | None,
     typer.Option(
         "--storage",
-        help="Optuna storage URL. [default: SQLite in studies/NAME/results]",
+        help="Optuna storage URL of the trials. [default: a SQLite file in studies/NAME/results]",
         show_default=False,
     ),
 ]
@@ -74,15 +60,61 @@ BackendOption = Annotated[
     BackendChoice,
     typer.Option(
         "--backend",
-        help="Real containers, a computed host or a recorded grid (both clearly labelled).",
+        help="What runs the trials: docker measures containers, simulated computes a host, replay"
+        " takes trials from a recorded grid. Each has its own storage.",
     ),
 ]
 GridOption = Annotated[
     Sampler | None,
-    typer.Option("--sampler", help="grid: of the full grid, which has a database of its own."),
+    typer.Option("--sampler", help="grid: read the study's full grid, which has its own storage."),
+]
+ReplayOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --backend replay: the recorded grid (Parquet) to take trials from.",
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="File to write. [default: standard output]"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead of text.")
+]
+
+
+def selecting(study: Study, *, grid: bool | None = None) -> str:
+    """The options that select this study's backend and storage, for a command to copy.
+
+    `grid` says whether the command has `--sampler grid` (by default, as the study has).
+    """
+    from tuner.study.storage import default_url
+
+    backend = "" if study.backend == "docker" else f" --backend {study.backend}"
+    usual = default_url(study.results, study.backend, grid=study.grid if grid is None else grid)
+    return backend if study.url == usual else f"{backend} --storage '{study.url}'"
+
+
+def opened(
+    study: str,
+    storage: str | None = None,
+    backend: BackendChoice = BackendChoice.docker,
+    *,
+    sampler: Sampler | None = None,
+    replay: Path | None = None,
+) -> Study:
+    """The study that the options select. Raises InputError for a study that cannot be read."""
+    import optuna
+
+    from tuner.api import Study
+
+    # Optuna reports each study that it makes, also those in memory.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return Study.open(
+        study,
+        storage=storage,
+        backend=backend.value,
+        replay=replay,
+        sampler=None if sampler is None else sampler.value,
+    )

@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-import json
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-import optuna
+import typer
 
-from tuner.files import writable, written_whole
-from tuner.pages.report import report as page_of
-from tuner.render.html import to_html
-from tuner.results.study_file import FinishedStudy
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    FinishedOption,
+    GridOption,
+    JsonOption,
+    StorageOption,
+    opened,
+)
+from tuner.cli.output import print_json
+
+
+class ImageFormat(StrEnum):
+    svg = "svg"
+    png = "png"
 
 
 def report(
-    study: FinishedStudy,
-    output: Path | None,
-    figures: Path | None,
-    image_format: str,
-    *,
-    as_json: bool,
+    study: FinishedOption,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write. [default: STUDY-report.html]",
+            show_default=False,
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write each figure as an image into DIR. Needs Chromium."
+        ),
+    ] = None,
+    image_format: Annotated[
+        ImageFormat, typer.Option(help="With --figures: the format of the images.")
+    ] = ImageFormat.svg,
+    sampler: GridOption = None,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write it, and say where it is. Raises InputError where it cannot be written."""
-    # Optuna says that it makes a study in memory, for the importances.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    page = page_of(study)
-    path = output or Path(f"{_file_name(study.record.name)}-report.html")
-    data = to_html(page).encode()
-    with writable(f"--output {path}"), written_whole(path) as file:
-        file.write(data)
-    images: tuple[Path, ...] = ()
-    if figures is not None:
-        from tuner.render.images import write_figures
+    """Write a study's report: one HTML file that works offline, with every figure and its numbers.
 
-        images = write_figures(page, figures, image_format)  # type: ignore[arg-type] # a text, by now
+    Example: tune report --study mnist --figures figures
+    """
+    chosen = opened(study, storage, backend, sampler=sampler)
+    path = chosen.report(output)
+    images = () if figures is None else chosen.figures(figures, image_format.value)
+    size = path.stat().st_size
     if as_json:
-        told = {"report": str(path), "bytes": len(data), "figures": [str(i) for i in images]}
-        print(json.dumps(told, indent=2))
+        print_json({"report": str(path), "bytes": size, "figures": [str(i) for i in images]})
         return
-    print(f"{path} ({len(data) / 1e6:.1f} MB)")
+    print(f"{path} ({size / 1e6:.1f} MB)")
     if figures is not None:
         print(f"{figures}: {len(images)} figures")
-
-
-def _file_name(study: str) -> str:
-    """A study's name in one file's: no directory, nothing hidden."""
-    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in study)
-    return kept.lstrip(".-")[:100] or "study"

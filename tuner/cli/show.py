@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Annotated
 
-from tuner.cli.study_page import show_study
-from tuner.cli.trial_page import show_failed, show_trial
-from tuner.errors import InputError
-from tuner.export.findings import document, trial_document
-from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
+import typer
+
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    FinishedOption,
+    JsonOption,
+    StorageOption,
+    opened,
+)
+from tuner.cli.output import print_json
 
 
-def show(study: StudyRecord, number: int | None, *, as_json: bool) -> None:
-    """Print the study, or trial `number` of it. Raises InputError where there is none."""
-    if number is None:
+def show(
+    study: FinishedOption,
+    trial: Annotated[int | None, typer.Argument(help="Number of a trial to show in full.")] = None,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a study found: its Pareto fronts, measured and predicted, and every trial.
+
+    Example: tune show --study mnist 12
+    """
+    from tuner.errors import InputError
+    from tuner.export.findings import document, numbered_document
+    from tuner.pages import trial_page as page
+    from tuner.pages.study_page import study_blocks
+    from tuner.render import terminal
+
+    record = opened(study, storage, backend).record
+    if trial is None:
         if as_json:
-            _print(document(study))
+            print_json(document(record))
         else:
-            show_study(study)
+            terminal.show(*study_blocks(record))
         return
-    failed = next((f for f in study.failed if f.number == number), None)
-    found = study.trial(number)
-    if failed is not None:
-        if as_json:
-            _print(_failed(study, failed))
-        else:
-            show_failed(study, failed)
-    elif found is None:
-        numbers = f"0 to {study.trials[-1].number}" if study.trials else "there are none"
+    measured = record.trial(trial)
+    failed = next((f for f in record.failed if f.number == trial), None)
+    if measured is None and failed is None:
+        numbers = f"0 to {record.trials[-1].number}" if record.trials else "there are none"
         raise InputError(
-            f"study {study.name!r} has no finished trial {number}", f"trials: {numbers}"
+            f"study {record.name!r} has no finished trial {trial}", f"trials: {numbers}"
         )
-    elif as_json:
-        _print(_whole(study, found))
-    else:
-        show_trial(study, found)
-
-
-def _whole(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    """What is said of a trial, and under `record` all that is kept of it."""
-    return {**trial_document(study, trial), "record": trial.to_json()}
-
-
-def _failed(study: StudyRecord, trial: FailedTrial) -> dict[str, Any]:
-    whole = {} if trial.record is None else _whole(study, trial.record)
-    return {
-        "study": study.name,
-        **whole,
-        "failed": {
-            "trial": trial.number,
-            "configuration": dict(trial.configuration),
-            "reason": trial.reason,
-        },
-    }
-
-
-def _print(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False))
+    if as_json:
+        print_json(numbered_document(record, trial))
+    elif failed is not None:
+        terminal.show(*page.failed_trial_blocks(record, failed))
+    elif measured is not None:
+        terminal.show(*page.trial_blocks(record, measured))

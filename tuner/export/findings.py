@@ -47,6 +47,26 @@ def trial_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     return {**found, "trials": [{**found["trials"][0], **_of_search(trial)}]}
 
 
+def numbered_document(study: StudyRecord, number: int) -> dict[str, Any]:
+    """The same of finished trial `number`, under `record` all that is kept of it, and under
+    `failed` why it says nothing where it failed.
+    """
+    failed = next((f for f in study.failed if f.number == number), None)
+    trial = study.trial(number) if failed is None else failed.record
+    whole = {} if trial is None else {**trial_document(study, trial), "record": trial.to_json()}
+    if failed is None:
+        return whole
+    return {
+        "study": study.name,
+        **whole,
+        "failed": {
+            "trial": failed.number,
+            "configuration": dict(failed.configuration),
+            "reason": failed.reason,
+        },
+    }
+
+
 def _of_search(trial: TrialRecord) -> dict[str, Any]:
     saved = trial.measurement.saved_seconds if trial.measurement else 0.0
     return {

@@ -56,13 +56,16 @@ class Table:
 
     What does not fit a narrow place leaves out columns by `priorities`, one number for each column:
     the columns of the largest number go first, those of 0 never. Without priorities all columns
-    are needed. `muted` are the indices of rows that count for less, such as infeasible trials.
+    are needed. `foldable` are the indices of columns that, when it would be their turn to go, stand
+    as one column of `name=value` instead. `muted` are the indices of rows that count for less, such
+    as infeasible trials.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     priorities: tuple[int, ...] = ()
+    foldable: tuple[int, ...] = ()
     muted: frozenset[int] = frozenset()
 
 

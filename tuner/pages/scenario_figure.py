@@ -126,7 +126,7 @@ def scenario_figure(sources: Sources, some: Sequence[ScenarioPanel]) -> Figure:
         "The front of each scenario",
         " ".join(filter(None, said)),
         plot,
-        _table(sources, some),
+        scenario_table(sources.record, sources.findings, some),
     )
 
 
@@ -188,25 +188,36 @@ def _heading(scenario: Configuration) -> str:
     return wrapped(str(scenario), _TITLE) or "no scenario parameter"
 
 
-def _table(sources: Sources, some: Sequence[ScenarioPanel]) -> Table:
-    study = sources.record
+def scenario_table(
+    study: StudyRecord, findings: Findings | None, some: Sequence[ScenarioPanel]
+) -> Table:
+    """The front of each scenario, as measured beside what the model predicts."""
     metrics = [title(o.metric) for o in study.objectives]
-    model = sources.findings is not None
+    model = findings is not None
     columns = [*columns_of(study), "trial", *metrics, "place"]
     if model:
         columns += [*(f"{metric}, predicted" for metric in metrics), "P"]
-    rows = [row for panel in some for row in _rows(sources, panel, model=model)]
+    rows = [row for panel in some for row in _rows(study, findings, panel)]
     return Table(
         tuple(columns),
         tuple(rows),
-        "Configurations on a scenario's front, as measured or as predicted",
+        _heading_of(findings),
+    )
+
+
+def _heading_of(findings: Findings | None) -> str:
+    if findings is None:
+        return "Front of each scenario, as measured"
+    which = "" if findings.whole else ": those measured, in every scenario"
+    return (
+        "Front of each scenario, as measured and as predicted"
+        f" (of {findings.candidates:,} configurations{which})"
     )
 
 
 def _rows(
-    sources: Sources, panel: ScenarioPanel, *, model: bool
+    study: StudyRecord, findings: Findings | None, panel: ScenarioPanel
 ) -> Iterator[tuple[str | Link, ...]]:
-    study, findings = sources.record, sources.findings
     measured = {p.configuration: p for p in panel.points}
     known = {p.configuration: p for p in panel.predicted_front}
     chosen = dict.fromkeys([*(p.configuration for p in panel.points if p.place == "front"), *known])
@@ -218,7 +229,7 @@ def _rows(
         cells += ["-" if point is None else trial_link(point.trial)]
         cells += nothing if point is None else map(interval, point.estimates)
         cells += [_place(point, configuration in known)]
-        if model:
+        if findings is not None:
             cells += map(interval, predicted_estimates(one)) if one else nothing
             cells += [f"{one.on_front:.2f}" if one else "-"]
         yield tuple(cells)

@@ -24,14 +24,15 @@ def question(record: StudyRecord) -> Facts:
         ("model", f"{record.model}: {about}" if about else record.model),
         ("objectives", in_words.wanted(record)),
         ("must hold", in_words.slo(record)),
-        *((f"{p.role} {p.name}", _values(p)) for p in space),
+        *((f"{p.role} {p.name}", parameter_values(p)) for p in space),
         ("baseline (all defaults)", str(baseline)),
         ("host", host_in_a_line(record)),
     ]
     return Facts(tuple(rows), "The question")
 
 
-def _values(p: Parameter) -> str:
+def parameter_values(p: Parameter) -> str:
+    """The values that it can have, when, and what it means: `0 to 5 % of packets`."""
     values = p.values()
     if values is None:
         text = f"{p.low:g} to {p.high:g}"

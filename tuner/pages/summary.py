@@ -12,8 +12,11 @@ from tuner.pages.searched import cost, question
 from tuner.pages.sources import Sources
 from tuner.results import in_words
 from tuner.results.chosen import ChosenConfiguration, ChosenConfigurations, chosen_configurations
+from tuner.results.findings import Findings
 from tuner.results.grid_cost import searched
+from tuner.results.summary import Summary
 from tuner.results.wording import chance
+from tuner.spec.space import Configuration
 
 
 def summary(sources: Sources) -> Section:
@@ -26,7 +29,7 @@ def summary(sources: Sources) -> Section:
         cost(searched(record)),
         *_scenarios(record, chosen),
         *_robust(sources, chosen),
-        *_uncertain(sources),
+        *uncertain(sources.record, sources.summary, sources.findings),
     ]
     return Section("summary", "Summary", tuple(blocks))
 
@@ -42,15 +45,20 @@ def _answer(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
             "lead",
         )
         return
-    yield Words(
-        f"Recommended, as the best compromise of all that was measured (the knee of the overall"
-        f" front): {best.configuration}.",
-        "lead",
-    )
+    yield recommended(best.configuration)
     yield stated(record, best)
     yield _evidence(best)
     if len(sources.summary.scenarios) > 1:
         yield Words(in_words.WITH_SCENARIOS)
+
+
+def recommended(configuration: Configuration) -> Words:
+    """Which configuration is recommended."""
+    return Words(
+        f"Recommended, as the best compromise of all that was measured (the knee of the overall"
+        f" front): {configuration}.",
+        "lead",
+    )
 
 
 def _evidence(choice: ChosenConfiguration) -> Facts:
@@ -93,14 +101,14 @@ def _robust(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
         yield Words(in_words.serves_most(record, found.serving))
 
 
-def _uncertain(sources: Sources) -> Iterator[Block]:
-    record, found = sources.record, sources.findings
+def uncertain(record: StudyRecord, summary: Summary, found: Findings | None) -> Iterator[Block]:
+    """What a reader must be careful with, and what more trials are expected to tell."""
     if not record.trials and not record.failed:
         return
     lines = [
         *in_words.verdicts(record),
         *in_words.doubts(record),
-        *in_words.unstable(sources.summary),
+        *in_words.unstable(summary),
     ]
     lines += in_words.infeasible(record.trials)
     if found is None:

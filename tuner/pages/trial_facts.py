@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Cell, Facts, Words
 from tuner.pages.sources import Sources
@@ -82,17 +83,18 @@ def facts(sources: Sources, of: OnFronts) -> Facts:
         others = (str(t.number) for t in of.pooled.trials if t.number not in counted)
         rows.append(("not counted", f"trials {', '.join(others)}: cut short, or not measured"))
     rows += [(f"P(on {_front(s)})", chance(p)) for s, p in _chances(sources, of).items()]
-    measured = trial.measurement
-    if measured is not None:
-        saved = measured.saved_seconds
-        rows += [
-            ("verdict", measured.verdict),
-            ("window", f"{measured.requests:,} requests in {measured.window_seconds:.1f} s"),
-            ("warm-up", f"{measured.warmup_requests:,} requests, not counted"),
-            ("why the window ended", measured.stop_reason + _saved(saved)),
-        ]
+    if trial.measurement is not None:
+        rows += burst_facts(trial.measurement)
     rows += [("started", trial.started), ("backend", trial.backend)]
     return Facts(tuple(rows))
+
+
+def burst_facts(measured: Measurement) -> Iterator[tuple[str, Cell]]:
+    """Verdict, window and warm-up of one burst."""
+    yield "verdict", measured.verdict
+    yield "window", f"{measured.requests:,} requests in {measured.window_seconds:.1f} s"
+    yield "warm-up", f"{measured.warmup_requests:,} requests, not counted"
+    yield "why the window ended", measured.stop_reason + _saved(measured.saved_seconds)
 
 
 def _saved(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuner.measure.measurement import Measurement
+from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Log, Table, Words
 from tuner.results.replicas import Part
@@ -23,16 +23,28 @@ def metrics(study: StudyRecord, trial: TrialRecord, measured: Measurement) -> Ta
     """Everything that was measured; an objective's interval also holds what differs between
     bursts.
     """
-    stated = {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
+    return metric_table(
+        measured, {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
+    )
+
+
+def metric_table(
+    measured: Measurement, wider: Mapping[str, Estimate | None] | None = None
+) -> Table:
+    """Everything that was measured; `wider` has intervals to state in place of the burst's own."""
     rows = []
     for name, metric in METRICS.items():
-        found = stated.get(name) or measured.metrics.get(name)
+        found = (wider or {}).get(name) or measured.metrics.get(name)
         if found is not None:
             cells = metric.label, number(found.value), interval_ends(found), metric.unit
-            rows.append((*cells, metric.description))
-    columns = "metric", "value", "95 % interval", "unit", "meaning"
+            rows.append((*cells, metric.description, name))
     source = f", counters from {measured.source}" if measured.source else ""
-    return Table(columns, tuple(rows), f"All metrics of this burst{source}")
+    return Table(
+        ("metric", "value", "95 % interval", "unit", "meaning", "name"),
+        tuple(rows),
+        f"All metrics of this burst{source}",
+        priorities=(0, 0, 0, 0, 1, 2),
+    )
 
 
 def replica_table(of: Sequence[Part]) -> Table:
@@ -89,17 +101,18 @@ def deployment(trial: TrialRecord, measured: Measurement | None) -> Iterator[Blo
     of = {**trial.deployment, **client}
     if of:
         yield _fact_table("Deployment", of)
-    whole = trial.seconds
-    yield Table(
-        ("phase", "seconds", "share"),
-        (
-            *(
-                (name, f"{s:.2f}", f"{100 * s / whole:.0f} %" if whole else "-")
-                for name, s in trial.phases.items()
-            ),
-            ("together", f"{whole:.2f}", "100 %"),
-        ),
-        "Where the trial's time went",
+    yield phase_table(trial.phases, "Where the trial's time went")
+
+
+def phase_table(seconds: Mapping[str, float], caption: str) -> Table:
+    """Each phase, and all of them together."""
+    whole = sum(seconds.values())
+    rows = [
+        (name, f"{s:.2f}", f"{100 * s / whole:.0f} %" if whole else "-")
+        for name, s in seconds.items()
+    ]
+    return Table(
+        ("phase", "seconds", "share"), (*rows, ("together", f"{whole:.2f}", "100 %")), caption
     )
 
 

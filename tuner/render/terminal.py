@@ -17,21 +17,32 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from tuner.pages.blocks import Block, Facts, Figure, Log, Points, Scatter, Section, Table, Words
-from tuner.render.columns import kinds, text_of
+from tuner.pages.blocks import (
+    Block,
+    Facts,
+    Figure,
+    Log,
+    Page,
+    Points,
+    Scatter,
+    Section,
+    Table,
+    Words,
+)
+from tuner.render.columns import Kind, kinds, text_of
 from tuner.render.inert import legible
 from tuner.render.scatter import NARROWEST, WIDEST, drawn
 
-Shown = Block | Scatter | Section
+Shown = Block | Scatter | Section | Page
 
 READABLE = 100
 """Characters of a line of prose, on however wide a terminal."""
 
-WRAPPED = 24
+WRAPPED = 20
 """Characters to which a column of long texts may shrink before other columns are left out."""
 
 _GAP = "  "
-_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=[%a-zA-Z(])|(?<=\d\)) (?=[%a-zA-Z])|(?<=P) |(?<=P >) ")
+_NUMBER_AND_UNIT = re.compile(r"(?<=[\d)]) (?=[%a-zA-Z(][^\s=]*(?:\s|$))|(?<=P) |(?<=P >) ")
 _TONES = {"plain": "", "lead": "bold", "doubt": "yellow"}
 
 console = Console(highlight=False, markup=False, emoji=False)
@@ -50,9 +61,18 @@ def plain_text(blocks: Iterable[Shown], width: int | None = None) -> str:
 
 
 def lines(blocks: Iterable[Shown], width: int | None) -> Iterator[Text]:
-    """Blocks in order, one below another."""
+    """Blocks in order, an empty line around those that are more than a paragraph."""
+    before: Shown | None = None
     for block in blocks:
-        yield from _SET[type(block)](block, width)
+        set_as = list(_SET[type(block)](block, width))
+        if (
+            set_as
+            and before is not None
+            and not (isinstance(block, Words) and isinstance(before, Words))
+        ):
+            yield Text("")
+        before = block if set_as else before
+        yield from set_as
 
 
 def _words(block: Words, width: int | None) -> Iterator[Text]:
@@ -104,9 +124,16 @@ def _log(block: Log, width: int | None) -> Iterator[Text]:
 
 
 def _section(block: Section, width: int | None) -> Iterator[Text]:
-    yield Text("")
     yield from _prose(block.title, width, style="bold underline")
     yield from lines(block.blocks, width)
+
+
+def _page(block: Page, width: int | None) -> Iterator[Text]:
+    """Without its sub-pages."""
+    yield from _prose(block.title, width, style="bold")
+    if block.notice:
+        yield from _words(Words(block.notice, "doubt"), width)
+    yield from lines(block.sections, width)
 
 
 def _prose(text: str, width: int | None, first: str = "", *, style: str = "") -> Iterator[Text]:
@@ -134,44 +161,59 @@ def _wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[s
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of a table: its texts, and between which widths it may be set."""
+    """A column of a table: its texts, and between which widths it may be set.
+
+    `priority` is that of `Table.priorities`; a column that may be folded says so.
+    """
 
     name: str
     cells: tuple[str, ...]
-    kind: str
+    kind: Kind
     least: int
     most: int
+    priority: int
+    folds: bool
 
     @classmethod
-    def of(cls, name: str, cells: Sequence[str], kind: str) -> _Column:
+    def of(
+        cls, name: str, cells: Sequence[str], kind: Kind, priority: int = 0, *, folds: bool = False
+    ) -> _Column:
         longest = max(map(cell_len, cells), default=0)
         least = longest
         if kind == "w":
             words = (cell_len(word) for cell in cells for word in cell.split())
             least = min(longest, max(WRAPPED, *words, 0))
         head = max(map(cell_len, name.split()), default=0)
-        return cls(name, tuple(cells), kind, max(least, head), max(longest, cell_len(name)))
+        most = max(longest, cell_len(name))
+        return cls(name, tuple(cells), kind, max(least, head), most, priority, folds)
+
+
+def _columns(table: Table) -> list[_Column]:
+    return [
+        _Column.of(
+            legible(name),
+            [legible(text_of(row[i])) for row in table.rows],
+            kind,
+            table.priorities[i] if table.priorities else 0,
+            folds=i in table.foldable,
+        )
+        for i, (name, kind) in enumerate(zip(table.columns, kinds(table), strict=True))
+    ]
 
 
 def _table(table: Table, width: int | None) -> Iterator[Text]:
     if table.caption:
         yield from _prose(table.caption, width, style="bold")
-    columns = [
-        _Column.of(legible(name), [legible(text_of(row[i])) for row in table.rows], kind)
-        for i, (name, kind) in enumerate(zip(table.columns, kinds(table), strict=True))
-    ]
-    shown = _fitting(columns, table.priorities, width)
-    if shown is None:
+    columns = _columns(table)
+    fitted, left_out = (columns, []) if width is None else _fitted(columns, width)
+    if not fitted:
         yield from _stacked(table, columns, width)
         return
-    fitted = [columns[i] for i in shown]
     widths = _widths(fitted, width)
-    heads = [column.name for column in fitted]
-    rows = [[column.cells[r] for column in fitted] for r in range(len(table.rows))]
-    yield from _set(heads, fitted, widths, "bold")
-    for index, row in enumerate(rows):
-        yield from _set(row, fitted, widths, "dim" if index in table.muted else "")
-    left_out = [column.name for i, column in enumerate(columns) if i not in shown]
+    yield from _set([column.name for column in fitted], fitted, widths, "bold")
+    for index in range(len(table.rows)):
+        cells = [column.cells[index] for column in fitted]
+        yield from _set(cells, fitted, widths, "dim" if index in table.muted else "")
     if left_out:
         yield from _prose(
             f"Not shown at this width: {', '.join(left_out)}. A wider terminal or `| less -S` shows"
@@ -181,23 +223,37 @@ def _table(table: Table, width: int | None) -> Iterator[Text]:
         )
 
 
-def _fitting(
-    columns: Sequence[_Column], priorities: Sequence[int], width: int | None
-) -> list[int] | None:
-    """Which columns are shown; None where not even those that are always needed fit."""
-    shown = list(range(len(columns)))
-    if width is None:
-        return shown
-    while shown and _least(columns, shown) > width:
-        last = max(shown, key=lambda i: (priorities[i] if priorities else 0, i))
-        if not priorities or priorities[last] == 0:
-            return None
-        shown.remove(last)
-    return shown
+def _fitted(columns: Sequence[_Column], width: int) -> tuple[list[_Column], list[str]]:
+    """The columns that are shown, and the names of those that are not.
+
+    No column where not even those that are always needed fit.
+    """
+    shown = list(columns)
+    left_out: list[str] = []
+    while sum(c.least for c in shown) + len(_GAP) * (len(shown) - 1) > width:
+        last = max(reversed(shown), key=lambda column: column.priority)
+        if last.folds:
+            shown = _folded(shown)
+        elif last.priority:
+            shown.remove(last)
+            left_out.insert(0, last.name)
+        else:
+            return [], []
+    return shown, left_out
 
 
-def _least(columns: Sequence[_Column], shown: Sequence[int]) -> int:
-    return sum(columns[i].least for i in shown) + len(_GAP) * (len(shown) - 1)
+def _folded(columns: Sequence[_Column]) -> list[_Column]:
+    """With one column of `name=value` in place of all that fold."""
+    folding = [column for column in columns if column.folds]
+    names = [column.name.partition(" (")[0] for column in folding]
+    cells = [
+        " ".join(f"{name}={cell}" for name, cell in zip(names, row, strict=True) if cell != "-")
+        for row in zip(*(column.cells for column in folding), strict=True)
+    ]
+    at = columns.index(folding[0])
+    folded = _Column.of(", ".join(column.name for column in folding), cells, "w")
+    rest = [column for column in columns if not column.folds]
+    return [*rest[:at], folded, *rest[at:]]
 
 
 def _widths(columns: Sequence[_Column], width: int | None) -> list[int]:
@@ -252,4 +308,5 @@ _SET: dict[type, Callable[[Any, int | None], Iterator[Text]]] = {
     Scatter: _scatter,
     Log: _log,
     Section: _section,
+    Page: _page,
 }

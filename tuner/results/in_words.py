@@ -39,6 +39,14 @@ def not_measured(study: StudyRecord) -> Iterator[str]:
         yield SIMULATED
 
 
+def announced(backend: str) -> Iterator[str]:
+    """The same of trials that a backend is about to make."""
+    if backend == "simulated":
+        yield SIMULATED
+    if backend == "replay":
+        yield REPLAYED
+
+
 def regret(robust: Robust) -> Iterator[str]:
     """How far the decision of least regret is behind."""
     worst = percent_interval(Estimate(robust.regret, robust.low, robust.high))

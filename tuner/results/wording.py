@@ -36,6 +36,11 @@ def interval(estimate: Estimate) -> str:
     return f"{figure(estimate.value)} ({ends})" if ends else figure(estimate.value)
 
 
+def metric_interval(metric: str, found: Estimate) -> str:
+    """A metric with its value, 95 % interval and unit: `ART 2.31 (2.24-2.38) ms`."""
+    return f"{METRICS[metric].label} {interval(found)} {METRICS[metric].unit}".rstrip()
+
+
 def interval_ends(estimate: Estimate) -> str:
     """The 95 % interval alone, `4.5-7.2`; empty where none is known."""
     if estimate.low is None or estimate.high is None:

@@ -1,20 +1,23 @@
-"""Recorded grids as the command line names them: written by `export`, chosen for `compare`."""
+"""Recorded grids: written to a file, and found by the name that a person gives."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tuner.backends.recording import recorded_grid
 from tuner.backends.replay_file import read_table, write_table
 from tuner.backends.replay_table import ReplayTable
 from tuner.errors import InputError
+from tuner.results.wording import counted
 from tuner.spec.load import results_directory
 from tuner.study.storage import default_url, open_storage, stored_record
 
 
-def export_table(name: str, url: str, output: Path | None) -> None:
-    """Write the study of that name as a recorded grid. Raises InputError."""
+def write_grid(name: str, url: str, output: Path | None) -> str:
+    """Write the study of that name as a recorded grid, and say what was written.
+
+    Raises InputError without a file to write to, and for a study without finished trials.
+    """
     if output is None:
         raise InputError(
             "format replay is a Parquet file, which is not for a terminal",
@@ -24,11 +27,10 @@ def export_table(name: str, url: str, output: Path | None) -> None:
     if not table.trials:
         raise InputError(f"study {name!r} has no finished trial", "run it first")
     write_table(output, table)
-    print(
-        f"wrote {output} from {url}: {len(table.trials)} trials of"
-        f" {len(table.by_configuration)} configurations, {len(table.passes)} whole passes,"
-        f" {output.stat().st_size:,} bytes",
-        file=sys.stderr,
+    return (
+        f"wrote {output} from {url}: {counted(len(table.trials), 'trial')} of"
+        f" {counted(len(table.by_configuration), 'configuration')}, {len(table.passes)} whole"
+        f" passes, {output.stat().st_size:,} bytes"
     )
 
 

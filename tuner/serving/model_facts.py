@@ -1,24 +1,18 @@
-"""What `tune models list` and `tune models show` print."""
+"""What the files of a model say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from tuner.cli.tables import console
 from tuner.measure.golden import load_golden
 from tuner.serving.built_model import directory_checksum, highest_version, is_built
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.synthesis import tensors_text
 from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
-
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -79,44 +73,6 @@ def facts_of(model: ModelSpec) -> ModelFacts:
         },
         card=_card(model),
     )
-
-
-def show_models(models: Sequence[ModelFacts]) -> None:
-    """One line each."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("model", "built", "from", "description"):
-        table.add_column(title)
-    for model in models:
-        built = f"version {model.version}" if model.built else "no"
-        table.add_row(model.name, built, model.origin, escape(model.description))
-    console.print(table)
-
-
-def show_model(model: ModelFacts) -> None:
-    """Everything that its files say, in the order of use."""
-    say(f"[bold]{model.name}[/]: {escape(model.description)}")
-    say(f"directory:  {escape(model.directory)} ({model.origin})")
-    say(f"requests:   signature {escape(model.signature)}, answers within {model.tolerance:g}")
-    if model.bytes is None:
-        say(f"not built:  tune models build {model.name}")
-        return
-    where = escape(str(model.version_directory))
-    say(f"version:    {model.version}, {model.bytes / _MIB:.1f} MiB, {where}")
-    say(f"sha256:     {model.sha256}")
-    for name, tensors in model.signatures.items():
-        say(f"signature:  {escape(name)}: {escape(tensors)}")
-    if model.golden is None:
-        say(f"golden:     none; tune models build {model.name}")
-    else:
-        say(f"golden:     {model.golden} requests with their answers")
-    for key, value in model.card.items():
-        if key not in {"name", "signature", "saved_model_sha256"}:
-            text = value if isinstance(value, str) else json.dumps(value)
-            say(f"{key + ':':<11} {escape(text)}")
-
-
-def say(line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False)
 
 
 def _card(model: ModelSpec) -> dict[str, Any]:

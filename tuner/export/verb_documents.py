@@ -1,30 +1,27 @@
-"""The JSON documents of verbs about no single study's results: plan, check, list, models."""
+"""The JSON documents of plan, check, list, models and confirm."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tuner.cli.models_page import ModelFacts
+from tuner.measure.record import StudyRecord
+from tuner.results.confirmation import Confirmation, Confirmed
+from tuner.serving.model_facts import ModelFacts
 from tuner.spec.study import StudySpec
 from tuner.study.check import Check
 from tuner.study.plan import Plan
 from tuner.study.storage import StudySummary
 
-# History of these documents' format: 1 (first).
+# History of the format of plan, check, list and models: 1 (first).
 FORMAT = 1
-
-
-def print_document(document: Mapping[str, Any]) -> None:
-    """The only thing on standard output; a number that JSON does not know is an error."""
-    print(json.dumps({"format": FORMAT, **document}, indent=2, allow_nan=False))
 
 
 def plan_document(spec: StudySpec, plan: Plan) -> dict[str, Any]:
     """Sizes, and times in seconds; what cannot be told is None."""
     return {
+        "format": FORMAT,
         "study": spec.name,
         "parameters": [
             {
@@ -49,6 +46,7 @@ def plan_document(spec: StudySpec, plan: Plan) -> dict[str, Any]:
 
 def check_document(spec: StudySpec, found: Sequence[Check]) -> dict[str, Any]:
     return {
+        "format": FORMAT,
         "study": spec.name,
         "ok": all(check.ok for check in found),
         "checks": [asdict(check) for check in found],
@@ -58,6 +56,7 @@ def check_document(spec: StudySpec, found: Sequence[Check]) -> dict[str, Any]:
 def list_document(studies: Sequence[tuple[str, Sequence[StudySummary]]]) -> dict[str, Any]:
     """`trials` has what the databases of a study hold; none where it was not run."""
     return {
+        "format": FORMAT,
         "studies": [
             {
                 "study": name,
@@ -67,9 +66,44 @@ def list_document(studies: Sequence[tuple[str, Sequence[StudySummary]]]) -> dict
                 ],
             }
             for name, held in studies
-        ]
+        ],
     }
 
 
 def models_document(models: Sequence[ModelFacts]) -> dict[str, Any]:
-    return {"models": [asdict(model) for model in models]}
+    return {"format": FORMAT, "models": [asdict(model) for model in models]}
+
+
+def confirmation_document(study: StudyRecord, found: Confirmation) -> dict[str, Any]:
+    """What each candidate's bursts say together, and how the fronts changed."""
+    return {
+        "study": study.name,
+        "trials": list(found.trials),
+        "baseline": found.baseline and _confirmed(study, found.baseline),
+        "candidates": [_confirmed(study, row) for row in found.candidates],
+        "changes": [
+            {
+                "scenario": None if change.scenario is None else dict(change.scenario),
+                "lost": [t.number for t in change.lost],
+                "gained": [t.number for t in change.gained],
+                "size": change.size,
+            }
+            for change in found.changes
+        ],
+    }
+
+
+def _confirmed(study: StudyRecord, row: Confirmed) -> dict[str, Any]:
+    return {
+        "trial": row.trial,
+        "configuration": dict(row.configuration),
+        "bursts": row.bursts,
+        "objectives": {
+            o.metric: {"value": e.value, "low": e.low, "high": e.high}
+            for o, e in zip(study.objectives, row.estimates, strict=True)
+        },
+        "on_front_before": row.before,
+        "on_front": row.after,
+        "status": row.status,
+        "reason": row.reason,
+    }

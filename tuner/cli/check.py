@@ -1,0 +1,42 @@
+"""`tune check`: whether everything is there that a run needs."""
+
+from __future__ import annotations
+
+import typer
+
+from tuner.cli import BAD_INPUT
+from tuner.cli.options import (
+    BackendChoice,
+    BackendOption,
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    opened,
+)
+from tuner.cli.output import print_json
+
+
+def check(
+    study: StudyOption,
+    storage: StorageOption = None,
+    backend: BackendOption = BackendChoice.docker,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that everything is there that a run needs, and say what to do about what is missing.
+
+    Exit code 2: something is missing.
+
+    Example: tune check --study mnist
+    """
+    from tuner.export.verb_documents import check_document
+    from tuner.pages.check_page import check_blocks
+    from tuner.render.terminal import show
+
+    chosen = opened(study, storage, backend)
+    checks = chosen.check()
+    if as_json:
+        print_json(check_document(chosen.specification, checks))
+    else:
+        show(*check_blocks(chosen.name, checks))
+    if not all(each.ok for each in checks):
+        raise typer.Exit(BAD_INPUT)

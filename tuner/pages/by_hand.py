@@ -1,0 +1,172 @@
+"""One configuration measured by hand: the answers of `tune measure`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuner.backends.repeats import Repeats
+from tuner.errors import Infeasible
+from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.repeatability import repeatability
+from tuner.pages.blocks import Block, Facts, Points, Table, Words
+from tuner.pages.trial_facts import burst_facts
+from tuner.pages.trial_tables import metric_table, network, phase_table, replica_table
+from tuner.results.in_words import announced
+from tuner.results.replicas import parts
+from tuner.results.told import measurement_doubts
+from tuner.results.wording import figure, interval, metric_interval
+from tuner.spec.metrics import METRICS, title
+from tuner.spec.space import Configuration
+from tuner.spec.study import Stage, StudySpec
+from tuner.trial import TrialResult
+
+_MOST_COLUMNS = 6
+_LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percent")
+_IN_A_LINE = ("art_ms", "cpu_percent", "throughput_rps")
+
+
+def about(spec: StudySpec, configuration: Configuration, backend: str) -> Iterator[Words]:
+    """What is about to be measured."""
+    yield from (Words(line, "doubt") for line in announced(backend))
+    yield Words(f"Model {spec.model.name}: {configuration}", "lead")
+
+
+def could_not_serve(reason: Infeasible) -> Words:
+    """That a configuration is infeasible, and why."""
+    return Words(f"Infeasible, {reason.kind}: {reason.message}", "doubt")
+
+
+def repeat_line(result: TrialResult) -> str:
+    """A repeat in one line."""
+    seconds = sum(result.phases.values())
+    found = result.measurement
+    if found is None:
+        assert result.infeasible is not None
+        reason = result.infeasible
+        return f"infeasible, {reason.kind}: {reason.message} ({seconds:.1f} s)"
+    parts = [
+        metric_interval(name, found.metrics[name]) for name in _IN_A_LINE if name in found.metrics
+    ]
+    return f"{', '.join(parts)}, {found.verdict} ({seconds:.1f} s)"
+
+
+def repeats_blocks(found: Repeats) -> Iterator[Block]:
+    """The metrics of one burst, or of several side by side; doubts; where the time went."""
+    if not found.measurements:
+        return
+    if len(found.measurements) == 1:
+        yield from _single(found.measurements[0])
+    else:
+        yield from _several(found)
+    if found.calibration is not None:
+        floor = found.calibration
+        rate = f"{figure(floor.capacity_rps.value)} requests/s"
+        yield Facts(
+            (
+                ("fastest response", f"{figure(floor.floor_ms.value)} ms"),
+                ("capacity", f"{rate} at {floor.concurrency} connections"),
+                ("CPU time", f"{figure(floor.client_cpu_us)} us per request"),
+            ),
+            "The load engine alone, on the same path to a server that only answers",
+        )
+    last = next(r for r in reversed(found.results) if r.measurement is not None)
+    yield from network(last.impairment)
+    yield _phases(found)
+
+
+def stage_blocks(
+    spec: StudySpec, stages: Sequence[Stage], measurements: Sequence[Measurement]
+) -> Iterator[Block]:
+    """A row for each level of load, and what to be careful about."""
+    is_open = spec.load.arrivals != "closed"
+    level = "rate (requests/s)" if is_open else "concurrency"
+    names = [*_LEVELS, *(["late_percent"] if is_open else []), "client_cpu_percent"]
+    rows = []
+    for stage, measured in zip(stages, measurements, strict=True):
+        ends = dict.fromkeys(f"{level:g}" for level in (stage.start, stage.end))
+        rows.append((" to ".join(ends), *_cells(measured, names), measured.verdict))
+    priorities = {"art_ms": 0, "throughput_rps": 0, "cpu_percent": 0, "p95_ms": 1, "p99_ms": 2}
+    yield Table(
+        (level, *map(title, names), "verdict"),
+        tuple(rows),
+        "Each level of load, with 95 % intervals",
+        priorities=(0, *(priorities.get(name, 3) for name in names), 1),
+    )
+    yield from _doubts(measurements)
+
+
+def _cells(measured: Measurement, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        yield interval(measured.metrics[name]) if name in measured.metrics else "-"
+
+
+def _single(measured: Measurement) -> Iterator[Block]:
+    yield metric_table(measured)
+    if len(measured.replicas) > 1:
+        yield replica_table(parts(measured, None))
+    yield Facts(tuple(burst_facts(measured)))
+    yield from (Words(text, "doubt") for text in measurement_doubts(measured))
+
+
+def _several(found: Repeats) -> Iterator[Block]:
+    """A row per metric: the repeats, what they say together, and how far they differ."""
+    some = found.measurements
+    shown = some[:_MOST_COLUMNS]
+    names = [name for name in METRICS if name in found.together]
+    rows = []
+    for name in names:
+        cells = (interval(m.metrics[name]) if name in m.metrics else "-" for m in shown)
+        values = [m.metrics[name] for m in some if name in m.metrics]
+        rows.append((title(name), *cells, interval(found.together[name]), _spread(values)))
+    heads = [f"repeat {n + 1}" for n in range(len(shown))]
+    yield Table(
+        ("metric", *heads, f"all {len(some)}", "spread"),
+        tuple(rows),
+        "Each repeat with the 95 % interval of its burst. `all` is their mean; its interval also"
+        " holds what differs between deployments. `spread` is the standard deviation of the"
+        " repeats",
+        priorities=(0, *range(3, 3 + len(heads)), 0, 1),
+    )
+    for name in ("art_ms", "cpu_percent"):
+        between = repeatability([[m.metrics[name] for m in some if name in m.metrics]])
+        if between is not None:
+            yield Words(
+                f"{METRICS[name].label} differs by {100 * between.relative_sd:.1f} % from"
+                " deployment to deployment, which the intervals of single bursts do not explain."
+            )
+    last = some[-1]
+    if len(last.replicas) > 1:
+        yield Words(f"The replicas of repeat {len(some)}:")
+        yield replica_table(parts(last, None))
+    yield Points(
+        "Why each burst ended",
+        tuple(f"{n}: {m.verdict}, {m.stop_reason}" for n, m in enumerate(some, start=1)),
+    )
+    yield from _doubts(some)
+
+
+def _doubts(measurements: Sequence[Measurement]) -> Iterator[Words]:
+    """Each reason to doubt with its remedy, and in which measurements it is."""
+    reasons: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for index, measured in enumerate(measurements, start=1):
+        for finding in measured.findings:
+            key = finding.verdict, finding.remedy
+            reasons.setdefault(key, []).append((index, finding.what))
+    for (verdict, remedy), where in reasons.items():
+        what = "; ".join(f"{index}: {text}" for index, text in where)
+        yield Words(f"{verdict}: {what}. {remedy}", "doubt")
+
+
+def _phases(found: Repeats) -> Table:
+    names = dict.fromkeys(name for r in found.results for name in r.phases)
+    of = len(found.results)
+    means = {n: sum(r.phases.get(n, 0.0) for r in found.results) / of for n in names}
+    return phase_table(means, "Where the time went" + (", mean of all repeats" if of > 1 else ""))
+
+
+def _spread(values: Sequence[Estimate]) -> str:
+    middle = sum(e.value for e in values) / len(values)
+    if len(values) < 2 or not middle:
+        return ""
+    variance = sum((e.value - middle) ** 2 for e in values) / (len(values) - 1)
+    return f"{100 * variance**0.5 / middle:.1f} %"

@@ -1,0 +1,56 @@
+"""What a study would take: the answer of `tune plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.pages.blocks import Cell, Facts
+from tuner.pages.searched import parameter_values
+from tuner.results.wording import counted, duration
+from tuner.spec.study import StudySpec
+from tuner.study.plan import Plan
+
+
+def plan_blocks(spec: StudySpec, plan: Plan) -> Iterator[Facts]:
+    """The search space, what the full grid would take, and what the budget will take."""
+    space = [
+        (f"{p.name} ({p.role}{_when(p.when)})", parameter_values(p)) for p in spec.search_space
+    ]
+    yield Facts(tuple(space), f"Search space of study {spec.name}")
+    yield Facts(tuple(_grid(plan)), "The full grid: every combination of these values")
+    yield Facts(tuple(_budget(spec, plan)), "The budget: what tune run will do")
+
+
+def _when(condition: object) -> str:
+    return "" if condition is None else f", when {condition}"
+
+
+def _grid(plan: Plan) -> Iterator[tuple[str, Cell]]:
+    grid = "endless, as a parameter is continuous" if plan.grid is None else f"{plan.grid:,}"
+    yield "configurations in the full grid", grid
+    if plan.deployments is not None:
+        yield "deployments in the full grid", f"{plan.deployments:,}"
+    if plan.scenarios:
+        yield "scenarios", str(plan.scenarios)
+    yield "time of one trial", f"{plan.trial_seconds:.1f} s ({plan.evidence})"
+    if plan.grid_seconds is not None:
+        yield "time of the full grid", duration(plan.grid_seconds)
+    if plan.ordered_seconds is not None:
+        yield (
+            "... ordered by deployment",
+            f"{duration(plan.ordered_seconds)} (tune run --sampler grid does this)",
+        )
+
+
+def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
+    limits = [] if plan.trials is None else [counted(plan.trials, "trial")]
+    limits += [] if plan.seconds is None else [duration(plan.seconds)]
+    yield "budget", " or ".join(limits)
+    yield "finished so far", counted(plan.done, "trial")
+    if plan.budget_seconds is not None:
+        yield "time until the budget is used up", f"at most {duration(plan.budget_seconds)}"
+    yield (
+        "initial design",
+        f"{counted(plan.start, 'trial')}: the baseline, corners of the space, Sobol points",
+    )
+    yield "sampler", f"{spec.search.sampler}, seed {spec.seed}"

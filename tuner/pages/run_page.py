@@ -1,0 +1,120 @@
+"""What a run says: its trials one by one, and at its end what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tuner.load.burst_progress import BurstProgress
+from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.pages.blocks import Block, Facts, Log, Words
+from tuner.results.summary import Summary
+from tuner.results.wording import counted, duration, figure, metric_interval
+from tuner.study.loop import Failed, Finished, Repeating
+from tuner.study.plan import Plan
+
+
+def burst_line(progress: BurstProgress) -> str:
+    """What a burst has measured so far, in one line."""
+    parts = []
+    if progress.art_ms is not None:
+        known = progress.art_precision
+        to = "" if known is None else f" (known to {100 * known:.0f} %)"
+        parts.append(f"ART {figure(progress.art_ms)} ms{to}")
+    if progress.p99_ms is not None:
+        parts.append(f"p99 {figure(progress.p99_ms)} ms")
+    parts.append(f"{progress.rate_rps:.0f} requests/s")
+    if progress.late_share is not None:
+        parts.append(f"{100 * progress.late_share:.0f} % sent late")
+    parts.append(f"load engine at {100 * progress.client_cpu:.0f} % of a core")
+    most = "at most " if progress.phase == "warm-up" else "about "
+    parts.append(f"{most}{progress.seconds_left:.0f} s left")
+    return f"{progress.phase}: {', '.join(parts)}"
+
+
+def trial_line(study: StudyRecord, trial: TrialRecord) -> str:
+    """A trial in one line."""
+    start = f"trial {trial.number}: {trial.configuration} -> "
+    if trial.same_as is not None:
+        return f"{start}infeasible, {trial.reason}, as trial {trial.same_as} of the same deployment"
+    if trial.measurement is None:
+        return f"{start}infeasible, {trial.reason} ({trial.seconds:.1f} s)"
+    metrics = trial.measurement.metrics
+    values = [
+        metric_interval(o.metric, metrics[o.metric])
+        for o in study.objectives
+        if o.metric in metrics
+    ]
+    how = ", deployment reused" if trial.stayed else ""
+    return f"{start}{', '.join(values)}, {verdict(trial)} ({trial.seconds:.1f} s{how})"
+
+
+def failure_line(event: Failed | Repeating | Finished) -> str:
+    """Why a trial does not count, or is measured again, in one line."""
+    match event:
+        case Failed():
+            return f"trial {event.number} failed and says nothing: {event.reason}"
+        case Repeating():
+            return f"trial {event.number} is measured again: {event.reason}"
+        case Finished(record):
+            return f"trial {record.number} failed, as it was INVALID twice: {record.reason}"
+
+
+def verdict(trial: TrialRecord) -> str:
+    """How far a trial can be trusted, and whether it may be on a front."""
+    if trial.measurement is None:
+        return trial.reason
+    return (
+        trial.measurement.verdict
+        + ("" if trial.feasible else ", breaks a constraint")
+        + (", cut short" if trial.cut_short else "")
+    )
+
+
+def time_left(spent: float, done: int, left: int | None) -> str:
+    """For how long a run went on, and how much longer it needs at this pace: in seconds."""
+    if left is None or not done:
+        return duration(spent)
+    return f"{duration(spent)}, {duration(spent / done * left)} left"
+
+
+def converged(reasons: Sequence[str]) -> Iterator[Words]:
+    """Why a run ended before its budget."""
+    yield from (Words(f"Converged: {reason}.", "lead") for reason in reasons)
+
+
+def grid_ahead(plan: Plan, passes: int) -> Iterator[Words]:
+    """How much a full grid will measure, and how long that takes; nothing where it is endless."""
+    if plan.grid is None or plan.deployments is None or plan.ordered_seconds is None:
+        return
+    times = "once" if passes == 1 else f"{passes} times"
+    yield Words(
+        f"Full grid: {counted(plan.grid, 'configuration')} in"
+        f" {counted(plan.deployments, 'deployment')}, each {times}: about"
+        f" {duration(passes * plan.ordered_seconds)} ({plan.evidence})"
+    )
+
+
+def interrupted(trials: int, command: str) -> Iterator[Block]:
+    """What is left behind, and how to go on."""
+    yield Words(f"Interrupted after {counted(trials, 'trial')}; nothing is left running.", "lead")
+    yield Words(f"Resume with: {command}")
+
+
+def next_steps(
+    record: StudyRecord, summary: Summary, options: str, url: str, samples: Path | None
+) -> Iterator[Block]:
+    """Where everything is, and the commands for what one does next.
+
+    `options` are those that select this run's backend and storage.
+    """
+    kept = [("trials", url)] + ([] if samples is None else [("requests", str(samples))])
+    yield Facts(tuple(kept), "Stored in")
+    study = f"--study {record.name}{options}"
+    commands = [
+        f"tune show {study}",
+        f"tune report {study}",
+        f"tune dashboard {study}",
+        f"tune export {study} --format compose --pick knee",
+    ]
+    yield Log("Next", "\n".join(commands if summary.front else commands[:3]))

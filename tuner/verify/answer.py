@@ -1,0 +1,121 @@
+"""Whether an exported file does what was predicted, as blocks: the answer of `tune verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from tuner.export.provenance import Provenance
+from tuner.pages.blocks import Block, Table, Words
+from tuner.results.in_words import SIMULATED
+from tuner.results.told import measurement_doubts
+from tuner.results.wording import counted, interval, metric_interval
+from tuner.results.wording import together as listed
+from tuner.spec.metrics import METRICS
+from tuner.trial import TrialResult
+from tuner.verify.prediction import Basis
+from tuner.verify.result import Verified, VerifiedObjective
+
+_BASES: Mapping[Basis, str] = {
+    "model": "the model of all measurements of the study",
+    "bursts": "the bursts of this configuration alone, as too few were measured for a model",
+}
+
+
+def file_blocks(path: Path, of: Provenance, *, simulated: bool) -> Iterator[Block]:
+    """What is about to be verified."""
+    if simulated:
+        yield Words(f"{SIMULATED} The file itself is not brought up.", "doubt")
+    yield Words(
+        f"{path}: trial {of.trial} of study {of.study}, model {of.model}: {of.configuration}"
+    )
+
+
+def measured_again(result: TrialResult) -> Words:
+    """Why a burst is measured once more."""
+    findings = result.measurement.findings if result.measurement else ()
+    reasons = "; ".join(f.what for f in findings if f.verdict == "INVALID")
+    return Words(f"This burst cannot be trusted and is measured once more: {reasons}", "doubt")
+
+
+def verified_blocks(found: Verified) -> Iterator[Block]:
+    """Each objective against its prediction, what differs, what is in doubt, and the verdict."""
+    if found.judged:
+        yield _table(found)
+        bases = " and ".join(dict.fromkeys(_BASES[j.basis] for j in found.judged))
+        yield Words(
+            f"The prediction is for {_bursts(len(found.trusted))}. It comes from {bases}. If the"
+            " prediction is right, all intervals hold together in 95 of 100 verifications."
+        )
+    for difference in found.differences:
+        yield Words(f"DIFFERENT {difference}", "doubt")
+    for result in found.results:
+        yield from _doubts(result, found.predictions)
+    if found.broken:
+        yield Words(f"It broke: {found.broken}", "doubt")
+    for note in found.notes:
+        yield Words(f"Note: {note}")
+    yield Words(_conclusion(found), "lead")
+
+
+def _bursts(count: int) -> str:
+    if count == 1:
+        return "one new burst on a new deployment"
+    return f"the mean of {counted(count, 'new burst')}, each on a new deployment"
+
+
+def _table(found: Verified) -> Table:
+    return Table(
+        ("objective", "unit", "predicted", "measured", "difference", "inside"),
+        tuple(map(_row, found.judged)),
+        "Values with 95 % intervals",
+        priorities=(0, 0, 0, 0, 1, 0),
+    )
+
+
+def _row(found: VerifiedObjective) -> tuple[str, ...]:
+    metric = METRICS[found.metric]
+    return (
+        metric.label,
+        metric.unit,
+        interval(found.predicted),
+        interval(found.measured),
+        f"{found.difference_percent:+.1f} %",
+        "yes" if found.inside else "NO",
+    )
+
+
+def _doubts(result: TrialResult, metrics: Iterable[str]) -> Iterator[Words]:
+    measured, reason = result.measurement, result.infeasible
+    if reason is not None:
+        yield Words(f"It could not serve, {reason.kind}: {reason.message}", "doubt")
+    if measured is None:
+        return
+    if result.invalid:
+        values = [
+            metric_interval(name, measured.metrics[name])
+            for name in metrics
+            if name in measured.metrics
+        ]
+        yield Words(f"Measured, but not to be trusted: {', '.join(values)}", "doubt")
+    yield from (Words(text, "doubt") for text in measurement_doubts(measured))
+
+
+def _conclusion(found: Verified) -> str:
+    if found.verdict == "as predicted":
+        return "As predicted."
+    if found.verdict == "cannot say":
+        return (
+            "CANNOT SAY: the deployment broke, or no measurement can be trusted. Mend what is said"
+            " above, then verify again."
+        )
+    outside = [METRICS[j.metric].label for j in found.judged if not j.inside]
+    if outside:
+        verb = "is" if len(outside) == 1 else "are"
+        return f"NOT as predicted: {listed(outside)} {verb} outside the predicted interval."
+    if found.judged and found.differences:
+        return (
+            "NOT what was measured: the values are inside their intervals, but the file brings up"
+            " another configuration, image or model."
+        )
+    return "NOT as predicted: what the file brings up cannot serve as the measured one did."
