@@ -108,7 +108,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
     more = f" (the first {MOST_LISTED} of {len(some)})" if len(some) > MOST_LISTED else ""
     yield Table(
         (
-            *columns_of(study, role="decision"),
+            *columns_of(study, among=study.decision_parameters),
             "fronts",
             "measured on",
             "of scenarios measured",
@@ -118,7 +118,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
         ),
         tuple(
             (
-                *values_of(study, d.decision, units=False, role="decision"),
+                *values_of(study, d.decision, units=False, among=study.decision_parameters),
                 str(d.fronts),
                 str(len(d.on_front)),
                 str(d.measured),

@@ -55,7 +55,7 @@ def _cost(found: Comparison) -> Iterator[Block]:
 
 
 def _scopes(study: StudyRecord, found: Comparison) -> Iterator[Block]:
-    names = columns_of(study, role="scenario") or ("scenario",)
+    names = columns_of(study, among=study.scenario_parameters) or ("scenario",)
     columns = ("trials", "front", "HV share", "predicted front", "its HV share", "refuted")
     yield Table(
         (*names, *columns, "HV share of one pass", "grid's front"),
@@ -86,7 +86,9 @@ def _scopes(study: StudyRecord, found: Comparison) -> Iterator[Block]:
 def _scope_row(study: StudyRecord, scope: Scope, names: int) -> tuple[str, ...]:
     where = ("overall", *[""] * (names - 1))
     if scope.scenario is not None:
-        where = values_of(study, scope.scenario, units=False, role="scenario") or where
+        where = (
+            values_of(study, scope.scenario, units=False, among=study.scenario_parameters) or where
+        )
     return (
         *where,
         str(scope.trials),

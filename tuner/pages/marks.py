@@ -173,9 +173,13 @@ def error(mark: Mark, some: Sequence[Estimate]) -> dict[str, object]:
 
 
 def values_of(
-    study: StudyRecord, configuration: Configuration, *, units: bool = True, role: str = ""
+    study: StudyRecord,
+    configuration: Configuration,
+    *,
+    units: bool = True,
+    among: Sequence[str] | None = None,
 ) -> tuple[str, ...]:
-    """The value of each parameter, or of those of a role only; a dash where it is inactive."""
+    """The value of each parameter, or of those `among` only; a dash where it is inactive."""
     return tuple(
         "-"
         if p.name not in configuration
@@ -183,13 +187,13 @@ def values_of(
         if units
         else plain(configuration[p.name])
         for p in study.search_space
-        if role in ("", p.role)
+        if among is None or p.name in among
     )
 
 
-def columns_of(study: StudyRecord, *, role: str = "") -> tuple[str, ...]:
+def columns_of(study: StudyRecord, *, among: Sequence[str] | None = None) -> tuple[str, ...]:
     """The columns of such values without units."""
-    return tuple(column(p) for p in study.search_space if role in ("", p.role))
+    return tuple(column(p) for p in study.search_space if among is None or p.name in among)
 
 
 def trial_link(trial: int) -> Cell:

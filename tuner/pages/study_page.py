@@ -164,7 +164,6 @@ def _recommended(study: StudyRecord, summary: Summary) -> Iterator[Block]:
 
 def _measured_scenarios(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> Table:
     """How much was measured in each scenario, its front's trials, and the recommended one."""
-    space = study.search_space
     objectives = ", ".join(title(o.metric) for o in study.objectives)
     rows = []
     for found in scenarios:
@@ -172,13 +171,13 @@ def _measured_scenarios(study: StudyRecord, scenarios: Sequence[ScenarioSummary]
         best = found.recommended
         rows.append(
             (
-                *values_of(study, found.scenario, units=False, role="scenario"),
+                *values_of(study, found.scenario, units=False, among=study.scenario_parameters),
                 str(found.measured),
                 "  ".join(front) or "nothing feasible",
-                "-" if best is None else str(space.decision_of(best.configuration)),
+                "-" if best is None else str(study.decision_of(best.configuration)),
             )
         )
-    names = columns_of(study, role="scenario")
+    names = columns_of(study, among=study.scenario_parameters)
     return Table(
         (*names, "trials", f"its front: trial ({objectives})", "recommended"),
         tuple(rows),
