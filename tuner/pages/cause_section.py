@@ -13,7 +13,7 @@ from tuner.results.cause_rules import MEANINGS, NOISE, UNKNOWN
 from tuner.results.causes import Causes, CounterEvidence, Group, causes
 from tuner.results.counters import counter_label
 from tuner.results.explain import Explanation
-from tuner.results.importance import Interaction, Share
+from tuner.results.importance import Interaction
 from tuner.results.in_words import listed
 from tuner.results.statements import SETTLED
 from tuner.results.wording import counted, figure, label
@@ -53,15 +53,10 @@ def _decisive(found: Importances) -> str:
     for metric in found.metrics:
         some = [i for i in found.by_parameter.values() if i.metric == metric]
         most = max(some, key=lambda i: i.total.value)
-        texts.append(f"{_ends(most.total)} of {label(metric)} by {most.parameter}")
+        texts.append(f"{share(most.total)} of {label(metric)} by {most.parameter}")
     return (
         f"What decides most of the variation, alone and together with others: {'; '.join(texts)}."
     )
-
-
-def _ends(found: Share) -> str:
-    low, high = (f"{100 * x:.0f}" for x in (found.low, found.high))
-    return f"{100 * found.value:.0f} % ({low} to {high})"
 
 
 def _together(pairs: Sequence[Interaction]) -> Table:

@@ -14,6 +14,7 @@ from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
 from tuner.results.first_requests import Sent, Spread, sent, spread_evenly, spreads
 from tuner.results.wording import figure as number
+from tuner.results.wording import span
 
 if TYPE_CHECKING:
     pass
@@ -52,7 +53,7 @@ def over_the_study(sources: Sources) -> Iterator[Block]:
         return
     for kind, (_, some) in found.items():
         listed = "; ".join(
-            f"the {NTH[s.nth - 1]} {number(s.median)} ({number(s.p25)} to {number(s.p75)})"
+            f"the {NTH[s.nth - 1]} {number(s.median)} ({span(number(s.p25), number(s.p75))})"
             for s in some
         )
         yield Words(

@@ -8,6 +8,7 @@ from tuner.pages.blocks import Block, Page, Section, Table, Words
 from tuner.pages.comparison_fronts import fronts_figure
 from tuner.pages.comparison_ratios import ratio_figure
 from tuner.pages.comparison_volumes import volume_figure
+from tuner.results.in_words import SIMULATED
 from tuner.results.ratios import LEVEL
 from tuner.results.study_differences import Difference
 from tuner.results.two_studies import (
@@ -32,9 +33,7 @@ def comparison_page(found: TwoStudies) -> Page:
             Section("ratios", "Configuration by configuration", tuple(_ratios(found))),
             Section("fronts-of-both", "Fronts", tuple(_fronts(found))),
         ),
-        notice="SIMULATED: some of these numbers come from a queueing model, not from containers."
-        if simulated
-        else "",
+        notice=SIMULATED if simulated else "",
     )
 
 

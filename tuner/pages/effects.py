@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.measure.measurement import Estimate
 from tuner.pages.blocks import Block, Facts, Figure, Section, Table, Words
 from tuner.pages.effect_figure import TITLES, Dependence, dependences, effect_drawing
 from tuner.pages.sources import Sources
 from tuner.results.dependence import Curve
+from tuner.results.in_words import SIMULATED
 from tuner.results.questions import LATENCIES, Answer, answers, latency_objective
-from tuner.results.wording import bare, column, counted, figure, label, plain
+from tuner.results.wording import bare, column, counted, figure, interval, label, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Value
 
@@ -38,8 +40,8 @@ class Row:
 def rows(found: Dependence) -> Iterator[Row]:
     """Each value, then the same at each level that has a curve."""
     nearest = _nearest(found)
-    effect_drawing = {level: None for panel in found.panels for level, _ in panel.by_level}
-    for level in (None, *(found.levels.index(each) for each in effect_drawing)):
+    drawn = {level: None for panel in found.panels for level, _ in panel.by_level}
+    for level in (None, *(found.levels.index(each) for each in drawn)):
         for k, value in enumerate(found.values):
             here = nearest == k
             if level is not None:
@@ -104,7 +106,7 @@ def _introduction(sources: Sources) -> Iterator[Words]:
         " compared like with like: points of a figure are not, lines are."
     )
     if "simulated" in explanation.backends:
-        yield Words("SIMULATED: a computed host answered, no container ran.", "doubt")
+        yield Words(SIMULATED, "doubt")
     metric = latency_objective(explanation.metrics)
     if metric != "art_ms":
         what = label(metric)
@@ -188,6 +190,6 @@ def _cells(found: Dependence, row: Row) -> tuple[str, ...]:
     own = plain(row.value) if found.parameter.values() else figure(float(row.value))
     cells = [own, "all" if row.level is None else found.levels[row.level].text]
     for model, measured in zip(row.model, row.measured, strict=True):
-        cells += ["-" if model is None else "{} ({} to {})".format(*map(figure, model))]
+        cells += ["-" if model is None else interval(Estimate(*model))]
         cells += ["-" if measured is None else " to ".join(dict.fromkeys(map(figure, measured)))]
     return (*cells, str(row.trials), "" if row.level is not None else str(row.infeasible))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.model.pareto import logarithms
 from tuner.pages import theme
@@ -14,7 +15,7 @@ from tuner.pages.blocks import Figure, Table
 from tuner.results.explain import Explanation
 from tuner.results.importance import Importance, Interaction, Share
 from tuner.results.pooled import standard_error
-from tuner.results.wording import label
+from tuner.results.wording import label, percent_interval
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -180,7 +181,5 @@ def _best(share_of: float | None) -> str:
 
 
 def share(found: Share) -> str:
-    """`49 % (45 to 54)`."""
-    digits = 0 if found.value >= 0.0095 else 1
-    value, low, high = (f"{100 * x:.{digits}f}" for x in (found.value, found.low, found.high))
-    return f"{value} % ({low} to {high})"
+    """`49 % (45-54)`."""
+    return percent_interval(Estimate(found.value, found.low, found.high))
