@@ -14,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.search_truth import MARGIN, Problem
+from benchmarks.search_truth import Problem
 from tuner.arrays import Floats, Indices
-from tuner.model.pareto import front, logarithms
+from tuner.model.pareto import MARGIN, TOLERANCE, front, logarithms
 from tuner.model.surrogate import Surrogate
 from tuner.results.predicted_front import predicted_front, spread
 
 SIX = 6
-TOLERANCE = math.log(1.02)
-"""A recommended point is a mistake where another one is better by more than this in everything."""
 MISSED = math.log(1.10)
 """A service level is missed where ART exceeds it by more than this."""
 LEVELS = 10

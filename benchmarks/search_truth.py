@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +11,11 @@ import numpy.typing as npt
 
 from tuner.arrays import Floats, Mask
 from tuner.model.lattice import Lattice
-from tuner.model.pareto import hypervolume, logarithms, non_dominated
+from tuner.model.pareto import MARGIN, hypervolume, logarithms, non_dominated
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace
 
 Indices = npt.NDArray[np.intp]
-
-MARGIN = math.log(1.01)
-"""The reference point lies this far beyond the worst feasible values: no volume is zero."""
 
 
 @dataclass(frozen=True)

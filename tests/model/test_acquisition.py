@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuner.model.acquisition import Interest, overall_gain, scenario_interest
+from tuner.model.acquisition import (
+    Interest,
+    overall_gain,
+    robust_interest,
+    scenario_interest,
+)
 from tuner.model.candidates import Candidates
-from tuner.model.choice import Sought, best_gain, chosen
-from tuner.model.costs import Costs
 from tuner.model.learning import Learning
 from tuner.model.observations import Observation
-from tuner.model.robust import robust_interest
+from tuner.model.selection import Costs, Sought, best_gain, select
 from tuner.model.surrogate import Surrogate
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, Parameter, SearchSpace
@@ -101,7 +104,7 @@ def test_to_see_a_scenario_served_at_all_comes_first() -> None:
     interest = scenario_interest(surrogate)
     assert (interest.serving[~doubted] == 0).all()
     assert int(np.argmax(interest.serving)) in rows_where(concurrency=16)
-    assert chosen(surrogate, EVERYWHERE, sought("per-scenario", surrogate)).row in rows_where(
+    assert select(surrogate, EVERYWHERE, sought("per-scenario", surrogate)).row in rows_where(
         concurrency=16
     )
 
@@ -147,12 +150,12 @@ def test_a_dear_deployment_is_kept(target: str) -> None:
     surrogate = fitted(SOME)
     up = int(CANDIDATES.deployment[rows_where(cpu=1.0, memory=256)[0]])
     dear = sought(target, surrogate, up=up, costs=Costs(deploy=1e6, burst=1.0))
-    found = chosen(surrogate, EVERYWHERE, dear)
+    found = select(surrogate, EVERYWHERE, dear)
     assert found.stays
     assert found.seconds == 1.0
     assert CANDIDATES.deployment[found.row] == up
     free = sought(target, surrogate, up=up, costs=Costs(deploy=0.0, burst=1.0))
-    anywhere = chosen(surrogate, EVERYWHERE, free)
+    anywhere = select(surrogate, EVERYWHERE, free)
     assert anywhere.gain >= found.gain
 
 

@@ -25,9 +25,10 @@ from tests.model.served_space import (
 from tuner.arrays import Floats
 from tuner.model import evidence
 from tuner.model.candidates import Candidates
-from tuner.model.kept import forget
+from tuner.model.evidence import once_based, once_queued, once_updated
+from tuner.model.gp import once_fitted
 from tuner.model.observations import Observation
-from tuner.model.representative import representative
+from tuner.model.representative import once_chosen, representative
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
@@ -88,7 +89,8 @@ def test_wrong_physics_hardly_hurts(count: int) -> None:
 def test_the_same_observations_give_the_same_model_whatever_was_fitted_before() -> None:
     seen = bursts(some_rows(45), serves=fits)
     first = fit(seen).posterior()
-    forget()
+    for once in (once_fitted, once_chosen, once_queued, once_based, once_updated):
+        once.cache_clear()
     for count in (30, 41, 44):
         fit(seen[:count]).posterior()
     again = fit(seen).posterior()

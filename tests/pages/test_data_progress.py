@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.study.bursts import SPACE, burst, lost
 from tests.study.bursts import study as record_of
 from tuner.measure.record import FailedTrial, StudyRecord, TrialRecord
-from tuner.model.pareto import hypervolume
-from tuner.results.averaged import MARGIN
+from tuner.model.pareto import MARGIN, hypervolume
 from tuner.results.progress import Progress, course, search_progress, trial_kinds
 from tuner.results.summary import summarise
 from tuner.results.timeline import Timeline, slices, timeline

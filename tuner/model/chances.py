@@ -6,22 +6,15 @@ the posterior holds possible: an array (n, m) of the noise-free values of n conf
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from tuner.arrays import Floats, Indices, Mask
-from tuner.model.pareto import front
+from tuner.model.feasibility import SURE
+from tuner.model.pareto import TOLERANCE, front
 from tuner.model.surrogate import Posterior, Surrogate
-
-TOLERANCE = math.log(1.02)
-"""A configuration is as good as on a front unless another is better by more than 2 % in every
-objective: parameters that hardly matter make many that differ by less than anybody can measure."""
-
-SURE = 0.9
-"""What is recommended, and what a front is made of, is feasible with this probability."""
 
 DRAWS = 256
 MOST = 120

@@ -16,7 +16,7 @@ import numpy as np
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.gp import Data, LogNormal, Priors, checkpoint, fitted, grouped
-from tuner.model.kept import Kept, digest
+from tuner.model.memo import Keyed, digest
 from tuner.model.observations import Observation
 from tuner.model.process import Places, Prior, Process
 from tuner.model.queue_fit import QueueFit, fitted_queue
@@ -126,7 +126,7 @@ class Evidence:
             compute = partial(
                 fitted_queue, loads, names, values, host_cpus=self.host_cpus, priors=priors
             )
-            fits.append(_QUEUES.get(key, compute))
+            fits.append(once_queued(Keyed(key, compute)))
         return max((f for f in fits if f is not None), key=lambda f: f.evidence, default=None)
 
     def process(
@@ -192,19 +192,29 @@ class Evidence:
             )
 
         key: Hashable = (seen.digest(), digest(*hyper.all), self.candidates, bool(best) and queue)
-        process = _PROCESSES.get(key, base)
+        process = once_based(Keyed(key, base))
         # Whole blocks stay as they are when more observations come.
         for start in range(early, len(values), BLOCK):
             block = slice(start, start + BLOCK)
             more = (rows[block], values[block], variance[block] + hyper.noise**2)
             key = (key, digest(self.coordinates[rows[block]], *more[1:]))
-            process = _BLOCKS.get(key, partial(_after, process, places, *more))
+            process = once_updated(Keyed(key, partial(_after, process, places, *more)))
         return process
 
 
-_QUEUES: Kept[QueueFit | None] = Kept(16)
-_PROCESSES: Kept[Process] = Kept(6)
-_BLOCKS: Kept[Process] = Kept(32)
+@lru_cache(maxsize=16)
+def once_queued(keyed: Keyed[QueueFit | None]) -> QueueFit | None:
+    return keyed.compute()
+
+
+@lru_cache(maxsize=6)
+def once_based(keyed: Keyed[Process]) -> Process:
+    return keyed.compute()
+
+
+@lru_cache(maxsize=32)
+def once_updated(keyed: Keyed[Process]) -> Process:
+    return keyed.compute()
 
 
 def _priors(

@@ -16,6 +16,10 @@ from tuner.model.observations import SERVES, Observation
 from tuner.model.probit import probability_of_success
 from tuner.spec.space import SearchSpace, Value
 
+LIKELY, SURE = 0.5, 0.9
+"""From these probabilities on something is likely feasible, and surely. What is recommended, and
+what a front is made of, surely is."""
+
 OTHER_CAUSES = 0.02
 """Probability that a configuration with memory enough cannot serve, before anything is known."""
 

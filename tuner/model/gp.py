@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
 from tuner.arrays import Floats, Indices
-from tuner.model.kept import Kept, digest
+from tuner.model.memo import Keyed, digest
 
 JITTER = 1e-8
 """Variance added to every value's, so that factors exist."""
@@ -172,12 +173,14 @@ class Fit:
     evidence: float
 
 
-_FITS: Kept[Fit] = Kept(64)
+@lru_cache(maxsize=64)
+def once_fitted(keyed: Keyed[Fit]) -> Fit:
+    return keyed.compute()
 
 
 def fitted(data: Data, priors: Priors) -> Fit:
     """By L-BFGS from the priors' medians; the same arguments give the same result at once."""
-    return _FITS.get((data.digest(), priors), lambda: _fitted(data, priors))
+    return once_fitted(Keyed((data.digest(), priors), lambda: _fitted(data, priors)))
 
 
 def _fitted(data: Data, priors: Priors) -> Fit:

@@ -6,6 +6,7 @@ Points are arrays of shape (n, m): n points, m objectives, smaller is better in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,15 @@ from tuner.spec.metrics import Direction
 
 FLOOR = 1e-6
 """What stands for zero where a logarithm is taken: below the resolution of every metric."""
+
+
+TOLERANCE = math.log(1.02)
+"""A configuration is as good as on a front unless another is better by more than 2 % in every
+objective: parameters that hardly matter make many that differ by less than anybody can measure.
+Decisions whose worst scenarios differ by less than that count as equally good, too."""
+
+MARGIN = math.log(1.01)
+"""The reference of a hypervolume lies 1 % beyond the worst feasible values: none is zero."""
 
 
 def logarithms(values: npt.ArrayLike) -> Floats:

@@ -12,7 +12,6 @@ every scenario's front, so never behind one, and seldom what anybody wants.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,12 +19,11 @@ import numpy as np
 
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
-from tuner.model.chances import DRAWS, SURE, Chances, able_in, behind
+from tuner.model.chances import DRAWS, Chances, able_in, behind
+from tuner.model.feasibility import SURE
+from tuner.model.pareto import TOLERANCE
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
-
-ALIKE = math.log(1.02)
-"""Decisions whose worst scenarios differ by less than 2 % count as equally good."""
 
 _DECISIONS = 24
 _RIVALS = 10
@@ -46,10 +44,11 @@ class Robust:
 
     `regret` is the expected worst regret over all scenarios, `low` and `high` hold 95 % of the
     draws; `scenario` is where it is worst most often. `best` is the probability that no other
-    decision's worst regret is lower by more than `ALIKE`. `by_scenario` has each scenario, in the
-    candidates' order, with the expected regret there. `behind` is the share by which its objectives
-    are behind a front (`tuner.model.chances.behind`) in the scenario where they are the most, in
-    expectation. `left_out` counts the decisions that do not surely serve in every scenario.
+    decision's worst regret is lower by more than `TOLERANCE`. `by_scenario` has each scenario, in
+    the candidates' order, with the expected regret there. `behind` is the share by which its
+    objectives are behind a front (`tuner.model.chances.behind`) in the scenario where they are the
+    most, in expectation. `left_out` counts the decisions that do not surely serve in every
+    scenario.
     """
 
     decision: Configuration
@@ -140,7 +139,7 @@ def minimax(
         float(np.expm1(low)),
         float(np.expm1(high)),
         surrogate.candidates.scenarios[int(where)],
-        float((most[:, chosen] <= most.min(axis=1) + ALIKE).mean()),
+        float((most[:, chosen] <= most.min(axis=1) + TOLERANCE).mean()),
         tuple(
             zip(
                 surrogate.candidates.scenarios,

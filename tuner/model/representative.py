@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tuner.arrays import Floats, Indices
-from tuner.model.kept import Kept, digest
+from tuner.model.memo import Keyed, digest
 from tuner.model.pareto import non_dominated
 
-_CHOICES: Kept[Indices] = Kept(32)
+
+@lru_cache(maxsize=32)
+def once_chosen(keyed: Keyed[Indices]) -> Indices:
+    return keyed.compute()
 
 
 def representative(points: Floats, values: Floats, count: int) -> Indices:
@@ -18,7 +23,8 @@ def representative(points: Floats, values: Floats, count: int) -> Indices:
     size = len(points)
     if size <= count:
         return np.arange(size)
-    return _CHOICES.get((digest(points, values), count), lambda: _chosen(points, values, count))
+    key = (digest(points, values), count)
+    return once_chosen(Keyed(key, lambda: _chosen(points, values, count)))
 
 
 def _chosen(points: Floats, values: Floats, count: int) -> Indices:

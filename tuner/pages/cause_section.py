@@ -15,7 +15,7 @@ from tuner.results.counters import counter_label
 from tuner.results.explain import Explanation
 from tuner.results.importance import Interaction
 from tuner.results.in_words import listed
-from tuner.results.statements import SETTLED
+from tuner.results.statements import STATED
 from tuner.results.wording import counted, figure, label
 
 _EXAMPLES = 4
@@ -42,7 +42,7 @@ def _parameters(explanation: Explanation, found: Importances) -> Iterator[Block]
     if explanation.reading:
         title = (
             "In words, averaged over the other parameters; what is less probable than"
-            f" {SETTLED:g} is not settled"
+            f" {STATED:g} is not settled"
         )
         yield Points(title, tuple(map(str, explanation.reading)))
 

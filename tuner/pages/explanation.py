@@ -11,7 +11,7 @@ from tuner.results.dependence import Curve
 from tuner.results.explain import Explanation
 from tuner.results.importance import ENOUGH_FOR_PED_ANOVA
 from tuner.results.in_words import SIMULATED
-from tuner.results.statements import SETTLED, Kind, Statement
+from tuner.results.statements import STATED, Kind, Statement
 from tuner.results.wording import chance, interval, label, percent
 from tuner.results.wording import plain as spelled
 from tuner.spec.metrics import title
@@ -131,7 +131,7 @@ def _reading(found: Explanation) -> Iterator[Block]:
                 items.append(f"{heading.format(label(metric))}: {names}")
     yield Points(
         "Each statement is an average over the other parameters. P is the probability that it is"
-        f" true; nothing is stated below P {SETTLED:g}.",
+        f" true; nothing is stated below P {STATED:g}.",
         tuple(items),
     )
     yield Words(_method(found))

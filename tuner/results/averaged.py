@@ -12,13 +12,10 @@ import numpy as np
 from tuner.arrays import Floats, Indices, Mask
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.measure.repeatability import FEWEST_DEGREES
-from tuner.model.pareto import FLOOR, front, hypervolume, logarithms, minimised
+from tuner.model.pareto import FLOOR, MARGIN, front, hypervolume, logarithms, minimised
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
-
-MARGIN = math.log(1.01)
-"""The reference point lies this far beyond the worst values, so that no volume is zero."""
 
 CLEAR_ERRORS = 3.0
 CLEAR_SHARE = 0.02

@@ -10,7 +10,7 @@ from tuner.results.dependence import compared
 from tuner.results.factorial import Crossing
 from tuner.results.importance import Interaction
 from tuner.results.sample import Sample
-from tuner.results.statements import SETTLED, TOLERANCE, Statement
+from tuner.results.statements import STATED, UNNOTICED, Statement
 from tuner.results.wording import amount, bare, change, label, percent, plain
 from tuner.spec.space import Parameter, Value
 
@@ -52,8 +52,8 @@ def _statement(sample: Sample, found: Interaction, pair: Crossing) -> Statement 
     low, high = (means[:, 1, j] / means[:, 0, j] for j in (0, 1))
     more = np.log(high / low)
     sign = np.sign(more.mean())
-    probability = float((sign * more > np.log1p(TOLERANCE)).mean())
-    if probability < SETTLED:
+    probability = float((sign * more > np.log1p(UNNOTICED)).mean())
+    if probability < STATED:
         return None
     text = (
         f"{acting.name} and {other.name} act together on {label(found.metric)}"

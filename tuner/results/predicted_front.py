@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.arrays import Floats, Indices
-from tuner.model.chances import SURE, TOLERANCE, Chances, chances, reference_of
-from tuner.model.pareto import front, hypervolume
+from tuner.measure.student import Z
+from tuner.model.chances import Chances, chances, reference_of
+from tuner.model.feasibility import SURE
+from tuner.model.pareto import TOLERANCE, front, hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
 
 LIMIT = 6
-
-_Z = 1.959964
 
 _LEAST_GAIN = 0.002
 """What adds less than this share of the hypervolume is next to one that is chosen already."""
@@ -87,7 +87,7 @@ def predicted(
     numbers = np.asarray(rows, dtype=np.intp)
     posterior = surrogate.posterior(numbers)
     signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
-    ends = [np.exp(signs * (posterior.mean + z * posterior.sd)) for z in (-_Z, 0.0, _Z)]
+    ends = [np.exp(signs * (posterior.mean + z * posterior.sd)) for z in (-Z, 0.0, Z)]
     low, values, high = np.minimum(ends[0], ends[2]), ends[1], np.maximum(ends[0], ends[2])
     return tuple(
         Predicted(

@@ -17,8 +17,7 @@ import numpy as np
 from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.initial_design import bursts_each, start_configurations, start_count
-from tuner.model.pareto import hypervolume
-from tuner.results.averaged import MARGIN
+from tuner.model.pareto import MARGIN, hypervolume
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
 from tuner.results.timeline import Timeline

@@ -1,7 +1,7 @@
 """What the model says about one parameter, in plain words: each statement with its probability.
 
 Every rule looks at joint draws from the posterior and counts in how many of them it is true; that
-share is its probability. What is less probable than `SETTLED` is not stated: the matter is said
+share is its probability. What is less probable than `STATED` is not stated: the matter is said
 not to be settled.
 """
 
@@ -23,8 +23,10 @@ from tuner.spec.space import Value
 
 Truths = npt.NDArray[np.bool_]
 
-SETTLED = 0.8
-TOLERANCE = 0.03
+STATED = 0.8
+"""What is less probable than this is not stated."""
+
+UNNOTICED = 0.03
 """A change by less than this share is none."""
 
 Kind = Literal[
@@ -89,7 +91,7 @@ def _statement(effect: Effect, others: Sequence[Effect] = ()) -> Statement:
 
 def _flat(effect: Effect) -> Statement | None:
     probability = _share(level(effect.typical))
-    if probability < SETTLED:
+    if probability < STATED:
         return None
     p = effect.parameter
     values = [plain(v) for v in effect.values]
@@ -108,7 +110,7 @@ def _plateau(effect: Effect, others: Iterable[Effect]) -> Statement | None:
     for k in range(1, len(effect.values) - 1):
         for _, doing, sign in _BOTH:
             true = moves(draws[:, : k + 1], sign) & level(draws[:, k:])
-            if (probability := _share(true)) < SETTLED:
+            if (probability := _share(true)) < STATED:
                 continue
             of = amount(effect.parameter, effect.values[k])
             text = f"beyond {of} {label(effect.metric)} stops {doing}: {_course(effect, k)}"
@@ -129,7 +131,7 @@ def _still(other: Effect, tail: Sequence[Value], true: Truths) -> tuple[str, Tru
     draws = other.typical[:, at]
     for does, _, sign in _BOTH:
         both = true & moves(draws, sign)
-        if _share(both) < SETTLED:
+        if _share(both) < STATED:
             continue
         law = _law(other, tail, draws)
         size = (
@@ -147,7 +149,7 @@ def _onset(effect: Effect) -> Statement | None:
     for k in range(len(effect.values) - 2, 0, -1):
         for does, _, sign in _BOTH:
             true = level(draws[:, : k + 1]) & moves(draws[:, k:], sign)
-            if (probability := _share(true)) >= SETTLED:
+            if (probability := _share(true)) >= STATED:
                 of = amount(effect.parameter, effect.values[k])
                 text = f"up to {of} {label(effect.metric)} hardly changes, beyond it {does}"
                 return _made("onset", effect, probability, f"{text}: {_course(effect, k)}")
@@ -156,7 +158,7 @@ def _onset(effect: Effect) -> Statement | None:
 
 def _monotone(effect: Effect) -> Statement | None:
     for does, _, sign in _BOTH:
-        if (probability := _share(moves(effect.typical, sign))) < SETTLED:
+        if (probability := _share(moves(effect.typical, sign))) < STATED:
             continue
         law = _law(effect, effect.values, effect.typical)
         size = (
@@ -173,15 +175,15 @@ def _optimum(effect: Effect) -> Statement | None:
     """It is best at a value, or within a range of values, and worse towards both ends."""
     cost = _cost(effect)
     best = cost.min(axis=1)
-    inside = (cost[:, 0] > best * (1 + TOLERANCE)) & (cost[:, -1] > best * (1 + TOLERANCE))
-    if _share(inside) < SETTLED:
+    inside = (cost[:, 0] > best * (1 + UNNOTICED)) & (cost[:, -1] > best * (1 + UNNOTICED))
+    if _share(inside) < STATED:
         return None
-    near = (cost <= best[:, None] * (1 + TOLERANCE)) & inside[:, None]
+    near = (cost <= best[:, None] * (1 + UNNOTICED)) & inside[:, None]
     last = len(effect.values) - 1
     for width in range(last - 1):
         shares = [_share(near[:, k : k + width + 1].any(axis=1)) for k in range(1, last - width)]
         k = 1 + int(np.argmax(shares))
-        if shares[k - 1] < SETTLED:
+        if shares[k - 1] < STATED:
             continue
         where = amount(effect.parameter, effect.values[k + width])
         where = f"at {where}" if width == 0 else f"between {plain(effect.values[k])} and {where}"
@@ -196,7 +198,7 @@ def _ranking(effect: Effect) -> Statement | None:
     cost = _cost(effect)
     order = np.argsort(cost.mean(axis=0))
     probability = _share(cost.argmin(axis=1) == order[0])
-    if probability < SETTLED:
+    if probability < STATED:
         return None
     means = effect.typical.mean(axis=0)
     first, *rest = order
@@ -216,7 +218,7 @@ def _not_settled(effect: Effect) -> Statement:
     what, ratio = label(effect.metric), draws[:, -1] / draws[:, 0]
     size = f"{change(ratio)} from {plain(effect.values[0])} to {bare(p, effect.values[-1])}"
     for does, _, sign in _BOTH if p.ordered else ():
-        if (probability := _share(sign * np.log(ratio) > np.log1p(TOLERANCE))) >= SETTLED:
+        if (probability := _share(sign * np.log(ratio) > np.log1p(UNNOTICED))) >= STATED:
             text = (
                 f"{what} {does} with {p.name} from end to end: {size}; whether it {does} at every"
                 " step between is not settled"
@@ -231,15 +233,15 @@ def _not_settled(effect: Effect) -> Statement:
 
 
 def level(draws: Floats) -> Truths:
-    """Which curves, shape (draws, V), change by less than `TOLERANCE` from end to end."""
-    flat: Truths = draws.max(axis=1) <= (1 + TOLERANCE) * draws.min(axis=1)
+    """Which curves, shape (draws, V), change by less than `UNNOTICED` from end to end."""
+    flat: Truths = draws.max(axis=1) <= (1 + UNNOTICED) * draws.min(axis=1)
     return flat
 
 
 def moves(draws: Floats, sign: float) -> Truths:
-    """Which curves rise (sign 1) or fall (-1) by more than `TOLERANCE`, and never go back by it."""
+    """Which curves rise (sign 1) or fall (-1) by more than `UNNOTICED`, and never go back by it."""
     logs = sign * np.log(draws)
-    allowed = np.log1p(TOLERANCE)
+    allowed = np.log1p(UNNOTICED)
     back = (np.maximum.accumulate(logs, axis=1) - logs).max(axis=1)
     moving: Truths = (logs[:, -1] - logs[:, 0] > allowed) & (back <= allowed)
     return moving

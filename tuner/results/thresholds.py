@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuner.arrays import Floats
-from tuner.results.statements import SETTLED, Kind, Statement
+from tuner.results.statements import STATED, Kind, Statement
 from tuner.results.wording import amount
 from tuner.spec.space import Parameter, Value
 
@@ -21,10 +21,10 @@ def feasibility(
     Nothing is said where no value is feasible for the most part.
     """
     mean = table.mean(axis=1)
-    if mean.max() < SETTLED:
+    if mean.max() < STATED:
         return ()
     found, best = [], int(mean.argmax())
-    low = [k for k in range(len(values)) if mean[k] <= 1 - SETTLED]
+    low = [k for k in range(len(values)) if mean[k] <= 1 - STATED]
     if parameter.ordered:
         # Of several that are too little, the largest says it all.
         little = [k for k in low if k < best and all(j in low for j in range(k))]
@@ -43,7 +43,7 @@ def feasibility(
         surely, hardly = table[k] >= 0.9, table[k] <= 0.1
         known = surely | hardly
         sure = float(np.where(surely, table[k], 1 - table[k])[known].mean()) if known.any() else 0.0
-        if min(surely.mean(), hardly.mean()) >= 0.1 and known.mean() >= SETTLED:
+        if min(surely.mean(), hardly.mean()) >= 0.1 and known.mean() >= STATED:
             text = (
                 f"{amount(parameter, value)} is feasible in some settings of the other parameters"
                 f" only (about {100 * mean[k]:.0f} %)"

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from tuner.arrays import Floats, Indices
 from tuner.measure.measurement import Estimate
-from tuner.model.pareto import hypervolume
-from tuner.results.averaged import MARGIN, Averaged
+from tuner.model.pareto import MARGIN, hypervolume
+from tuner.results.averaged import Averaged
 from tuner.results.pooled import Pooled
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration

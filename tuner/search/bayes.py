@@ -11,17 +11,22 @@ from optuna.trial import FrozenTrial
 
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
-from tuner.model.choice import Sought, best_gain, chosen
-from tuner.model.costs import Costs
 from tuner.model.feasibility import served
 from tuner.model.initial_design import bursts_each, start_configurations
 from tuner.model.large_space import is_whole, sampled
 from tuner.model.observations import Observation
 from tuner.model.pareto import front
+from tuner.model.selection import (
+    Costs,
+    Sought,
+    best_gain,
+    reasons_of,
+    reasons_of_initial,
+    select,
+)
 from tuner.model.study_model import ProblemStatement
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm
-from tuner.model.why import explained, started
 from tuner.search.observed import Observed, pending
 from tuner.search.study_sampler import (
     OWNER,
@@ -110,13 +115,13 @@ class ServingSampler(StudySampler):
         if len(seen) + len(pending(self._space, others, -1)) < self._startup:
             for start in self._starts():
                 if start not in taken and _agrees(start, fixed):
-                    return Proposal(start, {WHY: dict(started())})
+                    return Proposal(start, {WHY: dict(reasons_of_initial())})
         look = self._look(study, others, seen, taken, fixed)
         if len(look.free) == 0:
             return Proposal(self._any(taken, turn_of(trial, others)))
-        choice = chosen(look.surrogate, look.free, look.sought)
-        why = dict(explained(look.surrogate, choice, look.sought))
-        return Proposal(look.surrogate.candidates.configurations[choice.row], {WHY: why})
+        selection = select(look.surrogate, look.free, look.sought)
+        why = dict(reasons_of(look.surrogate, selection, look.sought))
+        return Proposal(look.surrogate.candidates.configurations[selection.row], {WHY: why})
 
     def _starts(self) -> list[Configuration]:
         each = bursts_each(self._search)

@@ -1,24 +1,55 @@
-"""Which candidate to measure next: worth against cost. Pure."""
+"""Which candidate to measure next, worth against cost, and why, in figures and words. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 import numpy as np
 
 from tuner.arrays import Floats, Indices, Mask
-from tuner.model.acquisition import Interest, overall_gain, scenario_interest
-from tuner.model.costs import Costs
+from tuner.model.acquisition import Interest, overall_gain, robust_interest, scenario_interest
 from tuner.model.learning import Learning
-from tuner.model.robust import robust_interest
+from tuner.model.observations import Observation
 from tuner.model.surrogate import Surrogate
+from tuner.spec.space import Parameter, Value, as_text
 from tuner.spec.study import SearchTarget
 
 DEPLOYMENTS = 6
 """So many deployments are looked at closely for what several bursts on each would tell."""
 
 BURSTS = 5
+
+_DEPLOY_SECONDS = 4.0
+_BURST_SECONDS = 4.0
+"""What is expected while nothing is known."""
+
+_DOUBTED = 0.85
+"""What is less likely feasible than this is measured to learn whether it is, too."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a new deployment, and of a burst with all else that each trial takes."""
+
+    deploy: float
+    burst: float
+
+    @classmethod
+    def of(cls, observations: Sequence[Observation]) -> Costs:
+        """Medians of what the trials took; those that stayed on a deployment say nothing of it."""
+        deploys = [o.deploy_seconds for o in observations]
+        bursts = [o.burst_seconds for o in observations]
+        return cls(
+            _median([s for s in deploys if s], _DEPLOY_SECONDS),
+            max(_median([s for s in bursts if s is not None], _BURST_SECONDS), 1e-3),
+        )
+
+
+def _median(seconds: Sequence[float], default: float) -> float:
+    return median(seconds) if seconds else default
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +69,7 @@ class Sought:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class Selection:
     """A row of the candidates, its `gain` (`acquisition`), and the seconds that the trial will take
     (None where nobody asked). `about` has the worth of what it will tell of each scenario.
     """
@@ -56,7 +87,7 @@ def interest_of(surrogate: Surrogate, sought: Sought) -> Interest:
     return scenario_interest(surrogate)
 
 
-def chosen(surrogate: Surrogate, free: Indices, sought: Sought) -> Choice:
+def select(surrogate: Surrogate, free: Indices, sought: Sought) -> Selection:
     """The best of the rows `free`, of which there is one at least."""
     candidates, costs = surrogate.candidates, sought.costs
     deployment = candidates.deployment[free]
@@ -78,7 +109,7 @@ def chosen(surrogate: Surrogate, free: Indices, sought: Sought) -> Choice:
         about = np.zeros(len(candidates.scenarios))
         np.add.at(about, candidates.scenario[learning.interest.rows], learning.told(best))
         about[candidates.scenario[free[best]]] += learning.interest.serving[free[best]]
-    return Choice(
+    return Selection(
         int(free[best]),
         float(gain[best]),
         None if seconds is None else float(seconds[best]),
@@ -138,3 +169,58 @@ def _promising(gain: Floats, deployment: Indices) -> Sequence[int]:
     top = np.add.reduceat(np.where(rank < 3, gain[order], 0.0), start)
     best = np.argsort(-top, kind="stable")[:DEPLOYMENTS]
     return [int(d) for d in deployment[order][start[best]]]
+
+
+def reasons_of_initial() -> Mapping[str, Any]:
+    """Of a trial that was proposed before there was a model."""
+    return {"reason": "one of the first configurations: ends of the ranges, then spread evenly"}
+
+
+def reasons_of(surrogate: Surrogate, selection: Selection, sought: Sought) -> Mapping[str, Any]:
+    """Its gain (`acquisition`), predicted `mean` in the metrics' units, `sd` of their logarithms,
+    P(`feasible`), whether it stays on the deployment, and the reason.
+    """
+    posterior = surrogate.posterior([selection.row])
+    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
+    return {
+        "acquisition": selection.gain,
+        "mean": np.exp(signs * posterior.mean[0]).tolist(),
+        "sd": posterior.sd[0].tolist(),
+        "feasible": float(posterior.feasible[0]),
+        "stays": selection.stays,
+        "reason": "; ".join(_reasons(surrogate, selection, sought)),
+    }
+
+
+def _reasons(surrogate: Surrogate, selection: Selection, sought: Sought) -> list[str]:
+    found = [_aim(surrogate, selection, sought)]
+    feasible = float(surrogate.posterior([selection.row]).feasible[0])
+    configuration = surrogate.candidates.configurations[selection.row]
+    if feasible < _DOUBTED:
+        memory = next((p for p in surrogate.candidates.space if p.name == "memory"), None)
+        what = "it can serve and holds the constraints"
+        if memory is not None and "memory" in configuration:
+            what = f"{_with_unit(memory, configuration['memory'])} is enough"
+        found.append(f"to learn whether {what} (probability {feasible:.0%})")
+    costs = sought.costs
+    if selection.stays and costs is not None:
+        away = costs.burst + costs.deploy
+        found.append(f"stays on the deployment: {costs.burst:.1f} s instead of {away:.1f} s")
+    return found
+
+
+def _aim(surrogate: Surrogate, selection: Selection, sought: Sought) -> str:
+    per_second = " per second" if sought.costs is not None else ""
+    if sought.target == "overall":
+        return f"expected to enlarge the front most{per_second}"
+    scenario = surrogate.candidates.scenarios[int(np.argmax(selection.about))]
+    share = selection.about.max() / max(selection.about.sum(), 1e-300)
+    about = f"{scenario}" if share > 0.5 else f"{scenario} and others"
+    if sought.target == "robust":
+        return f"tells most{per_second} about which decision is least behind, by {about}"
+    return f"tells most{per_second} about the front of {about}"
+
+
+def _with_unit(parameter: Parameter, value: Value) -> str:
+    number = f"{value:g}" if isinstance(value, float) else as_text(value)
+    return f"{number} {parameter.unit or 'MiB'}"
