@@ -25,7 +25,7 @@ MODULES: Mapping[str, str] = {
 """Names that several modules have, each with the reason."""
 
 UNDER_WAY_NAMES = """
-Axis build_image check compare confirm dashboard document explain facts measure plain reference_of
+Axis build_image check compare confirm dashboard document explain facts measure plain
 report run show verify
 """
 

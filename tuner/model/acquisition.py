@@ -43,7 +43,7 @@ class Interest:
     serving: Floats
 
 
-def reference_of(posterior: Posterior) -> Floats:
+def likely_reference(posterior: Posterior) -> Floats:
     """The corner behind all that likely serves; behind everything, where nothing does."""
     serving = posterior.feasible > LIKELY
     among = posterior.mean[serving] if serving.any() else posterior.mean
@@ -58,7 +58,7 @@ def overall_gain(surrogate: Surrogate, measured: Indices) -> Floats:
     share of its hypervolume.
     """
     posterior = surrogate.posterior()
-    reference = reference_of(posterior)
+    reference = likely_reference(posterior)
     points = posterior.mean[measured]
     volume = hypervolume(points, reference) if len(points) else 0.0
     gain = ehvi(posterior.mean, posterior.sd, points[front(points)], reference)
@@ -81,7 +81,7 @@ def log_improvement(surrogate: Surrogate, holding: Indices) -> Floats:
         if points.shape[1] == 1:
             best = float(points.min())
             return log_expected_below(best, posterior.mean[:, 0], posterior.sd[:, 0]) + feasible
-        reference = reference_of(posterior)
+        reference = likely_reference(posterior)
         gain = np.log(ehvi(posterior.mean, posterior.sd, points[front(points)], reference))
     found: Floats = gain + feasible
     return found
