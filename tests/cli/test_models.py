@@ -72,10 +72,13 @@ def test_a_replica_gives_the_golden_answers(tune: Tune, engine: DockerClient) ->
         (["m.keras", "--name", "m"], "convert it, then add saved_model: python -c"),
         (["nowhere", "--name", "m"], "nowhere does not exist"),
         ([str(HALF_PLUS_TWO), "--name", "m", "--dim", "batch=0"], "expected NAME=VALUE"),
-        ([str(HALF_PLUS_TWO), "--name", "m", "--dim", "x.0=3"], "names no unknown dimension"),
+        ([str(HALF_PLUS_TWO), "--name", "m", "--dim", "x.0=3"], "is not an unknown dimension"),
         ([str(HALF_PLUS_TWO), "--name", "m", "--tolerance", "nan"], "expected a number > 0"),
         ([str(HALF_PLUS_TWO), "--name", "m", "--signature", "x"], "no signature 'x'"),
-        ([str(HALF_PLUS_TWO), "--name", "m", "--requests", "f", "--dim", "batch=2"], "made inputs"),
+        (
+            [str(HALF_PLUS_TWO), "--name", "m", "--requests", "f", "--dim", "batch=2"],
+            "inputs that tune makes",
+        ),
     ],
 )
 def test_what_cannot_be_added_leaves_nothing(
@@ -130,4 +133,4 @@ def test_a_converter_is_run_as_it_says(tune: Tune) -> None:
     assert "no graph in it" in refused.err
     missing = tune("convert", "own", "none.pb", "--output", "out")
     assert missing.code == 2
-    assert "none.pb is no file" in missing.err
+    assert "none.pb is not a file" in missing.err

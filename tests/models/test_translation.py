@@ -59,7 +59,7 @@ def test_a_directory_that_no_builder_wrote_is_not_replaced(tmp_path: Path) -> No
     (tmp_path / "thesis.txt").touch()
     finished = run_builder(tmp_path)
     assert finished.returncode == 2
-    assert "holds no built model" in finished.stderr
+    assert "is no built model" in finished.stderr
     assert (tmp_path / "thesis.txt").exists()
 
 

@@ -37,5 +37,5 @@ def test_variables_are_passed_on() -> None:
     [ServingSpec(flags={"rest_api_port": "1"}), ServingSpec(env={"MODEL_NAME": "other"})],
 )
 def test_what_the_plan_decides_cannot_be_set(serving: ServingSpec) -> None:
-    with pytest.raises(InputError, match="cannot be set"):
+    with pytest.raises(InputError, match="so a study cannot"):
         container_plan(serving, "m", "i")

@@ -91,7 +91,7 @@ def test_requests_of_the_user_are_the_golden_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no request in it"),
+        ("", "the file has no request"),
         ("{", "line 1: not JSON"),
         ('{"instances": []}\n[1]', "line 2: neither `instances` nor `inputs`"),
         ('{"request": 1}', "line 1: neither"),
@@ -124,7 +124,7 @@ def interrupted(_model: ModelSpec, _bodies: Sequence[bytes]) -> list[bytes]:
     ("first_run", "error", "message"),
     [
         (refusing, InputError, "does not load it: Op type not registered"),
-        (restless(), InputError, "differently when asked again"),
+        (restless(), InputError, "gives two answers to request 0"),
         (interrupted, KeyboardInterrupt, "^$"),
     ],
 )

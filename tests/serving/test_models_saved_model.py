@@ -38,7 +38,7 @@ def test_signatures_are_read() -> None:
     ("content", "message"),
     [
         (None, "cannot be read"),
-        (b"no protocol buffer \xff", "is not a SavedModel's file"),
+        (b"no protocol buffer \xff", "is not the file of a SavedModel"),
         (b"", "no graph at all"),
         # A graph whose tags are `train` and `gpu`.
         (b"\x12\x0e\x0a\x0c\x22\x05train\x22\x03gpu", r"tag 'serve'; its tags: gpu\+train"),

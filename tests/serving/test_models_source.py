@@ -58,8 +58,8 @@ def write(tmp_path: Path, name: str) -> Path:
         ("text", "as text", "SerializeToString"),
         ("graph.pb", "a graph without signatures", "tune models convert deepspeech"),
         ("graph.pbmm", "a graph without signatures", "tune models convert deepspeech"),
-        ("empty", "holds no SavedModel", "model.export"),
-        ("weights.bin", "holds no SavedModel", "model.export"),
+        ("empty", "has no SavedModel", "model.export"),
+        ("weights.bin", "has no SavedModel", "model.export"),
         ("missing", "does not exist", "directory of a SavedModel"),
     ],
 )

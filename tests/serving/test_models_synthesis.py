@@ -70,8 +70,8 @@ def test_large_inputs_make_fewer_requests() -> None:
     ("shape", "dims", "message"),
     [
         ((-1, -1), {}, "unknown dimensions"),
-        ((-1, -1), {"x.1": 3, "x.2": 3}, r"--dim x\.2 names no unknown"),
-        ((2, 3), {"batch": 3}, "--dim batch names no unknown"),
+        ((-1, -1), {"x.1": 3, "x.2": 3}, r"--dim x\.2 is not an unknown"),
+        ((2, 3), {"batch": 3}, "--dim batch is not an unknown"),
         (None, {}, "no known number of dimensions"),
     ],
 )

@@ -51,7 +51,7 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
     if not image_exists(client, image):
         raise SetupError(
             f"the base image {image}, whose tools set packet loss, is missing",
-            "build it: tune image build",
+            "tune image build",
         )
     helper = start_helper(client, "none", image, labels)
     try:

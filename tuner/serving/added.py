@@ -1,4 +1,4 @@
-"""A model of the user's own: its directory in `models/`, written whole or not at all."""
+"""Adds a model of the user: writes its directory in `models/` as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
 
 Matches = Callable[[object, object, float], bool]
-"""Whether an answer (the second) is the expected one up to a tolerance; see `measure.golden`."""
+"""Whether an answer (the second) equals the expected one within a tolerance: `measure.golden`."""
 
 _MODEL_YAML = """\
 # A model: what tune needs to know to call it and check its answers.
@@ -47,10 +47,10 @@ tolerance: {tolerance:g}
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user says of the model to add; None and empty are up to tune.
+    """What the user says about the model to add. tune chooses what is None or empty.
 
-    `requests` is a file with a JSON body of `:predict` (or a golden pair of request and response)
-    on each line, `dims` gives unknown dimensions for synthesised ones.
+    `requests` is a file; each line is a JSON body of `:predict`, or a golden pair of request and
+    response. `dims` gives the unknown dimensions of made inputs.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Wish:
 def add_model(
     wish: Wish, first_run: FirstRun, matches: Matches, say: Callable[[str], None], root: Path
 ) -> Path:
-    """Write `<root>/models/<name>`; the directory. `say` is told what is found and assumed.
+    """Write `<root>/models/<name>` and return that directory.
 
-    The answers of `first_run` become the golden ones. Raises InputError, and leaves nothing, for
-    what is no SavedModel, what the loader refuses, and a model that answers the same request
-    differently.
+    `say` gets what is found and what is assumed. The answers of `first_run` become the golden ones.
+    Raises InputError, and leaves nothing, where there is no SavedModel, where the loader refuses
+    it, and where it answers the same request differently.
     """
     _check_new(wish.name, root)
     source = find_saved_model(wish.path)
@@ -80,7 +80,10 @@ def add_model(
     say(f"signature {name}: {tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}")
     if wish.requests is not None:
         if wish.dims:
-            raise InputError("--dim goes with made inputs, not with --requests", "leave one out")
+            raise InputError(
+                "--dim is for inputs that tune makes, so it does not go with --requests",
+                "leave one of them out",
+            )
         pairs = read_requests(wish.requests)
         say(f"requests: {len(pairs)} of {wish.requests}")
     else:
@@ -91,7 +94,7 @@ def add_model(
         new = Path(scratch) / wish.name
         model = ModelSpec(wish.name, "", new, new / "built", name, wish.tolerance)
         _copy(source, model)
-        # Who serves it finds requests here, and no answers yet.
+        # The server that answers them finds the requests here, still without answers.
         _write_golden(model, [(request, None) for request, _ in pairs])
         say("first run: each request twice")
         bodies = [_compact(request) for request, _ in pairs]
@@ -112,8 +115,7 @@ def add_model(
 def read_requests(path: Path) -> list[tuple[Any, Any]]:
     """(Body, expected answer or None) of each line of a file. Raises InputError.
 
-    A line is a body of `:predict`, or an object with `request` and, if it is to be checked,
-    `response`.
+    A line is a body of `:predict`, or an object with `request` and, to have it checked, `response`.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -134,7 +136,7 @@ def read_requests(path: Path) -> list[tuple[Any, Any]]:
             raise InputError(f"{path}, line {number}: neither `instances` nor `inputs`", _LINE)
         pairs.append(pair)
     if not pairs:
-        raise InputError(f"{path}: no request in it", _LINE)
+        raise InputError(f"{path}: the file has no request", _LINE)
     return pairs
 
 
@@ -145,7 +147,7 @@ def _check_new(name: str, root: Path) -> None:
     study_files.check_name(name, "model")
     if name in study_files.existing("model", root) or (root / "models" / name).exists():
         raise InputError(
-            f"there is a model {name!r} already", "choose another --name, or remove its directory"
+            f"there is already a model {name!r}", "choose another --name, or remove its directory"
         )
 
 
@@ -156,18 +158,18 @@ def _check(
     matches: Matches,
     tolerance: float,
 ) -> None:
-    for number, ((_, expected), one, other) in enumerate(zip(pairs, first, again, strict=True)):
-        if expected is not None and not matches(expected, one, tolerance):
+    for number, ((_, expected), answer, other) in enumerate(zip(pairs, first, again, strict=True)):
+        if expected is not None and not matches(expected, answer, tolerance):
             raise InputError(
-                f"request {number} is answered with {_short(one)}, expected {_short(expected)}",
-                "mend the response, leave it out to take the model's, or allow more: --tolerance",
+                f"request {number} is answered with {_short(answer)}, expected {_short(expected)}",
+                "correct the response, leave it out to take the model's, or raise --tolerance",
             )
-        if not matches(one, other, tolerance):
+        if not matches(answer, other, tolerance):
             raise InputError(
-                f"the model answers request {number} differently when asked again:"
-                f" {_short(one)}, then {_short(other)}",
-                "its answers could never be checked: take the randomness out of it, or allow more"
-                " with --tolerance",
+                f"the model gives two answers to request {number}:"
+                f" {_short(answer)}, then {_short(other)}",
+                "tune could not check its answers: remove the randomness from the model, or raise"
+                " --tolerance",
             )
 
 
@@ -179,7 +181,7 @@ def _copy(source: SavedModelSource, model: ModelSpec) -> None:
 
 
 def _make_readable(directory: Path) -> None:
-    """A server runs as another user."""
+    """Let everyone read it, since a server runs as another user."""
     for path in (directory, *directory.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -1,6 +1,6 @@
 """The base of the serving image: Debian's Python 3.11 with the tools that set packet loss.
 
-It is pulled where a registry answers and bootstrapped from Debian packages where none does.
+It is pulled where a registry answers, and otherwise bootstrapped from Debian packages.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ _LEFT_OUT = (
 
 
 def base_tag() -> str:
-    """The base's reference; another recipe has another tag."""
+    """The reference of the base image. Its tag depends on the recipe."""
     recipe = repr((_DOCKERFILE, SUITE, BASE_PACKAGES, _LEFT_OUT))
     return f"{BASE_REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def build_base(client: DockerClient, say: Say, base: Base) -> str:
-    """Make the base image where it is missing and return its tag. `say` gets each step.
+    """Make the base image where it is missing, and return its reference. `say` gets each step.
 
-    Raises SetupError where neither way, or not the asked one, works here.
+    `base` says how. Raises SetupError where that does not work here.
     """
     tag = base_tag()
     if image_exists(client, tag):
@@ -83,7 +83,9 @@ def build_base(client: DockerClient, say: Say, base: Base) -> str:
         except (DockerException, requests.RequestException) as error:
             reason = f"{PULLED} could not be pulled and extended: {first_line(error)}"
         if base == "pull":
-            raise SetupError(reason, "let the engine reach a registry, or use --base bootstrap")
+            raise SetupError(
+                reason, "give the engine access to a registry, or use --base bootstrap"
+            )
         say(reason)
     return _bootstrap(client, say, tag, reason)
 
@@ -122,7 +124,7 @@ def _bootstrap(client: DockerClient, say: Say, tag: str, reason: str) -> str:
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         why = f"{reason}\n" if reason else ""
         raise SetupError(
-            f"{why}the base image must be bootstrapped, which needs root and debootstrap",
+            f"{why}the base image must be bootstrapped, which needs root and the tool debootstrap",
             "as root: apt-get install -y debootstrap debian-archive-keyring, "
             "then `tune image build` as root",
         )
@@ -150,7 +152,7 @@ def _bootstrap(client: DockerClient, say: Say, tag: str, reason: str) -> str:
 
 
 def _import(client: DockerClient, root: Path, tag: str) -> None:
-    """Make an image of the tree below `root`; it gets `tag` only when it is whole."""
+    """Make an image of the tree below `root`. It gets `tag` only once it is complete."""
     pack = ["tar", "--numeric-owner", "--create", "--directory", str(root)]
     pack += [f"--exclude={pattern}" for pattern in _LEFT_OUT]
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -185,7 +187,7 @@ def _mirror() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """The environment, with the proxy that apt is configured to use."""
+    """The environment with apt's proxy."""
     proxy = _output("apt-config", "shell", "p", "Acquire::http::Proxy").strip()
     value = proxy.removeprefix("p=").strip("'")
     return {**os.environ, **({"http_proxy": value} if value else {})}
@@ -198,7 +200,7 @@ def _output(*command: str) -> str:
 
 
 def _unmount_below(root: Path) -> None:
-    """Undo what a dead debootstrap left mounted, before its directory is removed."""
+    """Unmount what a failed debootstrap left mounted, before its directory is removed."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in reversed(mounts):
         if Path(mount).is_relative_to(root):
@@ -206,7 +208,7 @@ def _unmount_below(root: Path) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, in the engine's own words where it is the engine's."""
+    """The first line of an error, in the engine's own words where it is the engine's."""
     if isinstance(error, APIError) and error.explanation:
         return str(error.explanation).splitlines()[0]
     return str(error).splitlines()[0] if str(error) else type(error).__name__

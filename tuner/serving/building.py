@@ -1,4 +1,4 @@
-"""What surrounds a builder's work: arguments, steps, exit codes, an output replaced as a whole."""
+"""The frame of a model's builder: arguments, steps, exit codes, output replaced as a whole."""
 
 # ruff: noqa: T201 -- builders are scripts that print their progress
 
@@ -18,7 +18,10 @@ from tuner.serving.built_model import BUILDER_BAD_INPUT
 
 
 def run_builder(work: Callable[[], None], output: Path) -> int:
-    """Do `work`; the exit code: 0 done, 1 it failed, 2 wrong argument or file, 130 interrupted."""
+    """Do `work` and return the exit code.
+
+    0: done, 1: failed, 2: wrong argument or file, 130: interrupted.
+    """
     os.umask(0o022)  # The server, another user, must be able to read what is written here.
     started = time.monotonic()
     try:
@@ -27,7 +30,7 @@ def run_builder(work: Callable[[], None], output: Path) -> int:
         print("error:", error.message, error.mend and f"({error.mend})", file=sys.stderr)
         return BUILDER_BAD_INPUT if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print(f"interrupted; {output} is as it was", file=sys.stderr)
+        print(f"interrupted; {output} is unchanged", file=sys.stderr)
         return 130
     print(f"Built {output} in {time.monotonic() - started:.1f} s")
     return 0
@@ -35,7 +38,7 @@ def run_builder(work: Callable[[], None], output: Path) -> int:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Say a step before it is done, and how long it took."""
+    """Print a step when it begins, and at its end how long it took."""
     print(title, flush=True)
     started = time.monotonic()
     yield
@@ -44,14 +47,14 @@ def step(title: str) -> Iterator[None]:
 
 @contextmanager
 def new_output(output: Path) -> Iterator[Path]:
-    """An empty directory that takes the place of `output` when the block ends well.
+    """An empty directory that replaces `output` when the block ends without an error.
 
-    Raises InputError where `output` holds what no builder wrote.
+    Raises InputError where `output` has content that no builder wrote.
     """
     ours = (output / "card.json").is_file()
     if output.exists() and not ours and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(
-            f"--output {output} exists and holds no built model (no card.json)",
+            f"--output {output} exists and is no built model (it has no card.json)",
             "name a new or empty directory",
         )
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The built model on the host: run its builder, find its version, name its content.
+"""The built model on the host: runs its builder, finds its version, computes its checksum.
 
-TensorFlow runs in the builder's process only, never in this one.
+TensorFlow runs only in the builder's process, never in this one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tuner.spec.load import builder_of
 from tuner.spec.study import ModelSpec
 
 BUILDER_BAD_INPUT = 2
-"""A builder's exit code for a wrong argument or data file; any other failure is 1."""
+"""The exit code of a builder for a wrong argument or data file. For other failures it is 1."""
 
 
 def build_model(model: ModelSpec, arguments: Sequence[str], say: Callable[[str], None]) -> None:
     """Run the model's builder into `model.built`; `say` gets each line that it prints.
 
-    `arguments` go to the builder as they are (`--data FILE`, `--epochs N`, ...). An interrupt is
-    handed to the builder, which leaves what was built before. Raises InputError when the builder
-    refuses its arguments and SetupError when it is missing, lacks TensorFlow or fails.
+    `arguments` go to the builder unchanged (`--data FILE`, `--epochs N`, ...). An interrupt goes to
+    the builder too, which keeps what was built before. Raises InputError where the builder refuses
+    its arguments, SetupError where it is missing, lacks TensorFlow or fails.
     """
     builder = builder_of(model)
     _run(f"building model {model.name!r}", builder, ["--output", str(model.built), *arguments], say)
@@ -43,17 +43,17 @@ def convert_model(
 ) -> None:
     """Run the model's `convert.py`, which translates a released `graph` into `output`.
 
-    As `build_model` otherwise. Raises InputError for a model that has no converter, a graph that is
-    not there and one that the converter refuses.
+    As `build_model` otherwise. Raises InputError for a model without a converter, a missing graph,
+    and a graph that the converter refuses.
     """
     converter = model.directory / "convert.py"
     if not converter.is_file():
         raise InputError(
             f"model {model.name!r} has no converter: {converter} is missing",
-            "a SavedModel is added as it is: `tune models add PATH --name NAME`",
+            "to add a SavedModel, which needs no conversion: `tune models add PATH --name NAME`",
         )
     if not graph.is_file():
-        raise InputError(f"{graph} is no file", "give the released graph that is to be converted")
+        raise InputError(f"{graph} is not a file", "give the file of the released graph to convert")
     arguments = [str(graph), "--output", str(output), *arguments]
     _run(f"converting for model {model.name!r}", converter, arguments, say)
 
@@ -70,7 +70,7 @@ def _run(what: str, script: Path, arguments: Sequence[str], say: Callable[[str],
         error = InputError if exit_code == BUILDER_BAD_INPUT else SetupError
         raise error(
             f"{what} failed with exit code {exit_code}: {last_line}",
-            f"the script's own words are above; it is {script}",
+            f"read the output of {script} above",
         )
 
 
@@ -80,7 +80,7 @@ def is_built(model: ModelSpec) -> bool:
 
 
 def require_built(model: ModelSpec) -> None:
-    """Raise SetupError, with the mend, unless `is_built(model)`."""
+    """Raise SetupError unless `is_built(model)`."""
     if is_built(model):
         return
     missing = model.golden if highest_version(model) else model.versions / "1" / "saved_model.pb"
@@ -91,7 +91,7 @@ def require_built(model: ModelSpec) -> None:
 
 
 def model_checksum(model: ModelSpec) -> str:
-    """Hexadecimal SHA-256 of the version that is served; raises SetupError when there is none."""
+    """Hexadecimal SHA-256 of the version that is served. Raises SetupError where there is none."""
     version = highest_version(model)
     if version is None:
         require_built(model)
@@ -102,7 +102,7 @@ def model_checksum(model: ModelSpec) -> str:
 def directory_checksum(directory: Path) -> str:
     """Hexadecimal SHA-256 over every file's path within `directory` and its content.
 
-    Paths come in sorted order, so that neither location nor time stamps matter.
+    Paths are sorted, and neither the location nor time stamps matter.
     """
     digest = hashlib.sha256()
     files = {p.relative_to(directory).as_posix(): p for p in directory.rglob("*") if p.is_file()}
@@ -114,23 +114,23 @@ def directory_checksum(directory: Path) -> str:
 
 
 def highest_version(model: ModelSpec) -> Path | None:
-    """The version that TensorFlow Serving would choose, the highest number; None without any."""
+    """The version that TensorFlow Serving serves: the highest number. None without any."""
     return highest_version_in(model.versions)
 
 
 def highest_version_in(versions: Path) -> Path | None:
-    """The same of any directory of numbered versions."""
-    found = [
+    """The same for any directory of numbered versions."""
+    numbered = [
         path.parent for path in versions.glob("*/saved_model.pb") if path.parent.name.isdecimal()
     ]
-    return max(found, key=lambda version: int(version.name), default=None)
+    return max(numbered, key=lambda version: int(version.name), default=None)
 
 
 def _relay(command: Sequence[str], say: Callable[[str], None]) -> tuple[int, str]:
-    """Run `command`, `say` each line of its output; its exit code and last line.
+    """Run `command`, pass each line of its output to `say`, return its exit code and last line.
 
-    It runs in a session of its own: an interrupt then reaches it once, from here, and it is
-    waited for while it tidies up.
+    It runs in a session of its own, so that an interrupt reaches it once, from here. This process
+    waits while it cleans up.
     """
     last_line = ""
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""How a serving image is run in a container, the same for both images that `tune` knows. Pure."""
+"""How a serving image runs in a container: tune's own and the official one alike. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ GRPC_PORT = 8500
 """Port of its gRPC services."""
 
 PIDS_LIMIT = 1024
-"""Processes and threads of one replica: more than a server needs, fewer than a fault makes."""
+"""The most processes and threads of a replica: more than a server needs, less than a fault
+makes."""
 
 _USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
 _TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")
@@ -28,9 +29,8 @@ _TAKEN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH")
 class ContainerPlan:
     """What a container of the serving image needs, besides its limits and its network.
 
-    `entrypoint` is None where the image's own is right; `command` follows it. `model_mount` is
-    where the model's versions are mounted, read-only. `tmpfs` maps the only writable paths to
-    their mount options.
+    `entrypoint` is None to use the image's own; `command` follows it. The model's versions are
+    mounted at `model_mount`, read-only. `tmpfs` maps the only writable paths to mount options.
     """
 
     image: str
@@ -44,7 +44,7 @@ class ContainerPlan:
     tmpfs: Mapping[str, str]
 
     def port_of(self, protocol: LoadProtocol) -> int:
-        """Where requests of `protocol` are answered."""
+        """The port that answers requests of `protocol`."""
         return self.grpc_port if protocol == "grpc" else self.port
 
 
@@ -92,13 +92,13 @@ def _tensorflow_serving(serving: ServingSpec, model_name: str, image: str) -> Co
     for name in serving.flags:
         if name in _TAKEN_FLAGS:
             raise InputError(
-                f"serving flag {name!r} is decided by tune and cannot be set",
+                f"tune itself sets the server flag {name!r}, so a study cannot",
                 f"remove {name!r} from the study's serving flags or parameters",
             )
     for name in serving.env:
         if name in _TAKEN_VARIABLES:
             raise InputError(
-                f"serving variable {name!r} is decided by tune and cannot be set",
+                f"tune itself sets the server variable {name!r}, so a study cannot",
                 f"remove {name!r} from the study's serving variables or parameters",
             )
     ours = serving.image == "tune"
@@ -111,7 +111,7 @@ def _tensorflow_serving(serving: ServingSpec, model_name: str, image: str) -> Co
         grpc_port=GRPC_PORT,
         model_mount=f"/models/{model_name}",
         user=_USER,
-        # tune's server writes nothing; what another image writes is not known.
+        # tune's server writes nothing. What another image writes is unknown.
         tmpfs={} if ours else {"/tmp": "rw,noexec,nosuid,size=16m"},  # noqa: S108 in the container
     )
 

@@ -1,4 +1,4 @@
-"""The first answers of a model: who is asked for them, and what a refusal means."""
+"""The first answers of a new model: who gives them, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tuner.spec.study import ModelSpec
 FirstRun = Callable[[ModelSpec, Sequence[bytes]], Sequence[bytes]]
 """The answers to bodies of `:predict`, in order.
 
-They are those of TensorFlow's C++ loader, in a process of its own: what serves a model must run it.
-Raises InputError, in the loader's words, for a model that it refuses or cannot run.
+TensorFlow's C++ loader gives them in a process of its own, because whatever serves a model must be
+able to run it. Raises InputError, in the loader's words, for a model that it refuses or cannot run.
 """
 
 _MENDS = (
@@ -43,14 +43,14 @@ _MENDS = (
         "the directory `variables` is missing: give the whole SavedModel, as it was exported",
     ),
 )
-_NOT_LOADED = "files are missing or damaged: export it again and give the whole directory"
-_NOT_RUN = "where the inputs do not suit the model, give real ones: --requests FILE"
+_NOT_LOADED = "files are missing or damaged: export the model again and give the whole directory"
+_NOT_RUN = "if the made inputs do not suit the model, give real ones: --requests FILE"
 
 
 def refused(words: str, request: int | None = None) -> InputError:
-    """What is raised for a model that is not served, with the loader's `words` for why.
+    """The error for a model that cannot be served, with the loader's `words` for the reason.
 
-    `request` is the number of the request at which it failed, None where it was not loaded.
+    `request` is the number of the request that failed, None where the model was not loaded.
     """
     words = " ".join(words.split())
     what, other = "does not load it", _NOT_LOADED
@@ -61,9 +61,9 @@ def refused(words: str, request: int | None = None) -> InputError:
 
 
 def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
-    """See `FirstRun`: by the libraries of the installed TensorFlow wheel.
+    """A `FirstRun` by the libraries of the installed TensorFlow wheel.
 
-    Raises SetupError where there is none.
+    Raises SetupError where TensorFlow is not installed.
     """
     require_built(model)
     try:
@@ -86,8 +86,8 @@ def _in_a_process(saved_model: Path, bodies: Sequence[bytes]) -> Sequence[bytes]
     except ValueError:
         verdict = None
     if not isinstance(verdict, dict) or first_run_process.VERDICT not in verdict:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-5:]
-        raise refused(f"it ended with exit code {done.returncode}. {' '.join(said)}")
+        tail = done.stderr.decode(errors="replace").strip().splitlines()[-5:]
+        raise refused(f"it ended with exit code {done.returncode}. {' '.join(tail)}")
     if verdict[first_run_process.VERDICT] is not None:
         raise refused(verdict[first_run_process.VERDICT], verdict["request"])
     return answers

@@ -1,7 +1,8 @@
 """The process that loads a model and answers once: `python -m tuner.serving.first_run_process DIR`.
 
-Bodies of `:predict` come as lines of standard input; their answers leave as lines of standard
-output, and at the end a verdict: null, or the loader's words and the number of the request.
+It reads bodies of `:predict` as lines of standard input and writes their answers as lines of
+standard output. At the end it writes a verdict: null, or the loader's words and the number of the
+request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The serving image on this engine: its name, how it is built, and finding it.
+"""The serving image on this engine: its reference, its build, and how to find it.
 
-Nothing is pushed or pulled under these names: an image is known by the hash of all that goes into
-it, so a change of the server, of a locked wheel or of the recipe is another image.
+Its tag is a hash of everything that goes into it. So a change of the server, of a locked wheel or
+of the recipe gives another image. It is never pushed or pulled.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ENTRYPOINT ["python3", "-m", "tfserver"]
 
 
 def image_tag() -> str:
-    """The serving image's reference for this version of the server, its wheels and its base."""
+    """The reference of the serving image for this version of server, wheels and base."""
     content = hashlib.sha256(_DOCKERFILE.format(base=base_tag()).encode())
     for path in (REQUIREMENTS, Path(__file__).with_name("wheels.py"), *_server_files()):
         content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -64,20 +64,20 @@ def find_image(client: DockerClient) -> str:
 
 
 def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
-    """Build what is missing of the two images and return the serving image's reference.
+    """Build the two images where they are missing, and return the serving image's reference.
 
-    `say` gets each step before it is done. `base` says where the base comes from: `pull` from a
-    registry, `bootstrap` from Debian packages, or whichever works. A tag is set only on a whole
-    image. Raises SetupError where something that the build needs is missing.
+    `say` gets each step when it begins. `base` says where the base comes from: `pull` from a
+    registry, `bootstrap` from Debian packages, `auto` for whichever works. Only a complete image
+    gets a tag. Raises SetupError where something that the build needs is missing.
     """
     tag = image_tag()
     if image_exists(client, tag) and image_exists(client, base_tag()):
-        say(f"serving image {tag} is there")
+        say(f"serving image {tag} is already built")
         return tag
     architecture = client.version()["Arch"]
     if architecture != _ARCHITECTURE:
         raise SetupError(
-            f"the serving image can be built for {_ARCHITECTURE} only, this engine is "
+            f"the serving image can be built for {_ARCHITECTURE} only, but this engine is "
             f"{architecture}",
             "set `serving.image` in the study to an image of TensorFlow Serving for it",
         )
@@ -97,7 +97,7 @@ def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
             except BuildError as error:
                 raise SetupError(
                     f"the serving image could not be built: {error.msg}",
-                    "see the engine's log; `tune image build` starts anew",
+                    "look into the engine's log, then run `tune image build` again",
                 ) from error
     say(f"serving image {tag} built in {time.monotonic() - began:.0f} s")
     return tag

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's PredictRequest and PredictResponse as bytes. Pure."""
+"""Encodes TensorFlow Serving's PredictRequest and decodes its PredictResponse. Pure."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tuner.serving.server.signatures import NUMPY_TYPES, Signature
 from tuner.serving.server.tensor_proto import array_of, type_number
 
 LARGEST_TENSOR_BYTES = 2**31 - 1
-"""Bytes of one tensor: more than a message of protobuf can have."""
+"""More than a message of protobuf can have, so no limit of its own."""
 
 
 def encode_request(
-    model: str, signature: str, inputs: Mapping[str, npt.NDArray[Any]], known: Signature
+    model: str, name: str, inputs: Mapping[str, npt.NDArray[Any]], signature: Signature
 ) -> bytes:
-    """A PredictRequest for the newest version of `model`; `known` gives the inputs' types."""
+    """A PredictRequest for the newest version of `model` and its signature called `name`."""
     request = message_class("PredictRequest")()
     request.model_spec.name = model
-    request.model_spec.signature_name = signature
-    for name, array in inputs.items():
-        _fill(request.inputs[name], array, known.inputs[name].dtype)
+    request.model_spec.signature_name = name
+    for key, array in inputs.items():
+        _fill(request.inputs[key], array, signature.inputs[key].dtype)
     encoded: bytes = request.SerializeToString(deterministic=True)
     return encoded
 
 
 def decode_response(message: bytes) -> dict[str, npt.NDArray[Any]]:
-    """The outputs of a PredictResponse by name; elements of DT_STRING are bytes.
+    """The outputs of a PredictResponse by name. Elements of DT_STRING are bytes.
 
-    Raises ValueError where it is none, StatusError for a tensor that cannot be read.
+    Raises ValueError for any other message, StatusError for a tensor that cannot be read.
     """
     try:
         outputs = message_class("PredictResponse").FromString(message).outputs
@@ -43,7 +43,7 @@ def decode_response(message: bytes) -> dict[str, npt.NDArray[Any]]:
 
 
 def _fill(tensor: Any, array: npt.NDArray[Any], dtype: str) -> None:  # noqa: ANN401 a message
-    """Numbers as their memory, as `tf.make_tensor_proto` does: a server copies it at once."""
+    """Write numbers as raw memory, as `tf.make_tensor_proto` does: a server copies it at once."""
     tensor.dtype = type_number(dtype)
     tensor.tensor_shape.SetInParent()
     for size in array.shape:

@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself, read from its file without TensorFlow."""
+"""Reads the signatures of a SavedModel from its file, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PROTOS = (
 
 
 def read_signatures(directory: Path) -> Mapping[str, Signature]:
-    """The signatures of the SavedModel in `directory` by name, of its graph with the tag `serve`.
+    """The signatures of the SavedModel in `directory` by name: those of its graph tagged `serve`.
 
-    Raises InputError where there is no such file, graph or format.
+    Raises InputError where there is no such file or graph.
     """
     path = directory / FILE
     try:
@@ -37,13 +37,15 @@ def read_signatures(directory: Path) -> Mapping[str, Signature]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
-        raise InputError(f"{path} is not a SavedModel's file", "export the model again") from error
+        raise InputError(
+            f"{path} is not the file of a SavedModel", "export the model again"
+        ) from error
     tags = [set(graph.meta_info_def.tags) for graph in graphs]
     served = next((g for g, t in zip(graphs, tags, strict=True) if TAG in t), None)
     if served is None:
-        found = ", ".join("+".join(sorted(t)) or "none" for t in tags) or "no graph at all"
+        listed = ", ".join("+".join(sorted(t)) or "none" for t in tags) or "no graph at all"
         raise InputError(
-            f"{path} has no graph with the tag {TAG!r}; its tags: {found}",
+            f"{path} has no graph with the tag {TAG!r}; its tags: {listed}",
             "export the model for serving, in Keras with model.export(directory)",
         )
     return {

@@ -1,4 +1,4 @@
-"""Where the SavedModel is that a user means, or the command that makes one of what he has."""
+"""Finds the SavedModel that a user means, or the command that makes one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuner.serving.saved_model import FILE
 
 @dataclass(frozen=True)
 class SavedModelSource:
-    """A directory with a SavedModel, and the number of the version that it is to be."""
+    """A directory with a SavedModel, and the version number that it gets."""
 
     directory: Path
     version: int
@@ -24,7 +24,7 @@ class SavedModelSource:
 def find_saved_model(path: Path) -> SavedModelSource:
     """The SavedModel at `path`, or the highest of the numbered versions in it.
 
-    Raises InputError for anything else, with the command that converts it where there is one.
+    Raises InputError for anything else, with the command that converts it if there is one.
     """
     if (path / FILE).is_file():
         number = re.fullmatch(r"0*(\d+)", path.resolve().name)
@@ -45,13 +45,13 @@ def _refusal(path: Path) -> InputError:
         load = f"keras.saving.load_model({name}, compile=False)"
         code = f'import keras; {load}.export("saved_model")'
         return InputError(
-            f"{path} is a model in Keras' own format, which no server reads",
+            f"{path} is a model in Keras' own format, which servers cannot read",
             f"convert it, then add saved_model: python -c {shlex.quote(code)}",
         )
     if path.suffix == ".tflite" or _begins(path, b"TFL3", 4):
         return InputError(
-            f"{path} is a TensorFlow Lite model, which TensorFlow Serving does not run like others",
-            "add the SavedModel that it was made of; without it, by way of ONNX: "
+            f"{path} is a TensorFlow Lite model, which TensorFlow Serving runs differently",
+            "add the SavedModel that it was made from; without that, convert by way of ONNX: "
             f"pip install tf2onnx onnx2tf && python -m tf2onnx.convert --tflite {quoted}"
             " --output model.onnx && onnx2tf -i model.onnx -o saved_model -osd",
         )
@@ -64,7 +64,7 @@ def _refusal(path: Path) -> InputError:
             ' (d / "saved_model.pb").write_bytes(Parse(text, SavedModel()).SerializeToString())'
         )
         return InputError(
-            f"{path} holds its SavedModel as text", f"convert it: python -c {shlex.quote(code)}"
+            f"{path} has its SavedModel as text", f"convert it: python -c {shlex.quote(code)}"
         )
     if path.suffix in {".pb", ".pbmm"}:
         return InputError(
@@ -73,13 +73,13 @@ def _refusal(path: Path) -> InputError:
             f" `tune models convert deepspeech {quoted} --output DIR`",
         )
     return InputError(
-        f"{path} holds no SavedModel: neither {FILE} nor numbered versions with one",
+        f"{path} has no SavedModel: neither {FILE} nor numbered versions with that file",
         "give the directory that tf.saved_model.save or Keras' model.export wrote",
     )
 
 
 def _is_keras(path: Path) -> bool:
-    """A zip archive with the files of Keras' format, whatever its name."""
+    """Whether `path` is a zip archive with the files of Keras' format, whatever its name."""
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

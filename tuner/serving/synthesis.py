@@ -1,4 +1,4 @@
-"""Requests for a model of which only the signature is known. Pure."""
+"""Makes requests for a model from its signature alone. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tuner.serving.server.signatures import NUMPY_TYPES, PREDICT_METHOD, Signatu
 from tuner.spec.problems import nearest
 
 BATCH = "batch"
-"""What the first dimension is called where it is unknown."""
+"""The name of an unknown first dimension."""
 
 MOST_REQUESTS = 8
 MOST_NUMBERS = 2_000_000
-"""Of all requests together: each of them is text of some bytes."""
+"""The most numbers in all requests together: each becomes several bytes of text."""
 
 _WORDS = ("tune", "model", "serving", "one", "two", "three", "a few words", "")
 
@@ -29,16 +29,16 @@ _REAL = "give real inputs with --requests FILE, a JSON body of :predict on each 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Bodies of `:predict`, and in words what was assumed for them."""
+    """Bodies of `:predict`, and the assumptions behind them in words."""
 
     requests: tuple[dict[str, Any], ...]
     assumed: tuple[str, ...]
 
 
 def choose_signature(signatures: Mapping[str, Signature], asked: str | None) -> str:
-    """The asked signature; else the default one, or the only one that can be called.
+    """The asked signature, otherwise the default one, otherwise the only one that can be called.
 
-    Raises InputError where there is none such, or several.
+    Raises InputError where there is none, or there are several.
     """
     usable = [name for name, signature in signatures.items() if _is_usable(signature)]
     listed = ", ".join(usable) or "none"
@@ -62,12 +62,12 @@ def choose_signature(signatures: Mapping[str, Signature], asked: str | None) -> 
         )
     raise InputError(
         f"the model has several signatures and none is called {DEFAULT_SIGNATURE}: {listed}",
-        "choose with --signature",
+        "choose one with --signature",
     )
 
 
 def tensors_text(tensors: Mapping[str, TensorSpec]) -> str:
-    """Inputs or outputs for people: `x float [?, 1], y string`."""
+    """Inputs or outputs in words: `x float [?, 1], y string`."""
     return ", ".join(
         f"{name} {spec.dtype.removeprefix('DT_').lower()} {_shape(spec)}"
         for name, spec in tensors.items()
@@ -79,10 +79,9 @@ def synthesise(
 ) -> Synthesis:
     """Requests with random inputs of the signature's types and shapes.
 
-    Numbers with a fraction are from 0 to 1, whole ones from 0 to 9, bytes from 0 to 255.
-    An unknown dimension is called `<input>.<axis>` in `dims`, the first one of all inputs also
-    `batch`, which is 1 if it is not given. Raises InputError for a dimension that is not given, or
-    given and not asked for.
+    Numbers with a fraction are from 0 to 1, whole numbers from 0 to 9, bytes from 0 to 255. `dims`
+    gives unknown dimensions as `<input>.<axis>`. An unknown first dimension of any input is
+    `batch`, by default 1. Raises InputError for a dimension that is missing in `dims` or unneeded.
     """
     sizes = dict(dims)
     unknown = dict.fromkeys(_unknown(signature))
@@ -90,12 +89,12 @@ def synthesise(
     if lone:
         raise InputError(
             f"unknown dimensions of signature {name!r}: {tensors_text(signature.inputs)}",
-            f"say them: {' '.join(f'--dim {key}=VALUE' for key in lone)}; or {_REAL}",
+            f"give them: {' '.join(f'--dim {key}=VALUE' for key in lone)}; or {_REAL}",
         )
     if surplus := [key for key in sizes if key not in unknown]:
         raise InputError(
-            f"--dim {surplus[0]} names no unknown dimension of {tensors_text(signature.inputs)}",
-            f"unknown are: {', '.join(unknown) or 'none'}",
+            f"--dim {surplus[0]} is not an unknown dimension of {tensors_text(signature.inputs)}",
+            f"the unknown dimensions: {', '.join(unknown) or 'none'}",
         )
     sizes.setdefault(BATCH, 1)
     shapes = {
@@ -137,7 +136,7 @@ def _unknown(signature: Signature) -> Iterator[str]:
 
 
 def _by_row(signature: Signature) -> bool:
-    """Whether every tensor has the batch as its first dimension, as far as it is known."""
+    """Whether the first dimension of every tensor is unknown, and so the batch."""
     specs = (*signature.inputs.values(), *signature.outputs.values())
     return all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in specs)
 
@@ -152,7 +151,7 @@ def _body(values: Mapping[str, npt.NDArray[Any]], by_row: bool) -> dict[str, Any
 
 
 def _values(dtype: str, shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """Values that their JSON form holds exactly enough."""
+    """Random values that JSON holds precisely enough."""
     if dtype == "DT_STRING":
         drawn = rng.integers(0, len(_WORDS), shape)
         return np.asarray(np.array(_WORDS, np.object_)[drawn], np.object_)

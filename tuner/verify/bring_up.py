@@ -1,4 +1,4 @@
-"""Bring an exported file up with the tool that its user has: compose, or the shell."""
+"""Brings an exported file up with the tool of its users: compose, or the shell."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COMPOSE = (
     ("docker-compose",),
     ("/usr/libexec/docker/cli-plugins/docker-compose",),
 )
-"""Where the tool may be, the plugin first."""
+"""The commands that may be compose, the plugin first."""
 
 LABEL_VARIABLE = "TUNE_LABEL"
-"""A docker-run script gives everything that it makes the label in this variable too."""
+"""A docker-run script adds the label in this variable to everything that it makes."""
 
 _TAKEN = r"port is already allocated|address already in use"
 _TOO_LITTLE = r"minimum memory limit|memory limit too low"
@@ -31,7 +31,7 @@ _PATIENCE = 600.0
 
 
 def bring_up(file: ExportedFile) -> BringUp:
-    """How `file` is brought up; raises SetupError where the tool for that is missing."""
+    """The function that brings `file` up. Raises SetupError where the tool for it is missing."""
     if file.kind == "compose":
         compose = compose_command()
         return lambda project: _compose(compose, file.path, project)
@@ -43,12 +43,12 @@ def compose_command() -> tuple[str, ...]:
     for command in COMPOSE:
         if shutil.which(command[0]) is None:
             continue
-        found = subprocess.run([*command, "version"], capture_output=True, check=False)
-        if found.returncode == 0:
+        tried = subprocess.run([*command, "version"], capture_output=True, check=False)
+        if tried.returncode == 0:
             return command
     raise SetupError(
         "there is no compose tool: neither `docker compose` nor `docker-compose` works",
-        "install one (Debian: apt install docker-compose), or verify the docker-run format",
+        "install one (Debian: apt install docker-compose), or verify a docker-run script",
     )
 
 
@@ -57,12 +57,12 @@ def _compose(compose: Sequence[str], path: Path, project: str) -> None:
 
 
 def _script(path: Path, project: str) -> None:
-    # Not its first line's interpreter: the file need not be executable.
+    # By `sh`, because the file need not be executable.
     _run(["sh", str(path)], path, {LABEL_VARIABLE: f"{PROJECT_LABEL}={project}"})
 
 
 def _run(command: Sequence[str], path: Path, variables: dict[str, str]) -> None:
-    """Run it to its end, in a session of its own: an interrupt must not leave it halfway."""
+    """Run `command` in a session of its own, so that an interrupt does not stop it halfway."""
     try:
         done = subprocess.run(
             command,
@@ -78,17 +78,17 @@ def _run(command: Sequence[str], path: Path, variables: dict[str, str]) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise SetupError(
-            f"{path} was not brought up within {_PATIENCE:g} s", "bring it up by hand to see why"
+            f"{path} was not up within {_PATIENCE:g} s", "bring it up by hand to see why"
         ) from error
     if done.returncode == 0:
         return
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
-    said = "\n".join(lines[-_LINES:])
-    if re.search(_TOO_LITTLE, said, re.IGNORECASE):
-        raise Infeasible("out of memory", f"{path} cannot be brought up: {said}")
-    if re.search(_TAKEN, said, re.IGNORECASE):
+    output = "\n".join(lines[-_LINES:])
+    if re.search(_TOO_LITTLE, output, re.IGNORECASE):
+        raise Infeasible("out of memory", f"{path} cannot be brought up: {output}")
+    if re.search(_TAKEN, output, re.IGNORECASE):
         raise SetupError(
-            f"{path} cannot be brought up, since a port that it publishes is taken: {said}",
-            "take down what has it (this file, if it is up), or export with another --port",
+            f"{path} cannot be brought up, because a port that it publishes is in use: {output}",
+            "take down what uses the port (perhaps this file), or export with another --port",
         )
-    raise SetupError(f"{path} cannot be brought up: {said}", "see what the tool says above")
+    raise SetupError(f"{path} cannot be brought up: {output}", "read what the tool says above")

@@ -1,4 +1,4 @@
-"""What was brought up, against what was measured. Pure but for reading the mounted model."""
+"""Compares what a file brought up with what was measured. Reads only the mounted model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec
 
 _SHORT = 19
-"""Characters of a checksum that are shown; an image's begins with `sha256:`."""
+"""How many characters of a checksum are shown. That of an image begins with `sha256:`."""
 
 
 @dataclass(frozen=True)
 class FileDifference:
-    """`measured` is what the study measured, `found` what the file brings up."""
+    """One difference: `measured` is what the study measured, `found` what the file brings up."""
 
     what: str
     measured: str
@@ -30,37 +30,42 @@ class FileDifference:
 
 
 def file_differences(
-    found: Sequence[InspectedContainer], spec: DeploymentSpec, plan: ContainerPlan, of: Provenance
+    replicas: Sequence[InspectedContainer],
+    spec: DeploymentSpec,
+    plan: ContainerPlan,
+    of: Provenance,
 ) -> tuple[FileDifference, ...]:
-    """Between the replicas found and those of the trial that the file says it is from.
+    """The differences between `replicas` and those of the trial that the file comes from.
 
-    `spec` and `plan` are what that trial deployed. The same difference of several replicas is
-    told once. What was not recorded of the trial (an image's id) is not compared.
+    `spec` and `plan` are what that trial deployed. A difference of several replicas is listed
+    once. What the trial's record lacks, such as the image's id, is not compared.
     """
-    all_of_them = list(_counted(found, spec))
-    for replica in found:
-        all_of_them += [
+    differences = list(_count(replicas, spec))
+    for replica in replicas:
+        differences += [
             *_limits(replica, spec),
             *_image(replica, of),
             *_command(replica, plan),
             *_model(replica, of),
         ]
-    return tuple(dict.fromkeys(all_of_them))
+    return tuple(dict.fromkeys(differences))
 
 
 def elsewhere(host: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
-    """How this host is another than the one that was measured; empty where it seems the same."""
-    found = [
+    """How this host differs from the one that was measured; empty where it seems the same."""
+    differing = [
         f"{key} {host[key]}, measured with {measured_on[key]}"
         for key in ("name", "cpus", "memory_mib", "kernel", "cgroup")
         if key in host and key in measured_on and host[key] != measured_on[key]
     ]
-    return ", ".join(found)
+    return ", ".join(differing)
 
 
-def _counted(found: Sequence[InspectedContainer], spec: DeploymentSpec) -> Iterator[FileDifference]:
-    if len(found) != spec.replicas:
-        yield FileDifference("replicas", str(spec.replicas), str(len(found)))
+def _count(
+    replicas: Sequence[InspectedContainer], spec: DeploymentSpec
+) -> Iterator[FileDifference]:
+    if len(replicas) != spec.replicas:
+        yield FileDifference("replicas", str(spec.replicas), str(len(replicas)))
 
 
 def _limits(replica: InspectedContainer, spec: DeploymentSpec) -> Iterator[FileDifference]:
@@ -84,21 +89,22 @@ def _image(replica: InspectedContainer, of: Provenance) -> Iterator[FileDifferen
 
 
 def _command(replica: InspectedContainer, plan: ContainerPlan) -> Iterator[FileDifference]:
-    """Flags and variables; an image's own command, and what else it sets, is part of the image."""
+    """Differences of flags and variables. What the image itself sets is part of the image."""
     if plan.command and replica.command != plan.command:
         yield FileDifference("flags", " ".join(plan.command), " ".join(replica.command) or "none")
     elif not plan.command and any(word.startswith("--") for word in replica.command):
         yield FileDifference("flags", "none", " ".join(replica.command))
     for name, value in plan.environment.items():
-        there = replica.environment.get(name)
-        if there != value:
-            yield FileDifference(f"variable {name}", value, "not set" if there is None else there)
+        actual = replica.environment.get(name)
+        if actual != value:
+            shown = "not set" if actual is None else actual
+            yield FileDifference(f"variable {name}", value, shown)
 
 
 def _model(replica: InspectedContainer, of: Provenance) -> Iterator[FileDifference]:
     if of.model_checksum is None:
         return
     version = highest_version_in(replica.model)
-    there = "no model" if version is None else directory_checksum(version)
-    if there != of.model_checksum:
-        yield FileDifference("model", of.model_checksum[:_SHORT], there[:_SHORT])
+    checksum = "no model" if version is None else directory_checksum(version)
+    if checksum != of.model_checksum:
+        yield FileDifference("model", of.model_checksum[:_SHORT], checksum[:_SHORT])

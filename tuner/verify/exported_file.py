@@ -1,4 +1,4 @@
-"""An exported file: what it is, where it comes from, and how it is brought up as it stands."""
+"""Reads an exported file: its kind, and where it comes from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tuner.export.provenance import Provenance, read_provenance
 
 ExportedKind = Literal["compose", "docker-run"]
 
-_MEND = "tune export --format compose (or docker-run) --output FILE writes one"
+_MEND = "write one: tune export --format compose (or docker-run) --output FILE"
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """`provenance` is what the file says of itself; the rest of its comments is not read."""
+    """An exported file. `provenance` is read from its comments; the rest of them is ignored."""
 
     path: Path
     kind: ExportedKind
@@ -26,7 +26,7 @@ class ExportedFile:
 
 
 def read_exported(path: Path) -> ExportedFile:
-    """Raises InputError for what `tune export` did not write, or what cannot be brought up here."""
+    """Raises InputError for a file that `tune export` did not write or `tune verify` cannot use."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

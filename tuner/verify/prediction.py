@@ -1,6 +1,6 @@
-"""What a study predicts of a new burst on a new deployment of one of its configurations. Pure.
+"""What a study predicts for a burst on a new deployment of one of its configurations. Pure.
 
-docs/adr/0023-verified-against-a-new-burst.md says which interval this is, and why.
+docs/adr/0023-verified-against-a-new-burst.md explains the interval.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Basis = Literal["model", "bursts"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one objective; everything but `value` is about its logarithm.
+    """The prediction of one objective.
 
-    `value` is in the metric's unit. `sd` says how well what the configuration gives on average is
-    known, `between` how far deployments of it differ, both as standard deviations. `quantile` is
-    the half width of the interval in standard deviations. `basis` says where they come from: the
-    model of all measurements, or this configuration's own bursts.
+    `value` is in the metric's unit; all else is about its logarithm. `sd` is the uncertainty of the
+    configuration's average, `between` the difference between its deployments, both as standard
+    deviations. `quantile` is the half width of the interval in standard deviations. `basis` says
+    where they come from: the model of all measurements, or this configuration's own bursts.
     """
 
     value: float
@@ -40,9 +40,8 @@ class Prediction:
     basis: Basis
 
     def interval(self, bursts: Sequence[Estimate]) -> Estimate:
-        """Where the value of these new bursts together, each on a new deployment, is expected.
-
-        It holds what each burst's own interval says too.
+        """The interval in which the pooled value of these bursts, each on a new deployment, is
+        expected. It includes the uncertainty of each burst.
         """
         own = math.fsum(standard_error(e) ** 2 for e in bursts) / len(bursts)
         sd = math.sqrt(self.sd**2 + (self.between**2 + own) / len(bursts))
@@ -51,7 +50,7 @@ class Prediction:
 
 
 def pooled_bursts(bursts: Sequence[Estimate]) -> Estimate:
-    """The geometric mean of several bursts, with the interval that their own intervals give it."""
+    """The geometric mean of several bursts, with an interval from their own intervals."""
     if len(bursts) == 1:
         return bursts[0]
     if min(e.value for e in bursts) <= 0:
@@ -63,10 +62,10 @@ def pooled_bursts(bursts: Sequence[Estimate]) -> Estimate:
 
 
 def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[str, Prediction]:
-    """By objective; of a right deployment all of them hold together with `CONFIDENCE`, 95 %.
+    """The predictions for `configuration` by objective; empty where it was not measured.
 
-    Each one's interval is that much wider (Bonferroni's inequality). `configuration` must have been
-    measured; there is nothing for one that was not.
+    For a right deployment all of them hold together with `CONFIDENCE`, 95 %. So each interval is
+    wider than one alone would be (Bonferroni's inequality).
     """
     measured = next((p for p in pooled(study) if p.configuration == configuration), None)
     if measured is None or not measured.bursts:

@@ -1,4 +1,4 @@
-"""What came out when an exported file was deployed and measured. Pure."""
+"""The result of deploying and measuring an exported file. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FileVerdict = Literal["as predicted", "not as predicted", "cannot say"]
 
 @dataclass(frozen=True)
 class VerifiedObjective:
-    """An objective as predicted (interval) and as measured (all bursts together), in its unit."""
+    """An objective in its unit: as predicted (an interval) and as measured (all bursts pooled)."""
 
     metric: str
     predicted: Estimate
@@ -34,17 +34,17 @@ class VerifiedObjective:
 
     @property
     def difference_percent(self) -> float:
-        """Of the measured value from the predicted one."""
+        """The difference of the measured value from the predicted one."""
         return 100 * (self.measured.value / self.predicted.value - 1)
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A file of the trial that `provenance` names, deployed `len(results)` times.
+    """A file of the trial that `provenance` names, deployed `len(results)` times by `backend`.
 
-    `backend` is where; `environment` is that of this run. `results` are in order, of each burst the
-    last attempt. `broken` says why the last deployment or burst gave no result, for a reason that
-    is not the configuration's; empty otherwise. `notes` are what a reader should know beside.
+    `environment` is that of this run. `results` are in order; each is the last attempt of its
+    burst. `broken` says why the last deployment or burst gave no result, if the reason is not the
+    configuration, and is empty otherwise. `notes` are additional facts for the reader.
     """
 
     study: str
@@ -61,26 +61,28 @@ class Verified:
     @property
     def trusted(self) -> tuple[Measurement, ...]:
         """The measurements that are not INVALID."""
-        found = (r.measurement for r in self.results if not r.invalid)
-        return tuple(m for m in found if m is not None)
+        measurements = (r.measurement for r in self.results if not r.invalid)
+        return tuple(m for m in measurements if m is not None)
 
     @property
     def judged(self) -> tuple[VerifiedObjective, ...]:
-        """Each objective that could be measured; nothing where no measurement can be trusted."""
-        some = []
+        """Each objective that was measured; empty where no measurement can be trusted."""
+        judged = []
         for metric, prediction in self.predictions.items():
             bursts = [m.metrics[metric] for m in self.trusted if metric in m.metrics]
             if bursts:
                 expected = prediction.interval(bursts)
-                some.append(
+                judged.append(
                     VerifiedObjective(metric, expected, pooled_bursts(bursts), prediction.basis)
                 )
-        return tuple(some)
+        return tuple(judged)
 
     @property
     def verdict(self) -> FileVerdict:
-        """Of everything: a file that brings up something else is not as predicted, whatever the
-        values; nor is one that cannot serve.
+        """The verdict on the file.
+
+        A file that brings up something else is not as predicted, whatever the values. Neither is
+        one that cannot serve.
         """
         judged = self.judged
         if (
@@ -93,7 +95,7 @@ class Verified:
         return "as predicted" if whole else "cannot say"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that is known, as JSON-able data."""
+        """All of this as JSON-able data."""
         return {
             "format": VERIFIED_FORMAT,
             "verdict": self.verdict,
@@ -111,11 +113,11 @@ class Verified:
         }
 
 
-def _judged(found: VerifiedObjective) -> dict[str, Any]:
+def _judged(objective: VerifiedObjective) -> dict[str, Any]:
     return {
-        "predicted": asdict(found.predicted),
-        "measured": asdict(found.measured),
-        "inside": found.inside,
-        "difference_percent": found.difference_percent,
-        "basis": found.basis,
+        "predicted": asdict(objective.predicted),
+        "measured": asdict(objective.measured),
+        "inside": objective.inside,
+        "difference_percent": objective.difference_percent,
+        "basis": objective.basis,
     }

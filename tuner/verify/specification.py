@@ -1,4 +1,4 @@
-"""The study of a record as something that can be run again on this machine."""
+"""Makes the specification of a recorded study, so that it can be run again on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
     held = study.specification
     if "load" not in held:
         raise InputError(
-            f"study {study.name!r} does not say which load it sent", "run it with this version"
+            f"the record of study {study.name!r} does not say which load it sent",
+            "run the study again with this version",
         )
     model = load_model(study.model, root)
     return StudySpec(
@@ -35,11 +36,11 @@ def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
             model.description,
             model.directory,
             model.built,
-            **_known(ModelSpec, held.get("model", {}), "signature", "tolerance"),
+            **_fields_in(ModelSpec, held.get("model", {}), "signature", "tolerance"),
         ),
         search_space=study.search_space,
-        serving=ServingSpec(**_known(ServingSpec, study.serving)),
-        load=LoadSpec(**_known(LoadSpec, held["load"])),
+        serving=ServingSpec(**_fields_in(ServingSpec, study.serving)),
+        load=LoadSpec(**_fields_in(LoadSpec, held["load"])),
         objectives=study.objectives,
         constraints=study.constraints,
         budget=Budget(),
@@ -48,7 +49,7 @@ def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
     )
 
 
-def _known(kind: type, document: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """What the document has of the fields of a specification, or of these ones."""
+def _fields_in(kind: type, document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The fields of a specification, or those named, that the document has."""
     wanted = names or tuple(f.name for f in fields(kind))
     return {name: document[name] for name in wanted if name in document}

@@ -1,4 +1,4 @@
-"""Deploy an exported file as it stands, send the study's load, and judge what comes of it."""
+"""Deploys an exported file unchanged, sends the study's load, and judges the result."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ def verify_file(
     observe: Observe = lambda _: None,
     again: Callable[[TrialResult], None] = lambda _: None,
 ) -> Verified:
-    """Bring the file up `times` times, each time with a burst of its own, and take it down.
+    """Bring the file up, send a burst, take it down; `times` times.
 
-    `where` is the backend: `docker` or `simulated`. A measurement that is INVALID is made once
-    more, after `again` was told of it. On a simulated
-    host nothing is brought up: the configuration that the file names is computed anew. Raises
-    InputError where the study has not measured what the file holds, and SetupError where the
-    file cannot be brought up.
+    `where` is the backend: `docker` or `simulated`. An INVALID measurement is repeated once, after
+    `again` got it. On a simulated host nothing is brought up: the file's configuration is computed
+    anew. Raises InputError where the study has not measured the file's configuration, SetupError
+    where the file cannot be brought up.
     """
     of = file.provenance
     measured = _measured(study, file, where)
@@ -48,7 +47,7 @@ def verify_file(
     adopted = _adopting(spec, file) if where == "docker" else None
     backend = _backend(spec, adopted)
     results: list[TrialResult] = []
-    found: dict[FileDifference, None] = {}
+    differing: dict[FileDifference, None] = {}
     broken = ""
     with backend:
         observe("calibrate")
@@ -62,7 +61,7 @@ def verify_file(
                 results.append(run_until_valid(backend, request, again).result)
             except TrialFailed as error:
                 broken = error.message
-            found |= dict.fromkeys(_differences(adopted, spec, of))
+            differing |= dict.fromkeys(_differences(adopted, spec, of))
             if broken:
                 break
     return Verified(
@@ -73,35 +72,35 @@ def verify_file(
         environment,
         predictions,
         tuple(results),
-        tuple(found),
+        tuple(differing),
         broken,
         tuple(_notes(study, of, measured, environment, adopted)),
     )
 
 
 def _measured(study: StudyRecord, file: ExportedFile, where: str) -> Pooled:
-    """What the study knows of the file's configuration; InputError where that is nothing."""
+    """The study's bursts of the file's configuration. Raises InputError where there are none."""
     of = file.provenance
-    found = next((p for p in pooled(study) if p.configuration == of.configuration), None)
+    measured = next((p for p in pooled(study) if p.configuration == of.configuration), None)
     if of.model != study.model:
         raise InputError(
             f"{file.path} serves the model {of.model}, study {study.name!r} measured {study.model}",
-            f"name the study that it is from: --study {of.study}",
+            f"name the study that the file comes from: --study {of.study}",
         )
-    if found is None or not found.bursts:
+    if measured is None or not measured.bursts:
         raise InputError(
             f"study {study.name!r} has not measured the configuration of {file.path}, which is"
             f" trial {of.trial} of study {of.study!r}: {of.configuration}",
-            "name the study, or the study file, that it is from (--study, --storage)",
+            "name the study, or the study file, that the file comes from (--study, --storage)",
         )
-    kinds = {of.backend, *(backend_of(study, t) for t in found.bursts)}
+    kinds = {of.backend, *(backend_of(study, t) for t in measured.bursts)}
     if (where == "simulated") != ("simulated" in kinds) or kinds == {"docker", "simulated"}:
         raise InputError(
             f"the figures of {file.path} and of study {study.name!r} are"
             f" {' and '.join(sorted(kinds))}, which {where} cannot verify",
-            "verify what was simulated with --backend simulated, and only that",
+            "use --backend simulated for simulated figures, and only for those",
         )
-    return found
+    return measured
 
 
 def _adopting(spec: StudySpec, file: ExportedFile) -> AdoptingDeployer:
@@ -110,7 +109,7 @@ def _adopting(spec: StudySpec, file: ExportedFile) -> AdoptingDeployer:
 
 def _backend(spec: StudySpec, adopted: AdoptingDeployer | None) -> Backend:
     if adopted is None:
-        # Another seed than the study's, whose noise would come again.
+        # Another seed than the study's, which would repeat its noise.
         return simulated_backend(replace(spec, seed=spec.seed + 1))
     return docker_backend(spec, deployer=adopted)
 
@@ -135,9 +134,8 @@ def _notes(
     if study.name != of.study:
         yield f"the file is from study {of.study}, the prediction from study {study.name}"
     elif study.trial(of.trial) is None:
-        yield f"trial {of.trial}, from which the file is, is not in study {study.name}"
-    known = study.environment.get("model_checksum")
-    if known != of.model_checksum:
+        yield f"trial {of.trial}, from which the file comes, is not in study {study.name}"
+    if study.environment.get("model_checksum") != of.model_checksum:
         yield "the study's last run served a model with another checksum than the file's trial"
     host = study.environment.get("host")
     other = elsewhere(environment["host"], host) if isinstance(host, Mapping) else ""
