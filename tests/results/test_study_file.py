@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -18,12 +19,22 @@ from tuner.spec.load import results_directory
 from tuner.study.storage import default_url, finished_study, open_storage, study_record
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which a simulated study was run."""
+    directory = tmp_path_factory.mktemp("ran")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        run(specification(FEASIBLE))
+    return directory
+
+
 @pytest.fixture
-def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedStudy:
-    """A simulated study, as it is in its storage."""
+def finished(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedStudy:
+    """That study, as it is in a storage of the test's own."""
+    shutil.copytree(ran, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     spec = specification(FEASIBLE)
-    run(spec)
     results = results_directory(spec)
     storage = open_storage(default_url(results, "simulated"), create=False)
     return finished_study(spec.name, storage, results)
