@@ -2,7 +2,8 @@
 .PHONY: help mnist deepspeech translation test unit check docs dist setup lock
 ARGS ?=
 # A process for each CPU, within reason; ARGS="-n 0" for one only. See tests/conftest.py.
-PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 \
+  --dist loadgroup --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -22,6 +22,7 @@ import sqlite3
 import warnings
 from collections.abc import Generator, Iterator
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,9 +66,15 @@ def _forget_at_power_loss(connection: object, _: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, and the rest fills the gaps."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    order = []
     for item in items:
-        needs_engine = item.get_closest_marker("docker")
+        needs_engine = bool(item.get_closest_marker("docker"))
         item.add_marker(pytest.mark.xdist_group("docker" if needs_engine else str(item.path)))
+        order.append((not needs_engine, item.path not in slow))
+    if _turns is not None:
+        items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=itemgetter(0))]
 
 
 class _Turns:
