@@ -65,7 +65,7 @@ def test_it_has_the_answer_so_far(shown: Shown) -> None:
         by = summary.against_baseline[best.configuration][index]
         assert by is not None
         assert f"{inert(difference(by))} against the baseline" in found["Recommended"]
-    assert [row[2] for row in rows(found["Front of each scenario"])] == [
+    assert [row[3] for row in rows(found["Front of each scenario"])] == [
         ", ".join(str(t.number) for t in s.front) or "none" for s in summary.scenarios
     ]
 
@@ -104,7 +104,7 @@ def test_where_nothing_is_feasible_nothing_is_recommended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objectives", "columns"), [("[art_ms]", 8), ("[art_ms, cpu_percent, p95_ms]", 12)]
+    ("objectives", "columns"), [("[art_ms]", 11), ("[art_ms, cpu_percent, p95_ms]", 15)]
 )
 def test_one_objective_or_three(objectives: str, columns: int) -> None:
     spec = specification(("[art_ms, cpu_percent]", objectives))

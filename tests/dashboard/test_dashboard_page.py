@@ -95,10 +95,10 @@ def test_plots_note_and_artifacts_of_a_study(browser: Browser, shown: Shown) -> 
         page.goto(f"{address}/note")
         expect(page.get_by_role("heading", name="Recommended")).to_be_visible()
         front = page.get_by_role("table").first
-        assert [int(row) for row in front.get_by_role("link").all_inner_texts()] == [
+        assert [number(row) for row in front.get_by_role("link").all_inner_texts()] == [
             t.number for t in summary.front
         ]
-        front.get_by_role("link", name=str(summary.recommended.number), exact=True).click()
+        front.get_by_role("link", name=f"{summary.recommended.number} *", exact=True).click()
 
         expect(
             page.get_by_role("heading", name=f"Trial {summary.recommended.number} ")

@@ -14,6 +14,8 @@ from tuner.measure.measurement import Estimate
 from tuner.pages.blocks import Block, Cell, Facts, Figure, Link, Log, Page, Points, Table, Words
 from tuner.pages.note import study_note
 from tuner.pages.report import report
+from tuner.pages.study_page import study_blocks
+from tuner.render.terminal import plain_text
 from tuner.results.study_file import FinishedStudy
 from tuner.results.summary import summarise
 from tuner.results.wording import (
@@ -111,19 +113,19 @@ def regret(found: Json) -> str:
 NUMBERS: Mapping[str, tuple[Callable[[Json], str], str]] = {
     "ART of what is recommended": (
         lambda found: estimate(recommended(found), "art_ms"),
-        "report note export",
+        "report note export terminal",
     ),
     "CPU usage of what is recommended": (
         lambda found: estimate(recommended(found), "cpu_percent"),
-        "report note export",
+        "report note export terminal",
     ),
     "its ART against the baseline": (
         lambda found: change(found, "art_ms"),
-        "report note export",
+        "report note export terminal",
     ),
     "its CPU usage against the baseline": (
         lambda found: change(found, "cpu_percent"),
-        "report note export",
+        "report note export terminal",
     ),
     "its probability of being on the front": (on_front, "report"),
     "its trial": (
@@ -132,27 +134,27 @@ NUMBERS: Mapping[str, tuple[Callable[[Json], str], str]] = {
     ),
     "ART of what is recommended in a scenario": (
         lambda found: estimate(in_its_scenario(found), "art_ms"),
-        "report note",
+        "report note terminal",
     ),
     "CPU usage of what is recommended in a scenario": (
         lambda found: estimate(in_its_scenario(found), "cpu_percent"),
-        "report note",
+        "report note terminal",
     ),
     "ART at the fast end of the front": (
         lambda found: estimate(found["fronts"]["overall"]["front"][0], "art_ms"),
-        "report note",
+        "report note terminal",
     ),
     "CPU usage at its other end": (
         lambda found: estimate(found["fronts"]["overall"]["front"][-1], "cpu_percent"),
-        "report note",
+        "report note terminal",
     ),
-    "ART as predicted": (lambda found: predicted(found, "art_ms"), "report"),
-    "CPU usage as predicted": (lambda found: predicted(found, "cpu_percent"), "report"),
-    "trials": (lambda found: counted(len(found["trials"]), "trial"), "report note"),
-    "infeasible trials": (infeasible, "report note"),
-    "what bursts differ by": (between_bursts, "report"),
-    "uncertainty of the worst front's hypervolume": (worst_uncertainty, "report"),
-    "least regret": (regret, "report"),
+    "ART as predicted": (lambda found: predicted(found, "art_ms"), "report terminal"),
+    "CPU usage as predicted": (lambda found: predicted(found, "cpu_percent"), "report terminal"),
+    "trials": (lambda found: counted(len(found["trials"]), "trial"), "report note terminal"),
+    "infeasible trials": (infeasible, "report note terminal"),
+    "what bursts differ by": (between_bursts, "report terminal"),
+    "uncertainty of the worst front's hypervolume": (worst_uncertainty, "report terminal"),
+    "least regret": (regret, "report terminal"),
 }
 """What is read from the JSON, as it is written elsewhere, and where that is."""
 
@@ -171,6 +173,7 @@ def answers(small: FinishedStudy) -> Mapping[str, str]:
     return {
         "report": page_text(report(small)),
         "note": page_text(study_note(record, 0)),
+        "terminal": plain_text(study_blocks(record)),
         "export": header(record, best, None, ()),
     }
 

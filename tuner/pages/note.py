@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.blocks import Block, Cell, Facts, Page, Section, Table, Words
-from tuner.pages.marks import columns_of, trial_link, values_of
+from tuner.measure.record import StudyRecord
+from tuner.pages.blocks import Block, Page, Section, Table, Words
 from tuner.pages.searched import question
-from tuner.results.in_words import WITH_SCENARIOS, doubts, listed, not_measured, unstable
+from tuner.pages.study_page import (
+    doubt_words,
+    front_table,
+    measured_scenarios,
+    recommended_blocks,
+)
+from tuner.results.in_words import WITH_SCENARIOS, not_measured
 from tuner.results.summary import Summary, summarise
-from tuner.results.wording import counted, difference, interval, plain
-from tuner.spec.metrics import title
+from tuner.results.wording import counted, plain
 from tuner.spec.space import Parameter
 
 ROWS = 25
@@ -28,7 +32,7 @@ def study_note(record: StudyRecord, running: int) -> Page:
         ("recommended", "Recommended", _recommended(record, summary)),
         ("front", "Overall front", _front(record, summary)),
         ("scenarios", "Front of each scenario", _scenarios(record, summary)),
-        ("doubts", "What is uncertain", _doubts(record, summary)),
+        ("doubts", "What is uncertain", doubt_words(record, summary)),
         ("space", "Search space", (_space(record), question(record))),
     )
     return Page(
@@ -55,72 +59,24 @@ def _counts(record: StudyRecord, running: int) -> str:
 
 
 def _recommended(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    best = summary.recommended
-    if best is None:
+    if summary.recommended is None:
         yield Words("Nothing yet: no trial was measured to the end and is feasible.")
         return
-    yield Words(f"The best compromise of the overall front: {best.configuration}", "lead")
-    rows: list[tuple[str, Cell]] = [("trial", trial_link(best.number))]
-    for index, objective in enumerate(record.objectives):
-        value = interval(summary.pooled[best.number].estimate(index))
-        against = _against_baseline(record, summary, best, index)
-        beside = f", {against} against the baseline" if against else ""
-        rows.append((title(objective.metric), value + beside))
-    yield Facts(tuple(rows))
+    yield from recommended_blocks(record, summary)
     if len(summary.scenarios) > 1:
         yield Words(WITH_SCENARIOS)
 
 
-def _against_baseline(record: StudyRecord, summary: Summary, trial: TrialRecord, index: int) -> str:
-    """The change; empty where there is none to tell, and of the baseline itself."""
-    by = summary.against_baseline[trial.configuration][index]
-    if by is None or trial.configuration == record.search_space.baseline():
-        return ""
-    return difference(by)
-
-
 def _front(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    if not summary.front:
-        return
-    columns = ["trial", *columns_of(record)]
-    for objective in record.objectives:
-        columns += [title(objective.metric), "against the baseline"]
-    rows = []
-    for trial in summary.front[:ROWS]:
-        row = [trial_link(trial.number), *values_of(record, trial.configuration, units=False)]
-        for index in range(len(record.objectives)):
-            row.append(interval(summary.pooled[trial.number].estimate(index)))
-            row.append(_against_baseline(record, summary, trial, index) or "-")
-        rows.append(tuple(row))
-    yield Table(tuple(columns), tuple(rows), "With 95 % intervals")
-    yield from _left_out(len(summary.front))
+    if summary.front:
+        yield front_table(record, summary, ROWS)
+        yield from _left_out(len(summary.front))
 
 
 def _scenarios(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    if not summary.scenarios:
-        return
-    space = record.search_space
-    objectives = [title(o.metric) for o in record.objectives]
-    rows: list[tuple[Cell, ...]] = []
-    for scenario in summary.scenarios[:ROWS]:
-        best = scenario.recommended
-        numbers = listed([t.number for t in scenario.front]) or "none"
-        row: tuple[Cell, ...] = (str(scenario.scenario), str(scenario.measured), numbers)
-        if best is None:
-            rows.append((*row, "-", "-", *["-"] * len(objectives)))
-            continue
-        pooled = summary.pooled[best.number]
-        values = (interval(pooled.estimate(i)) for i in range(len(objectives)))
-        decision = str(space.decision_of(best.configuration))
-        rows.append((*row, trial_link(best.number), decision, *values))
-    columns = ("scenario", "trials", "trials on its front", "recommended trial", "its decision")
-    yield Table((*columns, *objectives), tuple(rows), "As measured, with 95 % intervals")
-    yield from _left_out(len(summary.scenarios))
-
-
-def _doubts(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    for text in (*doubts(record), *unstable(summary)):
-        yield Words(text)
+    if summary.scenarios:
+        yield measured_scenarios(record, summary, ROWS)
+        yield from _left_out(len(summary.scenarios))
 
 
 def _space(record: StudyRecord) -> Table:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.blocks import Block, Facts, Scatter, Table, Words
+from tuner.pages.blocks import Block, Cell, Facts, Link, Scatter, Table, Words
 from tuner.pages.decisions import regret_blocks
 from tuner.pages.front_figure import front_scatter
-from tuner.pages.marks import columns_of, values_of
+from tuner.pages.marks import columns_of, trial_link, values_of
 from tuner.pages.run_page import verdict
 from tuner.pages.scenario_figure import scenario_panels, scenario_table
 from tuner.pages.summary import recommended, uncertain
 from tuner.results import in_words
 from tuner.results.findings import find
 from tuner.results.places import front_data
-from tuner.results.summary import ScenarioSummary, Summary, summarise
+from tuner.results.summary import Summary, summarise
 from tuner.results.wording import counted, difference, figure, interval
 from tuner.spec.metrics import title
 
@@ -30,7 +30,7 @@ def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
     if summary.front:
         yield front_table(study, summary)
         yield from front_scatter(study, front_data(study, summary))
-        yield from _recommended(study, summary)
+        yield from recommended_blocks(study, summary)
         scenarios = scenario_panels(study, summary, findings)
         if scenarios:
             yield scenario_table(study, findings, scenarios)
@@ -48,17 +48,12 @@ def end_blocks(study: StudyRecord, summary: Summary) -> Iterator[Block]:
     if summary.front:
         yield front_table(study, summary)
         if summary.scenarios:
-            yield _measured_scenarios(study, summary.scenarios)
+            yield measured_scenarios(study, summary)
             yield Words(in_words.WITH_SCENARIOS)
-        yield from _recommended(study, summary)
+        yield from recommended_blocks(study, summary)
     else:
         yield _nothing(study)
-    for line in (
-        *in_words.unstable(summary),
-        *in_words.infeasible(study.trials),
-        *in_words.doubts(study),
-    ):
-        yield Words(line)
+    yield from doubt_words(study, summary)
 
 
 def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -> Table:
@@ -68,16 +63,15 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
     for objective in study.objectives:
         columns += [title(objective.metric), "against the baseline"]
         priorities += [0, 2]
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for trial in summary.front[:most]:
         best = summary.recommended is not None and trial.number == summary.recommended.number
-        row = [f"{trial.number} *" if best else str(trial.number)]
+        row: list[Cell] = [Link(f"{trial.number} *", f"trial-{trial.number}")]
+        row = row if best else [trial_link(trial.number)]
         row += values_of(study, trial.configuration, units=False)
-        changes = summary.against_baseline[trial.configuration]
         for index in range(len(study.objectives)):
-            by = changes[index]
             row.append(interval(summary.pooled[trial.number].estimate(index)))
-            row.append("-" if by is None else "baseline" if by.low is None else difference(by))
+            row.append(_against_baseline(study, summary, trial, index))
         rows.append((*row, *_beside(trial), _verdict(study, trial)))
     return Table(
         (*columns, *map(title, _BESIDE), "verdict"),
@@ -87,6 +81,23 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
         priorities=(*priorities, *[4] * len(_BESIDE), 3),
         foldable=tuple(range(1, 1 + len(parameters))),
     )
+
+
+def _against_baseline(study: StudyRecord, summary: Summary, trial: TrialRecord, index: int) -> str:
+    if trial.configuration == study.search_space.baseline():
+        return "baseline"
+    by = summary.against_baseline[trial.configuration][index]
+    return "-" if by is None else difference(by)
+
+
+def doubt_words(study: StudyRecord, summary: Summary) -> Iterator[Words]:
+    """What a reader of measured fronts must be careful with."""
+    for line in (
+        *in_words.unstable(summary),
+        *in_words.infeasible(study.trials),
+        *in_words.doubts(study),
+    ):
+        yield Words(line)
 
 
 def best_words(study: StudyRecord, summary: Summary) -> Iterator[Words]:
@@ -119,10 +130,12 @@ def _trials(study: StudyRecord) -> Table:
             )
         )
     objectives = [title(o.metric) for o in study.objectives]
+    infeasible = sum(not trial.feasible for trial in study.trials)
     return Table(
         ("trial", *parameters, *objectives, *map(title, _BESIDE), "verdict"),
         tuple(rows),
-        f"All {len(study.trials)} trials, each with its own burst (~ the host had drifted)",
+        f"All {len(study.trials)} trials, {infeasible} of them infeasible, each with its own burst"
+        " (~ the host had drifted)",
         priorities=(0, *[1] * len(parameters), *[0] * len(objectives), *[3] * len(_BESIDE), 2),
         foldable=tuple(range(1, 1 + len(parameters))),
         muted=frozenset(i for i, trial in enumerate(study.trials) if not trial.eligible),
@@ -147,40 +160,44 @@ def _nothing(study: StudyRecord) -> Words:
     return Words(f"No feasible trial among {len(study.trials)} of study {study.name}.", "lead")
 
 
-def _recommended(study: StudyRecord, summary: Summary) -> Iterator[Block]:
+def recommended_blocks(study: StudyRecord, summary: Summary) -> Iterator[Block]:
+    """What is recommended, as it was measured; nothing where nothing feasible was."""
     best = summary.recommended
     if best is None:
         return
     yield recommended(best.configuration)
-    rows = [("trial", str(best.number))]
-    changes = summary.against_baseline[best.configuration]
+    rows: list[tuple[str, Cell]] = [("trial", trial_link(best.number))]
     for index, objective in enumerate(study.objectives):
-        by = changes[index]
-        beside = "" if by is None or by.low is None else f", {difference(by)} against the baseline"
-        estimate = summary.pooled[best.number].estimate(index)
-        rows.append((title(objective.metric), f"{interval(estimate)}{beside}"))
+        value = interval(summary.pooled[best.number].estimate(index))
+        by = _against_baseline(study, summary, best, index)
+        beside = "" if by in {"-", "baseline"} else f", {by} against the baseline"
+        rows.append((title(objective.metric), value + beside))
     yield Facts(tuple(rows))
 
 
-def _measured_scenarios(study: StudyRecord, scenarios: Sequence[ScenarioSummary]) -> Table:
-    """How much was measured in each scenario, its front's trials, and the recommended one."""
-    objectives = ", ".join(title(o.metric) for o in study.objectives)
-    rows = []
-    for found in scenarios:
-        front = (f"{t.number} ({', '.join(map(figure, t.values))})" for t in found.front)
-        best = found.recommended
-        rows.append(
-            (
-                *values_of(study, found.scenario, units=False, among=study.scenario_parameters),
-                str(found.measured),
-                "  ".join(front) or "nothing feasible",
-                "-" if best is None else str(study.decision_of(best.configuration)),
-            )
-        )
+def measured_scenarios(study: StudyRecord, summary: Summary, most: int | None = None) -> Table:
+    """How much was measured in each scenario, its front's trials, and what is recommended."""
     names = columns_of(study, among=study.scenario_parameters)
+    objectives = [title(o.metric) for o in study.objectives]
+    rows: list[tuple[Cell, ...]] = []
+    for scenario in summary.scenarios[:most]:
+        best = scenario.recommended
+        row = (
+            *values_of(study, scenario.scenario, units=False, among=study.scenario_parameters),
+            str(scenario.measured),
+            in_words.listed([t.number for t in scenario.front]) or "none",
+        )
+        if best is None:
+            rows.append((*row, "-", "-", *["-"] * len(objectives)))
+            continue
+        pooled = summary.pooled[best.number]
+        values = (interval(pooled.estimate(i)) for i in range(len(objectives)))
+        decision = str(study.decision_of(best.configuration))
+        rows.append((*row, trial_link(best.number), decision, *values))
+    columns = ("trials", "trials on its front", "recommended trial", "its decision", *objectives)
     return Table(
-        (*names, "trials", f"its front: trial ({objectives})", "recommended"),
+        (*names, *columns),
         tuple(rows),
-        "Front of each scenario, as measured",
-        priorities=(*[0] * len(names), 1, 0, 0),
+        "Front of each scenario, as measured, with 95 % intervals",
+        priorities=(*[0] * len(names), 2, 1, 0, 0, *[0] * len(objectives)),
     )
