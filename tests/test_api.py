@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.cli.small_study import small_study
 from tuner import Study
 from tuner.api import Begun
 from tuner.errors import InputError
+from tuner.spec.study import Stage
 from tuner.study.loop import Finished
 
 
@@ -150,3 +152,38 @@ def test_a_notebook_shows_the_answer_so_far(study: Study, tmp_path: Path) -> Non
     assert "<script" not in text
     never = Study.open("small", backend="simulated", storage=f"sqlite:///{tmp_path}/none.db")
     assert "no study database" in never._repr_html_()
+
+
+def test_what_is_recommended_is_what_export_writes(study: Study) -> None:
+    for scenario in ("concurrency=1", "concurrency=4", None):
+        best = study.recommend(scenario)
+        (exported,) = json.loads(study.export("json", scenario=scenario))["trials"]
+        assert exported["trial"] == best.trial
+        chosen = exported["configuration"]
+        assert {**chosen["decision"], **chosen["scenario"]} == dict(best.configuration)
+        front = study.front(scenario)
+        assert front.loc[best.trial, "art_ms"] == best.values[0].value  # noqa: PD011 -- no table
+    with pytest.raises(InputError, match="no trial"):
+        study.recommend({"concurrency": 64})
+
+
+def test_one_configuration_is_measured_without_a_trace(study: Study) -> None:
+    before = len(study.trials)
+    one = study.narrowed(["cpu=0.7", "concurrency=2"], trial=1)
+    results: list[int] = []
+    repeats = one.measure(2, on_result=lambda index, _: results.append(index))
+    assert results == [0, 1]
+    assert repeats.configuration["cpu"] == 0.7
+    assert repeats.together["art_ms"].low is not None
+    assert len(study.trials) == before
+    with pytest.raises(InputError, match="no finished trial 99"):
+        study.narrowed(trial=99)
+
+
+def test_a_model_is_measured_without_a_study() -> None:
+    model = Study.of_model("mnist", backend="simulated")
+    assert len(model.narrowed(["cpu=0.5"]).measure().measurements) == 1
+    levels = model.measure_levels([Stage(1, 1, 1), Stage(1, 4, 4)])
+    assert len(levels) == 2
+    with pytest.raises(InputError, match="without a study"):
+        _ = model.trials

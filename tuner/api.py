@@ -25,16 +25,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tuner.backends.backend import Backend
+    from tuner.backends.repeats import Repeats
     from tuner.export.render import ExportFormat
+    from tuner.measure.measurement import Measurement
     from tuner.measure.record import StudyRecord, TrialRecord
     from tuner.render.images import ImageFormat
     from tuner.results.against import Comparison
+    from tuner.results.chosen import ChosenConfiguration
     from tuner.results.confirmation import Confirmation
     from tuner.results.explain import Explanation
     from tuner.results.outcomes import Outcome
     from tuner.results.study_file import FinishedStudy
     from tuner.results.two_studies import TwoStudies
-    from tuner.spec.study import SamplerName, StudySpec
+    from tuner.spec.study import SamplerName, Stage, StudySpec
     from tuner.study.check import Check
     from tuner.study.loop import Event
     from tuner.study.next import Goal
@@ -123,6 +126,19 @@ class Study:
         url = storage or default_url(results_directory(specification, place), backend, grid=grid)
         return cls(specification, url=url, backend=backend, replay=recorded, grid=grid)
 
+    @classmethod
+    def of_model(cls, model: str, *, backend: str = "docker") -> Study:
+        """A model without a study, to be `narrowed` and to `measure`.
+
+        Its only configuration is `tuner.spec.settings.DEFAULTS`. Raises InputError for an unknown
+        model.
+        """
+        from tuner.spec.host import Host
+        from tuner.spec.settings import study_of_model
+
+        specification = study_of_model(model, (), Host.this())
+        return cls(specification, url="", backend=backend, replay=None, grid=False)
+
     # ---- what it is ------------------------------------------------------------------------
 
     @property
@@ -155,6 +171,12 @@ class Study:
             return self._file
         from tuner.study.storage import finished_study, open_storage
 
+        if not self.url:
+            raise InputError(
+                f"model {self._runnable().model.name!r} was opened without a study, so it has no"
+                " trials",
+                "open a study by its name",
+            )
         return finished_study(self.name, open_storage(self.url, create=False), self.results)
 
     @property
@@ -281,6 +303,63 @@ class Study:
         run_study(specification, study, backend, self.results, until, on_event)
         return confirmed(before, study_record(study), chosen)
 
+    def narrowed(self, settings: Sequence[str] = (), *, trial: int | None = None) -> Study:
+        """One configuration of this study, to `measure` without a trace in it.
+
+        It is the one of `trial`, by default the baseline, changed by `settings` such as `cpu=1` or
+        `max_seconds=20` (a key of the study's load). A value need not be one that the study tries.
+        Raises InputError that names each wrong setting, and for a trial that is not there.
+        """
+        from tuner.spec.host import Host
+        from tuner.spec.settings import with_settings
+
+        start = None
+        if trial is not None:
+            record = self.record
+            measured = record.trial(trial)
+            if measured is None:
+                raise InputError(
+                    f"study {record.name!r} has no finished trial {trial}",
+                    f"see its trials: tune show --study {record.name}",
+                )
+            start = measured.configuration
+        one = with_settings(self._runnable(), settings, Host.this(), start)
+        return Study(one, url=self.url, backend=self.backend, replay=self._replay, grid=self.grid)
+
+    def measure(
+        self,
+        repeat: int = 1,
+        *,
+        on_event: Observe = lambda _: None,
+        on_result: Callable[[int, TrialResult], None] = lambda _, __: None,
+    ) -> Repeats:
+        """Deploy and measure the baseline, or the configuration of a `narrowed` study.
+
+        All is new each of `repeat` times: containers, connections, burst. `on_result` is told every
+        result with its index. Raises TrialFailed where the world broke a repeat.
+        """
+        from tuner.backends import backend_named
+        from tuner.backends.repeats import repeated
+
+        specification = self._runnable()
+        backend = backend_named(self.backend)(specification)
+        configuration = specification.search_space.baseline()
+        return repeated(backend, configuration, repeat, on_event, on_result)
+
+    def measure_levels(
+        self, stages: Sequence[Stage], *, on_event: Observe = lambda _: None
+    ) -> Sequence[Measurement]:
+        """Deploy that configuration once, and measure it at each stage's level of load.
+
+        Raises Infeasible where it cannot serve, TrialFailed where the world broke.
+        """
+        from tuner.backends import backend_named
+        from tuner.backends.repeats import explored
+
+        specification = self._runnable()
+        backend = backend_named(self.backend)(specification)
+        return explored(backend, specification.search_space.baseline(), stages, on_event)
+
     # ---- its answers -----------------------------------------------------------------------
 
     @property
@@ -311,6 +390,32 @@ class Study:
             asked = self._scenario(record, scenario)
             front = next(s.front for s in summary.scenarios if s.scenario == asked)
         return front_frame(record, [summary.pooled[trial.number] for trial in front])
+
+    def recommend(self, scenario: Scenario | None = None) -> ChosenConfiguration:
+        """What is recommended for a scenario, or overall: what `export` writes.
+
+        With its objectives and their 95 % intervals, its change against the baseline, and the
+        probability that it is on its front. Raises InputError for a scenario that was not
+        measured, and where nothing feasible was.
+        """
+        from tuner.results.chosen import chosen_configurations
+        from tuner.results.findings import find
+        from tuner.results.summary import summarise
+
+        record = self.record
+        chosen = chosen_configurations(record, summarise(record), find(record))
+        if scenario is None:
+            best = chosen.overall
+        else:
+            asked = self._scenario(record, scenario)
+            options = (*chosen.scenarios, *([chosen.overall] if chosen.overall else []))
+            best = next((c for c in options if c.scenario == asked), None)
+        if best is None:
+            raise InputError(
+                f"study {record.name!r} has measured nothing feasible there",
+                "run more trials, or widen the search space",
+            )
+        return best
 
     def predict(self, configuration: Mapping[str, Value]) -> Outcome:
         """What the model of the study expects of a configuration, measured or not.

@@ -11,7 +11,7 @@ from tuner.errors import InputError
 from tuner.spec import yaml
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
-from tuner.spec.settings import only_configuration, study_of_model, study_of_settings
+from tuner.spec.settings import only_configuration, study_of_model, with_settings
 from tuner.spec.study import LoadProtocol, StudySpec
 from tuner.trial import deployment_spec, load_profile
 
@@ -63,7 +63,7 @@ def test_by_hand_it_is_a_key_of_load_or_the_parameter_of_the_study(tmp_path: Pat
     assert spec.load.protocol == "grpc"
     assert "protocol" not in only_configuration(spec)
     study(tmp_path, None, parameter=True)
-    chosen = study_of_settings("mine.yaml", ["protocol=rest"], HOST, root=tmp_path)
+    chosen = with_settings(load_study("mine.yaml", HOST, tmp_path), ["protocol=rest"], HOST)
     assert only_configuration(chosen)["protocol"] == "rest"
     assert sent(chosen) == {"rest"}
 
@@ -72,4 +72,4 @@ def test_by_hand_it_is_a_key_of_load_or_the_parameter_of_the_study(tmp_path: Pat
 def test_another_protocol_is_refused_by_hand(tmp_path: Path, parameter: bool) -> None:
     study(tmp_path, None, parameter=parameter)
     with pytest.raises(InputError, match="--set protocol: expected 'rest' or 'grpc', found 'http'"):
-        study_of_settings("mine.yaml", ["protocol=http"], HOST, root=tmp_path)
+        with_settings(load_study("mine.yaml", HOST, tmp_path), ["protocol=http"], HOST)

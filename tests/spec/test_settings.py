@@ -6,7 +6,8 @@ import pytest
 
 from tuner.errors import InputError
 from tuner.spec.host import Host
-from tuner.spec.settings import DEFAULTS, only_configuration, study_of_model, study_of_settings
+from tuner.spec.load import load_study
+from tuner.spec.settings import DEFAULTS, only_configuration, study_of_model, with_settings
 from tuner.spec.space import Configuration
 from tuner.spec.study import LoadSpec
 
@@ -55,7 +56,7 @@ def test_a_longer_shortest_window_makes_the_longest_longer() -> None:
 
 
 def test_a_study_gives_its_baseline_and_its_load() -> None:
-    spec = study_of_settings("mnist", ["concurrency=3"], HOST)
+    spec = with_settings(load_study("mnist", HOST), ["concurrency=3"], HOST)
     asked = only_configuration(spec)
     assert asked["concurrency"] == 3, "not a value that the study tries"
     assert asked["cpu"] == 1
@@ -64,7 +65,9 @@ def test_a_study_gives_its_baseline_and_its_load() -> None:
 
 def test_a_trials_configuration_can_be_the_start() -> None:
     start = Configuration.of({**DEFAULTS, "cpu": 0.5})
-    assert only_configuration(study_of_settings("mnist", [], HOST, start))["cpu"] == 0.5
+    assert (
+        only_configuration(with_settings(load_study("mnist", HOST), [], HOST, start))["cpu"] == 0.5
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from tuner.cli.options import BackendChoice, BackendOption, JsonOption, StorageO
 from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tuner.spec.study import Stage, StudySpec
+    from tuner.api import Study
+    from tuner.spec.study import Stage
     from tuner.trial import Observe, TrialResult
 
 _RAMP_STAGES = 10
@@ -85,63 +86,45 @@ def measure(
     if exploring and (repeat > 1 or as_json):
         raise InputError("--repeat and --json do not go with --steps or --ramp", "leave them out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
-    spec = _by_hand(model, study, trial, [*(set_ or ()), *(settings or ())], backend, storage)
-    if exploring:
-        raise typer.Exit(_explore(spec, backend.value, levels))
-    raise typer.Exit(_measure(spec, backend.value, repeat, as_json=as_json))
+    chosen = _opened(model, study, trial, backend, storage)
+    one = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
+    raise typer.Exit(_explore(one, levels) if exploring else _measure(one, repeat, as_json=as_json))
 
 
-def _by_hand(
+def _opened(
     model: str | None,
     study: str | None,
     trial: int | None,
-    settings: list[str],
     backend: BackendChoice,
     storage: str | None,
-) -> StudySpec:
+) -> Study:
+    from tuner.api import Study
     from tuner.errors import InputError
-    from tuner.spec.host import Host
-    from tuner.spec.settings import study_of_model, study_of_settings
 
     if (model is None) == (study is None):
         raise InputError("expected --model or --study, one of them", "such as: --model mnist")
     if model is not None:
         if trial is not None:
             raise InputError("--trial goes with --study only", "name the study of the trial")
-        return study_of_model(model, settings, Host.this())
+        return Study.of_model(model, backend=backend.value)
     assert study is not None
-    start = None
-    if trial is not None:
-        record = opened(study, storage, backend).record
-        measured = record.trial(trial)
-        if measured is None:
-            raise InputError(
-                f"study {record.name!r} has no finished trial {trial}",
-                f"see its trials: tune show --study {record.name}",
-            )
-        start = measured.configuration
-    return study_of_settings(study, settings, Host.this(), start)
+    return opened(study, storage, backend)
 
 
-def _measure(spec: StudySpec, backend: str, times: int, *, as_json: bool) -> int:
+def _measure(study: Study, times: int, *, as_json: bool) -> int:
     """Measure and print; the exit code."""
-    from tuner.backends import backend_named
-    from tuner.backends.repeats import repeated
     from tuner.pages.by_hand import about, repeat_line, repeats_blocks
     from tuner.render.terminal import show
-    from tuner.spec.settings import only_configuration
 
-    asked = only_configuration(spec)
-    measured_by = backend_named(backend)(spec)
     if not as_json:
-        show(*about(spec, asked, backend))
+        show(*about(study.specification, study.backend))
 
     def each(index: int, result: TrialResult) -> None:
         if not as_json:
             print(f"[{index + 1}/{times}] {repeat_line(result)}", flush=True)
 
     with status(quiet=as_json) as observe:
-        repeats = repeated(measured_by, asked, times, observe, each)
+        repeats = study.measure(times, on_event=observe, on_result=each)
     if as_json:
         print_json(repeats.to_json())
     else:
@@ -149,25 +132,20 @@ def _measure(spec: StudySpec, backend: str, times: int, *, as_json: bool) -> int
     return 0 if repeats.measurements else NOTHING_FEASIBLE
 
 
-def _explore(spec: StudySpec, backend: str, stages: tuple[Stage, ...]) -> int:
+def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
     """Measure at one level of load after another and print a row for each; the exit code."""
-    from tuner.backends import backend_named
-    from tuner.backends.repeats import explored
     from tuner.errors import Infeasible
     from tuner.pages.by_hand import about, could_not_serve, stage_blocks
     from tuner.render.terminal import show
-    from tuner.spec.settings import only_configuration
 
-    asked = only_configuration(spec)
-    measured_by = backend_named(backend)(spec)
-    show(*about(spec, asked, backend))
+    show(*about(study.specification, study.backend))
     try:
         with status(quiet=False) as observe:
-            measurements = explored(measured_by, asked, stages, observe)
+            measurements = study.measure_levels(stages, on_event=observe)
     except Infeasible as reason:
         show(could_not_serve(reason))
         return NOTHING_FEASIBLE
-    show(*stage_blocks(spec, stages, measurements))
+    show(*stage_blocks(study.specification, stages, measurements))
     return 0
 
 

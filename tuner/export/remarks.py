@@ -18,17 +18,18 @@ def remarks(
 ) -> list[str]:
     """Lines for people; none where there is nothing to say.
 
-    A single pick that the model does not recommend, and any that it thinks is hardly on the front
-    (P below 0.2), is named with its P and with what is recommended. `listed` says that the user
-    named the trials.
+    A single pick that is not on the predicted front, and any that hardly is (P below 0.2), is named
+    with its P and with the configuration that is on that front most likely. `listed` says that the
+    user named the trials.
     """
     lines = []
     scenarios = {study.scenario_of(t.configuration) for t in study.trials}
     if when is None and not listed and len(trials) == 1 and len(scenarios) > 1:
         own = study.scenario_of(trials[0].configuration)
         lines.append(
-            f"trial {trials[0].number} is of the scenario {own}, one of {len(scenarios)}:"
-            f" --when {str(own).replace(' ', ',')} picks within it, other values in another"
+            f"trial {trials[0].number} belongs to one of {len(scenarios)} scenarios, {own}."
+            " To export for another one, name it with --when, as in"
+            f" --when {str(own).replace(' ', ',')}"
         )
     if found is None:
         return lines
@@ -54,5 +55,10 @@ def _doubt(
     chosen = best.configuration
     if front.scenario is not None:
         chosen = study.decision_of(chosen)
-    what = f"trial {trial.number} P = {judged.on_front:.2f} of being on the front"
-    return [f"the model gives {what}; it recommends {chosen} ({where}, P = {best.on_front:.2f})"]
+    return [
+        (
+            f"trial {trial.number} is on the front of its scenario with probability"
+            f" {judged.on_front:.2f}. The configuration that is there most likely is {chosen}"
+            f" ({where}), with probability {best.on_front:.2f}"
+        )
+    ]

@@ -16,7 +16,6 @@ from tuner.results.replicas import parts
 from tuner.results.told import measurement_doubts
 from tuner.results.wording import figure, interval, metric_interval
 from tuner.spec.metrics import METRICS, title
-from tuner.spec.space import Configuration
 from tuner.spec.study import Stage, StudySpec
 from tuner.trial import TrialResult
 
@@ -25,10 +24,10 @@ _LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percen
 _IN_A_LINE = ("art_ms", "cpu_percent", "throughput_rps")
 
 
-def about(spec: StudySpec, configuration: Configuration, backend: str) -> Iterator[Words]:
+def about(spec: StudySpec, backend: str) -> Iterator[Words]:
     """What is about to be measured."""
     yield from (Words(line, "doubt") for line in announced(backend))
-    yield Words(f"Model {spec.model.name}: {configuration}", "lead")
+    yield Words(f"Model {spec.model.name}: {spec.search_space.baseline()}", "lead")
 
 
 def could_not_serve(reason: Infeasible) -> Words:

@@ -12,7 +12,7 @@ from tuner.errors import InputError
 from tuner.spec import parameters
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
-from tuner.spec.load import load_model, load_study
+from tuner.spec.load import load_model
 from tuner.spec.metrics import METRICS
 from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
@@ -63,21 +63,16 @@ def study_of_model(
     return _set(base, dict(DEFAULTS), settings, host)
 
 
-def study_of_settings(
-    study: str,
-    settings: Sequence[str],
-    host: Host,
-    start: Configuration | None = None,
-    root: Path | None = None,
+def with_settings(
+    base: StudySpec, settings: Sequence[str], host: Host, start: Configuration | None = None
 ) -> StudySpec:
-    """A study of one configuration with the model, serving, load and parameters of `study`.
+    """A study of one configuration with the model, serving, load and parameters of `base`.
 
     The settings change `start`, by default the study's baseline. A value need not be among the
     study's own. A parameter that becomes active has its default, unless a setting gives it a value.
     """
-    base = replace(load_study(study, host, root), search=ANEW)
     defaults = {parameter.name: parameter.default for parameter in base.search_space}
-    return _set(base, {**defaults, **(start or {})}, settings, host)
+    return _set(replace(base, search=ANEW), {**defaults, **(start or {})}, settings, host)
 
 
 def only_configuration(spec: StudySpec) -> Configuration:
