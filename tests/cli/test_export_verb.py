@@ -85,7 +85,7 @@ def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> Non
         (("--pick", "best"), "expected knee, all, trial numbers"),
         (("--pick", "min art_ms where cpu_percent <= 0"), "the nearest is trial"),
         (("--when", "cpu=1"), "cpu is a decision"),
-        (("--format", "csv", "--claim", "a"), "--claim is nothing to the format csv"),
+        (("--format", "csv", "--claim", "a"), "the format csv does not take --claim"),
         (("--format", "compose", "--port", "70000"), "are not all within 1 to 65535"),
     ],
 )

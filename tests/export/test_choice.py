@@ -201,7 +201,7 @@ def test_a_whole_scenario_is_named_in_any_order_and_spelling() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("loss=1", "say also concurrency (1, 8)"),
+        ("loss=1", "add concurrency (1, 8)"),
         ("loss=2,concurrency=1", "measured are loss (0, 1 %)"),
         ("los=1", "did you mean 'loss'?"),
         ("cpu=1", "cpu is a decision"),

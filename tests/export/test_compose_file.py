@@ -130,13 +130,13 @@ def test_with_a_balancer_only_that_is_published() -> None:
 
 @pytest.mark.parametrize("image", ["", "--privileged", "a b", "a\nb", "$IMAGE", "-"])
 def test_what_is_no_image_is_refused(image: str) -> None:
-    with pytest.raises(InputError, match="not the reference of an image"):
+    with pytest.raises(InputError, match="not an image reference"):
         services(TWO, balancer=image)
 
 
 def test_an_image_of_a_study_is_checked_too() -> None:
     odd = replace(TWO, environment={"image": "--privileged"})
-    with pytest.raises(InputError, match="not the reference of an image"):
+    with pytest.raises(InputError, match="not an image reference"):
         services(odd)
 
 

@@ -99,5 +99,5 @@ def test_a_variable_that_changes_the_shell_itself_is_refused(name: str) -> None:
 
 def test_a_name_that_stands_for_two_things_is_refused() -> None:
     one = replace(study(trial(0, 3.0, 30.0)), serving={"env": {"TUNE_CONFIG_CPU": "4"}})
-    with pytest.raises(InputError, match="TUNE_CONFIG_CPU stands for two"):
+    with pytest.raises(InputError, match="would have the name TUNE_CONFIG_CPU"):
         to_env(one, one.trials[0])

@@ -125,10 +125,14 @@ def test_a_study_of_few_trials_is_exported_without_predictions() -> None:
 @pytest.mark.parametrize(
     ("form", "more", "words"),
     [
-        ("csv", Asked(balancer="nginx:1"), "--balancer is nothing to the format csv"),
-        ("compose", Asked(claim="a"), "--claim is nothing to the format compose"),
-        ("env", Asked(port=1), "--port is nothing to the format env"),
-        ("kubernetes", Asked(model_path=Path()), "--model-path is nothing to the format kub"),
+        ("csv", Asked(balancer="nginx:1"), "the format csv does not take --balancer"),
+        ("compose", Asked(claim="a"), "the format compose does not take --claim"),
+        ("env", Asked(port=1), "the format env does not take --port"),
+        (
+            "kubernetes",
+            Asked(model_path=Path()),
+            "the format kubernetes does not take --model-path",
+        ),
     ],
 )
 def test_an_option_of_another_format_is_refused(

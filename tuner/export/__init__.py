@@ -1,1 +1,1 @@
-"""Finished trials as files: data to read on, and files that serve a configuration."""
+"""Exports finished trials: as data, and as files that serve a configuration."""

@@ -1,7 +1,7 @@
 """A load balancer in front of the replicas of a compose file: an image of the nginx family.
 
-The configuration is data in an environment variable that the container writes to its own memory,
-which both generations of compose do alike; `configs` they do not.
+An environment variable holds nginx's configuration, and the container writes it to a file in its
+memory. Both generations of compose do that alike, unlike `configs`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def balancer_service(
 ) -> dict[str, Any]:
     """The compose service that answers on 127.0.0.1:`port` for the services `replicas`.
 
-    Text is as the container gets it: `$` is not yet doubled. It has no limits, since none were
-    measured. Raises InputError where `image` is no image's reference.
+    Texts are as the container gets them: `$` is not yet doubled. The service has no limits, because
+    the study measured none. Raises InputError where `image` is not an image reference.
     """
     return {
         "image": check_reference(image),
@@ -46,13 +46,13 @@ def balancer_service(
 
 
 def nginx_conf(served: Served, replicas: Sequence[str]) -> str:
-    """The configuration: each request to the replica with fewest under way.
+    """The configuration, which sends each request to the replica with the fewest under way.
 
-    Connections to replicas are kept open, bodies of any size pass through without being stored,
-    and nothing is written outside /tmp. A gRPC study gets gRPC. A replica that cannot be reached is
-    left out for two seconds, and its requests go to another; `zone` makes that one knowledge of all
-    workers. Without it a worker that saw no replica answer while they started says 502 for ten
-    seconds more, whatever the others see.
+    Connections to replicas stay open. Bodies of any size pass through without being stored, and
+    nothing is written outside /tmp. A gRPC study gets gRPC. A replica that cannot be reached gets
+    no requests for two seconds; its requests go to another one. `zone` shares that state among all
+    workers. Without it a worker that found no replica while they started would answer 502 for ten
+    more seconds.
     """
     grpc = served.protocol == "grpc"
     upstream = "\n".join(

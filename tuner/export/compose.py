@@ -1,7 +1,7 @@
-"""One configuration as a compose file that starts as it is.
+"""One configuration as a compose file that needs no changes.
 
-Only keys that both generations of the tool read the same way are used (docker-compose 1.29 and
-the compose plugin): limits stand at the service, and there is neither `version` nor `name`.
+It has only keys that both generations of the tool read alike (docker-compose 1.29 and the compose
+plugin). So limits stand at the service, and there is neither `version` nor `name`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def to_compose(
 ) -> str:
     """The replicas of `trial` as the services `<model>-0`, `<model>-1`, ...
 
-    Replica i answers on 127.0.0.1, port `first_port` + i; with an image of nginx as `balancer`,
-    that alone answers, on `first_port`. `model_versions` is the directory on the engine's host that
-    holds the model's numbered versions. Raises InputError where the ports do not exist or the
-    study holds what no container can be given.
+    Replica i answers on 127.0.0.1, port `first_port` + i. With an image of nginx as `balancer`,
+    only the balancer answers, on `first_port`. `model_versions` is the directory on the engine's
+    host with the model's numbered versions. Raises InputError where the ports do not exist, or the
+    study has a value that no container can have.
     """
     what = served_by(study, trial)
     ports = ports_from(first_port, what.replicas if balancer is None else 1)
@@ -60,7 +60,7 @@ def to_compose(
 
 
 def ports_from(first_port: int, count: int) -> range:
-    """`count` neighbouring ports. Raises InputError where one of them does not exist."""
+    """`count` consecutive ports. Raises InputError where one of them does not exist."""
     ports = range(first_port, first_port + count)
     if not 1 <= ports[0] <= ports[-1] <= _HIGHEST_PORT:
         raise InputError(
@@ -72,7 +72,7 @@ def ports_from(first_port: int, count: int) -> range:
 
 
 def entrances(ports: range, balancer: str | None = None) -> list[str]:
-    """Where clients send, and what that leaves to them."""
+    """Notes on where clients send their requests."""
     listed = ", ".join(f"127.0.0.1:{port}" for port in ports)
     if balancer is not None:
         return [
@@ -114,7 +114,7 @@ def _service(what: Served, versions: Path) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> Any:  # noqa: ANN401 -- any plain data
-    """`value` with texts as compose reads them back: a single `$` would name a variable."""
+    """`value` with `$` doubled in texts, since compose takes a single `$` for a variable."""
     if isinstance(value, dict):
         return {key: _literal(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -24,10 +24,10 @@ SCRIPT_LABEL = "tune.export"
 _SAME_FOR_ALL = Path(__file__).with_name("docker_run.sh")
 
 _PATIENCE = 2
-"""A host in production may be busier than the one that was measured."""
+"""How many times longer than measured a replica may take: production may be busier."""
 
 _STATUS = "127.0.0.1::"
-"""The engine chooses the port on which a gRPC replica tells its status."""
+"""The engine chooses the port on which a gRPC replica answers for its status."""
 
 
 def to_docker_run(
@@ -37,12 +37,11 @@ def to_docker_run(
     first_port: int = FIRST_PORT,
     predicted: Predicted | None = None,
 ) -> str:
-    """A script that starts the replicas of `trial` (`up`, also again) or removes them (`down`).
+    """A script that starts the replicas of `trial` (`up`) or removes them (`down`).
 
-    Replica i answers on 127.0.0.1, port `first_port` + i. `--dry-run` prints the commands that
-    make something. Every word is quoted, so that none is anything but itself. Whoever runs it may
-    give all that it makes one more label, in the variable `TUNE_LABEL`. Raises InputError as
-    `tuner.export.compose.to_compose` does.
+    Replica i answers on 127.0.0.1, port `first_port` + i. `up` may be run again. `--dry-run` prints
+    the commands instead of running them. All words are quoted. The variable `TUNE_LABEL` adds one
+    more label to everything that the script makes. Raises InputError as `to_compose` does.
     """
     what = served_by(study, trial)
     ports = ports_from(first_port, what.replicas)
@@ -78,12 +77,12 @@ def _name(project: str, index: int) -> str:
 
 
 def _function(name: str, commands: Sequence[str]) -> list[str]:
-    # Not indented: a quoted word may go over several lines.
+    # Not indented, because a quoted word may have several lines.
     return [f"{name}() {{", *commands, "}", ""]
 
 
 def _run(what: Served, versions: Path, project: str, port: int) -> list[str]:
-    """The words after `docker run -d` and the labels; `--` ends the options."""
+    """The words after `docker run -d` and the labels. `--` ends the options."""
     plan, memory = what.plan, f"{what.memory_mib}m"
     words = [
         *("--network", project),

@@ -1,4 +1,4 @@
-"""One configuration as KEY=VALUE lines that a shell and `docker run --env-file` read alike."""
+"""One configuration as KEY=VALUE lines for a shell and for `docker run --env-file`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuner.results.predicted_front import Predicted
 from tuner.spec.space import as_text
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")
-"""What needs no quotes: to a shell quotes are none of the value, to an engine they are."""
+"""Values that need no quotes. A shell removes quotes, but `--env-file` keeps them."""
 
 _ACTED_UPON = re.compile(
     r"PATH|IFS|ENV|CDPATH|HOME|SHELLOPTS|PS4|PROMPT_COMMAND|(BASH|DOCKER|LD)_.*"
@@ -22,9 +22,10 @@ _ACTED_UPON = re.compile(
 def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None = None) -> str:
     """The image, each parameter, each server flag, and the variables of the containers.
 
-    `TUNE_IMAGE`, `TUNE_CONFIG_<PARAMETER>` in the parameter's unit (scenario parameters too),
-    `TUNE_FLAG_<FLAG>`, and the containers' own variables under their names. Raises InputError for a
-    value that the two kinds of reader would not read alike, and for a name that stands for two.
+    These are `TUNE_IMAGE`, `TUNE_CONFIG_<PARAMETER>` in the parameter's unit (scenario parameters
+    included), `TUNE_FLAG_<FLAG>`, and the containers' variables under their own names. Raises
+    InputError for a value that a shell and `--env-file` read differently, and for a name that two
+    entries would have.
     """
     what = served_by(study, trial)
     entries = [
@@ -33,20 +34,20 @@ def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None =
         *((_key("TUNE_FLAG", n), v) for n, v in what.flags.items()),
         *what.plan.environment.items(),
     ]
-    known: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name, value in entries:
-        if name in known:
+        if name in variables:
             raise InputError(
-                f"{name} stands for two things of trial {trial.number}",
+                f"two entries of trial {trial.number} would have the name {name}",
                 "rename the flag or variable in the study, or use another format",
             )
-        known[name] = _plain(name, value)
+        variables[name] = _plain(name, value)
     notes = [
         "For `. FILE` in a shell (set -a exports it) and for docker run --env-file FILE.",
         "TUNE_CONFIG_* are the configuration, TUNE_FLAG_* the server's flags; the rest are the",
         "variables of each container.",
     ]
-    lines = "".join(f"{name}={value}\n" for name, value in known.items())
+    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
     return f"{header(study, trial, predicted, notes)}\n{lines}"
 
 
@@ -57,13 +58,13 @@ def _key(prefix: str, name: str) -> str:
 def _plain(name: str, value: str) -> str:
     if _ACTED_UPON.fullmatch(name):
         raise InputError(
-            f"{name} would change what the shell that reads it does",
-            "export compose, kubernetes, docker-run or json, which set it in containers only",
+            f"the variable {name} would change how a shell works that reads the file",
+            "export compose, kubernetes, docker-run or json, which set it only in containers",
         )
     if _PLAIN.fullmatch(value) is None:
         raise InputError(
             f"the value {value!r} of {name} has characters that a shell and --env-file read"
             " differently",
-            "export compose, kubernetes, docker-run or json, which hold any value",
+            "export compose, kubernetes, docker-run or json, which can hold any value",
         )
     return value

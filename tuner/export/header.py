@@ -1,4 +1,4 @@
-"""What an exported file says about itself to people, above what machines read."""
+"""The comments at the top of an exported file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def header(
 
     Every line begins with `#`, whatever is in the study.
     """
-    found = provenance(study, trial, predicted)
-    lines = [*_warning(found), *_about(study, trial, found), "", *notes]
-    return f"{comments(lines)}{found.to_line()}\n"
+    origin = provenance(study, trial, predicted)
+    lines = [*_warning(origin), *_about(study, trial, origin), "", *notes]
+    return f"{comments(lines)}{origin.to_line()}\n"
 
 
-def _about(study: StudyRecord, trial: TrialRecord, found: Provenance) -> list[str]:
+def _about(study: StudyRecord, trial: TrialRecord, origin: Provenance) -> list[str]:
     """The study, the configuration and what was measured of it, in a line each."""
-    how = "simulated" if found.backend == "simulated" else "measured"
+    how = "simulated" if origin.backend == "simulated" else "measured"
     units = {p.name: p.unit for p in study.search_space}
     scenario = study.scenario_of(trial.configuration)
     lines = [
@@ -45,32 +45,32 @@ def _about(study: StudyRecord, trial: TrialRecord, found: Provenance) -> list[st
     summary = summarise(study)
     for index, objective in enumerate(study.objectives):
         name = objective.metric
-        lines.append(f"{how.capitalize()}: {_figure(name, found.objectives.get(name))}")
+        lines.append(f"{how.capitalize()}: {_figure(name, origin.objectives.get(name))}")
         by = summary.against_baseline[trial.configuration][index]
         if by is not None and trial.configuration != study.search_space.baseline():
             lines[-1] += f", {difference(by)} against the baseline"
-        if name in found.predicted:
-            expected = _figure(name, found.predicted[name])
+        if name in origin.predicted:
+            expected = _figure(name, origin.predicted[name])
             lines.append(f"Predicted by the model: {expected}")
     return [
         *lines,
         f"Scenario in which that was {how}: {scenario or 'none'}",
         "In parentheses: 95 % intervals.",
         "Figures are for all replicas together; this file sets no network loss and no load.",
-        f"{how.capitalize()} {found.measured} on {_named(found)}, by tune {found.version}",
-        f"Image {found.image} {found.image_id or '(no digest: none was run)'}",
-        f"Model checksum {found.model_checksum or 'unknown: none was run'}",
+        f"{how.capitalize()} {origin.measured} on {_named(origin)}, by tune {origin.version}",
+        f"Image {origin.image} {origin.image_id or '(no digest: none was run)'}",
+        f"Model checksum {origin.model_checksum or 'unknown: none was run'}",
         *_page_cache(study),
     ]
 
 
 def needs_image(study: StudyRecord) -> str:
-    """Where the image comes from, in a line."""
+    """A line on where the image comes from."""
     return f"Needs the image {image_of(study)} (`tune image build` makes tune's own)."
 
 
-def _warning(found: Provenance) -> list[str]:
-    if found.backend != "simulated":
+def _warning(origin: Provenance) -> list[str]:
+    if origin.backend != "simulated":
         return []
     return [
         _RULE,
@@ -81,8 +81,8 @@ def _warning(found: Provenance) -> list[str]:
     ]
 
 
-def _named(found: Provenance) -> str:
-    host = found.host
+def _named(origin: Provenance) -> str:
+    host = origin.host
     return f"{host.get('name', 'an unnamed host')} ({host.get('cpus', '?')} CPUs)"
 
 
@@ -96,7 +96,7 @@ def _page_cache(study: StudyRecord) -> list[str]:
     ]
 
 
-def _figure(name: str, found: Estimate | None) -> str:
-    if found is None:
+def _figure(name: str, estimate: Estimate | None) -> str:
+    if estimate is None:
         return f"{label(name)} not measured"
-    return f"{title(name)} {interval(found)}"
+    return f"{title(name)} {interval(estimate)}"

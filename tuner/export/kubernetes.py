@@ -17,7 +17,7 @@ from tuner.serving.container_plan import PORT
 from tuner.spec.yaml_text import yaml_texts
 
 _STATUS, _ASKED = "rest", "grpc"
-"""Names of the ports: that of the REST API tells the model's status, whatever requests come in."""
+"""Names of the ports. The REST API's answers for the model's status, also for gRPC requests."""
 
 _VOLUME = "model"
 
@@ -25,7 +25,7 @@ _SUBDOMAIN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9]
 _LONGEST_NAME = 253
 _PERIOD_SECONDS = 2
 _PATIENCE = 5
-"""A node may have the image's files on a slower disk than the host that was measured."""
+"""How many times longer than measured a replica may take: a node may have a slower disk."""
 
 
 def to_kubernetes(
@@ -36,10 +36,11 @@ def to_kubernetes(
 ) -> str:
     """The replicas of `trial` as a stream of YAML documents.
 
-    Requests equal limits, so that pods are Guaranteed what was measured; the containers' rights
-    are those of the measured ones, which the `restricted` Pod Security Standard admits. `claim`
-    names the PersistentVolumeClaim that holds the model's numbered versions at its top, by default
-    `<model>-model`. Raises InputError where the study or `claim` holds what Kubernetes refuses.
+    Resource requests equal the limits, so pods are of the class Guaranteed. The containers' rights
+    are those of the measured containers, which the `restricted` Pod Security Standard admits.
+    `claim` names the PersistentVolumeClaim with the model's numbered versions at its top, by
+    default `<model>-model`. Raises InputError where Kubernetes would refuse a value of the study or
+    `claim`.
     """
     what = served_by(study, trial)
     name = dns_label(study.model)
@@ -59,7 +60,7 @@ def to_kubernetes(
             "metadata": {**metadata, "annotations": annotations},
             "spec": {
                 "replicas": what.replicas,
-                # Without the trial: a selector cannot be changed, and the next export replaces it.
+                # Without the trial: a selector cannot change when the next export replaces this.
                 "selector": {"matchLabels": _selected(name)},
                 "template": {"metadata": {"labels": labels}, "spec": _pod(what, name, volume)},
             },
@@ -73,7 +74,7 @@ def to_kubernetes(
         "versions: 1/saved_model.pb and so on. tune does not make it: storage is the cluster's.",
         needs_image(study) + " Every node must be able to pull or hold it.",
         "All replicas were measured on one host. Here they spread over nodes where there are",
-        "several, so each shares its node's CPUs with others than it was measured beside.",
+        "several, so each shares its node's CPUs with other pods than in the measurement.",
         "The Service spreads connections, not requests: clients should hold several.",
     ]
     return f"{header(study, trial, predicted, notes)}\n{yaml_texts(objects)}"
@@ -82,7 +83,7 @@ def to_kubernetes(
 def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
     user, _, group = what.plan.user.partition(":")
     pod: dict[str, Any] = {
-        # Kubernetes would set variables of other services, which the measured ones did not have.
+        # Kubernetes would set variables of other services, which the measured containers lacked.
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "securityContext": {
@@ -137,7 +138,7 @@ def _container(what: Served) -> dict[str, Any]:
             "periodSeconds": _PERIOD_SECONDS,
             "failureThreshold": attempts,
         },
-        # No liveness probe: a busy replica answers late, and starting it anew makes that worse.
+        # No liveness probe: a busy replica answers late, and a restart would make that worse.
         "readinessProbe": {**probe, "periodSeconds": 5},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -169,7 +170,7 @@ def _service(what: Served, metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _budget(metadata: dict[str, Any]) -> dict[str, Any]:
-    """A drained node may take one replica at a time: the others carry the load meanwhile."""
+    """Draining nodes stops one replica at a time, while the others carry the load."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -191,7 +192,7 @@ def _ports(what: Served) -> dict[str, int]:
 
 
 def _literal(text: str) -> str:
-    """`text` as Kubernetes reads it back: `$(NAME)` would name a variable, and `$$` is a `$`."""
+    """`text` with `$` doubled, since Kubernetes takes `$(NAME)` for a variable."""
     return text.replace("$", "$$")
 
 
@@ -200,7 +201,7 @@ def _cores(cpu: float) -> str:
 
 
 def _size(options: str) -> dict[str, str]:
-    """The size of a tmpfs of the engine as that of a volume."""
+    """The size in the options of a tmpfs, as the size of a volume."""
     match = re.search(r"(?:^|,)size=(\d+)m(?:,|$)", options)
     return {"sizeLimit": f"{match[1]}Mi"} if match else {}
 
@@ -208,8 +209,8 @@ def _size(options: str) -> dict[str, str]:
 def _mount_path(path: str) -> str:
     if ":" in path:
         raise InputError(
-            f"Kubernetes mounts nothing at {path!r}: there may be no colon in it",
-            "give the model a name without one",
+            f"Kubernetes cannot mount at {path!r}, because the path has a colon",
+            "give the model a name without a colon",
         )
     return path
 
@@ -218,6 +219,6 @@ def _claim(name: str) -> str:
     if len(name) > _LONGEST_NAME or re.fullmatch(_SUBDOMAIN, name) is None:
         raise InputError(
             f"{name!r} is not the name of a PersistentVolumeClaim",
-            "give one that kubectl get pvc lists: small letters, digits, - and .",
+            "give one that `kubectl get pvc` lists: small letters, digits, - and .",
         )
     return name

@@ -1,4 +1,4 @@
-"""Where the model that an exported file mounts is on this machine."""
+"""Finds the model that an exported file mounts, on this machine."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tuner.spec.load import load_model
 def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path, list[str]]:
     """The directory of the model's numbered versions, and remarks about it.
 
-    It is `given`, or that of the model which this machine knows by the study's name for it. A
-    remark says where nothing is built there yet, or another model than was measured. Raises
-    InputError where `given` has no version, and where the model is not known here.
+    The directory is `given`, by default that of the study's model on this machine. A remark says
+    where no model is built there yet, or another one than was measured. Raises InputError where
+    `given` has no version, or this machine lacks the model.
     """
     if given is None:
-        versions = _known(study.model)
+        versions = _versions_of(study.model)
     elif highest_version_in(given) is None:
         raise InputError(
             f"--model-path {given} has no version of a model: {given / '1' / 'saved_model.pb'} is"
             " missing",
-            "name the directory that holds the numbered versions",
+            "give the directory that has the numbered versions",
         )
     else:
         versions = given
     return versions.resolve(), _remarks(study, versions)
 
 
-def _known(model: str) -> Path:
+def _versions_of(model: str) -> Path:
     try:
         return load_model(model).versions
     except InputError as error:
         raise InputError(
             f"the model {model!r} is not on this machine: {error.message}",
-            "give --model-path DIR, the directory that holds its numbered versions on the machine"
-            " that will serve it",
+            "give --model-path DIR: the directory with its numbered versions on the machine that"
+            " will serve it",
         ) from error
 
 
@@ -48,6 +48,6 @@ def _remarks(study: StudyRecord, versions: Path) -> list[str]:
         return [f"the model {study.model} is not built here: {versions} is empty ({mend})"]
     measured = study.environment.get("model_checksum")
     if measured and directory_checksum(highest) != measured:
-        what = f"the model in {versions} is not the one that was measured"
-        return [f"{what}: its checksum is not {measured}"]
+        other = f"the model in {versions} is not the one that was measured"
+        return [f"{other}: its checksum is not {measured}"]
     return []

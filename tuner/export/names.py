@@ -1,4 +1,4 @@
-"""Names of users in the places that take few characters, and text in comments."""
+"""Makes names that Kubernetes and Docker accept, and comments of one line each."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import re
 from collections.abc import Iterable
 
 _LONGEST_PART = 40
-"""Leaves room for a suffix within the 63 characters of a DNS label."""
+"""Characters. It leaves room for a suffix within the 63 of a DNS label."""
 
 _HASH_DIGITS = 8
 
 
 def dns_label(text: str) -> str:
-    """A DNS-1123 label for `text`: at most 49 of a-z, 0-9 and `-`, letter first (Services ask it).
+    """A DNS-1123 label for `text`: at most 49 of a-z, 0-9 and `-`, a letter first.
 
-    Where that is another text than `text` a hash of it follows, so that different names stay so.
+    Services need the letter. A label that differs from `text` ends with a hash of `text`, so that
+    different names stay different.
     """
     return _fitted(text, r"[a-z](?:[a-z0-9-]*[a-z0-9])?", r"[^a-z0-9]+")
 
 
 def docker_name(text: str) -> str:
-    """The same for containers, networks and compose services, which take `_` and `.` too."""
+    """The same for containers, networks and compose services, which also take `_` and `.`."""
     return _fitted(text, r"[a-z0-9][a-z0-9_.-]*", r"[^a-z0-9_.-]+")
 
 
@@ -34,10 +35,10 @@ def _fitted(text: str, allowed: str, other: str) -> str:
 
 
 def comments(lines: Iterable[str]) -> str:
-    """The lines behind `#`, each one line whatever it holds: nothing ends a comment but its end."""
+    """`lines` as comments with `#`. Each becomes one line, so that no line break ends a comment."""
     return "".join(f"# {one_line(line)}".rstrip() + "\n" for line in lines)
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and other control characters, also those of Unicode (NEL, LS)."""
+    """`text` without line breaks and control characters, including those of Unicode (NEL, LS)."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

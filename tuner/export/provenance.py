@@ -1,4 +1,4 @@
-"""Where an exported file comes from, in one line that a program reads back."""
+"""Where an exported file comes from, in one line that a program can read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuner.results.predicted_front import Predicted
 from tuner.spec.space import Configuration
 
 PREFIX = "# tune.provenance: "
-"""What the line begins with in every format that has comments."""
+"""The beginning of the line, in every format that has comments."""
 
 ANNOTATION = "tune/provenance"
 """The Kubernetes annotation that holds the same JSON."""
@@ -55,7 +55,7 @@ class Provenance:
     predicted: Mapping[str, Estimate] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One line of ASCII, whatever the names hold."""
+        """The provenance as one line of ASCII."""
         document = {
             "study": self.study,
             "trial": self.trial,
@@ -74,14 +74,16 @@ class Provenance:
         return json.dumps(json_able(document), allow_nan=False)
 
     def to_line(self) -> str:
-        """A comment of shell, YAML and environment files, without a line break."""
+        """The provenance as a comment for shell, YAML and environment files, without a line
+        break.
+        """
         return PREFIX + self.to_json()
 
 
 def provenance(
     study: StudyRecord, trial: TrialRecord, predicted: Predicted | None = None
 ) -> Provenance:
-    """Of `trial`; `predicted` is what the study's model says of its configuration."""
+    """The provenance of `trial`. `predicted` is the model's prediction for its configuration."""
     environment = study.environment
     host = environment.get("host")
     names = [o.metric for o in study.objectives]
@@ -108,11 +110,11 @@ def _measured(study: StudyRecord, trial: TrialRecord) -> dict[str, Estimate]:
     if one.bursts:
         return {o.metric: one.estimate(i) for i, o in enumerate(study.objectives)}
     stated = {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
-    return {name: found for name, found in stated.items() if found is not None}
+    return {name: estimate for name, estimate in stated.items() if estimate is not None}
 
 
 def backend_of(study: StudyRecord, trial: TrialRecord) -> str:
-    """What the figures rest on: a replayed trial is as simulated as the grid that it is from."""
+    """The backend behind the figures. A trial replayed from a simulated grid is simulated."""
     replayed = study.environment.get("replayed") or {}
     return "simulated" if replayed.get("backend") == "simulated" else trial.backend
 
@@ -120,15 +122,15 @@ def backend_of(study: StudyRecord, trial: TrialRecord) -> str:
 def read_provenance(text: str) -> Provenance:
     """The inverse of `Provenance.to_line`, from a whole file of any format that has it.
 
-    The first such line counts: what users wrote comes after it. Without one, the annotation of the
-    first Kubernetes object that has it. Raises InputError where there is neither, or it is broken.
+    The first such line counts, because texts of users come after it. Without one it is the first
+    annotation of a Kubernetes object. Raises InputError where there is neither, or it is broken.
     """
     line = next((part for part in text.split("\n") if part.startswith(PREFIX)), None)
-    found = _annotation(text) if line is None else line.removeprefix(PREFIX)
-    if found is None:
-        raise InputError("the file does not say which trial it is from", _EXPECTED)
+    encoded = _annotation(text) if line is None else line.removeprefix(PREFIX)
+    if encoded is None:
+        raise InputError("the file does not say which trial it comes from", _EXPECTED)
     try:
-        document = json.loads(found)
+        document = json.loads(encoded)
         return Provenance(
             study=str(document["study"]),
             trial=int(document["trial"]),
@@ -176,8 +178,8 @@ def _read(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
     }
 
 
-def _estimates(names: list[str], found: Predicted) -> dict[str, Estimate]:
-    ends = zip(names, found.values, found.low, found.high, strict=True)
+def _estimates(names: list[str], predicted: Predicted) -> dict[str, Estimate]:
+    ends = zip(names, predicted.values, predicted.low, predicted.high, strict=True)
     return {name: Estimate(value, low, high) for name, value, low, high in ends}
 
 

@@ -1,4 +1,4 @@
-"""One exported text, by format and choice of trials."""
+"""Makes the text of an exported file, by format and choice of trials."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _TAKEN_BY: dict[str, tuple[ExportFormat, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What is exported: the pick, and what only some formats take (None: not asked for).
+    """The options of an export. Those that only some formats take are None by default.
 
     `balancer` is an image, `claim` a PersistentVolumeClaim, `model_path` the directory of the
-    model's versions, `port` the first that is published.
+    model's versions, `port` the first published port.
     """
 
     choice: str = "knee"
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Exported:
-    """The text of the file, and remarks for the person who asked for it."""
+    """The text of the file, and remarks for the user."""
 
     text: str
     remarks: tuple[str, ...]
@@ -57,18 +57,18 @@ class Exported:
 def render(study: StudyRecord, form: ExportFormat, asked: Asked) -> Exported:
     """The trials that are picked (`tuner.export.pick`), written as `form`.
 
-    Raises InputError when nothing can be picked, when more than one trial is for a format that
-    holds one configuration, and for what the format does not take.
+    Raises InputError where nothing can be picked, where several trials are picked for a format that
+    holds one configuration, and for an option that the format does not take.
     """
     _refuse_untaken(form, asked)
     trials = pick(study, asked.choice, asked.when)
     trial = None if form in ("json", "yaml", "csv") else only(trials)
-    found = find(study)
+    findings = find(study)
     listed = asked.choice[:1].isdigit()
-    said = remarks(study, trials, found, asked.when, listed=listed)
+    said = remarks(study, trials, findings, asked.when, listed=listed)
     if trial is None:
-        return Exported(_document(study, form, trials, found), tuple(said))
-    text, about_model = _file(study, trial, form, asked, found)
+        return Exported(_document(study, form, trials, findings), tuple(said))
+    text, about_model = _file(study, trial, form, asked, findings)
     return Exported(text, (*said, *about_model))
 
 
@@ -76,30 +76,34 @@ def _refuse_untaken(form: ExportFormat, asked: Asked) -> None:
     for name, formats in _TAKEN_BY.items():
         if getattr(asked, name) is not None and form not in formats:
             raise InputError(
-                f"--{name.replace('_', '-')} is nothing to the format {form}",
+                f"the format {form} does not take --{name.replace('_', '-')}",
                 f"leave it out, or export {' or '.join(formats)}",
             )
 
 
 def _document(
-    study: StudyRecord, form: ExportFormat, trials: Sequence[TrialRecord], found: Findings | None
+    study: StudyRecord, form: ExportFormat, trials: Sequence[TrialRecord], findings: Findings | None
 ) -> str:
     if form == "csv":
         return to_csv(study, trials)
     if form == "json":
         return to_json(study, trials)
     lines = (
-        provenance(study, t, found.predicted(t.configuration) if found else None).to_line()
+        provenance(study, t, findings.predicted(t.configuration) if findings else None).to_line()
         for t in trials
     )
     return "".join(f"{line}\n" for line in lines) + to_yaml(study, trials)
 
 
 def _file(
-    study: StudyRecord, trial: TrialRecord, form: ExportFormat, asked: Asked, found: Findings | None
+    study: StudyRecord,
+    trial: TrialRecord,
+    form: ExportFormat,
+    asked: Asked,
+    findings: Findings | None,
 ) -> tuple[str, list[str]]:
-    """What serves one configuration, and remarks about the model that it mounts."""
-    predicted = found.predicted(trial.configuration) if found else None
+    """A file that serves one configuration, and remarks about the model that it mounts."""
+    predicted = findings.predicted(trial.configuration) if findings else None
     if form == "kubernetes":
         return to_kubernetes(study, trial, asked.claim, predicted), []
     if form == "env":

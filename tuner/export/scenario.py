@@ -1,4 +1,4 @@
-"""What `--when` says: one measured scenario."""
+"""Reads `--when`, which names one measured scenario."""
 
 from __future__ import annotations
 
@@ -11,46 +11,44 @@ from tuner.spec.problems import listed_values, nearest
 from tuner.spec.space import Configuration, Parameter, Value, as_text
 
 _SHOWN = 8
-"""So many scenarios are listed at most."""
+"""The most scenarios that a message lists."""
 
 
 def scenario(study: StudyRecord, text: str) -> Configuration:
     """The scenario of `study` that `text`, such as `loss=1,concurrency=8`, names.
 
-    A parameter may be left out where the others leave one scenario only. Raises InputError, which
-    names the measured levels, for everything else.
+    A parameter may be left out where the others leave only one scenario. For any other text it
+    raises InputError with the measured levels.
     """
-    known = tuple(dict.fromkeys(study.scenario_of(t.configuration) for t in study.trials))
+    measured = tuple(dict.fromkeys(study.scenario_of(t.configuration) for t in study.trials))
     parameters = _parameters(study)
     if not parameters:
-        raise InputError(
-            f"study {study.name!r} has no scenario parameter to choose by", "leave --when out"
-        )
-    if not known:
+        raise InputError(f"study {study.name!r} has no scenario parameter", "leave out --when")
+    if not measured:
         raise InputError(f"study {study.name!r} has no finished trial", "run it first")
     asked: dict[str, Value] = {}
     for part in text.split(","):
         name, sign, word = (piece.strip() for piece in part.partition("="))
         if not sign or name in asked:
             raise InputError(
-                f"--when {text!r} is not a scenario", f"expected {_example(parameters, known)}"
+                f"--when {text!r} is not a scenario", f"expected {_example(parameters, measured)}"
             )
-        parameter = _parameter(study, name, known)
-        asked[name] = _level(parameter, word, known)
-    found = [s for s in known if all(s.get(name) == value for name, value in asked.items())]
+        parameter = _parameter(study, name, measured)
+        asked[name] = _level(parameter, word, measured)
+    found = [s for s in measured if all(s.get(name) == value for name, value in asked.items())]
     if len(found) == 1:
         return found[0]
     if not found:
         raise InputError(
             f"no trial of study {study.name!r} was measured at {Configuration.of(asked)}",
-            f"measured are {'; '.join(map(str, _ordered(parameters, known)[:_SHOWN]))}",
+            f"measured are {'; '.join(map(str, _ordered(parameters, measured)[:_SHOWN]))}",
         )
     missing = [
         p for p in parameters if p.name not in asked and len({s.get(p.name) for s in found}) > 1
     ]
     raise InputError(
-        f"--when {text!r} leaves {len(found)} scenarios",
-        "say also " + " and ".join(_levels_of(p, found) for p in missing),
+        f"--when {text!r} fits {len(found)} scenarios",
+        "add " + " and ".join(_levels_of(p, found) for p in missing),
     )
 
 
@@ -58,15 +56,15 @@ def _parameters(study: StudyRecord) -> tuple[Parameter, ...]:
     return tuple(p for p in study.search_space if p.name in study.scenario_parameters)
 
 
-def _parameter(study: StudyRecord, name: str, known: Sequence[Configuration]) -> Parameter:
+def _parameter(study: StudyRecord, name: str, measured: Sequence[Configuration]) -> Parameter:
     parameters = _parameters(study)
-    levels = ", ".join(_levels_of(p, known) for p in parameters)
+    levels = ", ".join(_levels_of(p, measured) for p in parameters)
     for parameter in study.search_space:
         if parameter.name == name and parameter in parameters:
             return parameter
         if parameter.name == name:
             raise InputError(
-                f"{name} is a decision, which you make, and no part of a scenario",
+                f"{name} is a decision, not a part of a scenario",
                 f"--when takes {levels}; --pick chooses among decisions",
             )
     hint = nearest(name, [p.name for p in parameters])
@@ -75,13 +73,13 @@ def _parameter(study: StudyRecord, name: str, known: Sequence[Configuration]) ->
     )
 
 
-def _level(parameter: Parameter, word: str, known: Sequence[Configuration]) -> Value:
-    for value in _levels(parameter, known):
+def _level(parameter: Parameter, word: str, measured: Sequence[Configuration]) -> Value:
+    for value in _levels(parameter, measured):
         if _means(word, value):
             return value
     raise InputError(
         f"no trial was measured at {parameter.name}={word}",
-        f"measured are {_levels_of(parameter, known)}",
+        f"measured are {_levels_of(parameter, measured)}",
     )
 
 
@@ -96,27 +94,27 @@ def _means(word: str, value: Value) -> bool:
         return False
 
 
-def _levels(parameter: Parameter, known: Sequence[Configuration]) -> list[Value]:
+def _levels(parameter: Parameter, measured: Sequence[Configuration]) -> list[Value]:
     """The measured values, numbers ascending."""
-    values = list(dict.fromkeys(s[parameter.name] for s in known if parameter.name in s))
+    values = list(dict.fromkeys(s[parameter.name] for s in measured if parameter.name in s))
     numbers = [v for v in values if not isinstance(v, str)]
     return [*sorted(numbers), *(v for v in values if isinstance(v, str))]
 
 
 def _ordered(
-    parameters: Sequence[Parameter], known: Sequence[Configuration]
+    parameters: Sequence[Parameter], measured: Sequence[Configuration]
 ) -> list[Configuration]:
     """Scenarios by their values, the first parameter's first."""
-    levels = {p.name: _levels(p, known) for p in parameters}
-    return sorted(known, key=lambda s: [levels[n].index(s[n]) if n in s else -1 for n in levels])
+    levels = {p.name: _levels(p, measured) for p in parameters}
+    return sorted(measured, key=lambda s: [levels[n].index(s[n]) if n in s else -1 for n in levels])
 
 
-def _levels_of(parameter: Parameter, known: Sequence[Configuration]) -> str:
+def _levels_of(parameter: Parameter, measured: Sequence[Configuration]) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
-    return f"{parameter.name} ({listed_values(_levels(parameter, known))}{unit})"
+    return f"{parameter.name} ({listed_values(_levels(parameter, measured))}{unit})"
 
 
-def _example(parameters: Sequence[Parameter], known: Sequence[Configuration]) -> str:
-    if known[0]:
-        return "something like " + str(known[0]).replace(" ", ",")
+def _example(parameters: Sequence[Parameter], measured: Sequence[Configuration]) -> str:
+    if measured[0]:
+        return "something like " + str(measured[0]).replace(" ", ",")
     return " and ".join(f"{p.name}=VALUE" for p in parameters)

@@ -1,4 +1,4 @@
-"""What an exported configuration runs, read from a study and one of its trials."""
+"""The containers of an exported configuration, from a study and one of its trials."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _READY_SECONDS = ServingSpec.ready_seconds
 class Served:
     """`replicas` containers of `plan`, each with `cpu` cores and `memory_mib` MiB.
 
-    `protocol` is what the trial's requests were sent in, `ready_seconds` what a replica was given
-    to be ready, `flags` the server's flags.
+    `protocol` is that of the trial's requests, `ready_seconds` the time that a replica had to
+    become ready, `flags` the server's flags.
     """
 
     study: StudyRecord
@@ -37,17 +37,20 @@ class Served:
 
     @property
     def port(self) -> int:
-        """Where a container answers requests of the protocol."""
+        """The port on which a container answers requests of the protocol."""
         return self.plan.port_of(self.protocol)
 
     @property
     def status_path(self) -> str:
-        """Of the REST API: answers 200 once the model is loaded."""
+        """The path of the REST API that answers 200 once the model is loaded."""
         return f"/v1/models/{quote(self.study.model, safe='')}"
 
 
 def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
-    """Raises InputError where the study sets what tune decides, or what no container can have."""
+    """The containers of `trial`.
+
+    Raises InputError where the study sets what tune itself sets, or what no container can have.
+    """
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
     set_flags, set_env = study.search_space.settings(trial.configuration)
@@ -69,16 +72,16 @@ def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
 
 
 def image_of(study: StudyRecord) -> str:
-    """The image that was run; a simulated study ran none, so the one that would be."""
+    """The image that ran, or for a simulated study the one that would run."""
     asked = _asked(study)
     return str(study.environment.get("image") or (image_tag() if asked == "tune" else asked))
 
 
 def check_reference(image: str) -> str:
-    """The image itself; InputError where it is none, such as an option of the engine's command."""
+    """`image` itself. Raises InputError where it is not an image reference, such as an option."""
     if _REFERENCE.fullmatch(image) is None:
         raise InputError(
-            f"{image!r} is not the reference of an image", "such as: registry/name:tag"
+            f"{image!r} is not an image reference", "give one such as registry/name:tag"
         )
     return image
 
@@ -88,7 +91,9 @@ def _asked(study: StudyRecord) -> str:
 
 
 def _protocol(study: StudyRecord, trial: TrialRecord) -> LoadProtocol:
-    """What the trial's requests were sent in; of a simulated trial, what they would be."""
+    """The protocol of the trial's requests, or for a simulated trial the one that they would
+    have.
+    """
     load = study.specification.get("load", {})
     asked = trial.configuration.get("protocol", load.get("protocol", "rest"))
     return "grpc" if trial.deployment.get("protocol", asked) == "grpc" else "rest"
@@ -109,6 +114,4 @@ def _refuse_impossible(plan: ContainerPlan) -> None:
 
 def _refuse_nul(what: str, text: str) -> None:
     if "\0" in text:
-        raise InputError(
-            f"{what} holds a NUL character, which no process can be given", "remove it"
-        )
+        raise InputError(f"{what} has a NUL character, which no process can receive", "remove it")

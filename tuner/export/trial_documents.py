@@ -1,4 +1,4 @@
-"""Trials as JSON, YAML and CSV: everything known about them, in plain numbers."""
+"""Trials as JSON, YAML and CSV: all their data, in plain numbers."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def to_json(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
 
 
 def to_yaml(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
-    """The same document as YAML."""
+    """The same document in YAML."""
     return yaml_text(trials_document(study, trials))
 
 
 def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     """A table with a row per trial.
 
-    Parameters are the columns `param_<name>`, so that none can hide another column; metrics are
-    `<name>`, `<name>_low` and `<name>_high` in the metric's unit, empty where not measured. The
-    column of a parameter is empty where it is inactive.
+    Parameters are the columns `param_<name>`, so that none hides another column; the column is
+    empty where the parameter is inactive. Metrics are `<name>`, `<name>_low` and `<name>_high` in
+    the metric's unit, empty where they were not measured.
     """
     names = [p.name for p in study.search_space]
     columns = [
@@ -53,7 +53,7 @@ def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
         *(f"violation {constraint}" for constraint in study.constraints),
     ]
     rows = [_row(trial, names) for trial in trials]
-    # As objects: an empty cell does not turn the whole numbers of its column into fractions.
+    # As objects, so that an empty cell does not turn the whole numbers of its column into floats.
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text
@@ -70,7 +70,7 @@ def trials_document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[s
     """
     baseline = study.baseline
     changes = against_baseline(study, pooled(study))
-    found: dict[str, Any] = json_able(
+    document: dict[str, Any] = json_able(
         {
             "format": DOCUMENT_FORMAT,
             "study": study.name,
@@ -92,13 +92,13 @@ def trials_document(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[s
             "trials": [_trial(study, t, changes) for t in trials],
         }
     )
-    return found
+    return document
 
 
 def backend_of_trials(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
-    """What measured `trials`; `simulated` wins where any of them was not measured for real."""
-    found = {t.backend for t in trials} or {str(study.environment.get("backend", "docker"))}
-    return "simulated" if "simulated" in found else ", ".join(sorted(found))
+    """The backends of `trials`; only `simulated` where any of them is simulated."""
+    names = {t.backend for t in trials} or {str(study.environment.get("backend", "docker"))}
+    return "simulated" if "simulated" in names else ", ".join(sorted(names))
 
 
 def _trial(
@@ -132,25 +132,25 @@ def _trial(
 
 def _configuration(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     def part(role: Role) -> dict[str, Any]:
-        return {p.name: trial.configuration[p.name] for p in there if p.role == role}
+        return {p.name: trial.configuration[p.name] for p in active if p.role == role}
 
-    there = [p for p in study.search_space if p.name in trial.configuration]
+    active = [p for p in study.search_space if p.name in trial.configuration]
     return {
         "decision": part("decision"),
         "scenario": part("scenario"),
-        "units": {p.name: p.unit for p in there},
+        "units": {p.name: p.unit for p in active},
     }
 
 
 def _objectives(
     study: StudyRecord, trial: TrialRecord, changes: Mapping[Configuration, Changes]
 ) -> dict[str, Any]:
-    found = {}
+    objectives = {}
     nothing = (None,) * len(study.objectives)
     for i, objective in enumerate(study.objectives):
         by = changes.get(trial.configuration, nothing)[i]
         stated = study.estimate(trial, objective.metric) or Estimate(math.nan)
-        found[objective.metric] = {
+        objectives[objective.metric] = {
             "value": _objective(trial, i),
             "low": stated.low,
             "high": stated.high,
@@ -160,11 +160,11 @@ def _objectives(
             "delta_low": by and by.low,
             "delta_high": by and by.high,
         }
-    return found
+    return objectives
 
 
 def _objective(trial: TrialRecord, index: int) -> float | None:
-    """What was measured; a stand-in for it is None."""
+    """The measured value; None where the trial has only an imputed one."""
     return None if trial.imputed else trial.values[index]  # noqa: PD011 -- not a data frame
 
 
@@ -196,7 +196,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
 
 
 def json_able(value: Any) -> Any:  # noqa: ANN401 -- any data in, plain data out
-    """`value` without NumPy's types, tuples and numbers that JSON does not know."""
+    """`value` as JSON can hold it: without NumPy types and tuples; None for NaN and infinity."""
     match value:
         case Mapping():
             return {str(k): json_able(v) for k, v in value.items()}
