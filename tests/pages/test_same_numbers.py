@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tuner.export.findings import document
+from tuner.export.findings_document import document
 from tuner.export.header import header
 from tuner.measure.measurement import Estimate
 from tuner.pages.blocks import Block, Cell, Facts, Figure, Link, Log, Page, Points, Table, Words

@@ -14,7 +14,7 @@ from tests.study.bursts import OBJECTIVES, burst, lost, study
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Scatter, ScatterSeries
 from tuner.pages.front_figure import front_scatter
-from tuner.render.scatter import HEIGHT, NARROWEST, WIDEST, Axis, drawn
+from tuner.render.scatter import HEIGHT, NARROWEST, WIDEST, PlotAxis, drawn
 from tuner.render.terminal import plain_text
 from tuner.results.places import front_data
 from tuner.results.summary import summarise
@@ -55,10 +55,10 @@ def test_it_fits_and_is_plain_where_nobody_sees_colours() -> None:
 
 
 def test_a_wide_span_is_drawn_on_a_logarithmic_axis() -> None:
-    wide, narrow = Axis.of([1.0, 30.0]), Axis.of([1.0, 10.0])
+    wide, narrow = PlotAxis.of([1.0, 30.0]), PlotAxis.of([1.0, 10.0])
     assert wide.logarithmic
     assert not narrow.logarithmic
-    assert not Axis.of([0.0, 30.0]).logarithmic
+    assert not PlotAxis.of([0.0, 30.0]).logarithmic
     assert wide.ticks() == [1, 2, 5, 10, 20]
     assert narrow.ticks() == [2, 4, 6, 8, 10]
     assert wide.place(10.0) - wide.place(1.0) == pytest.approx(1)
@@ -96,7 +96,7 @@ def test_whatever_was_measured_it_is_drawn_or_left_out(record: StudyRecord) -> N
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=6))
 def test_an_axis_holds_its_values_and_a_few_round_ticks(values: list[float]) -> None:
-    axis = Axis.of(values)
+    axis = PlotAxis.of(values)
     assert all(axis.low <= value <= axis.high for value in values)
     ticks = axis.ticks()
     assert len(ticks) <= 8

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.study.small import opened, run, specification, url_of
-from tuner.export.findings import document
+from tuner.export.findings_document import document
 from tuner.model.chances import chances
 from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate

@@ -29,7 +29,7 @@ def show(
     Example: tune show --study mnist 12
     """
     from tuner.errors import InputError
-    from tuner.export.findings import document, numbered_document
+    from tuner.export.findings_document import document, numbered_document
     from tuner.pages import trial_page as page
     from tuner.pages.study_page import study_blocks
     from tuner.render import terminal

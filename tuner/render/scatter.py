@@ -33,7 +33,7 @@ def drawn(scatter: Scatter, width: int) -> str:
     plot.legend(active=False)
     plot.label(scatter.x, "x", "lower")
     points = [point for series in scatter.series for point in series.points]
-    axes = [Axis.of([point[index] for point in points]) for index in (0, 1)]
+    axes = [PlotAxis.of([point[index] for point in points]) for index in (0, 1)]
     for series in scatter.series:
         if series.points:
             coloured = plotext.colorize(series.marker, series.colour)
@@ -49,7 +49,7 @@ def drawn(scatter: Scatter, width: int) -> str:
 
 
 @dataclass(frozen=True)
-class Axis:
+class PlotAxis:
     """From `low` to `high`, in the unit of what is drawn along it."""
 
     low: float
@@ -57,7 +57,7 @@ class Axis:
     logarithmic: bool
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Axis:
+    def of(cls, values: Sequence[float]) -> PlotAxis:
         """Around the values, with a margin."""
         low, high = min(values), max(values)
         if low >= FLOOR and high > LOGARITHMIC * low:
