@@ -15,7 +15,6 @@ import os
 # where a test has no processor for itself, and the matrices are small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import fcntl
 import gc
 import shutil
 import sqlite3
@@ -33,6 +32,7 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from tests.turns import Turns
 from tuner.deploy.docker_engine import connect
 from tuner.errors import SetupError
 from tuner.verify.bring_up import compose_command
@@ -77,32 +77,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=itemgetter(0))]
 
 
-class _Turns:
-    """Whose turn it is, between the processes of one test run: one that is alone, or all others.
-
-    Locks on two files that are there anyway. The second is held while waiting for the first, so
-    that those who want it alone are not overtaken for ever. A process that ends releases them.
-    """
-
-    def __init__(self) -> None:
-        here = Path(__file__)
-        self._turn, self._queue = (os.open(path, os.O_RDONLY) for path in (here, here.parent))
-        self._held = fcntl.LOCK_UN
-
-    def take(self, kind: int) -> None:
-        if kind != self._held:
-            self.give_back()
-            fcntl.flock(self._queue, fcntl.LOCK_EX)
-            fcntl.flock(self._turn, kind)
-            fcntl.flock(self._queue, fcntl.LOCK_UN)
-            self._held = kind
-
-    def give_back(self) -> None:
-        fcntl.flock(self._turn, fcntl.LOCK_UN)
-        self._held = fcntl.LOCK_UN
-
-
-_turns = _Turns() if "PYTEST_XDIST_WORKER" in os.environ else None
+_turns = (
+    Turns(Path(__file__), Path(__file__).parent) if "PYTEST_XDIST_WORKER" in os.environ else None
+)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -112,17 +89,17 @@ def pytest_runtest_protocol(
     """A row of tests that are to be alone keeps the turn."""
     if _turns is None:
         return (yield)
-    kind = _turn_of(item)
-    _turns.take(kind)
+    alone = _is_alone(item)
+    _turns.take(alone=alone)
     try:
         return (yield)
     finally:
-        if nextitem is None or kind != fcntl.LOCK_EX or _turn_of(nextitem) != kind:
+        if not (alone and nextitem is not None and _is_alone(nextitem)):
             _turns.give_back()
 
 
-def _turn_of(item: pytest.Item) -> int:
-    return fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 @pytest.hookimpl(tryfirst=True)
