@@ -11,11 +11,12 @@ from tuner.model.chances import (
     Chances,
     able_in,
     behind,
+    behind_front,
     hypervolumes,
     plausible,
     tolerated,
 )
-from tuner.model.pareto import hypervolume, non_dominated
+from tuner.model.pareto import front, hypervolume, non_dominated
 from tuner.model.surrogate import Posterior
 
 
@@ -106,3 +107,14 @@ def test_chances_count_draws() -> None:
     assert (found.of(9), found.of(5), found.of(10)) == (0.5, 0.0, 0.0)
     assert found.volumes.tolist() == [3.0, 4.0]
     assert found.uncertainty == pytest.approx(0.5 / 3.5)
+
+
+@given(
+    hn.arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(-5, 5)),
+    hn.arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(-5, 5)),
+)
+def test_behind_a_front_is_behind_all_its_points(some: Floats, others: Floats) -> None:
+    ordered = others[front(others)]
+    np.testing.assert_allclose(
+        behind_front(some, ordered), behind(some, ordered, clip=False), atol=1e-12
+    )

@@ -112,10 +112,10 @@ def plausible(posterior: Posterior, most: int = MOST) -> Indices:
     if len(sure):
         worst = (mean + half)[sure]
         bounds = worst[front(worst)]
-        able = able[behind((mean - half)[able], bounds) <= 0.0]
+        able = able[behind_front((mean - half)[able], bounds) <= 0.0]
     if len(able) > most:
         means = mean[sure] if len(sure) else mean[able]
-        distance = behind(mean[able], means[front(means)], clip=False)
+        distance = behind_front(mean[able], means[front(means)])
         able = np.sort(able[np.argsort(distance, kind="stable")[:most]])
     return able
 
@@ -139,6 +139,18 @@ def behind(points: Floats, others: Floats, *, clip: bool = True) -> Floats:
     assert least is not None
     found: Floats = least.max(axis=-1)
     return np.maximum(found, 0.0) if clip else found
+
+
+def behind_front(points: Floats, ordered: Floats) -> Floats:
+    """As `behind` without `clip`, of points, shape (n, m), and a front by its first coordinate."""
+    if ordered.shape[1] != 2 or len(ordered) == 0:
+        return behind(points, ordered, clip=False)
+    # Along the front its first coordinate grows and its second falls: of how far a point is ahead
+    # in each, the lesser is largest where they cross.
+    crossing = np.searchsorted(ordered[:, 0] - ordered[:, 1], points[:, 0] - points[:, 1])
+    near = np.clip(crossing[:, None] + np.arange(-2, 2), 0, len(ordered) - 1)
+    found: Floats = (points[:, None] - ordered[near]).min(axis=2).max(axis=1)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Mask, shape (n,), of the points that no other point dominates.
 
     A point dominates another when it is nowhere larger and somewhere smaller, so equal points do
-    not dominate each other. O(f n) comparisons for a front of f points.
+    not dominate each other. O(n log n) for two objectives, else O(f n) for a front of f points.
     """
     points = np.asarray(points, dtype=np.float64)
     if len(points) == 0:
@@ -59,6 +59,12 @@ def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     # is always on the front.
     unique, inverse = np.unique(points, axis=0, return_inverse=True)
     on_front = np.zeros(len(unique), dtype=np.bool_)
+    if points.shape[1] == 2:
+        # Along the first coordinate, a point of the front is below all before it.
+        lowest = np.minimum.accumulate(unique[:, 1])
+        on_front[0] = True
+        on_front[1:] = unique[1:, 1] < lowest[:-1]
+        return on_front[inverse.reshape(-1)]
     left = np.arange(len(unique))
     while len(left):
         on_front[left[0]] = True
