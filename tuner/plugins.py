@@ -68,5 +68,10 @@ def added_by_packages(
     return added
 
 
+def names_added_by_packages(group: Group) -> list[str]:
+    """The names of all installed packages' entry points of `group`, sorted; none is loaded."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
 def _package(entry: EntryPoint) -> str:
     return "?" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"

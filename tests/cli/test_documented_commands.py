@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from tuner import backends
 from tuner.cli.app import app
 
 CHECKOUT = Path(__file__).parents[2]
@@ -36,6 +37,13 @@ def understood(words: list[str]) -> None:
     while words and isinstance(command, TyperGroup):
         command, words = command.commands[words[0]], words[1:]
     command.make_context("tune", words)
+
+
+@pytest.fixture(autouse=True)
+def _example_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page shows the backend that the example package adds."""
+    names = (*backends.BACKENDS, "small-host")
+    monkeypatch.setattr(backends, "backend_names", lambda: names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

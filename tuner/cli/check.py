@@ -6,7 +6,7 @@ import typer
 
 from tuner.cli import BAD_INPUT
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
     StorageOption,
@@ -19,7 +19,7 @@ from tuner.cli.output import print_json
 def check(
     study: StudyOption,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything is there that a run needs, and say what to do about what is missing.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.completion import finished_names
-from tuner.cli.options import BackendChoice, BackendOption, JsonOption, StorageOption, opened
+from tuner.cli.options import DEFAULT_BACKEND, BackendOption, JsonOption, StorageOption, opened
 from tuner.cli.output import print_json, write_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def compare(
         ),
     ] = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="With OTHER: also write an HTML page to this file."),
@@ -90,7 +90,7 @@ def compare(
         write_text(to_html(comparison_page(both)), output)
 
 
-def _side(name: str, storage: str | None, backend: BackendChoice) -> Study:
+def _side(name: str, storage: str | None, backend: str) -> Study:
     """One of two studies: by name, by path, or in a storage (URL#NAME). Raises InputError."""
     from tuner.errors import InputError
 

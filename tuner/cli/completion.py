@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tuner.backends import backend_names
 from tuner.spec import study_files
 
 
@@ -18,6 +19,11 @@ def study_names(incomplete: str) -> list[str]:
 def finished_names(incomplete: str) -> list[str]:
     """Studies, and study files where the word leads."""
     return [*study_names(incomplete), *_files(incomplete, ".study.zip")]
+
+
+def backend_choices(incomplete: str) -> list[str]:
+    """Those of tune and of installed packages."""
+    return [n for n in backend_names() if n.startswith(incomplete)]
 
 
 def model_names(incomplete: str) -> list[str]:

@@ -8,7 +8,7 @@ import typer
 
 from tuner.cli import INTERRUPTED
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
     ReplayOption,
@@ -29,7 +29,7 @@ def confirm(
         int, typer.Option(min=1, help="How often to measure each of them, and the baseline.")
     ] = 3,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     replay: ReplayOption = None,
     as_json: JsonOption = False,
 ) -> None:

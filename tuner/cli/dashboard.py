@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     GridOption,
     StorageOption,
@@ -26,7 +26,7 @@ on the other machine, run
 def dashboard(
     study: StudyOption,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8080,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     FinishedOption,
     JsonOption,
@@ -33,7 +33,7 @@ def explain(
         ),
     ] = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Explain which parameters matter, and how each objective depends on them.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     FinishedOption,
     GridOption,
@@ -89,7 +89,7 @@ def export(
     ] = None,
     sampler: GridOption = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     output: OutputOption = None,
 ) -> None:
     """Export configurations: as data, or as a file that deploys one of them.

@@ -11,7 +11,7 @@ import typer
 
 from tuner.cli import NOTHING_FEASIBLE
 from tuner.cli.completion import model_names, study_names
-from tuner.cli.options import BackendChoice, BackendOption, JsonOption, StorageOption, opened
+from tuner.cli.options import DEFAULT_BACKEND, BackendOption, JsonOption, StorageOption, opened
 from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def measure(
     seconds: Annotated[
         float, typer.Option(min=1, help="Length of each step, or of each part of a ramp.")
     ] = 5,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -95,7 +95,7 @@ def _opened(
     model: str | None,
     study: str | None,
     trial: int | None,
-    backend: BackendChoice,
+    backend: str,
     storage: str | None,
 ) -> Study:
     from tuner.api import Study
@@ -106,7 +106,7 @@ def _opened(
     if model is not None:
         if trial is not None:
             raise InputError("--trial goes with --study only", "name the study of the trial")
-        return Study.of_model(model, backend=backend.value)
+        return Study.of_model(model, backend=backend)
     assert study is not None
     return opened(study, storage, backend)
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.completion import finished_names, study_names
+from tuner.cli.completion import backend_choices, finished_names, study_names
 
 if TYPE_CHECKING:
     from tuner.api import Study
 
 
-class BackendChoice(StrEnum):
-    docker = "docker"
-    simulated = "simulated"
-    replay = "replay"
+DEFAULT_BACKEND = "docker"
 
 
 class Sampler(StrEnum):
@@ -56,12 +53,26 @@ StorageOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _checked_backend(name: str) -> str:
+    from tuner.backends import backend_names
+
+    if name not in (names := backend_names()):
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}")
+    return name
+
+
 BackendOption = Annotated[
-    BackendChoice,
+    str,
     typer.Option(
         "--backend",
+        parser=_checked_backend,
+        metavar="docker|simulated|replay|NAME",
+        autocompletion=backend_choices,
         help="What runs the trials: docker measures containers, simulated computes a host, replay"
-        " takes trials from a recorded grid. Each has its own storage.",
+        " takes trials from a recorded grid, NAME is one that an installed package adds. Each has"
+        " its own storage.",
     ),
 ]
 GridOption = Annotated[
@@ -99,7 +110,7 @@ def selecting(study: Study, *, grid: bool | None = None) -> str:
 def opened(
     study: str,
     storage: str | None = None,
-    backend: BackendChoice = BackendChoice.docker,
+    backend: str = DEFAULT_BACKEND,
     *,
     sampler: Sampler | None = None,
     replay: Path | None = None,
@@ -114,7 +125,7 @@ def opened(
     return Study.open(
         study,
         storage=storage,
-        backend=backend.value,
+        backend=backend,
         replay=replay,
         sampler=None if sampler is None else sampler.value,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
     StorageOption,
@@ -16,7 +16,7 @@ from tuner.cli.output import print_json
 def plan(
     study: StudyOption,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate how long the full grid would take, and how long the budget will take.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     FinishedOption,
     GridOption,
@@ -47,7 +47,7 @@ def report(
     ] = ImageFormat.svg,
     sampler: GridOption = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Write a study's report: one HTML file that works offline, with every figure and its numbers.

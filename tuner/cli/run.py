@@ -10,7 +10,7 @@ import typer
 from tuner.cli import INTERRUPTED, NOTHING_FEASIBLE
 from tuner.cli.completion import study_names
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     ReplayOption,
     Sampler,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run(
     study: StudyOption,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Run so many more trials, whatever the study's budget."),
@@ -74,7 +74,7 @@ def run(
     from tuner.render.terminal import show
 
     grid = sampler is Sampler.grid
-    if (replay is None) == (backend is BackendChoice.replay):
+    if (replay is None) == (backend == "replay"):
         raise InputError("--backend replay and --replay FILE go together", "give both, or neither")
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     FinishedOption,
     JsonOption,
@@ -21,7 +21,7 @@ def show(
     study: FinishedOption,
     trial: Annotated[int | None, typer.Argument(help="Number of a trial to show in full.")] = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a study found: its Pareto fronts, measured and predicted, and every trial.

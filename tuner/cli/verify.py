@@ -10,7 +10,7 @@ import typer
 from tuner.cli import CANNOT_SAY, NOT_AS_PREDICTED
 from tuner.cli.measure import status
 from tuner.cli.options import (
-    BackendChoice,
+    DEFAULT_BACKEND,
     BackendOption,
     FinishedOption,
     GridOption,
@@ -36,7 +36,7 @@ def verify(
     ] = 1,
     sampler: GridOption = None,
     storage: StorageOption = None,
-    backend: BackendOption = BackendChoice.docker,
+    backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
     """Deploy an exported file as it stands, measure it, and say whether it is as predicted.
@@ -59,7 +59,7 @@ def verify(
             show(measured_again(result))
 
     if not as_json:
-        simulated = backend is BackendChoice.simulated
+        simulated = backend == "simulated"
         show(*file_blocks(file, read_exported(file).provenance, simulated=simulated))
     with status(quiet=as_json) as observe:
         verified = chosen.verify(file, repeat, on_event=observe, on_invalid=again)

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
 
-from tuner.backends import BACKENDS
+from tuner.backends import backend_names
 from tuner.errors import InputError
 from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.results.study_file import FinishedStudy
@@ -215,7 +215,7 @@ def found_studies(
     found = []
     for name in names:
         held = []
-        for backend in BACKENDS:
+        for backend in backend_names():
             url = default_url(results(name), backend)
             if Path(url.removeprefix("sqlite:///")).exists():
                 held += summaries(open_storage(url, create=False))
