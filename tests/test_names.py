@@ -21,7 +21,6 @@ NAMES: Mapping[str, str] = {
 
 MODULES: Mapping[str, str] = {
     "__init__": "what makes a directory a package",
-    "summary": "`pages` shows what `results` computes",
 }
 """Names that several modules have, each with the reason."""
 

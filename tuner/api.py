@@ -200,7 +200,7 @@ class Study:
         """The answer so far, for a notebook."""
         from tuner.pages.blocks import Words
         from tuner.pages.sources import Sources
-        from tuner.pages.summary import summary
+        from tuner.pages.summary_section import summary
         from tuner.render.html import to_fragment
         from tuner.results.in_words import not_measured
 

@@ -21,7 +21,7 @@ from tuner.measure.record import FailedTrial, StudyRecord
 from tuner.pages.blocks import Block, Facts, Link, Log, Points, Table, Words
 from tuner.pages.environment import environment
 from tuner.pages.sources import Sources
-from tuner.pages.summary import summary
+from tuner.pages.summary_section import summary
 from tuner.results.chosen import chosen_configurations
 from tuner.results.grid_cost import grid_cost_of, searched
 from tuner.results.in_words import remedy_counts, verdict_counts

@@ -10,7 +10,7 @@ from tuner.pages.front_section import fronts_section
 from tuner.pages.progress_figure import progress
 from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
-from tuner.pages.summary import summary
+from tuner.pages.summary_section import summary
 from tuner.pages.trials import trial_pages
 from tuner.results.in_words import not_measured
 from tuner.results.study_file import FinishedStudy

@@ -11,7 +11,7 @@ from tuner.pages.front_figure import front_scatter
 from tuner.pages.marks import columns_of, trial_link, values_of
 from tuner.pages.run_page import verdict
 from tuner.pages.scenario_figure import scenario_panels, scenario_table
-from tuner.pages.summary import recommended, uncertain
+from tuner.pages.summary_section import recommended, uncertain
 from tuner.results import in_words
 from tuner.results.findings import find
 from tuner.results.places import front_data
