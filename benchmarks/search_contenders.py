@@ -24,7 +24,7 @@ from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
-from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.model.initial_design import bursts_each, initial_design, initial_trials
 from tuner.model.observations import SERVES, Observation
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm, warm_from
@@ -91,7 +91,7 @@ def ours(
             name,
             problem.space,
             seed,
-            startup=start_count(trials),
+            startup=initial_trials(trials),
             search=search,
             host_cpus=problem.host_cpus,
             warm=None if warm is None else warm(problem, seed),
@@ -150,8 +150,8 @@ def run(contender: Contender, problem: Problem, seed: int, trials: int) -> Run:
     samplers = [contender.sampler(problem, seed, trials, worker) for worker in workers]
     study = new_study(problem)
     if contender.start:
-        count = start_count(trials)
-        for start in start_configurations(problem.space, count, seed, each=contender.each):
+        count = initial_trials(trials)
+        for start in initial_design(problem.space, count, seed, each=contender.each):
             study.enqueue_trial(dict(start))
     queued = len(study.get_trials(deepcopy=False))
     n = min(trials, len(problem.truth))

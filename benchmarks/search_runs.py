@@ -37,7 +37,7 @@ from benchmarks.search_judge import (
 from benchmarks.search_problems import problem
 from benchmarks.search_replay import Truth, replayed
 from benchmarks.search_truth import Problem
-from tuner.model.initial_design import start_configurations, start_count
+from tuner.model.initial_design import initial_design, initial_trials
 from tuner.model.pareto import logarithms
 
 PEERS_FILE = Path(search_peers.__file__)
@@ -192,7 +192,7 @@ def run_peer(task: Task, at: Problem) -> Run:
     """A search by a peer outside Optuna (`search_peers`), which starts where the others do."""
     axes = [p.values() or () for p in at.space]
     assert at.lattice.size == np.prod([len(axis) for axis in axes])
-    starts = start_configurations(at.space, start_count(task.trials), task.seed)
+    starts = initial_design(at.space, initial_trials(task.trials), task.seed)
     described = {
         "sizes": [len(axis) for axis in axes],
         "seed": task.seed,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import conditional
-from tuner.model.initial_design import start_configurations, start_count
+from tuner.model.initial_design import initial_design, initial_trials
 from tuner.spec.space import Condition, Parameter, Role, SearchSpace, Value
 
 FIVE = SearchSpace(
@@ -54,11 +54,11 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
 def test_distinct_inside_the_space_baseline_first_and_deterministic(
     space: SearchSpace, count: int, seed: int
 ) -> None:
-    found = start_configurations(space, count, seed)
+    found = initial_design(space, count, seed)
     size = space.size()
     assert found[0] == space.baseline()
     assert len(found) == len(set(found)) == (count if size is None else min(count, size))
-    assert found == start_configurations(space, count, seed)
+    assert found == initial_design(space, count, seed)
     for configuration in found:
         for p in space:
             values = p.values()
@@ -73,7 +73,7 @@ def test_distinct_inside_the_space_baseline_first_and_deterministic(
 @settings(max_examples=60, deadline=None)
 @given(conditional.spaces(), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_conditions_hold_and_nothing_comes_twice(space: SearchSpace, count: int, seed: int) -> None:
-    found = start_configurations(space, count, seed)
+    found = initial_design(space, count, seed)
     assert found[0] == space.baseline()
     assert len(found) == len(set(found)) == min(count, space.size() or count)
     assert set(found) <= set(conditional.configurations(space))
@@ -85,13 +85,13 @@ def test_a_continuum_behind_a_rare_value_is_found() -> None:
         "share", "float", "decision", 0.5, low=0.0, high=1.0, when=Condition("mode", "==", ("t",))
     )
     mode = Parameter("mode", "categorical", "decision", "a", choices=modes)
-    found = start_configurations(SearchSpace((mode, share)), 40, 0)
+    found = initial_design(SearchSpace((mode, share)), 40, 0)
     assert len(set(found)) == 40
     assert sum("share" in c for c in found) >= 40 - len(modes[:-1])
 
 
 def test_fourteen_of_five_parameters() -> None:
-    found = start_configurations(FIVE, 14, seed=7)
+    found = initial_design(FIVE, 14, seed=7)
     ends = {p.name: (p.values() or ())[:: len(p.values() or ()) - 1] for p in FIVE}
     corners = [
         c for c in found[1:] if all(c[p.name] in ends[p.name] for p in FIVE.with_role("decision"))
@@ -107,7 +107,7 @@ def test_fourteen_of_five_parameters() -> None:
 
 @pytest.mark.parametrize("each", [2, 3])
 def test_several_share_a_deployment(each: int) -> None:
-    found = start_configurations(FIVE, 14, 7, each=each)
+    found = initial_design(FIVE, 14, 7, each=each)
     assert found[0] == FIVE.baseline()
     assert len(set(found)) == 14
     deployments = [FIVE.deployment_of(c) for c in found]
@@ -118,7 +118,7 @@ def test_several_share_a_deployment(each: int) -> None:
 
 def test_without_loads_to_vary_nothing_is_shared() -> None:
     space = SearchSpace((FIVE["cpu"], FIVE["memory"], FIVE["replicas"]))
-    found = start_configurations(space, 14, 7, each=2)
+    found = initial_design(space, 14, 7, each=2)
     assert len(set(found)) == 14
 
 
@@ -127,19 +127,19 @@ def test_without_loads_to_vary_nothing_is_shared() -> None:
 def test_shared_or_not_they_are_distinct_and_the_baseline_is_first(
     space: SearchSpace, count: int, seed: int, each: int
 ) -> None:
-    found = start_configurations(space, count, seed, each=each)
+    found = initial_design(space, count, seed, each=each)
     size = space.size()
     assert found[0] == space.baseline()
     assert len(found) == len(set(found)) == (count if size is None else min(count, size))
 
 
 def test_another_seed_gives_other_configurations() -> None:
-    assert start_configurations(FIVE, 14, 1) != start_configurations(FIVE, 14, 2)
+    assert initial_design(FIVE, 14, 1) != initial_design(FIVE, 14, 2)
 
 
 def test_logarithmic_ranges_are_filled_by_ratio() -> None:
     space = SearchSpace((Parameter("x", "float", "scenario", 1.0, low=0.01, high=100.0, log=True),))
-    found = [float(c["x"]) for c in start_configurations(space, 33, 0)[1:]]
+    found = [float(c["x"]) for c in initial_design(space, 33, 0)[1:]]
     assert sum(x < 1 for x in found) == pytest.approx(16, abs=2)
     assert min(found) < 0.05
     assert math.isclose(max(found), 100, rel_tol=0.6)
@@ -149,4 +149,4 @@ def test_logarithmic_ranges_are_filled_by_ratio() -> None:
     ("trials", "count"), [(None, 14), (200, 14), (42, 14), (30, 10), (6, 2), (3, 1), (1, 1)]
 )
 def test_no_more_than_a_third_of_the_budget(trials: int | None, count: int) -> None:
-    assert start_count(trials) == count
+    assert initial_trials(trials) == count

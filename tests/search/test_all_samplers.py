@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.model.initial_design import start_configurations
+from tuner.model.initial_design import initial_design
 from tuner.search.asking import ask
 from tuner.search.make_sampler import make_sampler
 from tuner.spec.space import Configuration, Parameter, SearchSpace
@@ -47,7 +47,7 @@ def proposals(name: SamplerName, seed: int, base: float, trials: int) -> list[Co
         directions=["minimize", "minimize"],
         sampler=make_sampler(name, SPACE, seed, startup=START),
     )
-    for start in start_configurations(SPACE, START, seed):
+    for start in initial_design(SPACE, START, seed):
         study.enqueue_trial(dict(start))
     found = []
     worst = [1000.0, 1000.0]

@@ -17,7 +17,7 @@ from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
-from tuner.model.initial_design import start_configurations
+from tuner.model.initial_design import initial_design
 from tuner.model.pareto import hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.results.predicted_front import predicted_front
@@ -190,7 +190,7 @@ def test_killed_and_resumed_it_proposes_what_it_would_have(target: SearchTarget)
 def test_it_starts_with_the_start_configurations() -> None:
     study = new_study(SPACE, SearchSpec())
     found = [step(study, SPACE) for _ in range(STARTUP)]
-    assert found == start_configurations(SPACE, STARTUP, 0, each=2)
+    assert found == initial_design(SPACE, STARTUP, 0, each=2)
     assert "first configurations" in study.get_trials()[0].user_attrs[WHY]["reason"]
 
 

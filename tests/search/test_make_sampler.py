@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from tests.search.studies import new_study
 from tuner.errors import InputError
-from tuner.model.initial_design import start_configurations
+from tuner.model.initial_design import initial_design
 from tuner.search.distributions import configuration, distributions
 from tuner.search.make_sampler import FAILURES_ALLOWED, SpaceExhausted, make_sampler
 from tuner.spec.space import Configuration, Parameter, SearchSpace
@@ -103,7 +103,7 @@ def test_tpe_learns_to_keep_out_of_what_is_infeasible(seed: int) -> None:
     by_chance = sum(needs_memory(at) > 0 for at in MEDIUM.grid()) / (MEDIUM.size() or 1)
     assert by_chance > 0.4
     study = new_study("tpe", MEDIUM, seed)
-    for at in start_configurations(MEDIUM, 8, seed):
+    for at in initial_design(MEDIUM, 8, seed):
         study.enqueue_trial(dict(at))
     found = [needs_memory(step(study, MEDIUM, needs_memory)) > 0 for _ in range(50)]
     assert sum(found[-30:]) / 30 < by_chance / 2
@@ -187,7 +187,7 @@ def test_continuous_spaces(name: SamplerName) -> None:
 
 def test_a_genetic_sampler_counts_the_start_of_the_study() -> None:
     study = new_study("nsga2", MEDIUM)
-    for at in start_configurations(MEDIUM, 5, 0):
+    for at in initial_design(MEDIUM, 5, 0):
         study.enqueue_trial(dict(at))
     for _ in range(25):
         step(study, MEDIUM)

@@ -17,6 +17,7 @@ from tuner.model.surrogate import Surrogate
 from tuner.results.findings import find
 from tuner.results.predicted_front import rows_of
 from tuner.results.study_file import FinishedStudy, read_study, write_study
+from tuner.results.summary import summarise
 from tuner.search.asking import ask
 from tuner.search.bayes import ServingSampler
 from tuner.search.make_sampler import WHY, make_sampler
@@ -70,6 +71,8 @@ def test_the_probabilities_that_are_shown_are_the_samplers_own(
     assert bool(study.warm_start) == warm
     expected = 2 if scenarios else 4
     assert len(found.scenarios) == len(model.candidates.scenarios) == expected
+    # As measured, the scenarios are the same.
+    assert {s.scenario for s in summarise(study).scenarios} == {f.scenario for f in found.scenarios}
     shown = {None: found.overall, **{f.scenario: f for f in found.scenarios}}
     compared = 0
     for scenario, front in shown.items():

@@ -20,7 +20,7 @@ _CORNER_SHARE = 0.6
 _SOBOL_BLOCKS = 3
 
 
-def start_count(trials: int | None) -> int:
+def initial_trials(trials: int | None) -> int:
     """How many of a budget of `trials` start a study: 14, but at most a third, at least 1."""
     return DEFAULT_COUNT if trials is None else max(1, min(DEFAULT_COUNT, trials // 3))
 
@@ -32,7 +32,7 @@ def bursts_each(search: SearchSpec) -> int:
     return 2 if search.stay and search.sampler == "bayes" else 1
 
 
-def start_configurations(
+def initial_design(
     space: SearchSpace, count: int, seed: int, *, each: int = 1
 ) -> list[Configuration]:
     """`count` distinct configurations of `space`, or all of them where it has fewer.

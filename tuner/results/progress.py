@@ -16,7 +16,7 @@ import numpy as np
 
 from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.model.initial_design import bursts_each, initial_design, initial_trials
 from tuner.model.pareto import MARGIN, hypervolume
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
@@ -129,11 +129,9 @@ def _starts(study: StudyRecord) -> frozenset[Configuration]:
     search = SearchSpec(**study.specification["search"])
     if search.sampler == "bayes":
         return frozenset()
-    count = start_count(study.specification["budget"].get("trials"))
+    count = initial_trials(study.specification["budget"].get("trials"))
     seed = int(study.specification.get("seed", 0))
-    return frozenset(
-        start_configurations(study.search_space, count, seed, each=bursts_each(search))
-    )
+    return frozenset(initial_design(study.search_space, count, seed, each=bursts_each(search)))
 
 
 def _ends(trials: Sequence[TrialRecord], clock: Timeline) -> Floats:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.feasibility import served
-from tuner.model.initial_design import bursts_each, start_configurations
+from tuner.model.initial_design import bursts_each, initial_design
 from tuner.model.large_space import is_whole, sampled
 from tuner.model.observations import Observation
 from tuner.model.pareto import front
@@ -60,7 +60,7 @@ class ServingSampler(StudySampler):
       that is up costs only the burst. It is the one of the last complete trial of this `worker`, or
       of the study's last one where the worker has none yet.
     - Trials that others run or that wait count as measured with what the model expects of them.
-    - The first `startup` trials are those of `start_configurations`, unless they were queued.
+    - The first `startup` trials are those of `initial_design`, unless they were queued.
     - A space that is too large to be looked at as a whole (`is_whole`) is sampled anew for each
       proposal (`large_space`).
     - Every trial that it proposes says why (attribute `why`).
@@ -125,7 +125,7 @@ class ServingSampler(StudySampler):
 
     def _starts(self) -> list[Configuration]:
         each = bursts_each(self._search)
-        return start_configurations(self._space, self._startup, self._seed, each=each)
+        return initial_design(self._space, self._startup, self._seed, each=each)
 
     def _seen(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Observation]:
         return self._observed.of(trials, _metrics(study))

@@ -18,7 +18,7 @@ from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.pruning import pruner_of
 from tuner.measure.record import TrialRecord
-from tuner.model.initial_design import start_count
+from tuner.model.initial_design import initial_trials
 from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
@@ -166,7 +166,7 @@ def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:
         spec.search.sampler,
         spec.search_space,
         spec.seed,
-        startup=start_count(spec.budget.trials),
+        startup=initial_trials(spec.budget.trials),
         search=spec.search,
         host_cpus=host_cpus,
         warm=warm_of(study),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from tuner.measure.record import TrialRecord
-from tuner.model.initial_design import start_count
+from tuner.model.initial_design import initial_trials
 from tuner.results.grid_cost import GridCost, grid_cost
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
@@ -42,6 +42,6 @@ def plan_study(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
         scenarios=SearchSpace(space.with_role("scenario")).size(),
         trials=study.budget.trials,
         seconds=study.budget.seconds,
-        start=start_count(study.budget.trials),
+        start=initial_trials(study.budget.trials),
         done=len(done),
     )

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from tuner.errors import InputError
 from tuner.measure.record import TrialRecord
-from tuner.model.initial_design import bursts_each, start_configurations, start_count
+from tuner.model.initial_design import bursts_each, initial_design, initial_trials
 from tuner.results.confirmation import next_to_confirm
 from tuner.search.asking import queue
 from tuner.search.distributions import configuration, configuration_of
@@ -58,9 +58,9 @@ def queue_initial_design(spec: StudySpec, study: Study) -> None:
     if study.user_attrs.get(SEEDED):
         return
     space = spec.search_space
-    starts = start_configurations(
+    starts = initial_design(
         space,
-        start_count(spec.budget.trials),
+        initial_trials(spec.budget.trials),
         spec.seed,
         each=bursts_each(spec.search),
     )
