@@ -193,15 +193,20 @@ def scenario_table(
 ) -> Table:
     """The front of each scenario, as measured beside what the model predicts."""
     metrics = [title(o.metric) for o in study.objectives]
-    model = findings is not None
-    columns = [*columns_of(study), "trial", *metrics, "place"]
-    if model:
+    parameters = columns_of(study)
+    columns = [*parameters, "trial", *metrics, "place"]
+    priorities = [*[3] * len(parameters), 0, *[0 if findings is None else 2] * len(metrics), 4]
+    if findings is not None:
+        # Whatever was measured is predicted too.
         columns += [*(f"{metric}, predicted" for metric in metrics), "P"]
+        priorities += [*[0] * len(metrics), 0]
     rows = [row for panel in some for row in _rows(study, findings, panel)]
     return Table(
         tuple(columns),
         tuple(rows),
         _heading_of(findings),
+        priorities=tuple(priorities),
+        foldable=tuple(range(len(parameters))),
     )
 
 

@@ -16,7 +16,7 @@ from tuner.results import in_words
 from tuner.results.findings import find
 from tuner.results.places import front_data
 from tuner.results.summary import Summary, summarise
-from tuner.results.wording import counted, difference, figure, interval
+from tuner.results.wording import counted, difference, figure, interval, label
 from tuner.spec.metrics import title
 
 _BESIDE = ("p95_ms", "throughput_rps")
@@ -34,6 +34,8 @@ def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
         scenarios = scenario_panels(study, summary, findings)
         if scenarios:
             yield scenario_table(study, findings, scenarios)
+            if findings is not None:
+                yield Words(in_words.PREDICTED)
             yield Words(in_words.WITH_SCENARIOS)
         yield from regret_blocks(study, findings)
     else:
@@ -61,7 +63,7 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
     parameters = columns_of(study)
     columns, priorities = ["trial", *parameters], [0, *[1] * len(parameters)]
     for objective in study.objectives:
-        columns += [title(objective.metric), "against the baseline"]
+        columns += [title(objective.metric), f"{label(objective.metric)} against the baseline"]
         priorities += [0, 2]
     rows: list[tuple[Cell, ...]] = []
     for trial in summary.front[:most]:

@@ -101,8 +101,9 @@ def _facts(block: Facts, width: int | None, margin: str = "", style: str = "") -
 
 
 def _figure(block: Figure, width: int | None) -> Iterator[Text]:
-    yield from _prose(block.title, width, style="bold")
-    yield from _prose(block.caption, width)
+    """The numbers: its caption says what to see in the drawing."""
+    if not block.table.caption:
+        yield from _prose(block.title, width, style="bold")
     yield from _table(block.table, width)
 
 
@@ -133,7 +134,9 @@ def _page(block: Page, width: int | None) -> Iterator[Text]:
     yield from _prose(block.title, width, style="bold")
     if block.notice:
         yield from _words(Words(block.notice, "doubt"), width)
-    yield from lines(block.sections, width)
+    for section in block.sections:
+        yield Text("")
+        yield from _section(section, width)
 
 
 def _prose(text: str, width: int | None, first: str = "", *, style: str = "") -> Iterator[Text]:
@@ -215,9 +218,9 @@ def _table(table: Table, width: int | None) -> Iterator[Text]:
         cells = [column.cells[index] for column in fitted]
         yield from _set(cells, fitted, widths, "dim" if index in table.muted else "")
     if left_out:
+        names = ", ".join(dict.fromkeys(left_out))
         yield from _prose(
-            f"Not shown at this width: {', '.join(left_out)}. A wider terminal or `| less -S` shows"
-            " them.",
+            f"Not shown at this width: {names}. A wider terminal or `| less -S` shows them.",
             width,
             style="dim",
         )

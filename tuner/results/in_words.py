@@ -21,6 +21,10 @@ WITH_SCENARIOS = (
     "With every parameter free, the overall front prefers little load and a good network. What to"
     " deploy is read from the front of the scenario that you expect."
 )
+PREDICTED = (
+    "Predicted is what the model expects many bursts to average. P is the probability that no other"
+    " configuration of the scenario is better by more than 2 % in every objective."
+)
 NONE_SERVES = "No decision is sure (0.9) to serve in every scenario."
 
 _SETTLED = f"{100 * SETTLED:.0f} %"
