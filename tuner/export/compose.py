@@ -39,17 +39,17 @@ def to_compose(
     host with the model's numbered versions. Raises InputError where the ports do not exist, or the
     study has a value that no container can have.
     """
-    what = served_by(study, trial)
-    ports = ports_from(first_port, what.replicas if balancer is None else 1)
+    served = served_by(study, trial)
+    ports = ports_from(first_port, served.replicas if balancer is None else 1)
     versions = model_versions.resolve()
     stem = docker_name(study.model)
-    names = [f"{stem}-{i}" for i in range(what.replicas)]
-    services = {name: _service(what, versions) for name in names}
+    names = [f"{stem}-{i}" for i in range(served.replicas)]
+    services = {name: _service(served, versions) for name in names}
     if balancer is None:
         for name, port in zip(names, ports, strict=True):
-            services[name]["ports"] = [f"127.0.0.1:{port}:{what.port}"]
+            services[name]["ports"] = [f"127.0.0.1:{port}:{served.port}"]
     else:
-        services[SERVICE] = balancer_service(what, balancer, names, ports[0])
+        services[SERVICE] = balancer_service(served, balancer, names, ports[0])
     notes = [
         *entrances(ports, balancer),
         needs_image(study),
@@ -82,8 +82,8 @@ def entrances(ports: range, balancer: str | None = None) -> list[str]:
     return [f"Clients must spread their requests over all ports: {listed}"]
 
 
-def _service(what: Served, versions: Path) -> dict[str, Any]:
-    plan, memory = what.plan, f"{what.memory_mib}m"
+def _service(served: Served, versions: Path) -> dict[str, Any]:
+    plan, memory = served.plan, f"{served.memory_mib}m"
     service: dict[str, Any] = {"image": plan.image}
     if plan.entrypoint is not None:
         service["entrypoint"] = list(plan.entrypoint)
@@ -99,7 +99,7 @@ def _service(what: Served, versions: Path) -> dict[str, Any]:
                 "read_only": True,
             }
         ],
-        "cpus": what.cpu,
+        "cpus": served.cpu,
         "mem_limit": memory,
         "memswap_limit": memory,
         "pids_limit": PIDS_LIMIT,

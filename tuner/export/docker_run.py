@@ -43,11 +43,11 @@ def to_docker_run(
     the commands instead of running them. All words are quoted. The variable `TUNE_LABEL` adds one
     more label to everything that the script makes. Raises InputError as `to_compose` does.
     """
-    what = served_by(study, trial)
-    ports = ports_from(first_port, what.replicas)
+    served = served_by(study, trial)
+    ports = ports_from(first_port, served.replicas)
     versions = model_versions.resolve()
     project = f"tune-{docker_name(study.name)}-{trial.number}"
-    runs = [_run(what, versions, project, port) for port in ports]
+    runs = [_run(served, versions, project, port) for port in ports]
     content = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
     notes = [
         *entrances(ports),
@@ -57,13 +57,13 @@ def to_docker_run(
         "them; --dry-run prints the commands instead. Needs docker, and curl or wget.",
     ]
     starts = [f"start {_words([_name(project, i), *words])}" for i, words in enumerate(runs)]
-    waits = [_wait(what, _name(project, i), port) for i, port in enumerate(ports)]
+    waits = [_wait(served, _name(project, i), port) for i, port in enumerate(ports)]
     settings = [
         "set -eu",
         "",
         f"project={shlex.quote(project)}",
         f"file={content}",
-        f"seconds={int(_PATIENCE * max(what.ready_seconds, 1))}",
+        f"seconds={int(_PATIENCE * max(served.ready_seconds, 1))}",
         "",
         *_function("replicas", starts),
         *_function("await", waits),
@@ -81,15 +81,15 @@ def _function(name: str, commands: Sequence[str]) -> list[str]:
     return [f"{name}() {{", *commands, "}", ""]
 
 
-def _run(what: Served, versions: Path, project: str, port: int) -> list[str]:
+def _run(served: Served, versions: Path, project: str, port: int) -> list[str]:
     """The words after `docker run -d` and the labels. `--` ends the options."""
-    plan, memory = what.plan, f"{what.memory_mib}m"
+    plan, memory = served.plan, f"{served.memory_mib}m"
     words = [
         *("--network", project),
-        *("--publish", f"127.0.0.1:{port}:{what.port}"),
-        *(("--publish", f"{_STATUS}{plan.port}") if what.port != plan.port else ()),
+        *("--publish", f"127.0.0.1:{port}:{served.port}"),
+        *(("--publish", f"{_STATUS}{plan.port}") if served.port != plan.port else ()),
         *("--restart", "unless-stopped"),
-        *("--cpus", f"{what.cpu:.9g}"),
+        *("--cpus", f"{served.cpu:.9g}"),
         *("--memory", memory),
         *("--memory-swap", memory),
         *("--pids-limit", str(PIDS_LIMIT)),
@@ -116,10 +116,10 @@ def _mount(source: Path, target: str) -> str:
     return line.getvalue().removesuffix("\r\n")
 
 
-def _wait(what: Served, name: str, port: int) -> str:
-    rest = f"{what.plan.port}/tcp"
-    own = str(port) if what.port == what.plan.port else f'"$(published {_words([name, rest])})"'
-    return f"wait_for {_words([name])} {own} {_words([what.status_path])}"
+def _wait(served: Served, name: str, port: int) -> str:
+    rest = f"{served.plan.port}/tcp"
+    own = str(port) if served.port == served.plan.port else f'"$(published {_words([name, rest])})"'
+    return f"wait_for {_words([name])} {own} {_words([served.status_path])}"
 
 
 def _words(words: Sequence[str]) -> str:

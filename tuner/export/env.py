@@ -27,12 +27,12 @@ def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None =
     InputError for a value that a shell and `--env-file` read differently, and for a name that two
     entries would have.
     """
-    what = served_by(study, trial)
+    served = served_by(study, trial)
     entries = [
-        ("TUNE_IMAGE", what.plan.image),
+        ("TUNE_IMAGE", served.plan.image),
         *((_key("TUNE_CONFIG", n), as_text(v)) for n, v in trial.configuration.items()),
-        *((_key("TUNE_FLAG", n), v) for n, v in what.flags.items()),
-        *what.plan.environment.items(),
+        *((_key("TUNE_FLAG", n), v) for n, v in served.flags.items()),
+        *served.plan.environment.items(),
     ]
     variables: dict[str, str] = {}
     for name, value in entries:

@@ -42,7 +42,7 @@ def to_kubernetes(
     default `<model>-model`. Raises InputError where Kubernetes would refuse a value of the study or
     `claim`.
     """
-    what = served_by(study, trial)
+    served = served_by(study, trial)
     name = dns_label(study.model)
     volume = f"{name}-model" if claim is None else _claim(claim)
     labels = {
@@ -59,15 +59,15 @@ def to_kubernetes(
             "kind": "Deployment",
             "metadata": {**metadata, "annotations": annotations},
             "spec": {
-                "replicas": what.replicas,
+                "replicas": served.replicas,
                 # Without the trial: a selector cannot change when the next export replaces this.
                 "selector": {"matchLabels": _selected(name)},
-                "template": {"metadata": {"labels": labels}, "spec": _pod(what, name, volume)},
+                "template": {"metadata": {"labels": labels}, "spec": _pod(served, name, volume)},
             },
         },
-        _service(what, metadata),
+        _service(served, metadata),
     ]
-    if what.replicas > 1:
+    if served.replicas > 1:
         objects.append(_budget(metadata))
     notes = [
         f"Needs the PersistentVolumeClaim {volume} in the same namespace, which holds the model's",
@@ -80,8 +80,8 @@ def to_kubernetes(
     return f"{header(study, trial, predicted, notes)}\n{yaml_texts(objects)}"
 
 
-def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
-    user, _, group = what.plan.user.partition(":")
+def _pod(served: Served, name: str, volume: str) -> dict[str, Any]:
+    user, _, group = served.plan.user.partition(":")
     pod: dict[str, Any] = {
         # Kubernetes would set variables of other services, which the measured containers lacked.
         "enableServiceLinks": False,
@@ -92,7 +92,7 @@ def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
             "runAsGroup": int(group),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(what)],
+        "containers": [_container(served)],
         "volumes": [
             {
                 "name": _VOLUME,
@@ -100,11 +100,11 @@ def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
             },
             *(
                 {"name": f"tmpfs-{i}", "emptyDir": {"medium": "Memory", **_size(options)}}
-                for i, options in enumerate(what.plan.tmpfs.values())
+                for i, options in enumerate(served.plan.tmpfs.values())
             ),
         ],
     }
-    if what.replicas > 1:
+    if served.replicas > 1:
         pod["topologySpreadConstraints"] = [
             {
                 "maxSkew": 1,
@@ -116,21 +116,21 @@ def _pod(what: Served, name: str, volume: str) -> dict[str, Any]:
     return pod
 
 
-def _container(what: Served) -> dict[str, Any]:
-    plan = what.plan
+def _container(served: Served) -> dict[str, Any]:
+    plan = served.plan
     container: dict[str, Any] = {"name": "server", "image": plan.image}
     if plan.entrypoint is not None:
         container["command"] = [_literal(word) for word in plan.entrypoint]
     if plan.command:
         container["args"] = [_literal(word) for word in plan.command]
-    amounts = {"cpu": _cores(what.cpu), "memory": f"{what.memory_mib}Mi"}
-    probe = {"httpGet": {"path": what.status_path, "port": _STATUS}, "timeoutSeconds": 5}
-    attempts = max(1, math.ceil(_PATIENCE * what.ready_seconds / _PERIOD_SECONDS))
+    amounts = {"cpu": _cores(served.cpu), "memory": f"{served.memory_mib}Mi"}
+    probe = {"httpGet": {"path": served.status_path, "port": _STATUS}, "timeoutSeconds": 5}
+    attempts = max(1, math.ceil(_PATIENCE * served.ready_seconds / _PERIOD_SECONDS))
     return container | {
         "env": [{"name": n, "value": _literal(v)} for n, v in plan.environment.items()],
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"}
-            for name, port in _ports(what).items()
+            for name, port in _ports(served).items()
         ],
         "resources": {"requests": amounts, "limits": amounts},
         "startupProbe": {
@@ -153,7 +153,7 @@ def _container(what: Served) -> dict[str, Any]:
     }
 
 
-def _service(what: Served, metadata: dict[str, Any]) -> dict[str, Any]:
+def _service(served: Served, metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -163,7 +163,7 @@ def _service(what: Served, metadata: dict[str, Any]) -> dict[str, Any]:
             "selector": _selected(metadata["name"]),
             "ports": [
                 {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}
-                for name, port in _ports(what).items()
+                for name, port in _ports(served).items()
             ],
         },
     }
@@ -186,8 +186,8 @@ def _selected(name: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "model-server"}
 
 
-def _ports(what: Served) -> dict[str, int]:
-    own = {_ASKED: what.port} if what.port != PORT else {}
+def _ports(served: Served) -> dict[str, int]:
+    own = {_ASKED: served.port} if served.port != PORT else {}
     return {_STATUS: PORT, **own}
 
 

@@ -105,10 +105,10 @@ def provenance(
 
 
 def _measured(study: StudyRecord, trial: TrialRecord) -> dict[str, Estimate]:
-    """What all bursts of its configuration say together; where none was whole, its own burst."""
-    one = next(p for p in pooled(study) if trial.configuration == p.configuration)
-    if one.bursts:
-        return {o.metric: one.estimate(i) for i, o in enumerate(study.objectives)}
+    """The pooled values of all bursts of its configuration; where none was whole, its own."""
+    measured = next(p for p in pooled(study) if trial.configuration == p.configuration)
+    if measured.bursts:
+        return {o.metric: measured.estimate(i) for i, o in enumerate(study.objectives)}
     stated = {o.metric: study.estimate(trial, o.metric) for o in study.objectives}
     return {name: estimate for name, estimate in stated.items() if estimate is not None}
 

@@ -35,20 +35,20 @@ def scenario(study: StudyRecord, text: str) -> Configuration:
             )
         parameter = _parameter(study, name, measured)
         asked[name] = _level(parameter, word, measured)
-    found = [s for s in measured if all(s.get(name) == value for name, value in asked.items())]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    fitting = [s for s in measured if all(s.get(name) == value for name, value in asked.items())]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
         raise InputError(
             f"no trial of study {study.name!r} was measured at {Configuration.of(asked)}",
             f"measured are {'; '.join(map(str, _ordered(parameters, measured)[:_SHOWN]))}",
         )
     missing = [
-        p for p in parameters if p.name not in asked and len({s.get(p.name) for s in found}) > 1
+        p for p in parameters if p.name not in asked and len({s.get(p.name) for s in fitting}) > 1
     ]
     raise InputError(
-        f"--when {text!r} fits {len(found)} scenarios",
-        "add " + " and ".join(_levels_of(p, found) for p in missing),
+        f"--when {text!r} fits {len(fitting)} scenarios",
+        "add " + " and ".join(_levels_of(p, fitting) for p in missing),
     )
 
 

@@ -103,6 +103,6 @@ def _quantile(study: StudyRecord, metric: str) -> float:
 
     What is assumed of it before any counts as `FEWEST_DEGREES`.
     """
-    known = study.repeatability.get(metric)
-    degrees = FEWEST_DEGREES + (known.degrees if known else 0)
+    repeats = study.repeatability.get(metric)
+    degrees = FEWEST_DEGREES + (repeats.degrees if repeats else 0)
     return student(degrees, 1 - (1 - CONFIDENCE) / len(study.objectives))
