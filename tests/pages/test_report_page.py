@@ -26,6 +26,7 @@ from tuner.pages.blocks import (
     Words,
 )
 from tuner.render import inert
+from tuner.render.columns import folded
 from tuner.render.html import MANY, to_html
 
 
@@ -201,6 +202,16 @@ def test_headings_do_not_skip_a_level_and_landmarks_are_there() -> None:
     assert [len(elements.all(tag)) for tag in ("header", "nav", "main", "h1")] == [1, 1, 1, 1]
     assert elements.all("html")[0]["lang"] == "en"
     assert elements.all("a")[0] == {"class": "skip", "href": "#report"}
+
+
+def test_parameters_of_a_wide_table_stand_in_one_column() -> None:
+    names = [f"p{i} (MiB)" for i in range(15)]
+    row = ("7", *map(str, range(14)), "-", "2.5")
+    wide = Table(("trial", *names, "ART (ms)"), (row,), foldable=tuple(range(1, 16)))
+    found = folded(wide)
+    assert found.columns == ("trial", "configuration", "ART (ms)")
+    assert found.rows == (("7", " ".join(f"p{i}={i}" for i in range(14)), "2.5"),)
+    assert folded(found) == found
 
 
 def test_a_long_table_is_folded_away() -> None:

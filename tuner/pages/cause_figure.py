@@ -12,7 +12,7 @@ from tuner.measure.record import StudyRecord
 from tuner.pages import theme
 from tuner.pages.axis_ticks import decades
 from tuner.pages.blocks import Cell, Figure, Table
-from tuner.pages.marks import MARKS, Drawn, Mark, columns_of, marks, trial_link, values_of
+from tuner.pages.marks import MARKS, Drawn, Mark, columns_of, foldable, marks, trial_link, values_of
 from tuner.pages.panels import scale
 from tuner.pages.sources import Sources
 from tuner.results.cause_rules import NOISE, UNKNOWN, UNSTABLE
@@ -138,4 +138,5 @@ def _table(study: StudyRecord, dominated: Iterable[Explained]) -> Table:
             "Dominated by",
         ),
         tuple(rows),
+        foldable=foldable(columns_of(study), 1),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Table
-from tuner.pages.marks import trial_link
+from tuner.pages.marks import foldable, trial_link
 from tuner.results.chosen import ChosenConfiguration
 from tuner.results.wording import chance, column, difference, interval, label, plain
 from tuner.spec.metrics import title
@@ -54,7 +54,12 @@ def by_scenario(
     ]
     marked = any(not c.measured or not c.changes_measured for c in some)
     note = ", with 95 % intervals" + ("; p: as predicted, not measured" if marked else "")
-    return Table((*columns, "on the front"), tuple(rows), caption + note)
+    return Table(
+        (*columns, "on the front"),
+        tuple(rows),
+        caption + note,
+        foldable=foldable(chosen, len(names)),
+    )
 
 
 def _pairs(choice: ChosenConfiguration) -> Iterator[str]:

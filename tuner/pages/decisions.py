@@ -11,7 +11,7 @@ from tuner.measure.record import StudyRecord
 from tuner.model.regret import Robust
 from tuner.pages import theme
 from tuner.pages.blocks import Block, Figure, Table, Words
-from tuner.pages.marks import columns_of, trial_link, values_of
+from tuner.pages.marks import columns_of, foldable, trial_link, values_of
 from tuner.pages.scenario_figure import ScenarioPanel
 from tuner.results import in_words
 from tuner.results.findings import Findings
@@ -130,6 +130,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
         ),
         "Decisions by the number of scenario fronts that they are on, as measured or as"
         f" predicted{more}; P is the mean probability that they are on those",
+        foldable=foldable(study.decision_parameters, 0),
     )
 
 

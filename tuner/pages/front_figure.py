@@ -19,6 +19,7 @@ from tuner.pages.marks import (
     RECOMMENDED,
     columns_of,
     edge,
+    foldable,
     marks,
     of_point,
     of_prediction,
@@ -184,4 +185,5 @@ def _table(sources: Sources, data: FrontData) -> Table:
         if most >= len(ordered)
         else f"The front, and the first of the other measured configurations ({most:,} of"
         f" {len(ordered):,}; `tune export --format csv` has all), with 95 % intervals",
+        foldable=foldable(columns_of(study), 1),
     )

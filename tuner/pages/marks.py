@@ -196,6 +196,11 @@ def columns_of(study: StudyRecord, *, among: Sequence[str] | None = None) -> tup
     return tuple(column(p) for p in study.search_space if among is None or p.name in among)
 
 
+def foldable(columns: Sequence[str], first: int) -> tuple[int, ...]:
+    """The indices of parameters' columns in a table, of which `first` is the first one's."""
+    return tuple(range(first, first + len(columns)))
+
+
 def trial_link(trial: int) -> Cell:
     """To the trial's own page, where there is one."""
     return Link(str(trial), f"trial-{trial}")

@@ -20,6 +20,7 @@ from tuner.pages.marks import (
     columns_of,
     edge,
     error,
+    foldable,
     marks,
     of_point,
     of_prediction,
@@ -206,7 +207,7 @@ def scenario_table(
         tuple(rows),
         _heading_of(findings),
         priorities=tuple(priorities),
-        foldable=tuple(range(len(parameters))),
+        foldable=foldable(parameters, 0),
     )
 
 

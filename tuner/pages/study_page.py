@@ -8,7 +8,7 @@ from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Cell, Facts, Link, Scatter, Table, Words
 from tuner.pages.decisions import regret_blocks
 from tuner.pages.front_figure import front_scatter
-from tuner.pages.marks import columns_of, trial_link, values_of
+from tuner.pages.marks import columns_of, foldable, trial_link, values_of
 from tuner.pages.run_page import verdict
 from tuner.pages.scenario_figure import scenario_panels, scenario_table
 from tuner.pages.summary_section import recommended, uncertain
@@ -81,7 +81,7 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
         f"Overall Pareto front of study {study.name}: {len(summary.front)} of"
         f" {counted(len(study.trials), 'trial')}, with 95 % intervals (* recommended)",
         priorities=(*priorities, *[4] * len(_BESIDE), 3),
-        foldable=tuple(range(1, 1 + len(parameters))),
+        foldable=foldable(parameters, 1),
     )
 
 
@@ -139,7 +139,7 @@ def _trials(study: StudyRecord) -> Table:
         f"All {len(study.trials)} trials, {infeasible} of them infeasible, each with its own burst"
         " (~ the host had drifted)",
         priorities=(0, *[1] * len(parameters), *[0] * len(objectives), *[3] * len(_BESIDE), 2),
-        foldable=tuple(range(1, 1 + len(parameters))),
+        foldable=foldable(parameters, 1),
         muted=frozenset(i for i, trial in enumerate(study.trials) if not trial.eligible),
     )
 

@@ -99,6 +99,7 @@ def _environment() -> Environment:
     environment.tests |= {name: partial(_is, kind) for name, kind in kinds.items()}  # type: ignore[misc] # any callable
     environment.globals |= {
         "kinds_of": columns.kinds,
+        "folded": columns.folded,
         "breakable": _breakable,
         "together": _together,
         "wide": WIDE,
