@@ -205,10 +205,11 @@ def test_a_small_space_is_measured_whole_and_then_again() -> None:
 
 def test_enqueued_values_are_kept_and_the_others_proposed_beside_them() -> None:
     study = optimised(quadratic, 20)
-    study.enqueue_trial({"y": 1})
-    study.optimize(quadratic, n_trials=1)
-    assert study.trials[-1].params["y"] == 1
-    assert abs(study.trials[-1].params["x"]) < 20
+    for y in (-1, 1):
+        study.enqueue_trial({"y": y})
+    study.optimize(quadratic, n_trials=2)
+    assert [t.params["y"] for t in study.trials[-2:]] == [-1, 1]
+    assert abs(study.trials[-2].params["x"]) < 20
 
 
 def test_where_trials_fail_or_are_infinitely_bad_is_learned() -> None:
