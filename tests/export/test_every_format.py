@@ -168,7 +168,7 @@ def test_a_model_that_is_not_built_or_not_the_measured_one_is_remarked(
 
 def test_a_pick_across_scenarios_says_which_one_it_is_of() -> None:
     (remark,) = render(FULL, "json", Asked("knee")).remarks
-    assert "trial 2 is of the scenario concurrency=1 loss=0, one of 2" in remark
+    assert "trial 2 belongs to one of 2 scenarios, concurrency=1 loss=0" in remark
     assert "--when concurrency=1,loss=0" in remark
     assert render(FULL, "json", Asked("knee", "loss=0")).remarks == ()
 
@@ -182,8 +182,10 @@ def test_what_the_model_does_not_recommend_is_named_with_its_chance(
     predicted = {p.configuration for p in front.predicted_front}
     for configuration, judged in front.measured.items():
         number = found.trials[configuration][0]
-        said = "".join(render(simulated, "json", Asked(str(number))).remarks)
-        assert (f"trial {number} P = {judged.on_front:.2f}" in said) == (
-            configuration not in predicted
+        remarks = "".join(render(simulated, "json", Asked(str(number))).remarks)
+        remark = (
+            f"trial {number} is on the front of its scenario with probability"
+            f" {judged.on_front:.2f}."
         )
+        assert (remark in remarks) == (configuration not in predicted)
     assert front.measured.keys() - predicted
