@@ -43,7 +43,7 @@ def passes_of(trials: Sequence[TrialRecord]) -> Iterator[int]:
 
 
 def _trial(trial: TrialRecord, pass_number: int) -> RecordedTrial:
-    found, phases = trial.measurement, dict(trial.phases)
+    measurement, phases = trial.measurement, dict(trial.phases)
     discarded = phases.pop("first attempt", 0.0)
     assert trial.outcome != "invalid"  # such a trial was told as failed
     deploy, tear_down = phases.pop("deploy", 0.0), phases.get("tear down", 0.0)
@@ -56,11 +56,11 @@ def _trial(trial: TrialRecord, pass_number: int) -> RecordedTrial:
         outcome=trial.outcome,
         started=trial.started,
         reason=trial.reason,
-        metrics={} if found is None else found.metrics,
-        verdict="VALID" if found is None else found.verdict,
-        requests=0 if found is None else found.requests,
-        warmup_requests=0 if found is None else found.warmup_requests,
-        window_seconds=0.0 if found is None else found.window_seconds,
+        metrics={} if measurement is None else measurement.metrics,
+        verdict="VALID" if measurement is None else measurement.verdict,
+        requests=0 if measurement is None else measurement.requests,
+        warmup_requests=0 if measurement is None else measurement.warmup_requests,
+        window_seconds=0.0 if measurement is None else measurement.window_seconds,
         attempts=trial.attempts,
         cut_short=trial.cut_short,
         stayed=trial.stayed,

@@ -158,33 +158,39 @@ class ReplayBackend(Backend):
         return recorded[int(order[times % len(recorded)])], times >= len(recorded)
 
 
-def measurement_of(found: RecordedTrial, table: ReplayTable, *, again: bool = False) -> Measurement:
+def measurement_of(
+    recorded: RecordedTrial, table: ReplayTable, *, again: bool = False
+) -> Measurement:
     """What a recorded trial measured; of the doubts about it only how grave they were.
 
     One that is served `again` warns that it is no further measurement.
     """
-    where = f"trial {found.number} of the recorded grid {table.study}"
+    where = f"trial {recorded.number} of the recorded grid {table.study}"
     doubts = []
-    if found.verdict != "VALID":
-        doubts.append(Finding(found.verdict, f"{where} is {found.verdict}", "See the grid itself."))
+    if recorded.verdict != "VALID":
+        doubts.append(
+            Finding(recorded.verdict, f"{where} is {recorded.verdict}", "See the grid itself.")
+        )
     if again:
         what = f"{where} was served before: it says nothing new"
         doubts.append(Finding("WARN", what, "Record more passes of the grid."))
     return Measurement(
-        metrics=found.metrics,
+        metrics=recorded.metrics,
         findings=tuple(doubts),
-        requests=found.requests,
-        warmup_requests=found.warmup_requests,
-        window_seconds=found.window_seconds,
-        stop_reason=f"replayed: {where}, pass {found.pass_number}",
+        requests=recorded.requests,
+        warmup_requests=recorded.warmup_requests,
+        window_seconds=recorded.window_seconds,
+        stop_reason=f"replayed: {where}, pass {recorded.pass_number}",
         errors={},
         source="replay",
     )
 
 
-def _infeasible(found: RecordedTrial, table: ReplayTable) -> Infeasible:
-    kind: InfeasibleKind = "never ready" if found.reason == "never ready" else "out of memory"
-    return Infeasible(kind, f"so it was in trial {found.number} of the recorded grid {table.study}")
+def _infeasible(recorded: RecordedTrial, table: ReplayTable) -> Infeasible:
+    kind: InfeasibleKind = "never ready" if recorded.reason == "never ready" else "out of memory"
+    return Infeasible(
+        kind, f"so it was in trial {recorded.number} of the recorded grid {table.study}"
+    )
 
 
 @dataclass(frozen=True)
@@ -225,18 +231,18 @@ def _settings(study: StudySpec, table: ReplayTable) -> Iterator[Misfit]:
 def _space(study: StudySpec, table: ReplayTable) -> Iterator[Misfit]:
     """What of the search space lies outside the grid."""
     space, grid = study.search_space, table.by_configuration
-    names, known = [p.name for p in space], [p.name for p in table.search_space]
-    for name in known:
+    names, recorded_names = [p.name for p in space], [p.name for p in table.search_space]
+    for name in recorded_names:
         if name not in names:
             yield Misfit(
                 f"the grid has the parameter {name!r}, and the search space does not",
                 f"add it with values of the grid: {_listed(name, grid)}",
             )
     for parameter in space:
-        if parameter.name not in known:
+        if parameter.name not in recorded_names:
             yield Misfit(
                 f"the search space has the parameter {parameter.name!r}, and the grid does not",
-                f"leave it out; the grid has {', '.join(known)}",
+                f"leave it out; the grid has {', '.join(recorded_names)}",
             )
         recorded = {c.get(parameter.name) for c in grid}
         mend = f"give {parameter.name} values of the grid only: {_listed(parameter.name, grid)}"

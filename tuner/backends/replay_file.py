@@ -115,10 +115,10 @@ def read_table(path: Path) -> ReplayTable:
             f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}",
             "expected what `tune export --format replay` writes",
         ) from error
-    found = metadata.get(_FORMAT, b"none").decode()
-    if found != str(FORMAT):
+    version = metadata.get(_FORMAT, b"none").decode()
+    if version != str(FORMAT):
         raise InputError(
-            f"{path}: a recorded grid of format {found}, expected {FORMAT}",
+            f"{path}: a recorded grid of format {version}, expected {FORMAT}",
             "expected what `tune export --format replay` writes",
         )
     document = json.loads(metadata[_DOCUMENT])
@@ -153,12 +153,12 @@ def _time(started: str) -> datetime:
 
 def _values(parameter: Parameter, trials: Sequence[RecordedTrial]) -> pa.Array:
     """A parameter's values in a column of their own type; names of mixed types as JSON."""
-    found = [t.configuration.get(parameter.name) for t in trials]
+    held = [t.configuration.get(parameter.name) for t in trials]
     match _kind(parameter):
         case "json":
-            return pa.array([None if v is None else json.dumps(v) for v in found], pa.string())
+            return pa.array([None if v is None else json.dumps(v) for v in held], pa.string())
         case kind:
-            return pa.array(found, kind)
+            return pa.array(held, kind)
 
 
 def _kind(parameter: Parameter) -> pa.DataType | str:

@@ -1,9 +1,4 @@
-"""A recorded grid: what every burst of a study said, to be served again and compared with.
-
-It stands in this room because the backend that serves it (`tuner.deploy`) and what writes it (the
-study, `tune export`) have this one in common below them: a row is a measurement and where it is
-from, and needs to know no more than `tuner.spec`.
-"""
+"""A recorded grid: what every burst of a study said, to be served again and compared with."""
 
 from __future__ import annotations
 
@@ -113,7 +108,7 @@ class ReplayTable:
 
         def has(configuration: Configuration) -> bool:
             return configuration.keys() <= values.keys() and all(
-                (known := values[name]) is None or value in known
+                (allowed := values[name]) is None or value in allowed
                 for name, value in configuration.items()
             )
 
@@ -140,11 +135,11 @@ class ReplayTable:
 
         Of the trials that did so; where none of its own did, the mean of all that did.
         """
-        known = self._deployments
+        seconds = self._deployments
         deployed = self.search_space.deployment_of(configuration)
-        if deployed in known:
-            return known[deployed]
-        return fmean(known.values()) if known else 0.0
+        if deployed in seconds:
+            return seconds[deployed]
+        return fmean(seconds.values()) if seconds else 0.0
 
     @cached_property
     def ordered_seconds(self) -> float:

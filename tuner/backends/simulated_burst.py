@@ -257,14 +257,14 @@ def _drops(
     if course.exchange_loss == 0:
         return []
     requests_share = course.loss_in / 100 / course.exchange_loss
-    found = []
+    drops = []
     for replica in range(replicas):
         mine = samples.replica == replica
         lost = int(retransmissions[mine].sum())
         sent = int(np.count_nonzero(mine)) + lost
         inward = int(rng.binomial(lost, requests_share))
         if course.loss_in:
-            found.append(Drops(replica, "in", course.loss_in, sent, inward))
+            drops.append(Drops(replica, "in", course.loss_in, sent, inward))
         if course.loss_out:
-            found.append(Drops(replica, "out", course.loss_out, sent - inward, lost - inward))
-    return found
+            drops.append(Drops(replica, "out", course.loss_out, sent - inward, lost - inward))
+    return drops

@@ -75,12 +75,12 @@ def next_to_confirm(study: StudyRecord) -> TrialRecord | None:
     Of those that may be on it, one of those measured least often; of these the one whose place is
     least certain. None where nothing feasible was measured.
     """
-    known, chance = _with_chances(study)
-    worth = [i for i, p in enumerate(known) if p.eligible and chance[i] >= _LEAST_CHANCE]
+    configurations, chance = _with_chances(study)
+    worth = [i for i, p in enumerate(configurations) if p.eligible and chance[i] >= _LEAST_CHANCE]
     if not worth:
         return None
-    best = min(worth, key=lambda i: (len(known[i].bursts), abs(chance[i] - 0.5), i))
-    return known[best].representative
+    best = min(worth, key=lambda i: (len(configurations[i].bursts), abs(chance[i] - 0.5), i))
+    return configurations[best].representative
 
 
 def confirmation_candidates(study: StudyRecord, top: int) -> tuple[TrialRecord, ...]:
@@ -88,25 +88,27 @@ def confirmation_candidates(study: StudyRecord, top: int) -> tuple[TrialRecord, 
     or on the overall one (the sum of both probabilities), those next to a front included; of equals
     the ones measured least often. The baseline is not among them: it is measured with them.
     """
-    known, chance = _with_chances(study)
-    overall = chances_of(known).tolist()
+    configurations, chance = _with_chances(study)
+    overall = chances_of(configurations).tolist()
     defaults = study.search_space.baseline()
     worth = [
         i
-        for i, p in enumerate(known)
+        for i, p in enumerate(configurations)
         if p.eligible and p.configuration != defaults and chance[i] + overall[i] > 0
     ]
-    ranked = sorted(worth, key=lambda i: (-round(chance[i] + overall[i], 2), len(known[i].bursts)))
-    return tuple(known[i].representative for i in ranked[:top])
+    ranked = sorted(
+        worth, key=lambda i: (-round(chance[i] + overall[i], 2), len(configurations[i].bursts))
+    )
+    return tuple(configurations[i].representative for i in ranked[:top])
 
 
 def confirmed(
     before: StudyRecord, after: StudyRecord, chosen: Sequence[TrialRecord]
 ) -> Confirmation:
     """Compare a study before and after `chosen` were measured again."""
-    known, chances = _with_chances(after)
+    configurations, chances = _with_chances(after)
     old = {p.configuration: c for p, c in zip(*_with_chances(before), strict=True)}
-    index = {p.configuration: i for i, p in enumerate(known)}
+    index = {p.configuration: i for i, p in enumerate(configurations)}
     fronts, fronts_before = _fronts(after), _fronts(before)
 
     def look(configuration: Configuration, trial: int) -> Confirmed:
@@ -117,7 +119,7 @@ def confirmed(
             t.configuration == configuration
             for t in _own_front(before, fronts_before, configuration)
         )
-        on = [known[index[t.configuration]] for t in own]
+        on = [configurations[index[t.configuration]] for t in own]
         status: Status
         if is_on:
             status = "kept" if was_on else "joined"
@@ -126,12 +128,12 @@ def confirmed(
         return Confirmed(
             configuration,
             trial,
-            len(known[i].bursts),
-            tuple(known[i].estimate(j) for j in range(len(after.objectives))),
+            len(configurations[i].bursts),
+            tuple(configurations[i].estimate(j) for j in range(len(after.objectives))),
             old.get(configuration, 0.0),
             chances[i],
             status,
-            "" if is_on else _why_not(known[i], chances[i], on),
+            "" if is_on else _why_not(configurations[i], chances[i], on),
         )
 
     baseline = after.baseline
@@ -146,14 +148,14 @@ def confirmed(
 
 def _with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:
     """Every configuration with P(on the front of its scenario), from its own bursts only."""
-    known = pooled(study)
+    configurations = pooled(study)
     groups: dict[Configuration, list[int]] = {}
-    for i, one in enumerate(known):
+    for i, one in enumerate(configurations):
         groups.setdefault(study.scenario_of(one.configuration), []).append(i)
-    chance = np.zeros(len(known))
+    chance = np.zeros(len(configurations))
     for indices in groups.values():
-        chance[indices] = chances_of([known[i] for i in indices])
-    return known, chance.tolist()
+        chance[indices] = chances_of([configurations[i] for i in indices])
+    return configurations, chance.tolist()
 
 
 def _fronts(study: StudyRecord) -> _Fronts:

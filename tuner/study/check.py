@@ -105,17 +105,17 @@ def _resources(study: StudySpec) -> Check:
     memory = max(int(v) for v in space["memory"].values() or (0,))
     replicas = max(int(v) for v in space["replicas"].values() or (0,))
     available = _available_mib()
-    found = f"{host.cpus} CPUs, {available} MiB of memory available"
+    resources = f"{host.cpus} CPUs, {available} MiB of memory available"
     if memory * replicas > available:
         return Check(
             "host",
             False,
-            f"{found}; {replicas} replicas of {memory} MiB may need {memory * replicas} MiB",
+            f"{resources}; {replicas} replicas of {memory} MiB may need {memory * replicas} MiB",
             "lower the highest `memory` or `replicas` of the search space, or free memory",
         )
     load = os.getloadavg()[0]
     busy = f"; load average {load:.1f}" + (" (busy: expect wide intervals)" if load > 1 else "")
-    return Check("host", True, found + busy)
+    return Check("host", True, resources + busy)
 
 
 def _available_mib() -> int:

@@ -39,13 +39,13 @@ def grid_order(space: SearchSpace, seed: int, passes: int) -> tuple[GridPoint, .
     for configuration in space.grid():
         groups.setdefault(space.deployment_of(configuration), []).append(configuration)
     members = list(groups.values())
-    found = []
+    points = []
     for number in range(passes):
         rng = np.random.default_rng([seed, number])
         for index in rng.permutation(len(members)):
             group = members[index]
-            found += [GridPoint(number, group[i]) for i in rng.permutation(len(group))]
-    return tuple(found)
+            points += [GridPoint(number, group[i]) for i in rng.permutation(len(group))]
+    return tuple(points)
 
 
 class Grid:
@@ -75,8 +75,8 @@ class Grid:
             elif UNTRUSTED in trial.user_attrs:
                 invalid[point] = invalid.get(point, 0) + 1
         taken |= {point for point, times in invalid.items() if times >= MOST_UNTRUSTED}
-        found = [p for p in self.points if p not in taken]
-        return tuple([p for p in found if p not in invalid] or found)
+        left = [p for p in self.points if p not in taken]
+        return tuple([p for p in left if p not in invalid] or left)
 
     def next(self, left: Sequence[GridPoint], last: GridPoint | None, *, alone: bool) -> GridPoint:
         """Which of `left` (not empty) a worker measures after the point `last`.

@@ -51,14 +51,14 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
         directions=[o.direction for o in spec.objectives],
         load_if_exists=True,
     )
-    found = study.user_attrs
-    if COMPARABLE in found:
-        if found[BACKEND] != backend:
+    stored = study.user_attrs
+    if COMPARABLE in stored:
+        if stored[BACKEND] != backend:
             raise InputError(
-                f"study {spec.name!r} in this storage was made by backend {found[BACKEND]!r}",
-                f"go on with --backend {found[BACKEND]}, or give another --storage",
+                f"study {spec.name!r} in this storage was made by backend {stored[BACKEND]!r}",
+                f"go on with --backend {stored[BACKEND]}, or give another --storage",
             )
-        changed = _differences(found[COMPARABLE], json.loads(json.dumps(comparable(spec))))
+        changed = _differences(stored[COMPARABLE], json.loads(json.dumps(comparable(spec))))
         if changed:
             raise InputError(
                 f"{spec.path}: study {spec.name!r} was started with other settings, so its trials"
@@ -66,7 +66,7 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
                 "undo the change, or start afresh: name the study anew, give another --storage,"
                 " or move its results away",
             )
-    if SAMPLES not in found:
+    if SAMPLES not in stored:
         study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
     # Last what says that the others are there: a start may be killed in between.
     study.set_user_attr(BACKEND, backend)

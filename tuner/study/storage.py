@@ -186,13 +186,13 @@ class StudySummary:
 
 def summaries(storage: BaseStorage) -> list[StudySummary]:
     """The studies of `tune` in a storage, by name."""
-    found = []
+    studies = []
     for name in sorted(optuna.get_all_study_names(storage)):
         study = optuna.load_study(study_name=name, storage=storage)
         if SPECIFICATION not in study.user_attrs:
             continue
         states = [t.state for t in study.get_trials(deepcopy=False)]
-        found.append(
+        studies.append(
             StudySummary(
                 name,
                 study.user_attrs[BACKEND],
@@ -200,7 +200,7 @@ def summaries(storage: BaseStorage) -> list[StudySummary]:
                 states.count(TrialState.RUNNING),
             )
         )
-    return found
+    return studies
 
 
 def found_studies(
@@ -212,15 +212,15 @@ def found_studies(
     if urls is not None:
         held = [s for url in urls for s in summaries(open_storage(url, create=False))]
         return [(s.name, [s]) for s in held]
-    found = []
+    by_name = []
     for name in names:
         held = []
         for backend in backend_names():
             url = default_url(results(name), backend)
             if Path(url.removeprefix("sqlite:///")).exists():
                 held += summaries(open_storage(url, create=False))
-        found.append((name, held))
-    return found
+        by_name.append((name, held))
+    return by_name
 
 
 def samples_directory(study: Study, results: Path) -> Path:
@@ -302,12 +302,12 @@ def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
         asked = configuration_of(space, trial)
         if asked is None:
             continue
-        found = trial.user_attrs.get(ATTRIBUTE)
+        document = trial.user_attrs.get(ATTRIBUTE)
         yield FailedTrial(
             trial.number,
             asked,
             trial.user_attrs.get(REASON, "its process was killed"),
-            None if found is None else TrialRecord.from_json(found),
+            None if document is None else TrialRecord.from_json(document),
         )
 
 

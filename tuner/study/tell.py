@@ -128,15 +128,15 @@ def imputed(objectives: Sequence[Objective], done: Sequence[TrialRecord]) -> tup
     Without a value a sampler would propose the same again. A huge value would be an outlier that
     bends every model of the objective.
     """
-    found = []
+    worst = []
     for index, objective in enumerate(objectives):
         values = [r.values[index] for r in done if r.outcome == "measured"]
         minimise = objective.direction == "minimize"
         if values:
-            found.append(max(values) if minimise else min(values))
+            worst.append(max(values) if minimise else min(values))
         else:
-            found.append(_WORST_UNSEEN if minimise else 1 / _WORST_UNSEEN)
-    return tuple(found)
+            worst.append(_WORST_UNSEEN if minimise else 1 / _WORST_UNSEEN)
+    return tuple(worst)
 
 
 def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRecord:
