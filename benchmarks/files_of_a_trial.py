@@ -45,8 +45,10 @@ class Entered:
 
 
 def _importing(frame: FrameType | None) -> bool:
+    """Whether a module of the package is being imported."""
     while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__":
+        code = frame.f_code
+        if code.co_name == "<module>" and code.co_filename.startswith(str(PACKAGE)):
             return True
         frame = frame.f_back
     return False
