@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from tuner.serving.first_run import FirstRun
 
 models = typer.Typer(
-    help="The models that studies serve.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, add, build and check the models that studies serve.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=model_names)]
@@ -31,8 +33,8 @@ class Loader(StrEnum):
 LoaderOption = Annotated[
     Loader,
     typer.Option(
-        help="Who runs it: a replica of the serving image, the installed TensorFlow wheel, or the"
-        " first of them that is there."
+        help="What runs the model: replica (a container of the serving image), tensorflow (the"
+        " installed TensorFlow wheel), or auto (the first of them that is there)."
     ),
 ]
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -79,30 +81,39 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
 @models.command("add")
 def add(
-    path: Annotated[Path, typer.Argument(help="Directory of a SavedModel, or of its versions.")],
-    name: Annotated[str, typer.Option("--name", help="What studies will call it.")],
+    path: Annotated[
+        Path, typer.Argument(help="Directory of a SavedModel, or of its numbered versions.")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name by which studies will call the model.")],
     signature: Annotated[
-        str | None, typer.Option(help="What requests call. [default: serving_default]")
+        str | None, typer.Option(help="Signature that requests call. [default: serving_default]")
     ] = None,
     requests: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Golden requests: a body of :predict on each line."),
+        typer.Option(
+            metavar="FILE",
+            help="File of golden requests, the body of one :predict request on each line. [default:"
+            " made inputs]",
+        ),
     ] = None,
     dim: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="An unknown dimension of made inputs: batch=4, or INPUT.AXIS=VALUE"
-            " (may be given again).",
+            help="Size of an unknown dimension of made inputs: batch=4, or INPUT.AXIS=VALUE. May be"
+            " given several times.",
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Largest difference of an answer from the golden one.")
+        float,
+        typer.Option(help="Largest allowed difference between an answer and its golden answer."),
     ] = 1e-3,
-    description: Annotated[str, typer.Option(help="What it takes and answers.")] = "",
+    description: Annotated[
+        str, typer.Option(help="What the model takes and answers, in a sentence.")
+    ] = "",
     loader: LoaderOption = Loader.auto,
 ) -> None:
-    """Take in a SavedModel of your own: it is run once, and its answers become the golden ones.
+    """Add a SavedModel of your own. It is run once, and its answers become the golden answers.
 
     Example: tune models add exported/ --name mine
     """
@@ -124,10 +135,10 @@ def build(
         str, typer.Argument(help="Name of a model with a builder.", autocompletion=model_names)
     ],
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build it though it is there.")
+        bool, typer.Option("--rebuild", help="Build it even if it is already built.")
     ] = False,
 ) -> None:
-    """Build a model's SavedModel and golden requests. Further options go to its builder.
+    """Build a model's SavedModel and golden requests. Other options are passed to its builder.
 
     Example: tune models build mnist
     """
@@ -136,14 +147,14 @@ def build(
 
     model = load_model(name)
     if is_built(model) and not rebuild and not context.args:
-        print(f"model {name} is there: {model.built}")
+        print(f"model {name} is already built: {model.built}")
         return
     build_model(model, context.args, print)
 
 
 @models.command("check")
 def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
-    """Run a model and compare its answers with the golden ones.
+    """Run a model on its golden requests and compare its answers with the golden answers.
 
     Example: tune models check mnist
     """
@@ -168,7 +179,7 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
             f" more than {model.tolerance:g}: {shown}",
             f"build or add it again, or see {model.golden}",
         )
-    print(f"model {name}: {len(answers)} golden requests answered as they should be")
+    print(f"model {name}: {len(answers)} golden requests answered as expected")
 
 
 @models.command("convert", context_settings=_PASSED_ON)
@@ -183,7 +194,7 @@ def convert(
     graph: Annotated[Path, typer.Argument(help="The released file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write.")],
 ) -> None:
-    """Translate a released graph into a SavedModel. Further options go to the converter.
+    """Convert a released graph into a SavedModel. Other options are passed to the converter.
 
     Example: tune models convert deepspeech output_graph.pb --output converted
     """
@@ -191,7 +202,7 @@ def convert(
     from tuner.spec.load import load_model
 
     convert_model(load_model(name), graph, output, context.args, print)
-    print(f"wrote {output}; tune models add {output} --name NAME takes it in")
+    print(f"wrote {output}; next: tune models add {output} --name NAME")
 
 
 def _first_run(loader: Loader) -> FirstRun:
@@ -210,7 +221,9 @@ def _first_run(loader: Loader) -> FirstRun:
                 tensorflow_directory()
             except ModuleNotFoundError:
                 raise error from None
-            print(f"run by the TensorFlow wheel, as no replica can be: {error.message}")
+            print(
+                f"running it by the TensorFlow wheel, as no container can be started: {error.message}"
+            )
             return loader_answers
     return replica_answers
 
