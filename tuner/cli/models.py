@@ -221,9 +221,7 @@ def _first_run(loader: Loader) -> FirstRun:
                 tensorflow_directory()
             except ModuleNotFoundError:
                 raise error from None
-            print(
-                f"running it by the TensorFlow wheel, as no container can be started: {error.message}"
-            )
+            print(f"the TensorFlow wheel runs it, as no container can be started: {error.message}")
             return loader_answers
     return replica_answers
 
