@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -118,35 +117,18 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """Of all seeds: what is left to improve, and the sampler's seconds for a trial."""
-
-    left: list[float]
-    seconds: float
-
-
-def ran(example: Example, make_sampler: Callable[[int], BaseSampler], seeds: int) -> Result:
-    left, seconds = [], 0.0
+def left_to_improve(
+    example: Example, make_sampler: Callable[[int], BaseSampler], seeds: int
+) -> list[float]:
+    """Of each seed."""
+    left = []
     for seed in range(seeds):
         study = optuna.create_study(
             sampler=make_sampler(seed), directions=["minimize"] * example.objectives
         )
-        inside = 0.0
-
-        def timed(trial: Trial) -> float | tuple[float, ...]:
-            nonlocal inside
-            start = time.perf_counter()
-            # Suggesting belongs to the sampler; what it takes beyond the first is little.
-            values = example.objective(trial)
-            inside += time.perf_counter() - start
-            return values
-
-        start = time.perf_counter()
-        study.optimize(timed, n_trials=example.trials)
-        seconds += time.perf_counter() - start - inside
+        study.optimize(example.objective, n_trials=example.trials)
         left.append(example.left(study))
-    return Result(left, seconds / seeds / example.trials)
+    return left
 
 
 def main() -> None:
@@ -170,15 +152,11 @@ def main() -> None:
             if sampler == "gp" and importlib.util.find_spec("torch") is None:
                 print(f"{name:12} {sampler:8} left out: it needs torch")
                 continue
-            result = ran(example, SAMPLERS[sampler], chosen.seeds)
-            median = statistics.median(result.left)
+            left = left_to_improve(example, SAMPLERS[sampler], chosen.seeds)
+            median = statistics.median(left)
             ours = median if sampler == "bayes" else ours
             ratio = "" if ours is None else f"{median / max(ours, 1e-12):.3g}"
-            print(
-                f"{name:12} {sampler:8} {median:14.3g} {max(result.left):9.3g} {ratio:>9}"
-                f"  {1000 * result.seconds:6.0f} ms a trial",
-                flush=True,
-            )
+            print(f"{name:12} {sampler:8} {median:14.3g} {max(left):9.3g} {ratio:>9}", flush=True)
 
 
 if __name__ == "__main__":
