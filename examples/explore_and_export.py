@@ -11,4 +11,4 @@ front = study.front(expected)
 print(front[["cpu", "memory", "replicas", "art_ms", "cpu_percent"]].to_string())
 
 study.export("compose", scenario=expected, output="compose.yaml")
-print("compose.yaml deploys the best compromise of this front.")
+print("compose.yaml deploys", study.recommend(expected).configuration)
