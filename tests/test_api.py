@@ -81,7 +81,7 @@ def test_it_reports_and_exports_to_files(study: Study, tmp_path: Path) -> None:
     output = tmp_path / "service.env"
     text = study.export("env", scenario={"concurrency": 4}, output=output)
     assert output.read_text() == text
-    with pytest.raises(InputError, match="nothing to the format env"):
+    with pytest.raises(InputError, match="format env does not take --port"):
         study.export("env", port=80)
 
 
