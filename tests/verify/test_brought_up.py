@@ -180,7 +180,7 @@ def test_a_taken_port_is_named(engine: DockerClient, write: Write) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        with pytest.raises(SetupError, match="a port that it publishes is taken"):
+        with pytest.raises(SetupError, match="a port that it publishes is in use"):
             verified(study, path)
     assert left(engine) == []
 
