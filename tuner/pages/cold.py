@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +14,6 @@ from tuner.pages.sources import Sources
 from tuner.results.first_requests import Sent, Spread, sent, spread_evenly, spreads
 from tuner.results.wording import figure as number
 from tuner.results.wording import span
-
-if TYPE_CHECKING:
-    pass
-
 
 NTH = ("first", "second", "third")
 _MOST_READ = 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
@@ -14,10 +13,6 @@ from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval
 from tuner.spec.metrics import METRICS, title
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_ROWS = 30
 """So many ratios are drawn at most."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tuner.measure.measurement import Estimate
 from tuner.pages import theme
@@ -13,9 +12,6 @@ from tuner.pages.comparison_marks import A, B, errors, label_lines, scope_label,
 from tuner.pages.panel_grid import AROUND
 from tuner.results.two_studies import TwoStudies
 from tuner.results.wording import interval
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
