@@ -84,7 +84,7 @@ def test_building_again_does_nothing(engine: DockerClient, built: str) -> None:
     before = engine.images.get(built).id
     assert build_image(engine, said.append) == built == find_image(engine)
     assert engine.images.get(built).id == before
-    assert said == [f"serving image {built} is there"]
+    assert said == [f"serving image {built} is already built"]
 
 
 @contextmanager
