@@ -1,9 +1,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help mnist deepspeech translation test unit check docs dist setup lock
 ARGS ?=
-# A process for each CPU, within reason; ARGS="-n 0" for one only. See tests/conftest.py.
-PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 \
-  --dist loadgroup --no-loadscope-reorder
+# In several processes; ARGS="-n 0" for one only. See tests/conftest.py.
+PYTEST = .venv/bin/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,9 +20,9 @@ test: ## set up what is missing, then all checks and all tests
 	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
 	  $(PYTEST) $(ARGS) && exit $$failed
 
-unit: ## the tests that need no Docker Engine
+unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine
-	@$(PYTEST) -m "not docker" $(ARGS)
+	@$(PYTEST) -m "not docker and not slow" $(ARGS)
 
 check: ## formatting, lint, types and the direction of imports
 	@failed=0; \

@@ -2,9 +2,9 @@
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 
-With `-n 2 --dist loadgroup` (as `make test` does) a test file is run by one process, so that what
-its tests share is made once. Tests that need the engine are all run by one. A test marked `alone`
-is run while no other process runs one.
+With `-n auto --dist loadgroup` (as `make test` does) a test file is run by one process, so that
+what its tests share is made once. Tests that need the engine are all run by one. A test marked
+`alone` is run while no other process runs one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import NoReturn
 
 import hypothesis
 import pytest
+from alembic.util import pyfiles
 from docker import DockerClient
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import event
@@ -44,6 +45,16 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 hypothesis.settings.register_profile("tune", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "tune")
+
+
+# A storage looks through Optuna's migrations when it is opened. They do not change meanwhile.
+pyfiles.load_module_py = cache(pyfiles.load_module_py)  # type: ignore[assignment] # called alike
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are CPUs, because many tests wait for a container or a load engine."""
+    return min(os.cpu_count() or 1, 4) + 1
 
 
 def pytest_configure() -> None:

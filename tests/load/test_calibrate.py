@@ -6,6 +6,7 @@ from tuner.load.calibrate import CAPACITIES, calibrate
 from tuner.load.sender import LoadGenerator
 
 
+@pytest.mark.alone
 def test_floor_and_capacity() -> None:
     with null_server() as (_, target):
         found = calibrate(LoadGenerator(), target, BODIES, 0.8)
