@@ -59,9 +59,9 @@ def latency_of(recording: Recording) -> Latency:
     times = np.sort(duration) / 1e6
     at, share = ecdf(times)
     edges, bins = histogram(times)
-    found = {name: percentile(times, p) for name, p in PERCENTILES.items()}
-    known = {name: estimate for name, estimate in found.items() if estimate is not None}
-    return Latency(len(times), at, share, edges, bins, known)
+    estimates = {name: percentile(times, p) for name, p in PERCENTILES.items()}
+    stated = {name: estimate for name, estimate in estimates.items() if estimate is not None}
+    return Latency(len(times), at, share, edges, bins, stated)
 
 
 def in_window(recording: Recording) -> RequestSamples:
@@ -82,8 +82,8 @@ def ecdf(ascending: Floats, points: int = POINTS) -> tuple[Floats, Floats]:
     if n > points:
         even = np.linspace(0, n - 1, points // 2 - len(SHARES))
         tail = np.geomspace(1, n, points // 4) - 1
-        asked = np.ceil(n * np.array(SHARES) - 1e-9) - 1
-        ranks = np.concatenate([even, tail, n - 1 - tail, np.maximum(asked, 0)])
+        quantile_ranks = np.ceil(n * np.array(SHARES) - 1e-9) - 1
+        ranks = np.concatenate([even, tail, n - 1 - tail, np.maximum(quantile_ranks, 0)])
         kept = ascending[np.unique(np.rint(ranks).astype(np.int64))]
     else:
         kept = ascending

@@ -62,8 +62,8 @@ def counters(trial: TrialRecord) -> dict[str, float]:
     measured = trial.measurement
 
     def value(name: str) -> float:
-        found = trial.metric(name)
-        return math.nan if found is None else found.value
+        estimate = trial.metric(name)
+        return math.nan if estimate is None else estimate.value
 
     cores, percent = value("cpu_cores"), value("cpu_percent")
     host = 100 * cores / percent if percent > 0 else math.nan
@@ -86,25 +86,25 @@ def counters(trial: TrialRecord) -> dict[str, float]:
 
 
 def medians(rivals: Sequence[Sequence[TrialRecord]]) -> dict[str, Floats]:
-    """The median of each counter over the rivals of each, shape (n,); NaN where none has it."""
+    """Each counter's median over the rivals of a configuration, shape (n,); NaN if none has it."""
     trials = {t.number: t for t in itertools.chain.from_iterable(rivals)}
     rows = {number: i for i, number in enumerate(trials)}
     of = counter_table(list(trials.values()))
     whole = np.column_stack([of[name] for name in COUNTERS])
-    found = np.full((len(rivals), len(COUNTERS)), np.nan)
-    for i, some in enumerate(rivals):
-        if some:
-            found[i] = median(whole[[rows[t.number] for t in some]])
-    return dict(zip(COUNTERS, found.T, strict=True))
+    table = np.full((len(rivals), len(COUNTERS)), np.nan)
+    for i, own_rivals in enumerate(rivals):
+        if own_rivals:
+            table[i] = median(whole[[rows[t.number] for t in own_rivals]])
+    return dict(zip(COUNTERS, table.T, strict=True))
 
 
 def median(rows: Floats) -> Floats:
-    """Of each column, without NaN; NaN where there is nothing else."""
+    """The median of each column without its NaN; NaN where a column has nothing else."""
     with warnings.catch_warnings():
         # A column of NaN has the median NaN, as it should.
         warnings.simplefilter("ignore", RuntimeWarning)
-        found: Floats = np.nanmedian(rows, axis=0)
-    return found
+        values: Floats = np.nanmedian(rows, axis=0)
+    return values
 
 
 def _limit(trial: TrialRecord) -> float:

@@ -63,19 +63,19 @@ class Sent:
 
 
 def sent(recording: Recording) -> tuple[Sent, ...]:
-    """By replica. What was never sent has none and is left out."""
+    """What each replica was sent. Requests that were never sent are left out."""
     samples = recording.samples
     window = in_window(recording)
     good = window.outcome == RequestOutcome.OK
     at = samples.start_ns + samples.delay_ns
     before = samples.start_ns + samples.duration_ns < recording.window_start_ns
-    found = []
+    by_replica = []
     for replica in np.unique(samples.replica[samples.replica >= 0]).tolist():
         mine = np.flatnonzero(samples.replica == replica)
         order = mine[np.argsort(at[mine], kind="stable")]
         usual = window.duration_ns[good & (window.replica == replica)]
         warm = np.flatnonzero(before[order])
-        found.append(
+        by_replica.append(
             Sent(
                 replica,
                 samples.duration_ns[order] / 1e6,
@@ -84,7 +84,7 @@ def sent(recording: Recording) -> tuple[Sent, ...]:
                 int(warm[-1]) + 1 if len(warm) else 0,
             )
         )
-    return tuple(found)
+    return tuple(by_replica)
 
 
 def thinned(values: Floats, skip: int = 0, points: int = POINTS) -> Counts:
@@ -119,15 +119,18 @@ class Spread:
 
 
 def spreads(of: Iterable[Sequence[Sent]]) -> tuple[Spread, ...]:
-    """Over all replicas of all bursts; without those whose k-th request failed."""
-    some = [s.ratios for burst in of for s in burst if len(s.ratios)]
-    found = []
+    """How the first requests compare, over all replicas of all bursts.
+
+    A replica whose k-th request failed does not count for k.
+    """
+    replicas = [s.ratios for burst in of for s in burst if len(s.ratios)]
+    by_number = []
     for k in range(FIRST):
-        ratios = np.array([r[k] for r in some if len(r) > k and np.isfinite(r[k])])
+        ratios = np.array([r[k] for r in replicas if len(r) > k and np.isfinite(r[k])])
         if len(ratios):
             quantiles = np.quantile(ratios, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
-            found.append(Spread(k + 1, len(ratios), *quantiles))
-    return tuple(found)
+            by_number.append(Spread(k + 1, len(ratios), *quantiles))
+    return tuple(by_number)
 
 
 def spread_evenly(items: Sequence[T], most: int) -> Sequence[T]:

@@ -81,9 +81,9 @@ def read_study(path: Path) -> FinishedStudy:
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: not a readable study file: {reason}", _EXPECTED) from error
-    found = document.get("format", "none") if isinstance(document, dict) else "none"
-    if found not in READABLE:
-        raise InputError(f"{path}: a study file of format {found}, expected {FORMAT}", _EXPECTED)
+    version = document.get("format", "none") if isinstance(document, dict) else "none"
+    if version not in READABLE:
+        raise InputError(f"{path}: a study file of format {version}, expected {FORMAT}", _EXPECTED)
 
     def sample_file(name: str) -> bytes | None:
         if _member(name) not in names:

@@ -63,8 +63,8 @@ class Timeline:
     @cached_property
     def totals(self) -> Mapping[str, float]:
         """Seconds of all trials by phase, of `PHASES` those that took any."""
-        found = {phase: float(self.spans[phase].seconds.sum()) for phase in PHASES}
-        return {phase: seconds for phase, seconds in found.items() if seconds > 0}
+        totals = {phase: float(self.spans[phase].seconds.sum()) for phase in PHASES}
+        return {phase: seconds for phase, seconds in totals.items() if seconds > 0}
 
     @cached_property
     def elapsed(self) -> float:
@@ -122,8 +122,8 @@ def _until(spans: Spans, at: Floats) -> Floats:
     if not len(times):
         return np.zeros(len(at))
     grown = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(times))])
-    found: Floats = np.interp(at, times, grown)
-    return found
+    spent: Floats = np.interp(at, times, grown)
+    return spent
 
 
 def _clock(began: Sequence[float], seconds: Sequence[float]) -> tuple[Floats, tuple[Pause, ...]]:
@@ -147,20 +147,20 @@ def _clock(began: Sequence[float], seconds: Sequence[float]) -> tuple[Floats, tu
 
 
 def _spans(trials: Sequence[TrialRecord], start: Floats) -> dict[str, Spans]:
-    found: dict[str, list[tuple[int, float, float]]] = {phase: [] for phase in PHASES}
+    by_phase: dict[str, list[tuple[int, float, float]]] = {phase: [] for phase in PHASES}
     for row, trial in enumerate(trials):
         at = float(start[row])
         for phase, seconds in _parts(trial):
             if seconds > 0:
-                found[phase].append((row, at, seconds))
+                by_phase[phase].append((row, at, seconds))
             at += seconds
     return {
         phase: Spans(
-            np.array([row for row, _, _ in some], dtype=np.int64),
-            np.array([at for _, at, _ in some], dtype=np.float64),
-            np.array([seconds for _, _, seconds in some], dtype=np.float64),
+            np.array([row for row, _, _ in spans], dtype=np.int64),
+            np.array([at for _, at, _ in spans], dtype=np.float64),
+            np.array([seconds for _, _, seconds in spans], dtype=np.float64),
         )
-        for phase, some in found.items()
+        for phase, spans in by_phase.items()
     }
 
 
