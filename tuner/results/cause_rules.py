@@ -54,8 +54,8 @@ class Cause:
 def _worse(counter: str, least: float) -> Callable[[Table, Table], Truths]:
     def holds(own: Table, theirs: Table) -> Truths:
         usual = np.nan_to_num(theirs[counter], nan=0.0)
-        found: Truths = (own[counter] >= least) & (own[counter] >= MORE * usual)
-        return found
+        worse: Truths = (own[counter] >= least) & (own[counter] >= MORE * usual)
+        return worse
 
     return holds
 
@@ -66,30 +66,30 @@ def _memory(own: Table, theirs: Table) -> Truths:
         ("major_faults_per_s", MAJOR_FAULTS),
         ("memory_limit_hits_per_s", LIMIT_HITS),
     )
-    found: Truths = np.any([_worse(c, least)(own, theirs) for c, least in signs], axis=0)
-    return found
+    short: Truths = np.any([_worse(c, least)(own, theirs) for c, least in signs], axis=0)
+    return short
 
 
 def _queueing(own: Table, theirs: Table) -> Truths:
     busy = (own["host_busy_percent"] >= BUSY) | (own["limits_used_percent"] >= BUSY)
-    found: Truths = busy & _worse("waiting", WAITING)(own, theirs)
-    return found
+    queueing: Truths = busy & _worse("waiting", WAITING)(own, theirs)
+    return queueing
 
 
 def _oversized(own: Table, theirs: Table) -> Truths:
     spare = own["limits_used_percent"] <= OVERSIZED
-    found: Truths = spare & (own["limit_cores"] >= MORE * theirs["limit_cores"])
-    return found
+    oversized: Truths = spare & (own["limit_cores"] >= MORE * theirs["limit_cores"])
+    return oversized
 
 
 def _busier(own: Table, theirs: Table) -> Truths:
-    found: Truths = own["throughput_rps"] >= MORE * theirs["throughput_rps"]
-    return found
+    busier: Truths = own["throughput_rps"] >= MORE * theirs["throughput_rps"]
+    return busier
 
 
 def _overhead(own: Table, theirs: Table) -> Truths:
-    found: Truths = own["cpu_ms_per_request"] >= MORE * theirs["cpu_ms_per_request"]
-    return found
+    costlier: Truths = own["cpu_ms_per_request"] >= MORE * theirs["cpu_ms_per_request"]
+    return costlier
 
 
 CAUSES = (

@@ -37,7 +37,7 @@ class Explained:
 
 
 def with_causes(record: StudyRecord, summary: Summary) -> tuple[Explained, ...]:
-    """Every dominated configuration, and those that are unstable or were cut short."""
+    """Every configuration that is dominated, unstable or was cut short, with its causes."""
     front = {t.number for t in summary.front}
     beaten = [
         p
@@ -46,46 +46,52 @@ def with_causes(record: StudyRecord, summary: Summary) -> tuple[Explained, ...]:
     ]
     rivals = _rivals(record, summary, beaten)
     own = counter_table([p.representative for p in beaten])
-    theirs = medians([[r.representative for r in some] for some, _ in rivals])
-    ties = np.array([_tie(p, some) for p, (some, _) in zip(beaten, rivals, strict=True)], np.bool_)
+    theirs = medians([[r.representative for r in own_rivals] for own_rivals, _ in rivals])
+    ties = np.array(
+        [_tie(p, own_rivals) for p, (own_rivals, _) in zip(beaten, rivals, strict=True)], np.bool_
+    )
     within = np.array([w for _, w in rivals], dtype=np.bool_)
     with np.errstate(invalid="ignore"):
         holds = {c.name: c.holds(own, theirs) & (within if c.spare else ~ties) for c in CAUSES}
-    found = []
-    for i, (p, (some, _)) in enumerate(zip(beaten, rivals, strict=True)):
+    explained = []
+    for i, (p, (own_rivals, _)) in enumerate(zip(beaten, rivals, strict=True)):
         named = tuple(name for name, true in holds.items() if true[i])
         rest = NOISE if ties[i] else UNKNOWN
         main = (UNSTABLE,) if p.unstable else named or (rest,)
-        found.append(Explained(p, main, tuple(r.representative for r in some), bool(within[i])))
-    return tuple(found)
+        explained.append(
+            Explained(p, main, tuple(r.representative for r in own_rivals), bool(within[i]))
+        )
+    return tuple(explained)
 
 
 def _rivals(
     record: StudyRecord, summary: Summary, beaten: Sequence[Pooled]
 ) -> list[tuple[list[Pooled], bool]]:
-    """Those on the front of its scenario that dominate each; else those on the overall front.
+    """The rivals of each configuration, and whether they are of its own scenario.
 
-    What was cut short, or is unstable, may be dominated by none: then it is the whole front.
+    They are those on its scenario's front that dominate it. Where there are none, they are those on
+    the overall front that do. A configuration that was cut short or is unstable may be dominated by
+    none: then its rivals are the whole front.
     """
     directions = [o.direction for o in record.objectives]
 
     def front(trials: Sequence[TrialRecord]) -> tuple[list[Pooled], Floats]:
-        some = [summary.pooled[t.number] for t in trials]
-        return some, minimised([p.values for p in some], directions)
+        members = [summary.pooled[t.number] for t in trials]
+        return members, minimised([p.values for p in members], directions)
 
     overall = front(summary.front)
     fronts = {s.scenario: front(s.front) for s in summary.scenarios}
-    found = []
+    rivals = []
     for p, point in zip(beaten, minimised([p.values for p in beaten], directions), strict=True):
         own = fronts.get(record.scenario_of(p.configuration), ([], overall[1][:0]))
-        for (some, points), within in ((own, True), (overall, not fronts)):
+        for (members, points), within in ((own, True), (overall, not fronts)):
             better = (points <= point).all(axis=1) & (points < point).any(axis=1)
             if better.any():
-                found.append(([some[k] for k in np.flatnonzero(better)], within))
+                rivals.append(([members[k] for k in np.flatnonzero(better)], within))
                 break
         else:
-            found.append((own[0] or overall[0], bool(own[0])))
-    return found
+            rivals.append((own[0] or overall[0], bool(own[0])))
+    return rivals
 
 
 def _tie(own: Pooled, rivals: Sequence[Pooled]) -> bool:
@@ -139,60 +145,60 @@ class Causes:
 
 
 def causes(record: StudyRecord, summary: Summary) -> Causes:
-    """Of each configuration that is not on the overall front, by its representative trial."""
-    known = tuple(summary.pooled.values())
+    """Why each configuration is not on the overall front, by its representative trial."""
+    configurations = tuple(summary.pooled.values())
     dominated = with_causes(record, summary)
-    infeasible = tuple(p for p in known if p.infeasible)
-    every = [p.configuration for p in known]
+    infeasible = tuple(p for p in configurations if p.infeasible)
+    every = [p.configuration for p in configurations]
     # What cannot serve has its region too; beside it, any other would look like one.
-    serving = [p.configuration for p in known if not p.infeasible]
+    serving = [p.configuration for p in configurations if not p.infeasible]
     groups = (*_dominated(record, dominated, serving), *_failed(record, infeasible, every))
-    return Causes(len(known), dominated, infeasible, groups)
+    return Causes(len(configurations), dominated, infeasible, groups)
 
 
 def _dominated(
     record: StudyRecord, dominated: Sequence[Explained], among: Sequence[Configuration]
 ) -> tuple[Group, ...]:
     shown = {c.name: c.shown for c in CAUSES}
-    found = []
+    groups = []
     for cause in MEANINGS:
-        some = [e for e in dominated if e.causes[0] == cause]
-        if not some:
+        members = [e for e in dominated if e.causes[0] == cause]
+        if not members:
             continue
-        own = counter_table([e.trial for e in some])
-        theirs = medians([e.rivals for e in some])
+        own = counter_table([e.trial for e in members])
+        theirs = medians([e.rivals for e in members])
         evidence = tuple(
             CounterEvidence(name, *(float(median(t[name][:, None])[0]) for t in (own, theirs)))
             for name in shown.get(cause, ())
         )
-        found.append(
+        groups.append(
             Group(
                 cause,
                 "dominated",
-                tuple(e.trial.number for e in some),
+                tuple(e.trial.number for e in members),
                 sum(cause in e.causes[1:] for e in dominated),
-                sum(e.within for e in some),
+                sum(e.within for e in members),
                 evidence,
-                some[0].pooled.unstable if cause == UNSTABLE else "",
-                region(record.search_space, [e.pooled.configuration for e in some], among),
+                members[0].pooled.unstable if cause == UNSTABLE else "",
+                region(record.search_space, [e.pooled.configuration for e in members], among),
             )
         )
-    return tuple(sorted(found, key=lambda g: -len(g.trials)))
+    return tuple(sorted(groups, key=lambda g: -len(g.trials)))
 
 
 def _failed(
     record: StudyRecord, infeasible: Sequence[Pooled], among: Sequence[Configuration]
 ) -> tuple[Group, ...]:
-    """By reason, without how often it was seen."""
+    """Infeasible configurations by a failed trial's reason, the most frequent reason first."""
     by_reason: dict[str, list[Pooled]] = {}
     for p in infeasible:
         failed = next((t for t in p.trials if t.outcome == "infeasible"), None)
         by_reason.setdefault(p.infeasible if failed is None else failed.reason, []).append(p)
-    found = []
-    for reason, some in by_reason.items():
-        details = [t.detail for p in some for t in p.trials if t.detail]
-        numbers = tuple(p.representative.number for p in some)
-        where = region(record.search_space, [p.configuration for p in some], among)
+    groups = []
+    for reason, members in by_reason.items():
+        details = [t.detail for p in members for t in p.trials if t.detail]
+        numbers = tuple(p.representative.number for p in members)
+        where = region(record.search_space, [p.configuration for p in members], among)
         detail = details[0] if details else ""
-        found.append(Group(reason, "infeasible", numbers, 0, 0, (), detail, where))
-    return tuple(sorted(found, key=lambda g: -len(g.trials)))
+        groups.append(Group(reason, "infeasible", numbers, 0, 0, (), detail, where))
+    return tuple(sorted(groups, key=lambda g: -len(g.trials)))

@@ -44,16 +44,16 @@ def scenario_levels(record: StudyRecord, by: str) -> tuple[tuple[Level, ...], Le
     if not by:
         return (), lambda _: 0
     p = record.search_space[by]
-    there = [t.configuration[by] for t in record.trials if by in t.configuration]
-    tried = sorted(set(there), key=lambda v: position(p, v))
-    rest = [Level(f"without {by}", None)] if len(there) < len(record.trials) else []
+    values = [t.configuration[by] for t in record.trials if by in t.configuration]
+    tried = sorted(set(values), key=lambda v: position(p, v))
+    rest = [Level(f"without {by}", None)] if len(values) < len(record.trials) else []
     if len(tried) > MOST and p.ordered:
-        return _groups(p, [float(v) for v in there], rest)
+        return _groups(p, [float(v) for v in values], rest)
     if len(tried) > MOST:
         tried, rest = tried[: MOST - 1], [Level(f"another {by}", None)]
     index = {v: i for i, v in enumerate(tried)}
-    found = [Level(_text(p, v), v) for v in tried]
-    return (*found, *rest), lambda t: index.get(t.configuration.get(by, ""), len(index))
+    levels = [Level(_text(p, v), v) for v in tried]
+    return (*levels, *rest), lambda t: index.get(t.configuration.get(by, ""), len(index))
 
 
 def _groups(
@@ -61,15 +61,15 @@ def _groups(
 ) -> tuple[tuple[Level, ...], LevelOf]:
     cuts = np.unique(np.quantile(numbers, [1 / 3, 2 / 3, 1], method="inverted_cdf"))
     group = np.searchsorted(cuts, numbers)
-    some = [np.array(numbers)[group == g] for g in range(len(cuts))]
-    found = [Level(_span(p, float(s.min()), float(s.max())), None) for s in some]
+    groups = [np.array(numbers)[group == g] for g in range(len(cuts))]
+    levels = [Level(_span(p, float(s.min()), float(s.max())), None) for s in groups]
 
     def level_of(trial: TrialRecord) -> int:
         if p.name not in trial.configuration:
             return len(cuts)
         return int(np.searchsorted(cuts, float(trial.configuration[p.name])))
 
-    return (*found, *rest), level_of
+    return (*levels, *rest), level_of
 
 
 def _span(p: Parameter, low: float, high: float) -> str:

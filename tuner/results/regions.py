@@ -23,27 +23,27 @@ _FEWEST = 3
 
 
 def region(
-    space: SearchSpace, some: Sequence[Configuration], among: Sequence[Configuration]
+    space: SearchSpace, chosen: Sequence[Configuration], among: Sequence[Configuration]
 ) -> str:
-    """The values that most of `some` share and `among` have less often, the most telling first.
+    """The values that most of `chosen` share and `among` have less often, the most telling first.
 
     Of numbers a range, of categories one value. Empty where they share nothing.
     """
-    if len(some) < _FEWEST:
+    if len(chosen) < _FEWEST:
         return ""
-    found = [f for p in space if (f := _shared(p, some, among)) is not None]
-    likely = sorted(f for f in found if f[0] * len(space.parameters) <= _CHANCE)
+    shared = [f for p in space if (f := _shared(p, chosen, among)) is not None]
+    likely = sorted(f for f in shared if f[0] * len(space.parameters) <= _CHANCE)
     return ", ".join(text for _, text in likely)
 
 
 def _shared(
-    p: Parameter, some: Sequence[Configuration], among: Sequence[Configuration]
+    p: Parameter, chosen: Sequence[Configuration], among: Sequence[Configuration]
 ) -> tuple[float, str] | None:
     """The chance that as many share these values, and the values; None where there are none."""
-    own = [c[p.name] for c in some if p.name in c]
+    own = [c[p.name] for c in chosen if p.name in c]
     all_ = [c[p.name] for c in among if p.name in c]
     tried = sorted(set(all_), key=lambda v: position(p, v))
-    needed = MOST_OF_THEM * len(some)
+    needed = MOST_OF_THEM * len(chosen)
     if len(tried) < 2 or len(own) < needed:
         return None
     # The fewest values that most have; of as many, those that most have.
@@ -53,7 +53,7 @@ def _shared(
         return None
     hits, span = min(held, key=lambda h: (len(h[1]), -h[0]))
     usual = sum(v in span for v in all_) / len(among)
-    chance = float(binom.sf(hits - 1, len(some), usual))
+    chance = float(binom.sf(hits - 1, len(chosen), usual))
     return chance, _text(p, span, tried)
 
 
