@@ -128,16 +128,16 @@ class Effect:
 
 
 def parameter_effects(sample: Sample, metric: str) -> tuple[Effect, ...]:
-    """Of every parameter with several values, over all settings of the others."""
-    found = (
+    """The effect of each parameter with several values, over all settings of the others."""
+    effects = (
         effect(sample, metric, crossing, Configuration(()))
         for crossing in sample.factorial.mains.values()
     )
-    return tuple(e for e in found if e is not None)
+    return tuple(e for e in effects if e is not None)
 
 
 def scenario_effects(sample: Sample, metric: str) -> Iterator[Effect]:
-    """Of every parameter in each scenario: the scenario parameters beside it held fixed."""
+    """The effect of each parameter in each scenario: other scenario parameters are held fixed."""
     factorial = sample.factorial
     for name, crossing in factorial.mains.items():
         fixed = [
@@ -149,26 +149,27 @@ def scenario_effects(sample: Sample, metric: str) -> Iterator[Effect]:
             continue
         for values in itertools.product(*(factorial.axes[n] for n in fixed)):
             scenario = Configuration(tuple(zip(fixed, values, strict=True)))
-            found = effect(sample, metric, crossing, scenario)
-            if found is not None:
-                yield found
+            scenario_effect = effect(sample, metric, crossing, scenario)
+            if scenario_effect is not None:
+                yield scenario_effect
 
 
 def effect(
     sample: Sample, metric: str, crossing: Crossing, scenario: Configuration
 ) -> Effect | None:
-    """Of the parameter that `crossing` crosses; None where it is nowhere active in the scenario, or
-    nothing is feasible at two of its values.
+    """The effect of the parameter that `crossing` varies.
+
+    None where it is not active in the scenario, or where fewer than two of its values are feasible.
     """
-    factorial, (name,), (asked,) = sample.factorial, crossing.names, crossing.values
+    factorial, (name,), (values,) = sample.factorial, crossing.names, crossing.values
     names = tuple(factorial.axes)
-    there = np.array([name in factorial.configurations[row] for row in crossing.rows[0]])
+    active = np.array([name in factorial.configurations[row] for row in crossing.rows[0]])
     for fixed, value in scenario.items():
         at = factorial.axes[fixed].index(value)
-        there &= crossing.settings[:, names.index(fixed)] == at
-    if not there.any():
+        active &= crossing.settings[:, names.index(fixed)] == at
+    if not active.any():
         return None
-    rows = crossing.rows[:, there]
+    rows = crossing.rows[:, active]
     probability = sample.feasible[rows]
     kept, settings = compared(probability >= _LIKELY)
     if len(kept) < 2:
@@ -178,11 +179,11 @@ def effect(
         factorial.space[name],
         metric,
         scenario,
-        tuple(asked[i] for i in kept),
+        tuple(values[i] for i in kept),
         np.exp(logs.mean(axis=2)),
         np.exp(logs).mean(axis=2),
         len(settings),
-        asked,
+        values,
         tuple(float(p) for p in probability.mean(axis=1)),
     )
 

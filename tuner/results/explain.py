@@ -81,7 +81,7 @@ def explain(
     chosen = metrics if objective is None else (objective,)
     fixed = held(study.search_space, at)
     space = pinned(study.search_space, fixed)
-    known = [
+    observations = [
         Observation.of(t, metrics)
         for t in study.trials
         if all(t.configuration.get(name, value) == value for name, value in fixed.items())
@@ -102,7 +102,7 @@ def explain(
             too_few=f"{measured} configurations were measured; {FEWEST} are needed before anything"
             " can be said about parameters",
         )
-    found = {m: parameter_effects(sample, m) for m in metrics}
+    effects = {m: parameter_effects(sample, m) for m in metrics}
     pairs = {m: interactions(sample, m) for m in chosen}
     directions = [o.direction for o in study.objectives]
     columns = {m: metrics.index(m) for m in chosen}
@@ -113,14 +113,16 @@ def explain(
         importances=tuple(
             i
             for m in chosen
-            for i in importances(sample, m, best_shares(space, known, directions, columns[m]))
+            for i in importances(
+                sample, m, best_shares(space, observations, directions, columns[m])
+            )
         ),
         interactions=tuple(i for m in chosen for i in pairs[m]),
-        curves=tuple(e.curve(known, columns[m]) for m in chosen for e in found[m]),
+        curves=tuple(e.curve(observations, columns[m]) for m in chosen for e in effects[m]),
         scenario_curves=tuple(
-            e.curve(known, columns[m]) for m in chosen for e in scenario_effects(sample, m)
+            e.curve(observations, columns[m]) for m in chosen for e in scenario_effects(sample, m)
         ),
-        reading=_reading(sample, chosen, found, pairs),
+        reading=_reading(sample, chosen, effects, pairs),
     )
 
 
@@ -155,15 +157,15 @@ def _reading(
     pairs: Mapping[str, Sequence[Interaction]],
 ) -> tuple[Statement, ...]:
     """By parameter: what is feasible, then each metric; interactions last."""
-    found: list[Statement] = []
+    statements: list[Statement] = []
     for name, crossing in sample.factorial.mains.items():
         parameter = sample.factorial.space[name]
-        there = [name in sample.factorial.configurations[r] for r in crossing.rows[0]]
-        if any(there):
-            table = sample.feasible[crossing.rows[:, np.array(there)]]
-            found += feasibility(parameter, crossing.values[0], table)
+        active = [name in sample.factorial.configurations[r] for r in crossing.rows[0]]
+        if any(active):
+            table = sample.feasible[crossing.rows[:, np.array(active)]]
+            statements += feasibility(parameter, crossing.values[0], table)
         by_metric = {m: e for m, es in effects_of.items() for e in es if e.parameter is parameter}
-        found += [s for s in readings(by_metric) if s.metric in chosen]
+        statements += [s for s in readings(by_metric) if s.metric in chosen]
     for metric in chosen:
-        found += joint_statements(sample, pairs[metric])
-    return tuple(found)
+        statements += joint_statements(sample, pairs[metric])
+    return tuple(statements)

@@ -71,21 +71,21 @@ class Factorial:
 
 def levels(parameter: Parameter, most: int) -> tuple[Value, ...]:
     """All values of a parameter in order, or `most` of them from end to end."""
-    known = parameter.values()
-    if known is not None and len(known) <= most:
-        return known
+    values = parameter.values()
+    if values is not None and len(values) <= most:
+        return values
     spaced = np.geomspace if parameter.log else np.linspace
-    if known is None:
+    if values is None:
         assert parameter.low is not None
         assert parameter.high is not None
         return tuple(float(v) for v in spaced(parameter.low, parameter.high, most))
     if not parameter.ordered or not parameter.log:
-        picked = np.linspace(0, len(known) - 1, most).round().astype(int)
+        picked = np.linspace(0, len(values) - 1, most).round().astype(int)
     else:
-        numbers = np.array(known, dtype=np.float64)
+        numbers = np.array(values, dtype=np.float64)
         wanted = np.geomspace(numbers[0], numbers[-1], most)
         picked = np.abs(numbers[:, None] - wanted).argmin(axis=0)
-    return tuple(known[i] for i in np.unique(picked))
+    return tuple(values[i] for i in np.unique(picked))
 
 
 class _Rows:
@@ -99,7 +99,7 @@ class _Rows:
     def __call__(self, positions: Indices) -> Indices:
         """Rows of points given by their positions on the axes, shape (..., d)."""
         flat = positions.reshape(-1, positions.shape[-1]).tolist()
-        found = [
+        rows = [
             self.numbers.setdefault(
                 self._space.effective(
                     {n: axis[i] for (n, axis), i in zip(self._axes.items(), at, strict=True)}
@@ -108,7 +108,7 @@ class _Rows:
             )
             for at in flat
         ]
-        return np.array(found, dtype=np.intp).reshape(positions.shape[:-1])
+        return np.array(rows, dtype=np.intp).reshape(positions.shape[:-1])
 
 
 def _varying(space: SearchSpace, axes: Mapping[str, tuple[Value, ...]]) -> list[int]:
@@ -165,8 +165,8 @@ def _sampled(
         """Each value of each parameter equally often, up to one."""
         ranks = rng.permuted(np.tile(np.arange(size), (len(names), 1)), axis=1)
         offsets = rng.integers(counts)[:, None]
-        found: Indices = ((ranks * counts[:, None] // size + offsets) % counts[:, None]).T
-        return found
+        positions: Indices = ((ranks * counts[:, None] // size + offsets) % counts[:, None]).T
+        return positions
 
     def crossing(base: Indices, picked: Mapping[int, Indices]) -> Crossing:
         which = tuple(picked)

@@ -10,21 +10,21 @@ from tuner.spec.space import Parameter, SearchSpace, Value, as_text
 
 
 def held(space: SearchSpace, settings: Sequence[str]) -> dict[str, Value]:
-    """The values that settings such as `loss=0` mean.
+    """The values that settings such as `loss=0` stand for, by parameter.
 
     Raises InputError for what is no parameter of the space, and for a value that it cannot have.
     """
-    found: dict[str, Value] = {}
+    values: dict[str, Value] = {}
     for setting in settings:
         name, sign, text = setting.partition("=")
-        known = [p.name for p in space]
-        if not sign or name not in known:
+        names = [p.name for p in space]
+        if not sign or name not in names:
             raise InputError(
                 f"--at {setting}: expected NAME=VALUE with a parameter of the study",
-                f"parameters: {', '.join(known)}",
+                f"parameters: {', '.join(names)}",
             )
-        found[name] = _value(space[name], setting, text)
-    return found
+        values[name] = _value(space[name], setting, text)
+    return values
 
 
 def _value(parameter: Parameter, setting: str, text: str) -> Value:

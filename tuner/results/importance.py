@@ -35,9 +35,9 @@ class Share:
 
     @classmethod
     def of(cls, draws: npt.ArrayLike) -> Share:
-        found = np.clip(np.asarray(draws, dtype=np.float64), 0.0, 1.0)
-        low, high = np.quantile(found, [0.025, 0.975])
-        return cls(float(found.mean()), float(low), float(high))
+        shares = np.clip(np.asarray(draws, dtype=np.float64), 0.0, 1.0)
+        low, high = np.quantile(shares, [0.025, 0.975])
+        return cls(float(shares.mean()), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -73,25 +73,25 @@ class Interaction:
 def importances(
     sample: Sample, metric: str, best: Mapping[str, float] | None = None
 ) -> tuple[Importance, ...]:
-    """Of every parameter with several values, the largest total first."""
-    logs, found = sample.logs(metric), []
+    """The importance of each parameter with several values, the largest total first."""
+    logs, by_parameter = sample.logs(metric), []
     for name, main in sample.factorial.mains.items():
         crossing = sample.where_served(main)
         first, total = variance_shares(logs[:, crossing.rows], crossing.share)
-        found.append(
+        by_parameter.append(
             Importance(name, metric, Share.of(first), Share.of(total), (best or {}).get(name))
         )
-    return tuple(sorted(found, key=lambda i: -i.total.value))
+    return tuple(sorted(by_parameter, key=lambda i: -i.total.value))
 
 
 def interactions(sample: Sample, metric: str) -> tuple[Interaction, ...]:
-    """Of every pair of the factorial, the largest first."""
-    logs, found = sample.logs(metric), []
+    """The interaction of each pair of the factorial, the largest first."""
+    logs, by_pair = sample.logs(metric), []
     for names, pair in sample.factorial.pairs.items():
         crossing = sample.where_served(pair)
         share = Share.of(interaction_shares(logs[:, crossing.rows], crossing.share))
-        found.append(Interaction(names, metric, share))
-    return tuple(sorted(found, key=lambda i: -i.share.value))
+        by_pair.append(Interaction(names, metric, share))
+    return tuple(sorted(by_pair, key=lambda i: -i.share.value))
 
 
 def variance_shares(table: Floats, share: float) -> tuple[Floats, Floats]:
@@ -121,11 +121,11 @@ def interaction_shares(table: Floats, share: float) -> Floats:
     """Second-order index of two parameters, shape (draws,); `table` has shape (draws, V, W, S)."""
     settings = table.shape[-1]
     both = _doubly_centred(table.mean(axis=3)[..., None])[..., 0]
-    found = (both**2).mean(axis=(1, 2))
+    variances = (both**2).mean(axis=(1, 2))
     if share < 1 and settings > 1:
         left = _doubly_centred(table) - both[..., None]
-        found = found - (1 - share) * (left**2).mean(axis=(1, 2, 3)) / (settings - 1)
-    shares: Floats = found / _safe(table.var(axis=(1, 2, 3)))
+        variances = variances - (1 - share) * (left**2).mean(axis=(1, 2, 3)) / (settings - 1)
+    shares: Floats = variances / _safe(table.var(axis=(1, 2, 3)))
     return shares
 
 
@@ -165,9 +165,9 @@ def best_shares(
     number = storage.create_new_study([direction], "importance")
     seen = {p.name: viewed(p) for p in space if len(p.values() or (0, 1)) > 1}
     for o, point in zip(feasible, points, strict=True):
-        there = {n: to_view(space[n], o.configuration[n]) for n in seen if n in o.configuration}
+        active = {n: to_view(space[n], o.configuration[n]) for n in seen if n in o.configuration}
         trial = create_trial(
-            params=there, distributions={n: seen[n] for n in there}, value=float(point)
+            params=active, distributions={n: seen[n] for n in active}, value=float(point)
         )
         storage.create_new_trial(number, trial)
     study = optuna.load_study(study_name="importance", storage=storage)
@@ -175,6 +175,6 @@ def best_shares(
     with warnings.catch_warnings():
         # It warns of conditional parameters that are active in hardly any trial; they get 0.
         warnings.simplefilter("ignore")
-        found = PedAnovaImportanceEvaluator(target_quantile=share).evaluate(study)
-    whole = sum(found.values())
-    return {n: found.get(n, 0.0) / whole if whole > 0 else 0.0 for n in seen}
+        importance = PedAnovaImportanceEvaluator(target_quantile=share).evaluate(study)
+    whole = sum(importance.values())
+    return {n: importance.get(n, 0.0) / whole if whole > 0 else 0.0 for n in seen}

@@ -21,16 +21,16 @@ LEAST = 0.01
 def joint_statements(
     sample: Sample, interactions: Sequence[Interaction], most: int = 3
 ) -> tuple[Statement, ...]:
-    """About the largest `interactions` of one metric."""
+    """Statements about the `most` largest `interactions` of one metric."""
     large = [i for i in interactions if i.share.value >= LEAST][:most]
-    found = (_statement(sample, i, sample.factorial.pairs[i.parameters]) for i in large)
-    return tuple(s for s in found if s is not None)
+    statements = (_statement(sample, i, sample.factorial.pairs[i.parameters]) for i in large)
+    return tuple(s for s in statements if s is not None)
 
 
-def _statement(sample: Sample, found: Interaction, pair: Crossing) -> Statement | None:
-    """How the effect of one differs between the ends of the other; None where it cannot be told.
+def _statement(sample: Sample, interaction: Interaction, pair: Crossing) -> Statement | None:
+    """How the effect of one parameter differs between the ends of the other.
 
-    The one whose effect is told is a decision, if one of them is.
+    None where the model cannot say. If one of the two is a decision, its effect is described.
     """
     space = sample.factorial.space
     crossing = sample.where_served(pair)
@@ -47,7 +47,7 @@ def _statement(sample: Sample, found: Interaction, pair: Crossing) -> Statement 
     kept, settings = compared(able.reshape(4, -1))
     if len(kept) < 4:
         return None
-    logs = sample.logs(found.metric)[:, corners[:, :, settings]]
+    logs = sample.logs(interaction.metric)[:, corners[:, :, settings]]
     means = np.exp(logs.mean(axis=3))
     low, high = (means[:, 1, j] / means[:, 0, j] for j in (0, 1))
     more = np.log(high / low)
@@ -56,12 +56,14 @@ def _statement(sample: Sample, found: Interaction, pair: Crossing) -> Statement 
     if probability < STATED:
         return None
     text = (
-        f"{acting.name} and {other.name} act together on {label(found.metric)}"
-        f" ({percent(found.share.value)} of its variation); {_way(acting, values[0])}:"
+        f"{acting.name} and {other.name} act together on {label(interaction.metric)}"
+        f" ({percent(interaction.share.value)} of its variation); {_way(acting, values[0])}:"
         f" {change(low)} at {amount(other, values[1][0])},"
         f" {change(high)} at {bare(other, values[1][-1])}"
     )
-    return Statement("interaction", (acting.name, other.name), found.metric, probability, text)
+    return Statement(
+        "interaction", (acting.name, other.name), interaction.metric, probability, text
+    )
 
 
 def _way(parameter: Parameter, values: Sequence[Value]) -> str:

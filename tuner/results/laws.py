@@ -36,8 +36,8 @@ class Law:
         if self.kind == "sum":
             size = reading(metric, abs(slope))
             return f"each {one(parameter)} {verb} {size} ({between(sides)})"
-        what = f"doubling of {parameter.name}" if self.kind == "doubling" else one(parameter)
-        return f"each {what} {verb} {figure(100 * abs(slope))} % ({between(sides, 100)})"
+        unit = f"doubling of {parameter.name}" if self.kind == "doubling" else one(parameter)
+        return f"each {unit} {verb} {figure(100 * abs(slope))} % ({between(sides, 100)})"
 
 
 def law_of(positions: npt.ArrayLike, draws: Floats, *, sums: bool = True) -> Law | None:

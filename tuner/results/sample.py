@@ -51,14 +51,14 @@ class Sample:
         return logs
 
     def serving(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Per parameter, at which of its values at least some configurations can be expected to
-        be feasible. All, where none is at any.
+        """For each parameter, at which of its values enough settings (5 %) can be expected to be
+        feasible. All of them, where no value has enough.
         """
-        found = {}
+        by_parameter = {}
         for name, crossing in self.factorial.mains.items():
             able = (self.feasible[crossing.rows] >= 0.5).mean(axis=1) >= 0.05
-            found[name] = able if able.any() else np.ones_like(able)
-        return found
+            by_parameter[name] = able if able.any() else np.ones_like(able)
+        return by_parameter
 
     def where_served(self, crossing: Crossing) -> Crossing:
         """A crossing without the values, of any parameter, at which nothing serves."""

@@ -215,20 +215,20 @@ def _ranking(effect: Effect) -> Statement | None:
 
 def _not_settled(effect: Effect) -> Statement:
     p, draws = effect.parameter, effect.typical
-    what, ratio = label(effect.metric), draws[:, -1] / draws[:, 0]
+    metric, ratio = label(effect.metric), draws[:, -1] / draws[:, 0]
     size = f"{change(ratio)} from {plain(effect.values[0])} to {bare(p, effect.values[-1])}"
     for does, _, sign in _BOTH if p.ordered else ():
         if (probability := _share(sign * np.log(ratio) > np.log1p(UNNOTICED))) >= STATED:
             text = (
-                f"{what} {does} with {p.name} from end to end: {size}; whether it {does} at every"
+                f"{metric} {does} with {p.name} from end to end: {size}; whether it {does} at every"
                 " step between is not settled"
             )
             return _made("not settled", effect, probability, text)
     guesses = {"that there is none": _share(level(draws))}
     if p.ordered:
-        guesses |= {f"that {what} {does}": _share(moves(draws, sign)) for does, _, sign in _BOTH}
+        guesses |= {f"that {metric} {does}": _share(moves(draws, sign)) for does, _, sign in _BOTH}
     guess = max(guesses, key=lambda g: guesses[g])
-    text = f"the effect of {p.name} on {what} is not settled, most likely {guess}: {size}"
+    text = f"the effect of {p.name} on {metric} is not settled, most likely {guess}: {size}"
     return _made("not settled", effect, guesses[guess], text)
 
 

@@ -23,7 +23,7 @@ def feasibility(
     mean = table.mean(axis=1)
     if mean.max() < STATED:
         return ()
-    found, best = [], int(mean.argmax())
+    statements, best = [], int(mean.argmax())
     low = [k for k in range(len(values)) if mean[k] <= 1 - STATED]
     if parameter.ordered:
         # Of several that are too little, the largest says it all.
@@ -34,22 +34,26 @@ def feasibility(
                 k = pick(which)
                 also = (" or less" if word == "little" else " or more") if len(which) > 1 else ""
                 text = f"{amount(parameter, values[k])}{also} is too {word}"
-                found.append(_possible(parameter, "infeasible", 1 - mean[k], text))
+                statements.append(_possible(parameter, "infeasible", 1 - mean[k], text))
         low = [k for k in low if k not in little + much]
     for k in low:
         text = f"{amount(parameter, values[k])} is not feasible"
-        found.append(_possible(parameter, "infeasible", 1 - mean[k], text))
+        statements.append(_possible(parameter, "infeasible", 1 - mean[k], text))
     for k, value in enumerate(values):
         surely, hardly = table[k] >= 0.9, table[k] <= 0.1
-        known = surely | hardly
-        sure = float(np.where(surely, table[k], 1 - table[k])[known].mean()) if known.any() else 0.0
-        if min(surely.mean(), hardly.mean()) >= 0.1 and known.mean() >= STATED:
+        certain = surely | hardly
+        sure = (
+            float(np.where(surely, table[k], 1 - table[k])[certain].mean())
+            if certain.any()
+            else 0.0
+        )
+        if min(surely.mean(), hardly.mean()) >= 0.1 and certain.mean() >= STATED:
             text = (
                 f"{amount(parameter, value)} is feasible in some settings of the other parameters"
                 f" only (about {100 * mean[k]:.0f} %)"
             )
-            found.append(_possible(parameter, "partly feasible", sure, text))
-    return tuple(found)
+            statements.append(_possible(parameter, "partly feasible", sure, text))
+    return tuple(statements)
 
 
 def _possible(parameter: Parameter, kind: Kind, probability: float, text: str) -> Statement:
