@@ -23,7 +23,7 @@ LEVEL = 0.05
 """Of what is said to differ, so large a share is expected not to (false discovery rate)."""
 
 POWER = 0.8
-"""The chance to be found that the smallest effect is stated for."""
+"""The probability with which a test finds a true ratio of `Ratio.seen`."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Ratio:
 
     `p` is the probability of a ratio at least so far from 1 where there is no difference,
     `adjusted` the same after correction for all that were tested together, and `differs` whether
-    that is at most `LEVEL`. A true ratio of `seen` (above 1) or of its inverse would have been
-    found with probability `POWER`, though it were the only one.
+    that is at most `LEVEL`. A true ratio of `seen` (above 1), or its inverse, would have been found
+    with probability `POWER`, even if it were the only one.
     """
 
     value: float
@@ -73,47 +73,49 @@ class LogRatios:
     degrees: Floats
 
 
-def judged(some: Sequence[LogRatios]) -> list[list[Ratio]]:
-    """The ratios of each, all of them tested together.
+def judged(groups: Sequence[LogRatios]) -> list[list[Ratio]]:
+    """The ratios of each group, all of them tested together.
 
-    Each by Student's t. Together by Benjamini and Hochberg, Journal of the Royal Statistical
-    Society B 57(1), 1995: where nothing differs, anything is said to differ with probability
-    `LEVEL`.
+    Each is tested by Student's t. The p-values are corrected by the rule of Benjamini and
+    Hochberg, Journal of the Royal Statistical Society B 57(1), 1995: where nothing differs, the
+    probability that anything is said to differ is `LEVEL`.
     """
     values, errors, degrees = (
-        np.concatenate([np.zeros(0), *(getattr(one, name) for one in some)])
+        np.concatenate([np.zeros(0), *(getattr(group, name) for group in groups)])
         for name in ("values", "errors", "degrees")
     )
     count = len(values)
     if count == 0:
-        return [[] for _ in some]
+        return [[] for _ in groups]
     p = 2 * student_t.sf(np.abs(values) / errors, degrees)
     adjusted = false_discovery_control(p)
     half = student_t.isf(LEVEL / 2, degrees) * errors
     # The smallest p-value of all is compared with LEVEL / count (as in Bonferroni's bound).
     strict = student_t.isf(LEVEL / (2 * count), degrees) + student_t.isf(1 - POWER, degrees)
-    found = [
-        Ratio(math.exp(v), math.exp(v - h), math.exp(v + h), float(one), float(of_all), float(seen))
-        for v, h, one, of_all, seen in zip(
+    ratios = [
+        Ratio(
+            math.exp(v), math.exp(v - h), math.exp(v + h), float(alone), float(of_all), float(seen)
+        )
+        for v, h, alone, of_all, seen in zip(
             values.tolist(), half.tolist(), p, adjusted, np.exp(strict * errors), strict=True
         )
     ]
-    ends = np.cumsum([0, *(len(one.values) for one in some)]).tolist()
-    return [found[start:end] for start, end in itertools.pairwise(ends)]
+    ends = np.cumsum([0, *(len(group.values) for group in groups)]).tolist()
+    return [ratios[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def overall(some: LogRatios) -> Overall | None:
-    """The random-effects mean; None of nothing.
+def overall(logs: LogRatios) -> Overall | None:
+    """The random-effects mean; None where there are no ratios.
 
     What differs between configurations beyond noise is estimated as by Paule and Mandel, Journal of
     Research of the National Bureau of Standards 87(5), 1982. The interval is that of Hartung and
     Knapp, Statistics in Medicine 20(24), 2001, never narrower than that of the noise alone (as in
     Knapp and Hartung, Statistics in Medicine 22(17), 2003).
     """
-    count = len(some.values)
+    count = len(logs.values)
     if count == 0:
         return None
-    values, variances = some.values, some.errors**2
+    values, variances = logs.values, logs.errors**2
 
     def excess(between: float) -> float:
         weights = 1.0 / (variances + between)
@@ -127,7 +129,7 @@ def overall(some: LogRatios) -> Overall | None:
     weights = 1.0 / (variances + between)
     mean = float(weights @ values / weights.sum())
     if count == 1:
-        half = student(float(some.degrees[0])) * float(some.errors[0])
+        half = student(float(logs.degrees[0])) * float(logs.errors[0])
     else:
         scale = float(weights @ (values - mean) ** 2) / (count - 1)
         half = student(count - 1) * math.sqrt(max(1.0, scale) / float(weights.sum()))

@@ -43,8 +43,8 @@ def differences(a: StudyRecord, b: StudyRecord) -> tuple[Difference, ...]:
     """Every key of environment and specification that differs, what matters first."""
     keys = dict.fromkeys([*(first := dict(_told(a))), *(second := dict(_told(b)))])
     pairs = [(key, first.get(key, ABSENT), second.get(key, ABSENT)) for key in keys]
-    found = [Difference(*pair, matters=_matters(*pair)) for pair in pairs if pair[1] != pair[2]]
-    return tuple(sorted(found, key=lambda d: not d.matters))
+    differing = [Difference(*pair, matters=_matters(*pair)) for pair in pairs if pair[1] != pair[2]]
+    return tuple(sorted(differing, key=lambda d: not d.matters))
 
 
 def _matters(key: str, *values: str) -> bool:
@@ -83,8 +83,8 @@ def _flat(of: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
 
 def _text(value: Any) -> str:  # noqa: ANN401 -- any JSON
     if isinstance(value, list | tuple):
-        if value and all(isinstance(one, Mapping) for one in value):
-            return "; ".join(" ".join(_text(part) for part in one.values()) for one in value)
+        if value and all(isinstance(entry, Mapping) for entry in value):
+            return "; ".join(" ".join(_text(part) for part in entry.values()) for entry in value)
         return ", ".join(map(_text, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else as_text(value)
 
@@ -128,8 +128,8 @@ class Common:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        known = {p.name for p in self.b.search_space}
-        return tuple(p.name for p in self.a.search_space if p.name in known)
+        names_b = {p.name for p in self.b.search_space}
+        return tuple(p.name for p in self.a.search_space if p.name in names_b)
 
     @cached_property
     def scenario_names(self) -> tuple[str, ...]:
@@ -153,10 +153,10 @@ def _rank(value: Value | None) -> tuple[int, float, str]:
 
 def cautions(a: StudyRecord, b: StudyRecord) -> tuple[str, ...]:
     """What else than the configuration may make the studies' values differ, in sentences."""
-    found = []
+    sentences = []
     backends = [sorted({t.backend for t in study.trials}) for study in (a, b)]
     if backends[0] != backends[1] and all(backends):
-        found.append(
+        sentences.append(
             f"A was measured by {' and '.join(backends[0])}, B by {' and '.join(backends[1])}:"
             " ratios compare these, too."
         )
@@ -166,22 +166,22 @@ def cautions(a: StudyRecord, b: StudyRecord) -> tuple[str, ...]:
         and None not in cpus
         and "cpu_percent" in [o.metric for o in a.objectives]
     ):
-        found.append(
+        sentences.append(
             f"CPU usage is in percent of the whole host, and A's has {cpus[0]} CPUs, B's {cpus[1]}:"
             f" the same work is {cpus[0] / cpus[1]:.3g} times as many percent in B."
         )
     load = [d.key for d in differences(a, b) if d.key in _LOAD]
     if load:
-        found.append(f"They were not loaded alike ({', '.join(load)}): ratios hold that, too.")
+        sentences.append(f"They were not loaded alike ({', '.join(load)}): ratios hold that, too.")
     for label, study in (("A", a), ("B", b)):
         if study.drifts:
-            found.append(f"The host of {label} drifted: {study.drifts[0].what}.")
+            sentences.append(f"The host of {label} drifted: {study.drifts[0].what}.")
         if not study.repeatability and study.trials:
-            found.append(
+            sentences.append(
                 f"{label} measured too few configurations again to know how far its bursts differ:"
                 f" {100 * ASSUMED_BETWEEN:.0f} % is assumed."
             )
-    return tuple(found)
+    return tuple(sentences)
 
 
 def _always(study: StudyRecord, parameter: Parameter, value: Value) -> bool:

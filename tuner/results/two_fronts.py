@@ -112,15 +112,15 @@ def front_scope(
     )
 
     def points(own: Indices, other: Indices) -> tuple[FrontPoint, ...]:
-        found = []
+        front = []
         for row in both.front(own).tolist():
-            one, by = rows[row], both.dominator(row, other)
-            estimates = tuple(one.estimate(i) for i in range(len(directions)))
+            pooled, by = rows[row], both.dominator(row, other)
+            estimates = tuple(pooled.estimate(i) for i in range(len(directions)))
             beaten_by = None if by is None else both.configurations[by]
-            found.append(
-                FrontPoint(one.configuration, one.representative.number, estimates, beaten_by)
+            front.append(
+                FrontPoint(pooled.configuration, pooled.representative.number, estimates, beaten_by)
             )
-        return tuple(found)
+        return tuple(front)
 
     share_a, share_b, ratio = _volumes(both, of_a, of_b)
     return FrontScope(
@@ -146,16 +146,16 @@ def _volumes(
     together = _hypervolumes(np.concatenate([points_a, points_b], axis=1), reference)
     drawn = [_hypervolumes(points, reference) for points in (points_a, points_b)]
     share_a, share_b = (
-        _interval(value / whole, one / np.maximum(together, _NEXT_TO_NOTHING))
-        for value, one in zip(values, drawn, strict=True)
+        _interval(value / whole, draws / np.maximum(together, _NEXT_TO_NOTHING))
+        for value, draws in zip(values, drawn, strict=True)
     )
     if any(
-        np.quantile(one, _TAILS[0]) <= _LEAST_KNOWN * v
-        for v, one in zip(values, drawn, strict=True)
+        np.quantile(draws, _TAILS[0]) <= _LEAST_KNOWN * v
+        for v, draws in zip(values, drawn, strict=True)
     ):
         return share_a, share_b, None
     # By logarithms, so that the interval of B against A is the inverse of A's against B.
-    logs = [np.log(np.maximum(one, _NEXT_TO_NOTHING)) for one in drawn]
+    logs = [np.log(np.maximum(draws, _NEXT_TO_NOTHING)) for draws in drawn]
     about = (logs[1] - np.median(logs[1])) - (logs[0] - np.median(logs[0]))
     by = np.exp(np.quantile(about, _TAILS)).tolist()
     value = values[1] / values[0]
@@ -168,8 +168,8 @@ def _drawn(logs: Floats, errors: Floats) -> Floats:
     logs, errors = logs[near], errors[near]
     count = DRAWS if logs.shape[1] < 3 else _SLICED_DRAWS
     normal = np.random.default_rng(_SEED).standard_normal((count, *logs.shape))
-    found: Floats = logs + errors * normal
-    return found
+    points: Floats = logs + errors * normal
+    return points
 
 
 def _near(logs: Floats, errors: Floats) -> npt.NDArray[np.bool_]:

@@ -115,18 +115,20 @@ def compare_studies(a: StudyRecord, b: StudyRecord) -> TwoStudies:
         cautions(a, b),
         _scopes(common, in_a, in_b, [o.direction for o in a.objectives]),
         _pairs({key: (in_a[key], in_b[key]) for key in both}, logs),
-        {metric: mean for metric, one in logs.items() if (mean := overall(one.logs))},
-        tuple(found for key in both if (found := _one_sided(key, in_a[key], in_b[key]))),
+        {metric: mean for metric, tested in logs.items() if (mean := overall(tested.logs))},
+        tuple(one_sided for key in both if (one_sided := _one_sided(key, in_a[key], in_b[key]))),
     )
 
 
 def _require_same_objectives(a: StudyRecord, b: StudyRecord) -> None:
-    asked_a, asked_b = ({o.metric: o.direction for o in study.objectives} for study in (a, b))
-    if asked_a == asked_b:
+    directions_a, directions_b = (
+        {o.metric: o.direction for o in study.objectives} for study in (a, b)
+    )
+    if directions_a == directions_b:
         return
     texts = [
-        " and ".join(f"{how} {metric}" for metric, how in asked.items())
-        for asked in (asked_a, asked_b)
+        " and ".join(f"{how} {metric}" for metric, how in directions.items())
+        for directions in (directions_a, directions_b)
     ]
     raise InputError(
         f"studies {a.name!r} and {b.name!r} have different objectives: A is to {texts[0]}, B to"
@@ -149,15 +151,18 @@ def _told(study: StudyRecord, common: int) -> Told:
 def _by_key(
     study: StudyRecord, common: Common, objectives: Sequence[Objective]
 ) -> dict[Configuration, Pooled]:
-    """What was measured of each configuration that both know, objectives in the order given."""
+    """The measurements of each configuration that both studies can have, by its common key.
+
+    Their objectives are in the order of `objectives`.
+    """
     metrics = [o.metric for o in study.objectives]
     order = [metrics.index(o.metric) for o in objectives]
     return {
         key: replace(
-            one, values=tuple(one.values[i] for i in order), mean=one.mean[order], sd=one.sd[order]
+            p, values=tuple(p.values[i] for i in order), mean=p.mean[order], sd=p.sd[order]
         )
-        for one in pooled(study)
-        if (key := common.key(study, one.configuration)) is not None
+        for p in pooled(study)
+        if (key := common.key(study, p.configuration)) is not None
     }
 
 
@@ -169,11 +174,13 @@ def _scopes(
 ) -> tuple[FrontScope, ...]:
     scenarios = {common.scenario(key) for key in (*in_a, *in_b)} if common.scenario_names else ()
 
-    def within(known: Mapping[Configuration, Pooled], scope: Configuration | None) -> list[Pooled]:
-        # By what both know of it, as that is the name it has here.
+    def within(
+        configurations: Mapping[Configuration, Pooled], scope: Configuration | None
+    ) -> list[Pooled]:
+        # A configuration goes by the key that both studies share.
         return [
-            replace(one, configuration=key)
-            for key, one in known.items()
+            replace(p, configuration=key)
+            for key, p in configurations.items()
             if scope is None or common.scenario(key) == scope
         ]
 
@@ -194,38 +201,38 @@ class _Tested:
 def _log_ratios(
     a: StudyRecord, b: StudyRecord, pairs: Sequence[tuple[Pooled, Pooled]]
 ) -> dict[str, _Tested]:
-    """B against A by objective, where both are known and their bursts agree.
+    """B against A by objective, of the pairs that have both values and whose bursts agree.
 
     The error is that of both averages (`tuner.results.pooled`): what varies within a burst and
     between bursts. How well it is known (degrees of freedom) is that of the part between bursts,
     joined by Welch and Satterthwaite's rule (Satterthwaite, Biometrics Bulletin 2(6), 1946).
     """
-    found = {}
+    tested = {}
     for i, objective in enumerate(a.objectives):
         numbers = tuple(
             n for n, pair in enumerate(pairs) if not _unstable(pair) and _positive(pair, i)
         )
-        some = [pairs[n] for n in numbers]
-        values = np.array([math.log(two.values[i] / one.values[i]) for one, two in some])
-        variances = np.array([[p.sd[i] ** 2 for p in pair] for pair in some]).reshape(-1, 2)
-        known = np.array([_degrees(study, objective.metric) for study in (a, b)])
+        kept = [pairs[n] for n in numbers]
+        values = np.array([math.log(in_b.values[i] / in_a.values[i]) for in_a, in_b in kept])
+        variances = np.array([[p.sd[i] ** 2 for p in pair] for pair in kept]).reshape(-1, 2)
+        study_degrees = np.array([_degrees(study, objective.metric) for study in (a, b)])
         total = variances.sum(axis=1)
-        degrees = total**2 / (variances**2 / known).sum(axis=1)
-        found[objective.metric] = _Tested(numbers, LogRatios(values, np.sqrt(total), degrees))
-    return found
+        degrees = total**2 / (variances**2 / study_degrees).sum(axis=1)
+        tested[objective.metric] = _Tested(numbers, LogRatios(values, np.sqrt(total), degrees))
+    return tested
 
 
 def _positive(pair: tuple[Pooled, Pooled], index: int) -> bool:
-    return all(one.bursts and one.values[index] > 0 for one in pair)
+    return all(p.bursts and p.values[index] > 0 for p in pair)
 
 
 def _unstable(pair: tuple[Pooled, Pooled]) -> str:
-    return next((one.unstable for one in pair if one.unstable), "")
+    return next((p.unstable for p in pair if p.unstable), "")
 
 
 def _degrees(study: StudyRecord, metric: str) -> int:
-    known = study.repeatability.get(metric)
-    return FEWEST_DEGREES + (0 if known is None else known.degrees)
+    repeatability = study.repeatability.get(metric)
+    return FEWEST_DEGREES + (0 if repeatability is None else repeatability.degrees)
 
 
 def _pairs(
@@ -233,9 +240,9 @@ def _pairs(
 ) -> tuple[Pair, ...]:
     """Every configuration that both measured to the end."""
     ratios: list[dict[str, Ratio]] = [{} for _ in both]
-    together = judged([one.logs for one in logs.values()])
-    for (metric, one), found in zip(logs.items(), together, strict=True):
-        for number, ratio in zip(one.numbers, found, strict=True):
+    together = judged([tested.logs for tested in logs.values()])
+    for (metric, tested), metric_ratios in zip(logs.items(), together, strict=True):
+        for number, ratio in zip(tested.numbers, metric_ratios, strict=True):
             ratios[number][metric] = ratio
     return tuple(
         Pair(
@@ -263,23 +270,23 @@ def _one_sided(key: Configuration, a: Pooled, b: Pooled) -> OneSided | None:
 _CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
-def sentences(found: TwoStudies) -> tuple[str, ...]:
+def sentences(comparison: TwoStudies) -> tuple[str, ...]:
     """The overall ratio of each objective, then the fronts."""
     return (
-        *(ratio_sentence(found, o.metric) for o in found.objectives),
-        front_sentence(found),
+        *(ratio_sentence(comparison, o.metric) for o in comparison.objectives),
+        front_sentence(comparison),
     )
 
 
-def ratio_sentence(found: TwoStudies, metric: str) -> str:
+def ratio_sentence(comparison: TwoStudies, metric: str) -> str:
     """Such as "B's ART is 1.31 times A's (1.22-1.41) over 14 configurations. Tested one by one, 9
     differ (after correction for 14 tests, 5 % false discoveries)."
     """
     label = METRICS[metric].label
-    overall = found.overall.get(metric)
+    overall = comparison.overall.get(metric)
     if overall is None:
         return f"{label}: no configuration was measured to the end by both, so there is no ratio."
-    ratios = found.ratios(metric)
+    ratios = comparison.ratios(metric)
     count = sum(ratio.differs for ratio in ratios)
     seen = median(ratio.seen for ratio in ratios)
     noun = "configuration" if overall.count == 1 else "configurations"
@@ -305,8 +312,8 @@ def shortened(text: str) -> str:
 
 
 def _doubt(ratio: Estimate) -> str:
-    known = ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
-    return "" if known else ", which noise can explain"
+    clear = ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
+    return "" if clear else ", which noise can explain"
 
 
 def _spread(overall: Overall) -> str:
@@ -315,9 +322,9 @@ def _spread(overall: Overall) -> str:
     return f", among which it varies by {100 * overall.spread:.0f} %"
 
 
-def front_sentence(found: TwoStudies) -> str:
+def front_sentence(comparison: TwoStudies) -> str:
     """Whose front is clearly ahead in how many scenarios."""
-    whole, *scenarios = found.scopes
+    whole, *scenarios = comparison.scopes
     scopes = scenarios or [whole]
     counts = Counter(scope.ahead for scope in scopes)
     words: dict[Ahead, str] = {
@@ -340,14 +347,14 @@ def front_sentence(found: TwoStudies) -> str:
 TWO_STUDIES_FORMAT = 1
 
 
-def two_studies_document(found: TwoStudies) -> dict[str, Any]:
+def two_studies_document(comparison: TwoStudies) -> dict[str, Any]:
     """Everything, as JSON-able data; ratios are B's values as multiples of A's."""
     return {
         "format": TWO_STUDIES_FORMAT,
         "level": LEVEL,
         "power": POWER,
-        **_plain(found),
-        "sentences": list(sentences(found)),
+        **_plain(comparison),
+        "sentences": list(sentences(comparison)),
     }
 
 
