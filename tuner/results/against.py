@@ -1,6 +1,6 @@
 """A study compared with a recorded grid: pure functions of both.
 
-Whatever the study found is valued by what the grid says of it, averaged over its passes, so that a
+What the study found is valued by what the grid says of it, averaged over its passes, so that a
 lucky burst of the study earns nothing. The grid itself is noisy: what a single pass of it scores
 against the others is the most that a search could be asked for.
 """
@@ -135,16 +135,17 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON-able data."""
         document = asdict(self)
-        for scope, found in zip(document["scopes"], self.scopes, strict=True):
-            scope["scenario"] = None if found.scenario is None else dict(found.scenario)
-            documents = [scope["study"], scope["predicted_front"], *scope["passes"]]
-            pairs = zip(documents, [found.study, found.predicted_front, *found.passes], strict=True)
-            for judged, known in pairs:
-                if known is None:
+        for entry, scope in zip(document["scopes"], self.scopes, strict=True):
+            entry["scenario"] = None if scope.scenario is None else dict(scope.scenario)
+            parts = [entry["study"], entry["predicted_front"], *entry["passes"]]
+            pairs = zip(parts, [scope.study, scope.predicted_front, *scope.passes], strict=True)
+            for part, judged in pairs:
+                if judged is None:
                     continue
-                judged["infeasible"] = [dict(c) for c in known.infeasible]
-                for one, point in zip(judged["dominated"], known.dominated, strict=True):
-                    one["configuration"], one["by"] = dict(point.configuration), dict(point.by)
+                part["infeasible"] = [dict(c) for c in judged.infeasible]
+                for beaten, point in zip(part["dominated"], judged.dominated, strict=True):
+                    beaten["configuration"] = dict(point.configuration)
+                    beaten["by"] = dict(point.by)
         return {
             "format": FORMAT,
             **document,
@@ -163,8 +164,8 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
     in the search space or lacks an objective.
     """
     grid = table.inside(study.search_space)
-    known = {name for t in grid.trials for name in t.metrics}
-    if missing := [o.metric for o in study.objectives if o.metric not in known]:
+    metrics = {name for t in grid.trials for name in t.metrics}
+    if missing := [o.metric for o in study.objectives if o.metric not in metrics]:
         raise InputError(
             f"the grid {table.study} cannot be compared with study {study.name!r}: it has no"
             f" configuration of its search space with {', '.join(missing)}",
@@ -182,8 +183,8 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
     scenarios: dict[Configuration | None, Sequence[int]] = {None: range(len(truth.configurations))}
     scenarios |= {part.scenario: part.trials for part in within.scenarios}
     summary = summarise(study)
-    found: dict[Configuration | None, Sequence[TrialRecord]] = {None: summary.front}
-    found |= {scenario.scenario: scenario.front for scenario in summary.scenarios}
+    study_fronts: dict[Configuration | None, Sequence[TrialRecord]] = {None: summary.front}
+    study_fronts |= {scenario.scenario: scenario.front for scenario in summary.scenarios}
     model = find(study)
     fronts_of = () if model is None else (model.overall, *model.scenarios)
     advised = {f.scenario: [p.configuration for p in f.predicted_front] for f in fronts_of}
@@ -197,11 +198,11 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
                 scenario,
                 len(study.trials) if scenario is None else measured[scenario],
                 len(truth.front(among)),
-                _judged(truth, among, [t.configuration for t in found.get(scenario, ())]),
+                _judged(truth, among, [t.configuration for t in study_fronts.get(scenario, ())]),
                 None if model is None else _judged(truth, among, advised.get(scenario, ())),
                 tuple(
-                    _pass([truth.configurations[i] for i in numbers], one, others)
-                    for one, others in halves
+                    _pass([truth.configurations[i] for i in numbers], single_pass, others)
+                    for single_pass, others in halves
                 ),
             )
         )
@@ -229,7 +230,7 @@ def against(study: StudyRecord, table: ReplayTable) -> Comparison:
 
 
 def _halves(study: StudyRecord, grid: ReplayTable) -> list[tuple[Averaged, Averaged]]:
-    """Each single pass, and all that was measured besides it."""
+    """Each pass of the grid, paired with the average of all other passes."""
     if len(grid.passes) < 2:
         return []
     every = {t.pass_number for t in grid.trials}
@@ -240,20 +241,22 @@ def _halves(study: StudyRecord, grid: ReplayTable) -> list[tuple[Averaged, Avera
     return [(of({number}), of(every - {number})) for number in grid.passes]
 
 
-def _pass(among: Sequence[Configuration], one: Averaged, others: Averaged) -> Judged:
-    """The front that a single pass finds `among` some configurations, valued by the others."""
-    mine, theirs = (np.array([of.row[c] for c in among], dtype=np.intp) for of in (one, others))
-    return _judged(others, theirs, [one.configurations[i] for i in one.front(mine)])
+def _pass(among: Sequence[Configuration], single_pass: Averaged, others: Averaged) -> Judged:
+    """The front of a single pass `among` these configurations, judged by the other passes."""
+    mine, theirs = (
+        np.array([of.row[c] for c in among], dtype=np.intp) for of in (single_pass, others)
+    )
+    return _judged(others, theirs, [single_pass.configurations[i] for i in single_pass.front(mine)])
 
 
 def _judged(truth: Averaged, among: Indices, front: Iterable[Configuration]) -> Judged:
-    found = [c for c in dict.fromkeys(front) if c in truth.row]
-    rows = np.array([truth.row[c] for c in found], dtype=np.intp)
+    configurations = [c for c in dict.fromkeys(front) if c in truth.row]
+    rows = np.array([truth.row[c] for c in configurations], dtype=np.intp)
     able = rows[truth.feasible[rows]]
     return Judged(
-        points=len(found),
+        points=len(configurations),
         share=truth.share(able, among),
-        infeasible=tuple(c for c in found if not truth.feasible[truth.row[c]]),
+        infeasible=tuple(c for c in configurations if not truth.feasible[truth.row[c]]),
         dominated=tuple(
             Dominated(
                 truth.configurations[row],
@@ -267,20 +270,27 @@ def _judged(truth: Averaged, among: Indices, front: Iterable[Configuration]) -> 
 
 
 def _ratios(study: StudyRecord, truth: Averaged) -> dict[str, Estimate]:
-    """Geometric means over the configurations that both measured, with Student's t interval."""
+    """The geometric mean of each metric's ratio, study to grid, with Student's t interval.
+
+    It is taken over the configurations that both measured.
+    """
     logs: dict[str, dict[Configuration, list[float]]] = {o.metric: {} for o in study.objectives}
     for trial in study.trials:
         row = truth.row.get(trial.configuration)
         if row is None or trial.measurement is None or trial.cut_short:
             continue
         values = zip(logs.values(), truth.values[row], trial.values, strict=True)
-        for found, expected, value in values:
+        for by_configuration, expected, value in values:
             if expected > 0 and value > 0:
-                found.setdefault(trial.configuration, []).append(math.log(value / expected))
+                by_configuration.setdefault(trial.configuration, []).append(
+                    math.log(value / expected)
+                )
     return {
-        metric: _exponential(mean([float(np.mean(some)) for some in found.values()]))
-        for metric, found in logs.items()
-        if found
+        metric: _exponential(
+            mean([float(np.mean(log_ratios)) for log_ratios in by_configuration.values()])
+        )
+        for metric, by_configuration in logs.items()
+        if by_configuration
     }
 
 

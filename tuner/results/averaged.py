@@ -67,8 +67,8 @@ class Averaged:
         if len(able) == 0:
             return 1.0
         reference = self.logs[able].max(axis=0) + MARGIN
-        found = hypervolume(self.logs[chosen], reference)
-        return found / hypervolume(self.logs[able], reference)
+        volume = hypervolume(self.logs[chosen], reference)
+        return volume / hypervolume(self.logs[able], reference)
 
     def dominator(self, row: int, among: Indices) -> int | None:
         """The row of `among` that clearly dominates `row` by most; None where none does.
@@ -93,26 +93,26 @@ def averaged(
     constraints: Sequence[Constraint],
     passes: Collection[int] | None = None,
 ) -> Averaged:
-    """`table`, or only some of its passes, averaged.
+    """The averages of `table` over all of its passes, or over `passes` only.
 
-    A configuration is feasible that could serve in more than half of its trials. Its errors are
-    those by which trials of one configuration differ in its scenario over all passes, where enough
-    were repeated to know; else the trials' own intervals.
+    A configuration is feasible where it could serve in more than half of its trials. The errors
+    come from how repeats differ within a scenario, over all passes. Where too few trials were
+    repeated, they come from the trials' own intervals.
     """
     names = [o.metric for o in objectives]
     groups = {
-        configuration: some
+        configuration: kept
         for configuration, trials in table.by_configuration.items()
-        if (some := [t for t in trials if passes is None or t.pass_number in passes])
+        if (kept := [t for t in trials if passes is None or t.pass_number in passes])
     }
     noise = _noise(table, names)
     values, errors = (np.full((len(groups), len(names)), math.nan) for _ in range(2))
     feasible = np.zeros(len(groups), np.bool_)
-    for i, (configuration, some) in enumerate(groups.items()):
-        measured = [t for t in some if _has(t, names)]
+    for i, (configuration, trials) in enumerate(groups.items()):
+        measured = [t for t in trials if _has(t, names)]
         scenario = table.search_space.scenario_of(configuration)
         errors[i] = noise[scenario] / math.sqrt(max(1, len(measured)))
-        if 2 * len(measured) > len(some):
+        if 2 * len(measured) > len(trials):
             values[i] = _values(measured, names).mean(axis=0)
             feasible[i] = all(_holds(c, measured) for c in constraints)
     directions = tuple(o.direction for o in objectives)
@@ -125,14 +125,14 @@ def _has(trial: RecordedTrial, names: Iterable[str]) -> bool:
 
 def _values(trials: Iterable[RecordedTrial], names: Sequence[str]) -> Floats:
     """Shape (trials, names)."""
-    found = [[t.metrics[n].value for n in names] for t in trials]
-    return np.array(found, dtype=np.float64).reshape(-1, len(names))
+    rows = [[t.metrics[n].value for n in names] for t in trials]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
 def _holds(constraint: Constraint, trials: Iterable[RecordedTrial]) -> bool:
     """Whether the mean keeps the constraint; False where its metric was not measured."""
-    found = [t.metrics[constraint.metric].value for t in trials if constraint.metric in t.metrics]
-    return bool(found) and constraint.violation(float(np.mean(found))) <= 0
+    values = [t.metrics[constraint.metric].value for t in trials if constraint.metric in t.metrics]
+    return bool(values) and constraint.violation(float(np.mean(values))) <= 0
 
 
 def _noise(table: ReplayTable, names: Sequence[str]) -> dict[Configuration, Floats]:
@@ -150,18 +150,18 @@ def _noise(table: ReplayTable, names: Sequence[str]) -> dict[Configuration, Floa
 
 
 def _repeated(groups: Iterable[Sequence[RecordedTrial]], names: Sequence[str]) -> Floats:
-    """By how trials of one configuration differ, pooled over configurations."""
+    """Standard deviations from the repeats of each configuration, pooled over configurations."""
     logs = [logarithms(_values(group, names)) for group in groups if len(group) > 1]
-    squares = np.square(np.concatenate([found - found.mean(axis=0) for found in logs]))
-    sds: Floats = np.sqrt(squares.sum(axis=0) / sum(len(found) - 1 for found in logs))
+    squares = np.square(np.concatenate([group - group.mean(axis=0) for group in logs]))
+    sds: Floats = np.sqrt(squares.sum(axis=0) / sum(len(group) - 1 for group in logs))
     return sds
 
 
 def _stated(trials: Iterable[RecordedTrial], names: Sequence[str]) -> Floats:
-    """By their own intervals; 0 of what has none."""
-    found = np.array([[t.metrics[n].relative_error for n in names] for t in trials], np.float64)
-    found = found.reshape(-1, len(names))
-    has = np.isfinite(found)
-    squares = np.where(has, np.square(found), 0.0).sum(axis=0)
+    """Standard deviations from the trials' own intervals; 0 for a metric without intervals."""
+    errors = np.array([[t.metrics[n].relative_error for n in names] for t in trials], np.float64)
+    errors = errors.reshape(-1, len(names))
+    has = np.isfinite(errors)
+    squares = np.where(has, np.square(errors), 0.0).sum(axis=0)
     sds: Floats = np.sqrt(squares / np.maximum(1, has.sum(axis=0)))
     return sds
