@@ -24,34 +24,34 @@ the value to compare with is 0.
 
 
 def against_baseline(
-    study: StudyRecord, known: Iterable[Pooled]
+    study: StudyRecord, configurations: Iterable[Pooled]
 ) -> Mapping[Configuration, Changes]:
-    """The changes of all `known` configurations against the baseline.
+    """The changes of all `configurations` against the baseline, which is one of them.
 
-    Those of the baseline itself are 0, without an interval. The baseline is sought in `known`.
+    Those of the baseline itself are 0, without an interval.
     """
-    by_configuration = {one.configuration: one for one in known}
+    by_configuration = {own.configuration: own for own in configurations}
     baseline = by_configuration.get(study.search_space.baseline())
-    return {c: changes(one, baseline) for c, one in by_configuration.items()}
+    return {c: changes(own, baseline) for c, own in by_configuration.items()}
 
 
-def changes(one: Pooled, reference: Pooled | None) -> Changes:
-    """By how many percent each objective of `one` is above that of `reference`."""
-    count = len(one.values)
-    if reference is None or not reference.bursts or not one.bursts:
+def changes(own: Pooled, reference: Pooled | None) -> Changes:
+    """By how many percent each objective of `own` is above that of `reference`."""
+    count = len(own.values)
+    if reference is None or not reference.bursts or not own.bursts:
         return (None,) * count
-    return tuple(_change(one, reference, index) for index in range(count))
+    return tuple(_change(own, reference, index) for index in range(count))
 
 
-def _change(one: Pooled, reference: Pooled, index: int) -> Estimate | None:
-    value, base = one.values[index], reference.values[index]
+def _change(own: Pooled, reference: Pooled, index: int) -> Estimate | None:
+    value, base = own.values[index], reference.values[index]
     if base <= 0:
         return None
-    if one is reference:
+    if own is reference:
         return Estimate(0.0)
     ratio = value / base
     if ratio <= 0:
         # On a logarithmic scale nothing has an interval.
         return Estimate(100 * (ratio - 1))
-    factor = math.exp(Z * math.hypot(float(one.sd[index]), float(reference.sd[index])))
+    factor = math.exp(Z * math.hypot(float(own.sd[index]), float(reference.sd[index])))
     return Estimate(*(100 * (r - 1) for r in (ratio, ratio / factor, ratio * factor)))

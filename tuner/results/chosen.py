@@ -55,22 +55,25 @@ class ChosenConfigurations:
 
 
 def chosen_configurations(
-    study: StudyRecord, summary: Summary, found: Findings | None
+    study: StudyRecord, summary: Summary, findings: Findings | None
 ) -> ChosenConfigurations:
-    """Scenarios have choices of their own where there are several."""
+    """The chosen configurations of a study. Scenarios have their own where there are several."""
     several = len(summary.scenarios) > 1
     knees = [s.recommended.configuration for s in summary.scenarios if s.recommended is not None]
     knees = knees if several else []
     overall = [] if summary.recommended is None else [summary.recommended.configuration]
     robust: list[Configuration] = []
-    if found is not None and found.robust is not None:
-        scenarios = [f.scenario for f in found.scenarios if f.scenario is not None]
-        robust = [with_decision(study, found.robust.decision, s) for s in scenarios]
+    if findings is not None and findings.robust is not None:
+        scenarios = [f.scenario for f in findings.scenarios if f.scenario is not None]
+        robust = [with_decision(study, findings.robust.decision, s) for s in scenarios]
     predicted = outcomes(study, dict.fromkeys([*overall, *knees, *robust]))
-    known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
+    measured = {p.configuration: p for p in summary.pooled.values() if p.bursts}
 
-    def chosen(some: list[Configuration]) -> tuple[ChosenConfiguration, ...]:
-        made = (_choice(study, c, known, predicted, found, summary.against_baseline) for c in some)
+    def chosen(configurations: list[Configuration]) -> tuple[ChosenConfiguration, ...]:
+        made = (
+            _choice(study, c, measured, predicted, findings, summary.against_baseline)
+            for c in configurations
+        )
         return tuple(c for c in made if c is not None)
 
     return ChosenConfigurations(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
@@ -79,12 +82,12 @@ def chosen_configurations(
 def _choice(
     study: StudyRecord,
     configuration: Configuration,
-    known: Mapping[Configuration, Pooled],
+    measured: Mapping[Configuration, Pooled],
     predicted: Mapping[Configuration, Outcome],
-    found: Findings | None,
+    findings: Findings | None,
     against_baseline: Mapping[Configuration, Changes],
 ) -> ChosenConfiguration | None:
-    own, outcome = known.get(configuration), predicted.get(configuration)
+    own, outcome = measured.get(configuration), predicted.get(configuration)
     count = len(study.objectives)
     if own is not None:
         values = tuple(own.estimate(i) for i in range(count))
@@ -94,7 +97,7 @@ def _choice(
         return None
     scenario = study.scenario_of(configuration)
     default = default_decision(study, scenario)
-    reference = known.get(default)
+    reference = measured.get(default)
     by: Changes = (None,) * count
     if configuration == default:
         pass
@@ -102,7 +105,7 @@ def _choice(
         by = changes(own, reference)
     elif outcome is not None and outcome.changes is not None:
         by = outcome.changes
-    chance = found and found.predicted(configuration)
+    chance = findings and findings.predicted(configuration)
     return ChosenConfiguration(
         configuration,
         scenario,

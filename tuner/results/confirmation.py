@@ -147,11 +147,14 @@ def confirmed(
 
 
 def _with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:
-    """Every configuration with P(on the front of its scenario), from its own bursts only."""
+    """Every configuration, and its probability of being on its scenario's front.
+
+    The probability uses the configuration's own bursts only.
+    """
     configurations = pooled(study)
     groups: dict[Configuration, list[int]] = {}
-    for i, one in enumerate(configurations):
-        groups.setdefault(study.scenario_of(one.configuration), []).append(i)
+    for i, p in enumerate(configurations):
+        groups.setdefault(study.scenario_of(p.configuration), []).append(i)
     chance = np.zeros(len(configurations))
     for indices in groups.values():
         chance[indices] = chances_of([configurations[i] for i in indices])
@@ -159,8 +162,8 @@ def _with_chances(study: StudyRecord) -> tuple[tuple[Pooled, ...], list[float]]:
 
 
 def _fronts(study: StudyRecord) -> _Fronts:
-    found = summarise(study)
-    return {None: found.front, **{s.scenario: s.front for s in found.scenarios}}
+    summary = summarise(study)
+    return {None: summary.front, **{s.scenario: s.front for s in summary.scenarios}}
 
 
 def _own_front(
@@ -170,13 +173,13 @@ def _own_front(
     return fronts.get(scenario or None, ())
 
 
-def _why_not(one: Pooled, chance: float, on_front: Sequence[Pooled]) -> str:
-    if one.infeasible or one.unstable:
-        return one.infeasible or one.unstable
+def _why_not(candidate: Pooled, chance: float, on_front: Sequence[Pooled]) -> str:
+    if candidate.infeasible or candidate.unstable:
+        return candidate.infeasible or candidate.unstable
     words = f"P(front) {chance:.2f}"
     if not on_front:
         return words
-    leads = [float(behind(one.mean[None], p.mean[None])[0]) for p in on_front]
+    leads = [float(behind(candidate.mean[None], p.mean[None])[0]) for p in on_front]
     best = int(np.argmax(leads))
     less = ", less than can be told" if chance >= _TIED else ""
     return (
@@ -186,12 +189,12 @@ def _why_not(one: Pooled, chance: float, on_front: Sequence[Pooled]) -> str:
 
 
 def _changes(before: _Fronts, after: _Fronts) -> list[FrontChange]:
-    found = []
+    changes = []
     for scenario, front in after.items():
         old = before.get(scenario, ())
-        there, were = ({t.configuration for t in some} for some in (front, old))
-        lost = tuple(t for t in old if t.configuration not in there)
-        gained = tuple(t for t in front if t.configuration not in were)
+        present, earlier = ({t.configuration for t in trials} for trials in (front, old))
+        lost = tuple(t for t in old if t.configuration not in present)
+        gained = tuple(t for t in front if t.configuration not in earlier)
         if lost or gained:
-            found.append(FrontChange(scenario, lost, gained, len(front)))
-    return found
+            changes.append(FrontChange(scenario, lost, gained, len(front)))
+    return changes

@@ -66,9 +66,9 @@ class Findings:
 
     def predicted(self, configuration: Configuration) -> Predicted | None:
         """What is predicted of a measured configuration, on the front of its scenario."""
-        for found in (*self.scenarios, self.overall):
-            if configuration in found.measured:
-                return found.measured[configuration]
+        for front in (*self.scenarios, self.overall):
+            if configuration in front.measured:
+                return front.measured[configuration]
         return None
 
 
@@ -118,23 +118,23 @@ def _front(
     low, high = DOUBTFUL
     best = predicted_front(surrogate, scenario, within=within)
     measured = {p.configuration: p for p in predicted(surrogate, rows, within)}
-    known = {**measured, **{p.configuration: p for p in best}}
+    predictions = {**measured, **{p.configuration: p for p in best}}
     return FrontFindings(
         scenario,
         best,
         within.uncertainty,
         measured,
-        sum(low < p.on_front < high for p in known.values()),
+        sum(low < p.on_front < high for p in predictions.values()),
     )
 
 
 def _trials(study: StudyRecord) -> dict[Configuration, tuple[int, ...]]:
     """The numbers of each configuration's trials that were measured."""
-    found: dict[Configuration, tuple[int, ...]] = {}
+    numbers: dict[Configuration, tuple[int, ...]] = {}
     for trial in study.trials:
         if not trial.imputed:
-            found[trial.configuration] = (*found.get(trial.configuration, ()), trial.number)
-    return found
+            numbers[trial.configuration] = (*numbers.get(trial.configuration, ()), trial.number)
+    return numbers
 
 
 def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.float64]:
@@ -143,10 +143,8 @@ def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.f
     That of all bursts where the scenario has none.
     """
     bursts = [t for t in study.trials if t.measurement is not None and not t.cut_short]
-    there = [t for t in bursts if study.scenario_of(t.configuration) == scenario]
-    errors = [
-        [standard_error(t.metric(o.metric)) for o in study.objectives] for t in there or bursts
-    ]
+    own = [t for t in bursts if study.scenario_of(t.configuration) == scenario]
+    errors = [[standard_error(t.metric(o.metric)) for o in study.objectives] for t in own or bursts]
     if not errors:
         return np.zeros(len(study.objectives))
     usual: npt.NDArray[np.float64] = np.median(np.array(errors), axis=0)

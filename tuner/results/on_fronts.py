@@ -32,20 +32,20 @@ class OnFronts:
 
 def on_fronts(study: StudyRecord, summary: Summary) -> tuple[OnFronts, ...]:
     """Every configuration of any front once: the overall front's first, in each front's order."""
-    found: dict[int, tuple[list[Configuration | None], list[Configuration | None]]] = {}
+    memberships: dict[int, tuple[list[Configuration | None], list[Configuration | None]]] = {}
     fronts: list[_Front] = [(None, summary.front, summary.recommended)]
     if len(summary.scenarios) > 1:
         fronts += [(s.scenario, s.front, s.recommended) for s in summary.scenarios]
     for scenario, front, best in fronts:
         for trial in front:
-            fronts_of, recommends = found.setdefault(trial.number, ([], []))
+            fronts_of, recommends = memberships.setdefault(trial.number, ([], []))
             fronts_of.append(scenario)
             if best is not None and best.number == trial.number:
                 recommends.append(scenario)
-    known = {p.configuration: p for p in summary.pooled.values() if p.bursts}
+    measured = {p.configuration: p for p in summary.pooled.values() if p.bursts}
     return tuple(
-        _on_fronts(study, summary.pooled[number], tuple(of), tuple(recommends), known)
-        for number, (of, recommends) in found.items()
+        _on_fronts(study, summary.pooled[number], tuple(of), tuple(recommends), measured)
+        for number, (of, recommends) in memberships.items()
     )
 
 
@@ -54,13 +54,13 @@ def _on_fronts(
     pooled: Pooled,
     fronts: tuple[Configuration | None, ...],
     recommends: tuple[Configuration | None, ...],
-    known: Mapping[Configuration, Pooled],
+    measured: Mapping[Configuration, Pooled],
 ) -> OnFronts:
     space = study.search_space
     here = default_decision(study, study.scenario_of(pooled.configuration))
     for configuration, alike in ((here, True), (space.baseline(), False)):
-        if configuration in known:
-            reference = known[configuration]
+        if configuration in measured:
+            reference = measured[configuration]
             other = None if reference is pooled else reference
             return OnFronts(pooled, fronts, recommends, other, alike)
     return OnFronts(pooled, fronts, recommends, None, alike=False)

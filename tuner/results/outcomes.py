@@ -36,16 +36,19 @@ class Outcome:
 def outcomes(
     study: StudyRecord, configurations: Iterable[Configuration]
 ) -> dict[Configuration, Outcome]:
-    """Those that the model knows; none where there are too few measurements for one."""
+    """The outcomes of those configurations that the model knows.
+
+    Empty where there are too few measurements for a model.
+    """
     surrogate = model_of(study)
     if surrogate is None:
         return {}
-    found = {}
+    by_configuration = {}
     for configuration in configurations:
         row = surrogate.candidates.index(configuration)
         if row is not None:
-            found[configuration] = _outcome(study, surrogate, configuration, row)
-    return found
+            by_configuration[configuration] = _outcome(study, surrogate, configuration, row)
+    return by_configuration
 
 
 def with_decision(

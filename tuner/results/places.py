@@ -72,11 +72,13 @@ class FrontData:
 
 
 def front_data(study: StudyRecord, summary: Summary) -> FrontData:
-    """The overall front and all else that was measured."""
+    """The overall front, and every other configuration that was measured."""
     on_front = {t.configuration for t in summary.front}
-    known = list(summary.pooled.values())
-    points = [p for one in known if (p := point_of(study, one, on_front)) is not None]
-    found = {p.configuration: p for p in points}
+    configurations = list(summary.pooled.values())
+    points = [
+        p for pooled in configurations if (p := point_of(study, pooled, on_front)) is not None
+    ]
+    placed = {p.configuration: p for p in points}
     invalid = [
         _invalid(study, f.record)
         for f in study.failed
@@ -85,10 +87,10 @@ def front_data(study: StudyRecord, summary: Summary) -> FrontData:
     baseline, best = study.baseline, summary.recommended
     return FrontData(
         (*points, *invalid),
-        tuple(_unserved(one) for one in known if one.configuration not in found),
-        tuple((t.number, t.values) for p in known if len(p.bursts) > 1 for t in p.bursts),
-        None if baseline is None else found[baseline.configuration],
-        None if best is None else found[best.configuration],
+        tuple(_unserved(pooled) for pooled in configurations if pooled.configuration not in placed),
+        tuple((t.number, t.values) for p in configurations if len(p.bursts) > 1 for t in p.bursts),
+        None if baseline is None else placed[baseline.configuration],
+        None if best is None else placed[best.configuration],
     )
 
 
@@ -116,40 +118,48 @@ def infeasible_by_reason(study: StudyRecord) -> dict[str, tuple[TrialRecord, ...
 
 
 def point_of(
-    study: StudyRecord, one: Pooled, on_front: set[Configuration]
+    study: StudyRecord, pooled: Pooled, on_front: set[Configuration]
 ) -> PlacedConfiguration | None:
-    """None where nothing was measured: a stand-in is no value to draw."""
-    if one.bursts:
-        chosen = one.representative
-        estimates = tuple(one.estimate(i) for i in range(len(study.objectives)))
+    """The point of a configuration; None where nothing of it was measured.
+
+    A value that stands in for a measurement is not drawn.
+    """
+    if pooled.bursts:
+        chosen = pooled.representative
+        estimates = tuple(pooled.estimate(i) for i in range(len(study.objectives)))
     else:
-        measured = [t for t in one.trials if not t.imputed]
+        measured = [t for t in pooled.trials if not t.imputed]
         if not measured:
             return None
         chosen = measured[-1]
         estimates = _estimates(study, chosen)
-    numbers = tuple(t.number for t in one.trials)
-    notes = [_verdict(chosen), one.infeasible, one.unstable, "" if one.bursts else chosen.cut_short]
+    numbers = tuple(t.number for t in pooled.trials)
+    notes = [
+        _verdict(chosen),
+        pooled.infeasible,
+        pooled.unstable,
+        "" if pooled.bursts else chosen.cut_short,
+    ]
     if study.drift(chosen) is not None:
         notes.append("the host had drifted")
     return PlacedConfiguration(
         chosen.number,
         numbers,
-        one.configuration,
-        _place(one, on_front),
+        pooled.configuration,
+        _place(pooled, on_front),
         estimates,
         "; ".join(filter(None, notes)),
     )
 
 
-def _place(one: Pooled, on_front: set[Configuration]) -> Place:
-    if one.infeasible:
+def _place(pooled: Pooled, on_front: set[Configuration]) -> Place:
+    if pooled.infeasible:
         return "infeasible"
-    if not one.bursts:
+    if not pooled.bursts:
         return "cut short"
-    if one.unstable:
+    if pooled.unstable:
         return "unstable"
-    return "front" if one.configuration in on_front else "dominated"
+    return "front" if pooled.configuration in on_front else "dominated"
 
 
 def _invalid(study: StudyRecord, trial: TrialRecord) -> PlacedConfiguration:
@@ -172,7 +182,7 @@ def _verdict(trial: TrialRecord) -> str:
     return trial.measurement.verdict if trial.measurement is not None else ""
 
 
-def _unserved(one: Pooled) -> Unserved:
-    last = one.trials[-1]
-    numbers = tuple(t.number for t in one.trials)
-    return Unserved(numbers, one.configuration, one.infeasible or last.reason, last.detail)
+def _unserved(pooled: Pooled) -> Unserved:
+    last = pooled.trials[-1]
+    numbers = tuple(t.number for t in pooled.trials)
+    return Unserved(numbers, pooled.configuration, pooled.infeasible or last.reason, last.detail)

@@ -79,8 +79,8 @@ class _Group:
     @property
     def squares(self) -> Floats:
         """Sum of squared deviations from the group's mean, shape (m,)."""
-        found: Floats = ((self.logs - self.logs.mean(axis=0)) ** 2).sum(axis=0)
-        return found
+        sums: Floats = ((self.logs - self.logs.mean(axis=0)) ** 2).sum(axis=0)
+        return sums
 
 
 def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
@@ -111,9 +111,9 @@ def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
     )
 
 
-def standard_error(found: Estimate | None) -> float:
+def standard_error(estimate: Estimate | None) -> float:
     """The standard error of a burst's value as a share of it; 0 where no interval is known."""
-    return 0.0 if found is None else found.relative_error or 0.0
+    return 0.0 if estimate is None else estimate.relative_error or 0.0
 
 
 def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence[_Group]) -> Pooled:
@@ -171,13 +171,13 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
     degrees = len(group.bursts) - 1
     if not degrees:
         return ""
-    found = group.squares / degrees
-    if found.max() <= _LEAST_UNSTABLE**2:
+    variances = group.squares / degrees
+    if variances.max() <= _LEAST_UNSTABLE**2:
         return ""
     tests = len(study.objectives) * sum(len(g.bursts) > 1 for g in groups)
     own = np.where(group.own > 0, group.own, group.own.max(axis=1, keepdims=True)).mean(axis=0)
     for index, objective in enumerate(study.objectives):
-        if found[index] <= _LEAST_UNSTABLE**2:
+        if variances[index] <= _LEAST_UNSTABLE**2:
             continue
         others = repeatability(
             [e for t in g.bursts if (e := t.metric(objective.metric))]
@@ -187,10 +187,10 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
         if others is None:
             continue
         expected = max(others.relative_sd**2 + float(own[index]), 1e-12)
-        ratio = float(found[index]) / expected
+        ratio = float(variances[index]) / expected
         if ratio > _FACTOR**2 and fisher.sf(ratio, degrees, others.degrees) < _ALPHA / tests:
             return (
-                f"its bursts differ by {100 * math.sqrt(found[index]):.0f} % in"
+                f"its bursts differ by {100 * math.sqrt(variances[index]):.0f} % in"
                 f" {METRICS[objective.metric].label}, those of other configurations by"
                 f" {100 * others.relative_sd:.0f} %"
             )
@@ -200,25 +200,27 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
 def between_bursts(study: StudyRecord, metric: str) -> float:
     """The standard deviation between bursts, as a share.
 
-    What few repeats say is joined with what is assumed before any, as if that were
+    A few repeats say little, so they are joined with the assumed deviation, which counts as
     `FEWEST_DEGREES` repeats.
     """
-    known = study.repeatability.get(metric)
-    if known is None:
+    repeats = study.repeatability.get(metric)
+    if repeats is None:
         return ASSUMED_BETWEEN
-    squares = known.degrees * known.relative_sd**2 + FEWEST_DEGREES * ASSUMED_BETWEEN**2
-    return math.sqrt(squares / (known.degrees + FEWEST_DEGREES))
+    squares = repeats.degrees * repeats.relative_sd**2 + FEWEST_DEGREES * ASSUMED_BETWEEN**2
+    return math.sqrt(squares / (repeats.degrees + FEWEST_DEGREES))
 
 
-def chances_of(some: Sequence[Pooled], seed: int = 0) -> Floats:
-    """P(on the front of these, or within 2 % of it) of each, shape (len(some),).
+def chances_of(configurations: Sequence[Pooled], seed: int = 0) -> Floats:
+    """Each one's probability of being on the front of these, or within 2 % of it, shape (n,).
 
-    By draws of what their averages may be; only what is eligible takes part.
+    It is estimated from draws of the averages. What is not eligible has probability 0.
     """
-    found = np.zeros(len(some))
-    able = [i for i, p in enumerate(some) if p.eligible]
+    probabilities = np.zeros(len(configurations))
+    able = [i for i, p in enumerate(configurations) if p.eligible]
     if able:
-        mean, sd = (np.array([getattr(some[i], name) for i in able]) for name in ("mean", "sd"))
+        mean, sd = (
+            np.array([getattr(configurations[i], name) for i in able]) for name in ("mean", "sd")
+        )
         normal = np.random.default_rng(seed).standard_normal((_DRAWS, *mean.shape))
-        found[able] = tolerated(mean + sd * normal).mean(axis=0)
-    return found
+        probabilities[able] = tolerated(mean + sd * normal).mean(axis=0)
+    return probabilities

@@ -49,8 +49,8 @@ def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Indices:
     candidates = surrogate.candidates
     if scenario is None:
         return np.arange(len(candidates))
-    known = {s: i for i, s in enumerate(candidates.scenarios)}
-    return np.flatnonzero(candidates.scenario == known.get(scenario, -1))
+    numbers = {s: i for i, s in enumerate(candidates.scenarios)}
+    return np.flatnonzero(candidates.scenario == numbers.get(scenario, -1))
 
 
 def predicted_front(
@@ -74,8 +74,8 @@ def predicted_front(
     picks = best[spread(posterior.mean[best], reference_of(posterior), limit)]
     means = posterior.mean[sure]
     doubt = posterior.sd[sure].sum(axis=1) - np.log(posterior.feasible[sure])
-    known = (means[None] <= posterior.mean[picks, None] + TOLERANCE).all(axis=2)
-    picks = sure[np.where(known, doubt, np.inf).argmin(axis=1)] if len(picks) else picks
+    alike = (means[None] <= posterior.mean[picks, None] + TOLERANCE).all(axis=2)
+    picks = sure[np.where(alike, doubt, np.inf).argmin(axis=1)] if len(picks) else picks
     picks = np.array(list(dict.fromkeys(picks.tolist())), dtype=np.intp)
     return predicted(surrogate, rows[picks], within or chances(surrogate, rows))
 
@@ -135,5 +135,5 @@ def _gains(points: Floats, chosen: Indices, reference: Floats) -> Floats:
     place = np.searchsorted(chosen, np.arange(len(points)))
     right = np.append(points[chosen, 0], reference[0])[place]
     above = np.insert(points[chosen, 1], 0, reference[1])[place]
-    found: Floats = np.maximum(right - points[:, 0], 0) * np.maximum(above - points[:, 1], 0)
-    return found
+    gains: Floats = np.maximum(right - points[:, 0], 0) * np.maximum(above - points[:, 1], 0)
+    return gains

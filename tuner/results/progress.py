@@ -66,7 +66,7 @@ def search_progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Pr
     row = {t.number: i for i, t in enumerate(trials)}
     overall = _shares(able, row)
     groups = _by_scenario(study, able)
-    courses = [_shares(some, row) for some in groups]
+    courses = [_shares(group, row) for group in groups]
     scenario_fronts = [t for s in summary.scenarios for t in s.front]
     signs = np.array([1.0 if o.direction == "minimize" else -1.0 for o in study.objectives])
     return Progress(
@@ -85,40 +85,40 @@ def search_progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Pr
 def course(points: Floats, reference: Floats) -> Floats:
     """The hypervolume, shape (n,), of the first points of `points`, (n, m): of one, of two, ...
 
-    Each adds the part of its box that no earlier one dominates; only points of the front so far
-    are looked at.
+    Each point adds the part of its box that no earlier point dominates. Only the front so far is
+    looked at.
     """
-    found = np.zeros(len(points))
-    known, total = np.empty((0, len(reference))), 0.0
+    volumes = np.zeros(len(points))
+    front, total = np.empty((0, len(reference))), 0.0
     for i, point in enumerate(points):
-        if (point < reference).all() and not (known <= point).all(axis=1).any():
+        if (point < reference).all() and not (front <= point).all(axis=1).any():
             box = float(np.prod(reference - point))
-            total += max(0.0, box - hypervolume(np.maximum(known, point), reference))
-            known = np.concatenate([known[~(known >= point).all(axis=1)], [point]])
-        found[i] = total
-    return found
+            total += max(0.0, box - hypervolume(np.maximum(front, point), reference))
+            front = np.concatenate([front[~(front >= point).all(axis=1)], [point]])
+        volumes[i] = total
+    return volumes
 
 
 def trial_kinds(study: StudyRecord) -> tuple[Kind, ...]:
     """Why each trial was made, by number.
 
-    Only `bayes` leaves a reason with its proposals; of other samplers, whatever is no start
-    configuration was proposed.
+    Only `bayes` records a reason with its proposals. With other samplers, every trial that is not
+    a start configuration counts as proposed.
     """
     starts = _starts(study)
     seen: set[Configuration] = set()
-    found: list[Kind] = []
+    kinds: list[Kind] = []
     for trial in sorted(study.trials, key=lambda t: t.number):
         if trial.grid_pass is not None:
-            found.append("grid")
+            kinds.append("grid")
         elif trial.configuration in seen:
-            found.append("again")
+            kinds.append("again")
         elif "acquisition" in trial.why or (starts and trial.configuration not in starts):
-            found.append("proposed")
+            kinds.append("proposed")
         else:
-            found.append("start")
+            kinds.append("start")
         seen.add(trial.configuration)
-    return tuple(found)
+    return tuple(kinds)
 
 
 def _starts(study: StudyRecord) -> frozenset[Configuration]:
@@ -144,8 +144,8 @@ def _by_scenario(study: StudyRecord, able: Sequence[Pooled]) -> list[list[Pooled
     if not study.scenario_parameters:
         return []
     groups: dict[Configuration, list[Pooled]] = {}
-    for one in able:
-        groups.setdefault(study.scenario_of(one.configuration), []).append(one)
+    for pooled in able:
+        groups.setdefault(study.scenario_of(pooled.configuration), []).append(pooled)
     return list(groups.values())
 
 
@@ -155,17 +155,17 @@ def _reference(able: Sequence[Pooled]) -> Floats:
 
 
 def _shares(able: Sequence[Pooled], row: Mapping[int, int]) -> Floats:
-    """Of the final hypervolume of these, how much there is after each trial, shape (trials,)."""
+    """The share of the final hypervolume that is reached after each trial, shape (trials,)."""
     arrivals = sorted(able, key=_first)
     volumes = course(np.array([p.mean for p in arrivals]), _reference(able))
-    found = np.zeros(len(row))
-    found[[row[_first(p)] for p in arrivals]] = volumes / volumes[-1]
-    return np.maximum.accumulate(found)
+    shares = np.zeros(len(row))
+    shares[[row[_first(p)] for p in arrivals]] = volumes / volumes[-1]
+    return np.maximum.accumulate(shares)
 
 
-def _first(one: Pooled) -> int:
-    """The trial from which on a configuration is known."""
-    return min(t.number for t in one.bursts)
+def _first(pooled: Pooled) -> int:
+    """The number of the first trial that measured a configuration to the end."""
+    return min(t.number for t in pooled.bursts)
 
 
 def _latest(summary: Summary, front: Iterable[TrialRecord], row: Mapping[int, int]) -> int:

@@ -21,4 +21,4 @@ def recommend(front: Sequence[Pooled], objectives: Sequence[Objective]) -> Poole
     """
     if not front:
         return None
-    return front[knee([one.values for one in front], [o.direction for o in objectives])]
+    return front[knee([pooled.values for pooled in front], [o.direction for o in objectives])]

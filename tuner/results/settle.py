@@ -52,16 +52,16 @@ def settling(surrogate: Surrogate, within: Sequence[Chances], own: Floats) -> Se
     differs between bursts comes on top. Whether a configuration can serve is taken as known. An
     estimate: the model's own noise and length scales are taken to be right.
     """
-    some = [_likely(chances) for chances in within]
-    rows, where = np.unique(np.concatenate([*some, np.zeros(0, np.intp)]), return_inverse=True)
+    likely = [_likely(chances) for chances in within]
+    rows, where = np.unique(np.concatenate([*likely, np.zeros(0, np.intp)]), return_inverse=True)
     where = where.reshape(-1)
     if not len(rows):
         return Settling(((0, 0),), ())
-    blocks = np.split(where, np.cumsum([len(s) for s in some])[:-1])
+    blocks = np.split(where, np.cumsum([len(s) for s in likely])[:-1])
     mean = surrogate.posterior(rows).mean
     covariances = [surrogate.covariance(rows, rows, j) for j in range(mean.shape[1])]
     weights, noise = np.zeros(len(rows)), np.zeros(mean.shape)
-    for block, chances, chosen, error in zip(blocks, within, some, own, strict=True):
+    for block, chances, chosen, error in zip(blocks, within, likely, own, strict=True):
         p = chances.on_front[np.searchsorted(chances.rows, chosen)]
         weights[block] += p
         noise[block] = np.asarray(surrogate.noise_sd) ** 2 + error**2

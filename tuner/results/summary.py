@@ -48,37 +48,37 @@ class Summary:
 
 def summarise(study: StudyRecord) -> Summary:
     """Fronts from what was measured to the end and is feasible: no imputed value is ever on one."""
-    known = pooled(study)
-    found = fronts(
+    configurations = pooled(study)
+    front_rows = fronts(
         study.search_space,
-        [p.configuration for p in known],
-        [p.values for p in known],
-        [p.eligible for p in known],
+        [p.configuration for p in configurations],
+        [p.values for p in configurations],
+        [p.eligible for p in configurations],
         [o.direction for o in study.objectives],
         study.scenario_parameters,
     )
 
     def best(indices: tuple[int, ...]) -> TrialRecord | None:
-        chosen = recommend([known[i] for i in indices], study.objectives)
+        chosen = recommend([configurations[i] for i in indices], study.objectives)
         return None if chosen is None else chosen.representative
 
     def trials(indices: tuple[int, ...]) -> tuple[TrialRecord, ...]:
-        return tuple(known[i].representative for i in indices)
+        return tuple(configurations[i].representative for i in indices)
 
     scenarios = tuple(
         ScenarioSummary(
             s.scenario,
-            sum(len(known[i].trials) for i in s.trials),
+            sum(len(configurations[i].trials) for i in s.trials),
             trials(s.front),
             best(s.front),
         )
-        for s in found.scenarios
+        for s in front_rows.scenarios
     )
     return Summary(
-        trials(found.overall),
-        best(found.overall),
+        trials(front_rows.overall),
+        best(front_rows.overall),
         scenarios,
         sum(t.outcome == "infeasible" for t in study.trials),
-        {p.representative.number: p for p in known},
-        against_baseline(study, known),
+        {p.representative.number: p for p in configurations},
+        against_baseline(study, configurations),
     )
