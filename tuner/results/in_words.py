@@ -104,11 +104,11 @@ def serves_most(study: StudyRecord, serving: Serving) -> str:
     )
 
 
-def still_open(found: Findings) -> Iterator[str]:
+def still_open(findings: Findings) -> Iterator[str]:
     """What the model does not know, and what more trials are expected to do about it."""
-    fronts = found.scenarios or (found.overall,)
+    fronts = findings.scenarios or (findings.overall,)
     between = ", ".join(
-        f"{METRICS[name].label} {figure(100 * share)} %" for name, share in found.between.items()
+        f"{METRICS[name].label} {figure(100 * share)} %" for name, share in findings.between.items()
     )
     yield f"bursts of one configuration are taken to differ by: {between}"
     open_fronts = [f for f in fronts if f.uncertain]
@@ -119,18 +119,18 @@ def still_open(found: Findings) -> Iterator[str]:
             f"{len(open_fronts)} of {len(fronts)} fronts: the standard deviation of their"
             f" hypervolume is above {_SETTLED}; it is {percent(worst.uncertainty)}{where}"
         )
-    if found.doubtful:
+    if findings.doubtful:
         low, high = DOUBTFUL
         yield (
-            f"{found.doubtful} configurations that were measured or are on a predicted front: P is"
-            f" between {low:g} and {high:g}"
+            f"{findings.doubtful} configurations that were measured or are on a predicted front:"
+            f" P is between {low:g} and {high:g}"
         )
-    yield settled(found)
+    yield settled(findings)
 
 
-def settled(found: Findings) -> str:
+def settled(findings: Findings) -> str:
     """How many more trials would settle the fronts."""
-    settling, fronts = found.settling, len(found.scenarios or (found.overall,))
+    settling, fronts = findings.settling, len(findings.scenarios or (findings.overall,))
     if settling.trials == 0:
         return f"every front is known to {_SETTLED}: more trials would change little"
     if settling.trials is not None:
@@ -144,10 +144,11 @@ def settled(found: Findings) -> str:
 
 def doubts(study: StudyRecord) -> Iterator[str]:
     """What a reader of its figures must know: repeatability, drift of the host, failed trials."""
-    for metric, found in study.repeatability.items():
+    for metric, repeatability in study.repeatability.items():
         yield (
-            f"{title(metric)} of one configuration differs by {100 * found.relative_sd:.1f} %"
-            f" between bursts ({found.degrees} repeats); intervals include it."
+            f"{title(metric)} of one configuration differs by"
+            f" {100 * repeatability.relative_sd:.1f} % between bursts"
+            f" ({repeatability.degrees} repeats); intervals include it."
         )
     if not study.repeatability and study.trials:
         yield (
@@ -185,14 +186,14 @@ def verdict_counts(study: StudyRecord) -> Mapping[str, int]:
 
 
 def remedy_counts(study: StudyRecord) -> tuple[tuple[str, int], ...]:
-    """What most measurements are doubted for, by their remedies: each with how many."""
-    found = Counter(
+    """Each remedy with the number of measurements that it would help, the largest first."""
+    counts = Counter(
         remedy
         for t in _judged(study)
         if t.measurement
         for remedy in {f.remedy for f in t.measurement.findings}
     )
-    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _judged(study: StudyRecord) -> tuple[TrialRecord, ...]:
@@ -201,9 +202,9 @@ def _judged(study: StudyRecord) -> tuple[TrialRecord, ...]:
 
 
 def unstable(summary: Summary) -> Iterator[str]:
-    """Which configurations are on no front since their bursts do not agree."""
-    for one in summary.unstable:
-        yield f"On no front, unstable: trial {one.representative.number}: {one.unstable}"
+    """The configurations that are on no front because their bursts do not agree."""
+    for pooled in summary.unstable:
+        yield f"On no front, unstable: trial {pooled.representative.number}: {pooled.unstable}"
 
 
 def infeasible(trials: Sequence[TrialRecord]) -> Iterator[str]:

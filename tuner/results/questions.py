@@ -70,17 +70,17 @@ def answers(
 ) -> tuple[Answer, ...]:
     """One for each of the five variables that serving is said to depend on, in that order."""
     metric = latency_objective(explanation.metrics)
-    what = label(metric)
+    objective = label(metric)
     load, network = (
         next((n for n in names if _has(record.search_space, n)), names[0])
         for names in (_LOAD, _NETWORK)
     )
     questions = (
-        (load, f"Does {what} fall or rise with {load}?"),
-        ("replicas", f"Which number of containers gives the best {what}?"),
-        ("cpu", f"How does CPU capacity move {what}?"),
-        ("memory", f"How does memory capacity move {what}?"),
-        (network, f"What does network loss do to {what}?"),
+        (load, f"Does {objective} fall or rise with {load}?"),
+        ("replicas", f"Which number of containers gives the best {objective}?"),
+        ("cpu", f"How does CPU capacity move {objective}?"),
+        ("memory", f"How does memory capacity move {objective}?"),
+        (network, f"What does network loss do to {objective}?"),
     )
     return tuple(
         _answer(record, explanation, findings, metric, name, question)
@@ -135,9 +135,9 @@ def _cannot_say(record: StudyRecord, explanation: Explanation, metric: str, name
     if not _has(record.search_space, name):
         return f"This study cannot say: {name} is no parameter of its search space."
     p = record.search_space[name]
-    known = p.values()
-    if known is not None and len(known) < 2:
-        return f"This study cannot say: {name} has one value, {bare(p, known[0])}."
+    values = p.values()
+    if values is not None and len(values) < 2:
+        return f"This study cannot say: {name} has one value, {bare(p, values[0])}."
     if explanation.too_few:
         return "Not known yet: too few configurations were measured."
     measured = {
@@ -164,8 +164,7 @@ def _said(explanation: Explanation, name: str, metric: str) -> Statement | None:
 
 
 def _curve(explanation: Explanation, name: str, metric: str) -> Curve | None:
-    found = (c for c in explanation.curves if (c.parameter, c.metric) == (name, metric))
-    return next(found, None)
+    return next((c for c in explanation.curves if (c.parameter, c.metric) == (name, metric)), None)
 
 
 def _sentence(said: Statement) -> str:
@@ -176,11 +175,11 @@ def _sentence(said: Statement) -> str:
 
 
 def _ends(p: Parameter, curve: Curve, said: Statement) -> str:
-    """That its two ends surely differ, where only the way between them is not settled."""
-    known = curve.known
+    """A sentence that the two ends differ, where the steps between are not settled; else empty."""
+    bands = curve.known
     if said.kind != "not settled" or not p.ordered:
         return ""
-    (first, at_first), *_, (last, at_last) = known.items()
+    (first, at_first), *_, (last, at_last) = bands.items()
     if not _way(at_first, at_last):
         return ""
     way = _way(at_first, at_last)
@@ -197,13 +196,13 @@ def _way(first: Numbers, last: Numbers) -> str:
 
 
 def _best(p: Parameter, curve: Curve, said: Statement) -> str:
-    """The value with the best estimate, and those that it is not told apart from."""
+    """The value with the best estimate, and the values whose 95 % bands overlap its band."""
     if said.kind == "no effect":
         return "No number is better than another:"
-    known, best = curve.known, _best_of(curve)
-    rivals = [v for v in known if v != best and not _apart(curve.metric, known[v], known[best])]
-    own = f"{amount(p, best)}: {_band(curve.metric, known[best])}"
-    if len(rivals) == len(known) - 1:
+    bands, best = curve.known, _best_of(curve)
+    rivals = [v for v in bands if v != best and not _apart(curve.metric, bands[v], bands[best])]
+    own = f"{amount(p, best)}: {_band(curve.metric, bands[best])}"
+    if len(rivals) == len(bands) - 1:
         return f"No number is surely better than another; the best estimate is that of {own}."
     alike = together([bare(p, v) for v in rivals])
     also = f", its 95 % band overlapping that of {alike}" if rivals else ""
@@ -222,16 +221,16 @@ def _compromise(p: Parameter, findings: Findings | None) -> list[str]:
 
 
 def _best_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
-    """In how many scenarios which number is the best, where it surely beats some other."""
+    """In how many scenarios each number is the best and surely beats another one."""
     p, sure = space[curves[0].parameter], dict[Value, list[str]]()
     for c in curves:
-        known, best = c.known, _best_of(c)
-        if any(_apart(c.metric, known[v], known[best]) for v in known):
+        bands, best = c.known, _best_of(c)
+        if any(_apart(c.metric, bands[v], bands[best]) for v in bands):
             sure.setdefault(best, []).append(_named(space, c))
-    found = [f"best {amount(p, v)} in {_some(sure[v])}" for v in curves[0].known if v in sure]
+    parts = [f"best {amount(p, v)} in {_some(sure[v])}" for v in curves[0].known if v in sure]
     if open_ := len(curves) - sum(map(len, sure.values())):
-        found.append(f"no number surely better than another in {open_}")
-    return f"Of {len(curves)} scenarios: {'; '.join(found)}."
+        parts.append(f"no number surely better than another in {open_}")
+    return f"Of {len(curves)} scenarios: {'; '.join(parts)}."
 
 
 def _ways_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
@@ -241,14 +240,14 @@ def _ways_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
         first, *_, last = c.known.values()
         ways[_way(first, last)].append(_named(space, c))
     words = {"rises": "surely rises in", "falls": "surely falls in", "": "no sure change in"}
-    found = [f"{words[way]} {_some(where)}" for way, where in ways.items() if where]
-    return f"Of {len(curves)} scenarios: {'; '.join(found)}."
+    parts = [f"{words[way]} {_some(where)}" for way, where in ways.items() if where]
+    return f"Of {len(curves)} scenarios: {'; '.join(parts)}."
 
 
 def _best_of(curve: Curve) -> Value:
     sign = _sign(curve.metric)
-    known = curve.known
-    return min(known, key=lambda v: sign * known[v][0])
+    bands = curve.known
+    return min(bands, key=lambda v: sign * bands[v][0])
 
 
 def _apart(metric: str, worse: Numbers, better: Numbers) -> bool:

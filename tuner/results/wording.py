@@ -36,9 +36,9 @@ def interval(estimate: Estimate) -> str:
     return f"{figure(estimate.value)} ({ends})" if ends else figure(estimate.value)
 
 
-def metric_interval(metric: str, found: Estimate) -> str:
+def metric_interval(metric: str, estimate: Estimate) -> str:
     """A metric with its value, 95 % interval and unit: `ART 2.31 (2.24-2.38) ms`."""
-    return f"{METRICS[metric].label} {interval(found)} {METRICS[metric].unit}".rstrip()
+    return f"{METRICS[metric].label} {interval(estimate)} {METRICS[metric].unit}".rstrip()
 
 
 def interval_ends(estimate: Estimate) -> str:
@@ -82,9 +82,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def counted(count: int, one: str) -> str:
-    """So many of what `one` is one of: `1 trial`, `3 trials`."""
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the plural where needed: `1 trial`, `3 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def together(parts: Sequence[str]) -> str:
@@ -110,10 +110,10 @@ def plain(value: Value) -> str:
 
 def bare(parameter: Parameter, value: Value) -> str:
     """A value with its unit, if there is one: `96 MiB`, `1 connection`, `4`, `true`."""
-    counted, per, what = parameter.unit.partition("/")
+    counted, per, denominator = parameter.unit.partition("/")
     if value == 1 and counted.endswith("s") and len(counted) > 3:
         counted = counted[:-1]
-    unit = f"{counted}{per}{what}"
+    unit = f"{counted}{per}{denominator}"
     return f"{plain(value)} {unit}".rstrip()
 
 
