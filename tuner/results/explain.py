@@ -156,7 +156,7 @@ def _reading(
     effects_of: Mapping[str, Sequence[Effect]],
     pairs: Mapping[str, Sequence[Interaction]],
 ) -> tuple[Statement, ...]:
-    """By parameter: what is feasible, then each metric; interactions last."""
+    """Statements by parameter: first what is feasible, then each metric. Interactions come last."""
     statements: list[Statement] = []
     for name, crossing in sample.factorial.mains.items():
         parameter = sample.factorial.space[name]

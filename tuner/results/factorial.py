@@ -162,7 +162,7 @@ def _sampled(
     rows = _Rows(space, axes)
 
     def hypercube(size: int) -> Indices:
-        """Each value of each parameter equally often, up to one."""
+        """Positions of `size` settings; counts of a parameter's values differ by at most one."""
         ranks = rng.permuted(np.tile(np.arange(size), (len(names), 1)), axis=1)
         offsets = rng.integers(counts)[:, None]
         positions: Indices = ((ranks * counts[:, None] // size + offsets) % counts[:, None]).T

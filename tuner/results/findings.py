@@ -138,9 +138,9 @@ def _trials(study: StudyRecord) -> dict[Configuration, tuple[int, ...]]:
 
 
 def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.float64]:
-    """The usual standard error of a burst in a scenario, as a share of the value, shape (m,).
+    """The median standard error of a scenario's bursts, as a share of the value, shape (m,).
 
-    That of all bursts where the scenario has none.
+    It is that of all bursts where the scenario has none.
     """
     bursts = [t for t in study.trials if t.measurement is not None and not t.cut_short]
     own = [t for t in bursts if study.scenario_of(t.configuration) == scenario]

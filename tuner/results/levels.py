@@ -37,9 +37,11 @@ def position(parameter: Parameter, value: Value) -> float:
 
 
 def scenario_levels(record: StudyRecord, by: str) -> tuple[tuple[Level, ...], LevelOf]:
-    """Each tried value of a parameter, or groups of about as many trials; none for `by` "".
+    """The levels of the parameter `by`, and a function that gives a trial's level.
 
-    Trials without the parameter, and those with a category beyond the first ones, come last.
+    A level is a tried value, or a group of values with about as many trials as the others. Trials
+    without the parameter, and those with a category beyond the first ones, come last. There are no
+    levels where `by` is empty.
     """
     if not by:
         return (), lambda _: 0

@@ -160,13 +160,14 @@ def _infeasible(group: _Group) -> str:
 
 
 def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> str:
-    """Why a configuration's bursts do not agree, by those of all others that were repeated.
+    """Why a configuration's bursts do not agree; empty where they do.
 
-    The ratio of its variance between bursts to theirs has Fisher's F distribution where they are
-    alike. It counts as unstable from three times their deviation and 10 % on, where the chance that
-    any of all repeated configurations looked so is 1 % (Bonferroni's bound).
-    A metric without an interval of its own is taken to vary as the worst known one of its burst:
-    in a closed loop CPU usage follows response time.
+    Its variance between bursts is compared with that of all others that were repeated. Where they
+    are alike, the ratio has Fisher's F distribution. A configuration counts as unstable if its
+    deviation is above 10 % and three times theirs, and if the probability that any repeated
+    configuration looks so by chance is below 1 % (Bonferroni's bound).
+    A metric without an interval of its own is taken to vary as much as the worst other metric of
+    its burst: in a closed loop CPU usage follows response time.
     """
     degrees = len(group.bursts) - 1
     if not degrees:

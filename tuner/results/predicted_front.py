@@ -45,7 +45,7 @@ class Predicted:
 
 
 def rows_of(surrogate: Surrogate, scenario: Configuration | None) -> Indices:
-    """The candidates of a scenario, or all; none where there is no such scenario."""
+    """The rows of a scenario's candidates, of all where None; empty for an unknown scenario."""
     candidates = surrogate.candidates
     if scenario is None:
         return np.arange(len(candidates))
@@ -59,13 +59,13 @@ def predicted_front(
     limit: int = LIMIT,
     within: Chances | None = None,
 ) -> tuple[Predicted, ...]:
-    """At most `limit` configurations of `scenario`, of all where None, by the first objective.
+    """At most `limit` configurations of `scenario` (of all where None), by the first objective.
 
-    They are taken from the front of the posterior means of those that are feasible with
-    probability `SURE`, one after another, each the one that adds most hypervolume (logarithms).
-    Each then gives way to the one that is known best (least sd, and surest to serve) of those that
-    are as good to 2 % in every objective. `within` are the scenario's chances where they are known.
-    Fewer where the front has fewer that differ.
+    Only configurations that are feasible with probability `SURE` take part. From the front of
+    their posterior means, the one that adds most hypervolume (on logarithmic axes) is taken first,
+    then the next, and so on. Each is then replaced by the best known one (least sd, surest to
+    serve) of those that are as good to 2 % in every objective. The result is shorter where the
+    front has fewer that differ. `within` saves time where the scenario's chances were computed.
     """
     rows = rows_of(surrogate, scenario)
     posterior = surrogate.posterior(rows)

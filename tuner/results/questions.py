@@ -68,7 +68,7 @@ def latency_objective(metrics: Sequence[str]) -> str:
 def answers(
     record: StudyRecord, explanation: Explanation, findings: Findings | None
 ) -> tuple[Answer, ...]:
-    """One for each of the five variables that serving is said to depend on, in that order."""
+    """An answer for each of five variables: load, replicas, CPU, memory and network loss."""
     metric = latency_objective(explanation.metrics)
     objective = label(metric)
     load, network = (
@@ -234,7 +234,7 @@ def _best_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
 
 
 def _ways_by_scenario(space: SearchSpace, curves: Sequence[Curve]) -> str:
-    """In how many scenarios it surely rises from end to end, surely falls, or neither."""
+    """In how many scenarios the metric surely rises from end to end, surely falls, or neither."""
     ways: dict[str, list[str]] = {"rises": [], "falls": [], "": []}
     for c in curves:
         first, *_, last = c.known.values()

@@ -39,7 +39,10 @@ def region(
 def _shared(
     p: Parameter, chosen: Sequence[Configuration], among: Sequence[Configuration]
 ) -> tuple[float, str] | None:
-    """The chance that as many share these values, and the values; None where there are none."""
+    """The shared values in words, after the probability that as many share them by chance.
+
+    None where they share none.
+    """
     own = [c[p.name] for c in chosen if p.name in c]
     all_ = [c[p.name] for c in among if p.name in c]
     tried = sorted(set(all_), key=lambda v: position(p, v))

@@ -152,7 +152,7 @@ def _rank(value: Value | None) -> tuple[int, float, str]:
 
 
 def cautions(a: StudyRecord, b: StudyRecord) -> tuple[str, ...]:
-    """What else than the configuration may make the studies' values differ, in sentences."""
+    """Sentences on what else may make the studies' values differ, besides the configuration."""
     sentences = []
     backends = [sorted({t.backend for t in study.trials}) for study in (a, b)]
     if backends[0] != backends[1] and all(backends):

@@ -203,9 +203,9 @@ def _log_ratios(
 ) -> dict[str, _Tested]:
     """B against A by objective, of the pairs that have both values and whose bursts agree.
 
-    The error is that of both averages (`tuner.results.pooled`): what varies within a burst and
-    between bursts. How well it is known (degrees of freedom) is that of the part between bursts,
-    joined by Welch and Satterthwaite's rule (Satterthwaite, Biometrics Bulletin 2(6), 1946).
+    The error is that of both averages (`tuner.results.pooled`), within a burst and between bursts.
+    Its degrees of freedom are those of the part between bursts, joined by the rule of Welch and
+    Satterthwaite (Satterthwaite, Biometrics Bulletin 2(6), 1946).
     """
     tested = {}
     for i, objective in enumerate(a.objectives):
@@ -238,7 +238,7 @@ def _degrees(study: StudyRecord, metric: str) -> int:
 def _pairs(
     both: Mapping[Configuration, tuple[Pooled, Pooled]], logs: Mapping[str, _Tested]
 ) -> tuple[Pair, ...]:
-    """Every configuration that both measured to the end."""
+    """The pair of each configuration that both studies measured to the end."""
     ratios: list[dict[str, Ratio]] = [{} for _ in both]
     together = judged([tested.logs for tested in logs.values()])
     for (metric, tested), metric_ratios in zip(logs.items(), together, strict=True):
@@ -323,7 +323,7 @@ def _spread(overall: Overall) -> str:
 
 
 def front_sentence(comparison: TwoStudies) -> str:
-    """Whose front is clearly ahead in how many scenarios."""
+    """A sentence that says in how many scenarios which front is clearly ahead."""
     whole, *scenarios = comparison.scopes
     scopes = scenarios or [whole]
     counts = Counter(scope.ahead for scope in scopes)
@@ -348,7 +348,7 @@ TWO_STUDIES_FORMAT = 1
 
 
 def two_studies_document(comparison: TwoStudies) -> dict[str, Any]:
-    """Everything, as JSON-able data; ratios are B's values as multiples of A's."""
+    """The whole comparison as JSON-able data; ratios are B's values as multiples of A's."""
     return {
         "format": TWO_STUDIES_FORMAT,
         "level": LEVEL,
