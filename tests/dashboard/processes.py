@@ -16,7 +16,7 @@ PATIENCE = 60.0
 @contextmanager
 def running(*arguments: str) -> Iterator[None]:
     """`tune run`, which talks to nobody and lets others go first; interrupted at the end."""
-    command = ["nice", "-n", "19", sys.executable, "-m", "tuner", "run", *arguments]
+    command = ["nice", sys.executable, "-m", "tuner", "run", *arguments]
     quiet = subprocess.DEVNULL
     with Popen(command, stdout=quiet, stderr=quiet) as process:
         try:
