@@ -38,24 +38,24 @@ def measured_again(result: TrialResult) -> Words:
     return Words(f"This burst cannot be trusted and is measured once more: {reasons}", "doubt")
 
 
-def verified_blocks(found: Verified) -> Iterator[Block]:
-    """Each objective against its prediction, what differs, what is in doubt, and the verdict."""
-    if found.judged:
-        yield _table(found)
-        bases = " and ".join(dict.fromkeys(_BASES[j.basis] for j in found.judged))
+def verified_blocks(verified: Verified) -> Iterator[Block]:
+    """Each objective against its prediction, the differences, the doubts, and the verdict."""
+    if verified.judged:
+        yield _table(verified)
+        bases = " and ".join(dict.fromkeys(_BASES[j.basis] for j in verified.judged))
         yield Words(
-            f"The prediction is for {_bursts(len(found.trusted))}. It comes from {bases}. If the"
+            f"The prediction is for {_bursts(len(verified.trusted))}. It comes from {bases}. If the"
             " prediction is right, all intervals hold together in 95 of 100 verifications."
         )
-    for difference in found.differences:
+    for difference in verified.differences:
         yield Words(f"DIFFERENT {difference}", "doubt")
-    for result in found.results:
-        yield from _doubts(result, found.predictions)
-    if found.broken:
-        yield Words(f"It broke: {found.broken}", "doubt")
-    for note in found.notes:
+    for result in verified.results:
+        yield from _doubts(result, verified.predictions)
+    if verified.broken:
+        yield Words(f"It broke: {verified.broken}", "doubt")
+    for note in verified.notes:
         yield Words(f"Note: {note}")
-    yield Words(_conclusion(found), "lead")
+    yield Words(_conclusion(verified), "lead")
 
 
 def _bursts(count: int) -> str:
@@ -64,24 +64,24 @@ def _bursts(count: int) -> str:
     return f"the mean of {counted(count, 'new burst')}, each on a new deployment"
 
 
-def _table(found: Verified) -> Table:
+def _table(verified: Verified) -> Table:
     return Table(
         ("objective", "unit", "predicted", "measured", "difference", "inside"),
-        tuple(map(_row, found.judged)),
+        tuple(map(_row, verified.judged)),
         "Values with 95 % intervals",
         priorities=(0, 0, 0, 0, 1, 0),
     )
 
 
-def _row(found: VerifiedObjective) -> tuple[str, ...]:
-    metric = METRICS[found.metric]
+def _row(objective: VerifiedObjective) -> tuple[str, ...]:
+    metric = METRICS[objective.metric]
     return (
         metric.label,
         metric.unit,
-        interval(found.predicted),
-        interval(found.measured),
-        f"{found.difference_percent:+.1f} %",
-        "yes" if found.inside else "NO",
+        interval(objective.predicted),
+        interval(objective.measured),
+        f"{objective.difference_percent:+.1f} %",
+        "yes" if objective.inside else "NO",
     )
 
 
@@ -101,19 +101,19 @@ def _doubts(result: TrialResult, metrics: Iterable[str]) -> Iterator[Words]:
     yield from (Words(text, "doubt") for text in measurement_doubts(measured))
 
 
-def _conclusion(found: Verified) -> str:
-    if found.verdict == "as predicted":
+def _conclusion(verified: Verified) -> str:
+    if verified.verdict == "as predicted":
         return "As predicted."
-    if found.verdict == "cannot say":
+    if verified.verdict == "cannot say":
         return (
             "CANNOT SAY: the deployment broke, or no measurement can be trusted. Mend what is said"
             " above, then verify again."
         )
-    outside = [METRICS[j.metric].label for j in found.judged if not j.inside]
+    outside = [METRICS[j.metric].label for j in verified.judged if not j.inside]
     if outside:
         verb = "is" if len(outside) == 1 else "are"
         return f"NOT as predicted: {listed(outside)} {verb} outside the predicted interval."
-    if found.judged and found.differences:
+    if verified.judged and verified.differences:
         return (
             "NOT what was measured: the values are inside their intervals, but the file brings up"
             " another configuration, image or model."

@@ -119,9 +119,9 @@ def _differences(
 ) -> tuple[FileDifference, ...]:
     if adopted is None or not adopted.inspected:
         return ()
-    asked = deployment_spec(spec, of.configuration)
-    plan = container_plan(asked.serving, spec.model.name, of.image)
-    return file_differences(adopted.inspected, asked, plan, of)
+    deployment = deployment_spec(spec, of.configuration)
+    plan = container_plan(deployment.serving, spec.model.name, of.image)
+    return file_differences(adopted.inspected, deployment, plan, of)
 
 
 def _notes(
