@@ -62,24 +62,24 @@ def compare(
     from tuner.errors import InputError
     from tuner.render.terminal import show
 
-    one = _side(study, storage, backend)
+    first = _side(study, storage, backend)
     if other is None:
         if output is not None:
             raise InputError("--output is for two studies", "name the other one, too")
         from tuner.pages.grid_comparison import grid_comparison_blocks
 
-        comparison = one.against_grid(against or "grid")
+        comparison = first.against_grid(against or "grid")
         if as_json:
             print_json(comparison.to_json())
         else:
-            show(*grid_comparison_blocks(one.record, comparison))
+            show(*grid_comparison_blocks(first.record, comparison))
         return
     if against is not None:
         raise InputError("--against is for one study and a grid", f"leave it, or leave {other}")
     from tuner.pages.comparison import comparison_page
     from tuner.results.two_studies import two_studies_document
 
-    both = one.compare(_side(other, storage, backend))
+    both = first.compare(_side(other, storage, backend))
     if as_json:
         print_json(two_studies_document(both))
     else:

@@ -87,8 +87,10 @@ def measure(
         raise InputError("--repeat and --json do not go with --steps or --ramp", "leave them out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
     chosen = _opened(model, study, trial, backend, storage)
-    one = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
-    raise typer.Exit(_explore(one, levels) if exploring else _measure(one, repeat, as_json=as_json))
+    narrowed = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
+    raise typer.Exit(
+        _explore(narrowed, levels) if exploring else _measure(narrowed, repeat, as_json=as_json)
+    )
 
 
 def _opened(

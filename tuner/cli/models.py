@@ -53,11 +53,11 @@ def list_models(as_json: JsonOption = False) -> None:
     from tuner.spec import study_files
     from tuner.spec.load import load_model
 
-    found = [short_facts(load_model(name)) for name in study_files.existing("model", Path.cwd())]
+    facts = [short_facts(load_model(name)) for name in study_files.existing("model", Path.cwd())]
     if as_json:
-        print_json(models_document(found))
+        print_json(models_document(facts))
     else:
-        show(model_table(found))
+        show(model_table(facts))
 
 
 @models.command("show")
@@ -72,11 +72,11 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     from tuner.serving.model_facts import facts_of
     from tuner.spec.load import load_model
 
-    found = facts_of(load_model(name))
+    facts = facts_of(load_model(name))
     if as_json:
-        print_json(models_document([found]))
+        print_json(models_document([facts]))
     else:
-        terminal.show(*model_blocks(found))
+        terminal.show(*model_blocks(facts))
 
 
 @models.command("add")

@@ -58,20 +58,20 @@ def verbs() -> Iterator[Verb]:
 
 
 def _below(name: str, group: typer.Typer) -> Iterator[Verb]:
-    for one in group.registered_commands:
-        assert one.callback is not None
-        yield Verb(f"{name} {one.name or one.callback.__name__}", one.callback)
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield Verb(f"{name} {command.name or command.callback.__name__}", command.callback)
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
         yield from _below(f"{name} {inner.name}", inner.typer_instance)
 
 
 def _section(verb: Verb) -> str:
-    told = [text for text in verb.paragraphs if not text.startswith(EXAMPLE)]
+    paragraphs = [text for text in verb.paragraphs if not text.startswith(EXAMPLE)]
     shown = [f"```sh\n{verb.example}\n```"] if verb.example else []
     rows = list(_rows(verb.call))
     head = ["| option | default | meaning |", "| --- | --- | --- |"] if rows else []
-    return "\n\n".join([f"## `{verb.name}`", *told, *shown, "\n".join([*head, *rows])]) + "\n"
+    return "\n\n".join([f"## `{verb.name}`", *paragraphs, *shown, "\n".join([*head, *rows])]) + "\n"
 
 
 def _rows(call: Callable[..., Any]) -> Iterator[str]:
@@ -96,19 +96,19 @@ def _name(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:  # noqa
     if isinstance(info, ArgumentInfo):
         return info.metavar or name.upper()
     # Within Annotated the first of the names stands where a default would.
-    known = map(str, (info.default, *(info.param_decls or ())))
-    given = [text for text in known if text.startswith("-")]
+    declared = map(str, (info.default, *(info.param_decls or ())))
+    given = [text for text in declared if text.startswith("-")]
     names = ", ".join(given or [f"--{name.rstrip('_').replace('_', '-')}"])
     return names if kind is bool else f"{names} {info.metavar or _kind(kind)}"
 
 
 def _kind(kind: Any) -> str:  # noqa: ANN401
-    """What stands for a value of that type."""
+    """The placeholder for a value of that type, such as `TEXT`."""
     parts = [part for part in typing.get_args(kind) if part is not NoneType]
     if parts:
         return _kind(parts[0])
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return "|".join(str(one.value) for one in kind)
+        return "|".join(str(member.value) for member in kind)
     return _KINDS.get(kind, "TEXT")
 
 
