@@ -42,9 +42,9 @@ class Artifacts:
     key: str = field(default_factory=lambda: token_hex(8))
 
     def described(self, trial_id: int, record: TrialRecord) -> dict[str, str]:
-        """The system attributes that say which artifacts a finished trial has."""
+        """The system attributes that tell the dashboard which artifacts a finished trial has."""
         kinds = [_LATENCY] * (record.samples is not None) + [_LOG] * bool(record.log_tail)
-        found = {}
+        attributes = {}
         for kind in kinds:
             name, mimetype = _FILES[kind]
             identifier = f"{self.key}-{trial_id:x}-{kind}"
@@ -54,8 +54,8 @@ class Artifacts:
                 "mimetype": mimetype,
                 "encoding": None,
             }
-            found[_PREFIX + identifier] = json.dumps(described)
-        return found
+            attributes[_PREFIX + identifier] = json.dumps(described)
+        return attributes
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Raises ArtifactNotFound for an identifier that `described` did not give."""

@@ -18,12 +18,12 @@ _BACKENDS = {
 
 
 def attributes(record: TrialRecord, objectives: tuple[str, ...]) -> Attributes:
-    """By name, in the order to be read: first what happened, last every metric.
+    """The trial's attributes by name, in reading order: first what happened, last every metric.
 
-    `objectives` are the metrics whose values and intervals are in the summary. Its sentences are
-    short, because the dashboard breaks no lines.
+    The summary states `objectives` with their intervals. Its sentences are short, because the
+    dashboard breaks no lines.
     """
-    found: Attributes = {"summary": "; ".join(_summary(record, objectives))}
+    by_name: Attributes = {"summary": "; ".join(_summary(record, objectives))}
     texts = {
         "constraints": "; ".join(_constraints(record)),
         "doubts": " ".join(_doubts(record)),
@@ -32,13 +32,13 @@ def attributes(record: TrialRecord, objectives: tuple[str, ...]) -> Attributes:
         "time": _time(record.phases),
         "backend": _BACKENDS.get(record.backend, record.backend),
     }
-    found |= {name: text for name, text in texts.items() if text}
+    by_name |= {name: text for name, text in texts.items() if text}
     if record.measurement is not None:
         for metric in METRICS:
             if (estimate := record.metric(metric)) is not None:
                 # More digits than are known make a table of many columns unreadable.
-                found[title(metric)] = float(f"{estimate.value:.4g}")
-    return found
+                by_name[title(metric)] = float(f"{estimate.value:.4g}")
+    return by_name
 
 
 def _summary(record: TrialRecord, objectives: tuple[str, ...]) -> Iterator[str]:
@@ -46,8 +46,8 @@ def _summary(record: TrialRecord, objectives: tuple[str, ...]) -> Iterator[str]:
         yield f"infeasible, {record.reason}: {record.detail}"
         yield "its objective values are stand-ins, not measurements"
         return
-    known = [(title(m), e) for m in objectives if (e := record.metric(m)) is not None]
-    yield ", ".join(f"{name} {interval(estimate)}" for name, estimate in known)
+    estimates = [(title(m), e) for m in objectives if (e := record.metric(m)) is not None]
+    yield ", ".join(f"{name} {interval(estimate)}" for name, estimate in estimates)
     for text, violation in record.violations.items():
         if violation > 0:
             yield f"infeasible, breaks {text}"

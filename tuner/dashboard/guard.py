@@ -40,5 +40,5 @@ def _refusal(environ: dict[str, Any], *, loopback: bool) -> str:
     host = re.sub(r":\d+$", "", environ.get("HTTP_HOST", "")).strip("[]")
     if loopback and host not in LOOPBACK:
         return f"this is not {host}: open 127.0.0.1 or localhost, or start it with --host"
-    asked = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '').rstrip('/')}"
-    return next((why for what, why in _REFUSED if re.fullmatch(what, asked)), "")
+    request = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '').rstrip('/')}"
+    return next((why for pattern, why in _REFUSED if re.fullmatch(pattern, request)), "")

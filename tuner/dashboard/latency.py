@@ -18,23 +18,25 @@ _one_at_a_time = Lock()
 
 
 def latency_png(latency: Latency, heading: str) -> bytes:
-    """ECDF and histogram over one logarithmic axis, with percentiles and their 95 % intervals."""
+    """A PNG: ECDF above histogram, one logarithmic axis, percentiles with 95 % intervals."""
     with _one_at_a_time:
         figure = Figure(figsize=(7.2, 5.2), dpi=120, layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         figure.suptitle(heading, parse_math=False)
         above.step(latency.at, 100 * latency.share, where="post", color=_BARS)
         middle = sqrt(latency.at[0] * latency.at[-1])
-        for name, found in latency.percentiles.items():
+        for name, percentile in latency.percentiles.items():
             share = float(name.removeprefix("p").removesuffix("_ms"))
-            above.plot([found.value], [share], "o", color=_MARKS)
-            if found.low is not None and found.high is not None:
-                above.plot([found.low, found.high], [share, share], color=_MARKS, linewidth=2)
-            text = f"{name.removesuffix('_ms')} {found.value:.3g} {latency.unit}"
+            above.plot([percentile.value], [share], "o", color=_MARKS)
+            if percentile.low is not None and percentile.high is not None:
+                above.plot(
+                    [percentile.low, percentile.high], [share, share], color=_MARKS, linewidth=2
+                )
+            text = f"{name.removesuffix('_ms')} {percentile.value:.3g} {latency.unit}"
             # Towards the middle, so that the edge cuts none off.
-            side, aligned = (8, "left") if found.value < middle else (-8, "right")
+            side, aligned = (8, "left") if percentile.value < middle else (-8, "right")
             where = {"xytext": (side, -13), "textcoords": "offset points", "ha": aligned}
-            above.annotate(text, (found.value, share), **where)
+            above.annotate(text, (percentile.value, share), **where)
         above.set_ylabel("requests answered within (%)")
         above.set_ylim(0, 103)
         below.stairs(latency.bins, latency.edges, fill=True, color=_BARS, alpha=0.7)

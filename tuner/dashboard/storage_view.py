@@ -110,20 +110,20 @@ class StudyView(PassedOn):
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """As it was shown last, if it was."""
-        known = self._finished.get(trial_id)
-        return known[1] if known else self._storage.get_trial(trial_id)
+        """The trial as the dashboard showed it last; else as it is stored."""
+        cached = self._finished.get(trial_id)
+        return cached[1] if cached else self._storage.get_trial(trial_id)
 
     def _shown(self, study_id: int, trial: FrozenTrial) -> FrozenTrial:
         identifier = trial._trial_id  # noqa: SLF001 -- as optuna-dashboard does
         if not trial.state.is_finished():
             return trial
-        known = self._finished.get(identifier)
+        cached = self._finished.get(identifier)
         # Another object is another trial: that of a study in the place of a deleted one.
-        if known is None or known[0] is not trial:
-            known = trial, self._translated(study_id, identifier, trial)
-            self._finished[identifier] = known
-        return known[1]
+        if cached is None or cached[0] is not trial:
+            cached = trial, self._translated(study_id, identifier, trial)
+            self._finished[identifier] = cached
+        return cached[1]
 
     def _translated(self, study_id: int, trial_id: int, trial: FrozenTrial) -> FrozenTrial:
         document = trial.user_attrs.get(ATTRIBUTE)
@@ -153,8 +153,8 @@ class StudyView(PassedOn):
 
     def _objectives_of(self, study_id: int) -> tuple[str, ...]:
         if study_id not in self._objectives:
-            found = self._storage.get_study_system_attrs(study_id).get(_METRICS, ())
-            self._objectives[study_id] = tuple(found)
+            objectives = self._storage.get_study_system_attrs(study_id).get(_METRICS, ())
+            self._objectives[study_id] = tuple(objectives)
         return self._objectives[study_id]
 
     # What needs no translation.
@@ -194,5 +194,5 @@ class StudyView(PassedOn):
         _refuse("create a trial")
 
 
-def _refuse(what: str) -> NoReturn:
-    raise TypeError(f"cannot {what} through what a dashboard is shown: write to the storage")
+def _refuse(action: str) -> NoReturn:
+    raise TypeError(f"cannot {action} through what a dashboard is shown: write to the storage")

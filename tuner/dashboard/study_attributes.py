@@ -9,23 +9,26 @@ from tuner.study.storage import BACKEND, ENVIRONMENT, SPECIFICATION
 
 
 def study_attributes(stored: Mapping[str, Any]) -> dict[str, str]:
-    """By name; what is not known is left out. `stored` are those of a study of `tune`."""
-    asked: Mapping[str, Any] = stored[SPECIFICATION]
-    made: Mapping[str, Any] = stored.get(ENVIRONMENT, {})
-    search, budget = asked.get("search", {}), asked.get("budget", {})
-    known = {
-        "description": asked.get("description"),
-        "model": asked["model"].get("name"),
-        "model checksum": made.get("model_checksum"),
+    """The study's attributes by name, without those that are unknown.
+
+    `stored` are the user attributes that `tune` wrote to the study.
+    """
+    specification: Mapping[str, Any] = stored[SPECIFICATION]
+    environment: Mapping[str, Any] = stored.get(ENVIRONMENT, {})
+    search, budget = specification.get("search", {}), specification.get("budget", {})
+    attributes = {
+        "description": specification.get("description"),
+        "model": specification["model"].get("name"),
+        "model checksum": environment.get("model_checksum"),
         "backend": stored.get(BACKEND),
         "sampler": search.get("sampler"),
-        "seed": asked.get("seed"),
+        "seed": specification.get("seed"),
         "budget": _listed(budget),
-        "host": _listed(made.get("host", {})),
-        "engine": made.get("engine"),
-        "image": made.get("image"),
+        "host": _listed(environment.get("host", {})),
+        "engine": environment.get("engine"),
+        "image": environment.get("image"),
     }
-    return {name: str(value) for name, value in known.items() if value not in (None, "")}
+    return {name: str(value) for name, value in attributes.items() if value not in (None, "")}
 
 
 def _listed(of: Mapping[str, Any]) -> str:

@@ -164,10 +164,10 @@ def _drawing(figure: Figure) -> Markup:
 
 
 def _logarithmic(figure: Figure) -> tuple[str, ...]:
-    """The axes that have a switch, `x` or `y`: those that the layout's `meta` names."""
+    """The axes (`x`, `y`) that have a switch to a logarithmic scale, by the layout's `meta`."""
     meta = figure.plot.layout.meta
-    asked = meta.get("log_switch", ()) if isinstance(meta, dict) else ()
-    return tuple(axis for axis in ("x", "y") if axis in asked)
+    switches = meta.get("log_switch", ()) if isinstance(meta, dict) else ()
+    return tuple(axis for axis in ("x", "y") if axis in switches)
 
 
 def _height(figure: Figure) -> int:

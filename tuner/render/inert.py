@@ -24,9 +24,12 @@ def legible(inert_text: str) -> str:
 
 
 def inert_figure(figure: go.Figure) -> dict[str, Any]:
-    """`figure` as plotly.js takes it, NumPy arrays as typed ones; no text of it can be a link."""
-    found: dict[str, Any] = _inert(figure.to_dict())
-    return found
+    """The JSON of `figure` for plotly.js, with NumPy arrays as typed arrays.
+
+    None of its texts can become a link.
+    """
+    inert: dict[str, Any] = _inert(figure.to_dict())
+    return inert
 
 
 def _inert(value: Any) -> Any:  # noqa: ANN401 -- any part of a figure
