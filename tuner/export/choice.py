@@ -87,10 +87,12 @@ def _extreme(word: str, name: str, objectives: Sequence[Objective]) -> Best:
     metric, direction = SHORT.get(name, name), _direction(word)
     if Objective(metric, direction) not in objectives:
         short = {metric: name for name, metric in SHORT.items()}
-        there = ", ".join(f"{o.direction[:3]}-{short.get(o.metric, o.metric)}" for o in objectives)
+        available = ", ".join(
+            f"{o.direction[:3]}-{short.get(o.metric, o.metric)}" for o in objectives
+        )
         raise InputError(
             f"cannot pick {word}-{name}: the study has no such objective",
-            f"it has {there or 'none'}; 'min METRIC where ...' takes any metric",
+            f"it has {available or 'none'}; 'min METRIC where ...' takes any metric",
         )
     return Best(metric, direction)
 

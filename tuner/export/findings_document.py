@@ -15,11 +15,11 @@ from tuner.results.summary import Summary, summarise
 
 
 def document(study: StudyRecord) -> dict[str, Any]:
-    """What `tuner.export.trial_documents` says of all trials, with `fronts` and `findings`.
+    """The document of all trials, with `fronts` and `findings`.
 
     `findings` is None where there are too few measurements for a model.
     """
-    summary, found = summarise(study), find(study)
+    summary, findings = summarise(study), find(study)
     whole = trial_documents.trials_document(study, study.trials)
     return {
         **whole,
@@ -37,14 +37,14 @@ def document(study: StudyRecord) -> dict[str, Any]:
                 {"trial": p.representative.number, "reason": p.unstable} for p in summary.unstable
             ],
         },
-        "findings": None if found is None else _findings(study, found),
+        "findings": None if findings is None else _findings(study, findings),
     }
 
 
 def trial_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    """One trial alone, with what the search did about it."""
-    found = trial_documents.trials_document(study, [trial])
-    return {**found, "trials": [{**found["trials"][0], **_of_search(trial)}]}
+    """The document of one trial, with what the search recorded about it."""
+    whole = trial_documents.trials_document(study, [trial])
+    return {**whole, "trials": [{**whole["trials"][0], **_of_search(trial)}]}
 
 
 def numbered_document(study: StudyRecord, number: int) -> dict[str, Any]:
@@ -91,25 +91,25 @@ def _front(
     }
 
 
-def _pooled(study: StudyRecord, one: Pooled) -> dict[str, Any]:
-    estimates = {o.metric: one.estimate(i) for i, o in enumerate(study.objectives)}
+def _pooled(study: StudyRecord, pooled: Pooled) -> dict[str, Any]:
+    estimates = {o.metric: pooled.estimate(i) for i, o in enumerate(study.objectives)}
     return {
-        "trial": one.representative.number,
-        "bursts": [t.number for t in one.bursts],
+        "trial": pooled.representative.number,
+        "bursts": [t.number for t in pooled.bursts],
         "objectives": {
             name: {"value": e.value, "low": e.low, "high": e.high} for name, e in estimates.items()
         },
     }
 
 
-def _findings(study: StudyRecord, found: Findings) -> dict[str, Any]:
-    robust, serving = found.robust, found.serving
+def _findings(study: StudyRecord, findings: Findings) -> dict[str, Any]:
+    robust, serving = findings.robust, findings.serving
     return {
-        "candidates": found.candidates,
-        "whole_space": found.whole,
-        "between_bursts": dict(found.between),
-        "overall": _predicted_front(study, found.overall, found),
-        "scenarios": [_predicted_front(study, f, found) for f in found.scenarios],
+        "candidates": findings.candidates,
+        "whole_space": findings.whole,
+        "between_bursts": dict(findings.between),
+        "overall": _predicted_front(study, findings.overall, findings),
+        "scenarios": [_predicted_front(study, f, findings) for f in findings.scenarios],
         "least_regret": robust
         and {
             **asdict(robust),
@@ -127,29 +127,31 @@ def _findings(study: StudyRecord, found: Findings) -> dict[str, Any]:
             "fails": [dict(s) for s in serving.fails],
         },
         "open": {
-            "doubtful": found.doubtful,
-            "trials_to_settle": found.settling.trials,
-            "course": [{"trials": n, "open_fronts": left} for n, left in found.settling.course],
-            "next": [dict(c) for c in found.next],
+            "doubtful": findings.doubtful,
+            "trials_to_settle": findings.settling.trials,
+            "course": [{"trials": n, "open_fronts": left} for n, left in findings.settling.course],
+            "next": [dict(c) for c in findings.next],
         },
     }
 
 
-def _predicted_front(study: StudyRecord, front: FrontFindings, found: Findings) -> dict[str, Any]:
+def _predicted_front(
+    study: StudyRecord, front: FrontFindings, findings: Findings
+) -> dict[str, Any]:
     return {
         "scenario": None if front.scenario is None else dict(front.scenario),
         "hypervolume_relative_sd": front.uncertainty,
-        "predicted_front": [_predicted(study, p, found) for p in front.predicted_front],
-        "measured": [_predicted(study, p, found) for p in front.measured.values()],
+        "predicted_front": [_predicted(study, p, findings) for p in front.predicted_front],
+        "measured": [_predicted(study, p, findings) for p in front.measured.values()],
     }
 
 
-def _predicted(study: StudyRecord, one: Predicted, found: Findings) -> dict[str, Any]:
-    bounds = zip(study.objectives, one.values, one.low, one.high, strict=True)
+def _predicted(study: StudyRecord, prediction: Predicted, findings: Findings) -> dict[str, Any]:
+    bounds = zip(study.objectives, prediction.values, prediction.low, prediction.high, strict=True)
     return {
-        "configuration": dict(one.configuration),
-        "trials": list(found.trials.get(one.configuration, ())),
+        "configuration": dict(prediction.configuration),
+        "trials": list(findings.trials.get(prediction.configuration, ())),
         "objectives": {o.metric: {"value": v, "low": a, "high": b} for o, v, a, b in bounds},
-        "on_front": one.on_front,
-        "feasible": one.feasible,
+        "on_front": prediction.on_front,
+        "feasible": prediction.feasible,
     }

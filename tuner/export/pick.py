@@ -18,29 +18,29 @@ from tuner.spec.space import Configuration
 def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[TrialRecord, ...]:
     """The feasible trials that `choice` means (`tuner.export.choice`), sorted by number.
 
-    `knee` is the recommended point of the overall front, `all` every trial of the overall front
+    `knee` is the recommended trial of the overall front. `all` is every trial of the overall front
     and of the scenario fronts. `when` names a scenario (`tuner.export.scenario`): then only that
-    one counts. What was measured more than once is judged by all its bursts, and its trial is the
-    one nearest to them. Raises InputError for what cannot be understood, for a trial that is not
-    there, infeasible or of another scenario, and where nothing is left to pick.
+    one counts. A configuration with several bursts is judged by all of them; its trial is the one
+    nearest to their mean. Raises InputError for a choice that cannot be understood, for a trial
+    that is missing, infeasible or of another scenario, and where no trial is left.
     """
-    asked = parse(choice, study.objectives)
+    criterion = parse(choice, study.objectives)
     bound = None if when is None else scenario(study, when)
-    if isinstance(asked, Numbers):
-        return tuple(_numbered(study, number, bound) for number in asked.numbers)
+    if isinstance(criterion, Numbers):
+        return tuple(_numbered(study, number, bound) for number in criterion.numbers)
     summary = summarise(study)
-    if isinstance(asked, Best):
-        return (_best(study, summary, asked, bound),)
+    if isinstance(criterion, Best):
+        return (_best(study, summary, criterion, bound),)
     fronts = [ScenarioSummary(Configuration(()), 0, summary.front, summary.recommended)]
     if bound is not None:
         fronts = [s for s in summary.scenarios if s.scenario == bound]
-    elif isinstance(asked, Every):
+    elif isinstance(criterion, Every):
         fronts += summary.scenarios
     if fronts[0].recommended is None:
         raise _nothing_feasible(study, bound)
-    if isinstance(asked, Knee):
+    if isinstance(criterion, Knee):
         return (fronts[0].recommended,)
-    chosen = {trial.number: trial for one in fronts for trial in one.front}
+    chosen = {trial.number: trial for scope in fronts for trial in scope.front}
     return tuple(chosen[number] for number in sorted(chosen))
 
 
@@ -57,7 +57,7 @@ def only(trials: Sequence[TrialRecord]) -> TrialRecord:
 
 
 def _best(
-    study: StudyRecord, summary: Summary, asked: Best, bound: Configuration | None
+    study: StudyRecord, summary: Summary, criterion: Best, bound: Configuration | None
 ) -> TrialRecord:
     able = [
         p
@@ -66,76 +66,79 @@ def _best(
     ]
     if not able:
         raise _nothing_feasible(study, bound)
-    for metric in (asked.metric, *(b.metric for b in asked.within)):
+    for metric in (criterion.metric, *(b.metric for b in criterion.within)):
         if all(_value(study, p, metric) is None for p in able):
             raise InputError(
                 f"no trial of study {study.name!r} measured {metric}",
                 f"pick by another metric, such as {', '.join(o.metric for o in study.objectives)}",
             )
-    excess = [_excess(study, p, asked) for p in able]
+    excess = [_excess(study, p, criterion) for p in able]
     fitting = [p for p, over in zip(able, excess, strict=True) if over == 0]
     if not fitting:
         nearest = able[excess.index(min(excess))]
-        bounds = " and ".join(map(with_unit, asked.within))
+        bounds = " and ".join(map(with_unit, criterion.within))
         raise InputError(
             f"none of {len(able)} feasible configurations has {bounds}",
             f"the nearest is trial {nearest.representative.number} with"
-            f" {_figures(study, nearest, asked)}",
+            f" {_figures(study, nearest, criterion)}",
         )
-    return min(fitting, key=lambda p: _rank(study, p, asked)).representative
+    return min(fitting, key=lambda p: _rank(study, p, criterion)).representative
 
 
-def _value(study: StudyRecord, one: Pooled, metric: str) -> float | None:
-    """Of an objective what all bursts say together, of another metric what its trial says."""
+def _value(study: StudyRecord, pooled: Pooled, metric: str) -> float | None:
+    """An objective's value over all bursts; another metric's value in the representative trial.
+
+    None where the metric was not measured.
+    """
     for index, objective in enumerate(study.objectives):
         if objective.metric == metric:
-            return one.values[index]
-    found = one.representative.metric(metric)
-    return None if found is None or not math.isfinite(found.value) else found.value
+            return pooled.values[index]
+    estimate = pooled.representative.metric(metric)
+    return None if estimate is None or not math.isfinite(estimate.value) else estimate.value
 
 
-def _excess(study: StudyRecord, one: Pooled, asked: Best) -> float:
-    """By how much it breaks the bounds, each as a share of the bound; 0 where it keeps them.
+def _excess(study: StudyRecord, pooled: Pooled, criterion: Best) -> float:
+    """By how much a configuration breaks the bounds, as a share of each; 0 where it keeps them.
 
     Infinite where a metric was not measured.
     """
-    if _value(study, one, asked.metric) is None:
+    if _value(study, pooled, criterion.metric) is None:
         return math.inf
     total = 0.0
-    for bound in asked.within:
-        value = _value(study, one, bound.metric)
+    for bound in criterion.within:
+        value = _value(study, pooled, bound.metric)
         if value is None:
             return math.inf
         total += max(bound.violation(value), 0.0) / (abs(bound.bound) or 1.0)
     return total
 
 
-def _rank(study: StudyRecord, one: Pooled, asked: Best) -> tuple[float, ...]:
-    """By the metric, then by the objectives: of equals, one that is on the front."""
-    value = _value(study, one, asked.metric)
+def _rank(study: StudyRecord, pooled: Pooled, criterion: Best) -> tuple[float, ...]:
+    """The sort key: the metric, then the objectives, so that of equals one on the front wins."""
+    value = _value(study, pooled, criterion.metric)
     assert value is not None
     signed = [
         v if o.direction == "minimize" else -v
-        for v, o in zip(one.values, study.objectives, strict=True)
+        for v, o in zip(pooled.values, study.objectives, strict=True)
     ]
-    return value if asked.direction == "minimize" else -value, *signed
+    return value if criterion.direction == "minimize" else -value, *signed
 
 
-def _figures(study: StudyRecord, one: Pooled, asked: Best) -> str:
-    names = dict.fromkeys([*(b.metric for b in asked.within), asked.metric])
-    known = [(name, _value(study, one, name)) for name in names]
+def _figures(study: StudyRecord, pooled: Pooled, criterion: Best) -> str:
+    names = dict.fromkeys([*(b.metric for b in criterion.within), criterion.metric])
+    values = [(name, _value(study, pooled, name)) for name in names]
     return ", ".join(
         f"{name} {value:.4g} {METRICS[name].unit}".rstrip()
-        for name, value in known
+        for name, value in values
         if value is not None
     )
 
 
 def _nothing_feasible(study: StudyRecord, bound: Configuration | None) -> InputError:
-    there = [t for t in study.trials if bound in (None, study.scenario_of(t.configuration))]
+    finished = [t for t in study.trials if bound in (None, study.scenario_of(t.configuration))]
     where = "" if bound is None else f" at {bound}"
     return InputError(
-        f"study {study.name!r} has no feasible trial among its {len(there)}{where}",
+        f"study {study.name!r} has no feasible trial among its {len(finished)}{where}",
         "run more trials, or relax the study's constraints",
     )
 
@@ -144,9 +147,9 @@ def _numbered(study: StudyRecord, number: int, bound: Configuration | None) -> T
     trial = study.trial(number)
     if trial is None:
         numbers = [t.number for t in study.trials]
-        there = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none"
+        available = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none"
         raise InputError(
-            f"study {study.name!r} has no finished trial {number}: {there}",
+            f"study {study.name!r} has no finished trial {number}: {available}",
             "pick knee, all or the number of a finished trial",
         )
     if not trial.feasible:

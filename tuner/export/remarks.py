@@ -11,16 +11,17 @@ from tuner.results.findings import DOUBTFUL, Findings, FrontFindings
 def remarks(
     study: StudyRecord,
     trials: Sequence[TrialRecord],
-    found: Findings | None,
+    findings: Findings | None,
     when: str | None,
     *,
     listed: bool = False,
 ) -> list[str]:
-    """Lines for people; none where there is nothing to say.
+    """Remarks for the user about the picked trials.
 
-    A single pick that is not on the predicted front, and any that hardly is (P below 0.2), is named
-    with its P and with the configuration that is on that front most likely. `listed` says that the
-    user named the trials.
+    A trial off the predicted front is named where it is the only pick, or where its probability P
+    to be on that front is below 0.2. The remark has P and the configuration that is most likely on
+    that front.
+    `listed` says that the user named the trials.
     """
     lines = []
     scenarios = {study.scenario_of(t.configuration) for t in study.trials}
@@ -31,17 +32,17 @@ def remarks(
             " To export for another one, name it with --when, as in"
             f" --when {str(own).replace(' ', ',')}"
         )
-    if found is None:
+    if findings is None:
         return lines
     for trial in trials:
         own = study.scenario_of(trial.configuration)
-        front = next((f for f in found.scenarios if f.scenario == own), found.overall)
-        lines += _doubt(study, front, found, trial, alone=len(trials) == 1)
+        front = next((f for f in findings.scenarios if f.scenario == own), findings.overall)
+        lines += _doubt(study, front, findings, trial, alone=len(trials) == 1)
     return lines
 
 
 def _doubt(
-    study: StudyRecord, front: FrontFindings, found: Findings, trial: TrialRecord, *, alone: bool
+    study: StudyRecord, front: FrontFindings, findings: Findings, trial: TrialRecord, *, alone: bool
 ) -> list[str]:
     judged = front.measured.get(trial.configuration)
     if judged is None or not front.predicted_front:
@@ -50,7 +51,7 @@ def _doubt(
     if trial.configuration in predicted or (judged.on_front >= DOUBTFUL[0] and not alone):
         return []
     best = max(front.predicted_front, key=lambda p: p.on_front)
-    measured = found.trials.get(best.configuration, ())
+    measured = findings.trials.get(best.configuration, ())
     where = f"trial {', '.join(map(str, measured))}" if measured else "not measured"
     chosen = best.configuration
     if front.scenario is not None:

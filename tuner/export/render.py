@@ -54,27 +54,27 @@ class Exported:
     remarks: tuple[str, ...]
 
 
-def render(study: StudyRecord, form: ExportFormat, asked: Asked) -> Exported:
-    """The trials that are picked (`tuner.export.pick`), written as `form`.
+def render(study: StudyRecord, form: ExportFormat, options: Asked) -> Exported:
+    """The picked trials (`tuner.export.pick`) in the format `form`.
 
     Raises InputError where nothing can be picked, where several trials are picked for a format that
     holds one configuration, and for an option that the format does not take.
     """
-    _refuse_untaken(form, asked)
-    trials = pick(study, asked.choice, asked.when)
+    _refuse_untaken(form, options)
+    trials = pick(study, options.choice, options.when)
     trial = None if form in ("json", "yaml", "csv") else only(trials)
     findings = find(study)
-    listed = asked.choice[:1].isdigit()
-    said = remarks(study, trials, findings, asked.when, listed=listed)
+    listed = options.choice[:1].isdigit()
+    said = remarks(study, trials, findings, options.when, listed=listed)
     if trial is None:
         return Exported(_document(study, form, trials, findings), tuple(said))
-    text, about_model = _file(study, trial, form, asked, findings)
+    text, about_model = _file(study, trial, form, options, findings)
     return Exported(text, (*said, *about_model))
 
 
-def _refuse_untaken(form: ExportFormat, asked: Asked) -> None:
+def _refuse_untaken(form: ExportFormat, options: Asked) -> None:
     for name, formats in _TAKEN_BY.items():
-        if getattr(asked, name) is not None and form not in formats:
+        if getattr(options, name) is not None and form not in formats:
             raise InputError(
                 f"the format {form} does not take --{name.replace('_', '-')}",
                 f"leave it out, or export {' or '.join(formats)}",
@@ -99,17 +99,17 @@ def _file(
     study: StudyRecord,
     trial: TrialRecord,
     form: ExportFormat,
-    asked: Asked,
+    options: Asked,
     findings: Findings | None,
 ) -> tuple[str, list[str]]:
-    """A file that serves one configuration, and remarks about the model that it mounts."""
+    """The file that serves one configuration, and remarks about the model that it mounts."""
     predicted = findings.predicted(trial.configuration) if findings else None
     if form == "kubernetes":
-        return to_kubernetes(study, trial, asked.claim, predicted), []
+        return to_kubernetes(study, trial, options.claim, predicted), []
     if form == "env":
         return to_env(study, trial, predicted), []
-    versions, said = model_versions(study, asked.model_path)
-    port = FIRST_PORT if asked.port is None else asked.port
+    versions, said = model_versions(study, options.model_path)
+    port = FIRST_PORT if options.port is None else options.port
     if form == "docker-run":
         return to_docker_run(study, trial, versions, port, predicted), said
-    return to_compose(study, trial, versions, port, asked.balancer, predicted), said
+    return to_compose(study, trial, versions, port, options.balancer, predicted), said

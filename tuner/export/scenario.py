@@ -15,7 +15,7 @@ _SHOWN = 8
 
 
 def scenario(study: StudyRecord, text: str) -> Configuration:
-    """The scenario of `study` that `text`, such as `loss=1,concurrency=8`, names.
+    """The measured scenario of `study` that `text` names, such as `loss=1,concurrency=8`.
 
     A parameter may be left out where the others leave only one scenario. For any other text it
     raises InputError with the measured levels.
@@ -26,25 +26,25 @@ def scenario(study: StudyRecord, text: str) -> Configuration:
         raise InputError(f"study {study.name!r} has no scenario parameter", "leave out --when")
     if not measured:
         raise InputError(f"study {study.name!r} has no finished trial", "run it first")
-    asked: dict[str, Value] = {}
+    levels: dict[str, Value] = {}
     for part in text.split(","):
         name, sign, word = (piece.strip() for piece in part.partition("="))
-        if not sign or name in asked:
+        if not sign or name in levels:
             raise InputError(
                 f"--when {text!r} is not a scenario", f"expected {_example(parameters, measured)}"
             )
         parameter = _parameter(study, name, measured)
-        asked[name] = _level(parameter, word, measured)
-    fitting = [s for s in measured if all(s.get(name) == value for name, value in asked.items())]
+        levels[name] = _level(parameter, word, measured)
+    fitting = [s for s in measured if all(s.get(name) == value for name, value in levels.items())]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
         raise InputError(
-            f"no trial of study {study.name!r} was measured at {Configuration.of(asked)}",
+            f"no trial of study {study.name!r} was measured at {Configuration.of(levels)}",
             f"measured are {'; '.join(map(str, _ordered(parameters, measured)[:_SHOWN]))}",
         )
     missing = [
-        p for p in parameters if p.name not in asked and len({s.get(p.name) for s in fitting}) > 1
+        p for p in parameters if p.name not in levels and len({s.get(p.name) for s in fitting}) > 1
     ]
     raise InputError(
         f"--when {text!r} fits {len(fitting)} scenarios",

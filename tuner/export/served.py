@@ -72,9 +72,9 @@ def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
 
 
 def image_of(study: StudyRecord) -> str:
-    """The image that ran, or for a simulated study the one that would run."""
-    asked = _asked(study)
-    return str(study.environment.get("image") or (image_tag() if asked == "tune" else asked))
+    """The image that ran; for a simulated study, the image that would run."""
+    image = _asked(study)
+    return str(study.environment.get("image") or (image_tag() if image == "tune" else image))
 
 
 def check_reference(image: str) -> str:
@@ -91,12 +91,10 @@ def _asked(study: StudyRecord) -> str:
 
 
 def _protocol(study: StudyRecord, trial: TrialRecord) -> LoadProtocol:
-    """The protocol of the trial's requests, or for a simulated trial the one that they would
-    have.
-    """
+    """The protocol of the trial's requests; of a simulated trial, that of its settings."""
     load = study.specification.get("load", {})
-    asked = trial.configuration.get("protocol", load.get("protocol", "rest"))
-    return "grpc" if trial.deployment.get("protocol", asked) == "grpc" else "rest"
+    configured = trial.configuration.get("protocol", load.get("protocol", "rest"))
+    return "grpc" if trial.deployment.get("protocol", configured) == "grpc" else "rest"
 
 
 def _refuse_impossible(plan: ContainerPlan) -> None:
@@ -112,6 +110,6 @@ def _refuse_impossible(plan: ContainerPlan) -> None:
         _refuse_nul("a server flag", word)
 
 
-def _refuse_nul(what: str, text: str) -> None:
+def _refuse_nul(name: str, text: str) -> None:
     if "\0" in text:
-        raise InputError(f"{what} has a NUL character, which no process can receive", "remove it")
+        raise InputError(f"{name} has a NUL character, which no process can receive", "remove it")

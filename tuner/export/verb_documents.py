@@ -44,12 +44,12 @@ def plan_document(spec: StudySpec, plan: Plan) -> dict[str, Any]:
     }
 
 
-def check_document(spec: StudySpec, found: Sequence[Check]) -> dict[str, Any]:
+def check_document(spec: StudySpec, checks: Sequence[Check]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "study": spec.name,
-        "ok": all(check.ok for check in found),
-        "checks": [asdict(check) for check in found],
+        "ok": all(check.ok for check in checks),
+        "checks": [asdict(check) for check in checks],
     }
 
 
@@ -74,13 +74,13 @@ def models_document(models: Sequence[ModelFacts]) -> dict[str, Any]:
     return {"format": FORMAT, "models": [asdict(model) for model in models]}
 
 
-def confirmation_document(study: StudyRecord, found: Confirmation) -> dict[str, Any]:
-    """What each candidate's bursts say together, and how the fronts changed."""
+def confirmation_document(study: StudyRecord, confirmation: Confirmation) -> dict[str, Any]:
+    """The pooled bursts of each candidate, and how the fronts changed."""
     return {
         "study": study.name,
-        "trials": list(found.trials),
-        "baseline": found.baseline and _confirmed(study, found.baseline),
-        "candidates": [_confirmed(study, row) for row in found.candidates],
+        "trials": list(confirmation.trials),
+        "baseline": confirmation.baseline and _confirmed(study, confirmation.baseline),
+        "candidates": [_confirmed(study, row) for row in confirmation.candidates],
         "changes": [
             {
                 "scenario": None if change.scenario is None else dict(change.scenario),
@@ -88,7 +88,7 @@ def confirmation_document(study: StudyRecord, found: Confirmation) -> dict[str, 
                 "gained": [t.number for t in change.gained],
                 "size": change.size,
             }
-            for change in found.changes
+            for change in confirmation.changes
         ],
     }
 
