@@ -38,27 +38,29 @@ def could_not_serve(reason: Infeasible) -> Words:
 def repeat_line(result: TrialResult) -> str:
     """A repeat in one line."""
     seconds = sum(result.phases.values())
-    found = result.measurement
-    if found is None:
+    measurement = result.measurement
+    if measurement is None:
         assert result.infeasible is not None
         reason = result.infeasible
         return f"infeasible, {reason.kind}: {reason.message} ({seconds:.1f} s)"
     parts = [
-        metric_interval(name, found.metrics[name]) for name in _IN_A_LINE if name in found.metrics
+        metric_interval(name, measurement.metrics[name])
+        for name in _IN_A_LINE
+        if name in measurement.metrics
     ]
-    return f"{', '.join(parts)}, {found.verdict} ({seconds:.1f} s)"
+    return f"{', '.join(parts)}, {measurement.verdict} ({seconds:.1f} s)"
 
 
-def repeats_blocks(found: Repeats) -> Iterator[Block]:
-    """The metrics of one burst, or of several side by side; doubts; where the time went."""
-    if not found.measurements:
+def repeats_blocks(repeats: Repeats) -> Iterator[Block]:
+    """The metrics of one burst or of several side by side, the doubts, and the time per phase."""
+    if not repeats.measurements:
         return
-    if len(found.measurements) == 1:
-        yield from _single(found.measurements[0])
+    if len(repeats.measurements) == 1:
+        yield from _single(repeats.measurements[0])
     else:
-        yield from _several(found)
-    if found.calibration is not None:
-        floor = found.calibration
+        yield from _several(repeats)
+    if repeats.calibration is not None:
+        floor = repeats.calibration
         rate = f"{figure(floor.capacity_rps.value)} requests/s"
         yield Facts(
             (
@@ -68,9 +70,9 @@ def repeats_blocks(found: Repeats) -> Iterator[Block]:
             ),
             "The load engine alone, on the same path to a server that only answers",
         )
-    last = next(r for r in reversed(found.results) if r.measurement is not None)
+    last = next(r for r in reversed(repeats.results) if r.measurement is not None)
     yield from network(last.impairment)
-    yield _phases(found)
+    yield _phases(repeats)
 
 
 def stage_blocks(
@@ -107,19 +109,19 @@ def _single(measured: Measurement) -> Iterator[Block]:
     yield from (Words(text, "doubt") for text in measurement_doubts(measured))
 
 
-def _several(found: Repeats) -> Iterator[Block]:
-    """A row per metric: the repeats, what they say together, and how far they differ."""
-    some = found.measurements
-    shown = some[:_MOST_COLUMNS]
-    names = [name for name in METRICS if name in found.together]
+def _several(repeats: Repeats) -> Iterator[Block]:
+    """A row per metric: each repeat, their mean, and how far the repeats differ."""
+    measurements = repeats.measurements
+    shown = measurements[:_MOST_COLUMNS]
+    names = [name for name in METRICS if name in repeats.together]
     rows = []
     for name in names:
         cells = (interval(m.metrics[name]) if name in m.metrics else "-" for m in shown)
-        values = [m.metrics[name] for m in some if name in m.metrics]
-        rows.append((title(name), *cells, interval(found.together[name]), _spread(values)))
+        values = [m.metrics[name] for m in measurements if name in m.metrics]
+        rows.append((title(name), *cells, interval(repeats.together[name]), _spread(values)))
     heads = [f"repeat {n + 1}" for n in range(len(shown))]
     yield Table(
-        ("metric", *heads, f"all {len(some)}", "spread"),
+        ("metric", *heads, f"all {len(measurements)}", "spread"),
         tuple(rows),
         "Each repeat with the 95 % interval of its burst. `all` is their mean; its interval also"
         " holds what differs between deployments. `spread` is the standard deviation of the"
@@ -127,39 +129,39 @@ def _several(found: Repeats) -> Iterator[Block]:
         priorities=(0, *range(3, 3 + len(heads)), 0, 1),
     )
     for name in ("art_ms", "cpu_percent"):
-        between = repeatability([[m.metrics[name] for m in some if name in m.metrics]])
+        between = repeatability([[m.metrics[name] for m in measurements if name in m.metrics]])
         if between is not None:
             yield Words(
                 f"{METRICS[name].label} differs by {100 * between.relative_sd:.1f} % from"
                 " deployment to deployment, which the intervals of single bursts do not explain."
             )
-    last = some[-1]
+    last = measurements[-1]
     if len(last.replicas) > 1:
-        yield Words(f"The replicas of repeat {len(some)}:")
+        yield Words(f"The replicas of repeat {len(measurements)}:")
         yield replica_table(parts(last, None))
     yield Points(
         "Why each burst ended",
-        tuple(f"{n}: {m.verdict}, {m.stop_reason}" for n, m in enumerate(some, start=1)),
+        tuple(f"{n}: {m.verdict}, {m.stop_reason}" for n, m in enumerate(measurements, start=1)),
     )
-    yield from _doubts(some)
+    yield from _doubts(measurements)
 
 
 def _doubts(measurements: Sequence[Measurement]) -> Iterator[Words]:
-    """Each reason to doubt with its remedy, and in which measurements it is."""
+    """Each verdict and its remedy once, with the repeats that have it."""
     reasons: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for index, measured in enumerate(measurements, start=1):
         for finding in measured.findings:
             key = finding.verdict, finding.remedy
             reasons.setdefault(key, []).append((index, finding.what))
     for (verdict, remedy), where in reasons.items():
-        what = "; ".join(f"{index}: {text}" for index, text in where)
-        yield Words(f"{verdict}: {what}. {remedy}", "doubt")
+        statements = "; ".join(f"{index}: {text}" for index, text in where)
+        yield Words(f"{verdict}: {statements}. {remedy}", "doubt")
 
 
-def _phases(found: Repeats) -> Table:
-    names = dict.fromkeys(name for r in found.results for name in r.phases)
-    of = len(found.results)
-    means = {n: sum(r.phases.get(n, 0.0) for r in found.results) / of for n in names}
+def _phases(repeats: Repeats) -> Table:
+    names = dict.fromkeys(name for r in repeats.results for name in r.phases)
+    of = len(repeats.results)
+    means = {n: sum(r.phases.get(n, 0.0) for r in repeats.results) / of for n in names}
     return phase_table(means, "Where the time went" + (", mean of all repeats" if of > 1 else ""))
 
 

@@ -38,10 +38,10 @@ _LOOKS = {
 """Colour and mark of each cause."""
 
 
-def cause_figure(sources: Sources, found: Causes) -> Figure:
-    """The first two objectives of every dominated configuration, by main cause, and of the front.
+def cause_figure(sources: Sources, causes: Causes) -> Figure:
+    """The dominated configurations, coloured by their main cause, and the front.
 
-    The only objective is drawn over the trials' numbers.
+    The axes are the first two objectives. A single objective is drawn over trial numbers.
     """
     study = sources.record
     metrics = [o.metric for o in study.objectives]
@@ -50,10 +50,10 @@ def cause_figure(sources: Sources, found: Causes) -> Figure:
     x = "trial" if across is None else title(metrics[across])
     front = [sources.summary.pooled[t.number] for t in sources.summary.front]
     ways = [(MARKS["front"], [_drawn(study, p, "") for p in front])]
-    for cause, some in _by_cause(found).items():
-        drawn = [_drawn(study, e.pooled, ", ".join(e.causes)) for e in some]
+    for cause, explained in _by_cause(causes).items():
+        drawn = [_drawn(study, e.pooled, ", ".join(e.causes)) for e in explained]
         ways.append((Mark(cause, *_LOOKS[cause], 9), drawn))
-    shown = [*front, *(e.pooled for e in found.dominated)]
+    shown = [*front, *(e.pooled for e in causes.dominated)]
     axes = {
         axis: _axis(np.array([p.values[index] for p in shown]))
         for axis, index in (("xaxis", across), ("yaxis", up))
@@ -70,9 +70,9 @@ def cause_figure(sources: Sources, found: Causes) -> Figure:
     return Figure(
         "causes",
         "Why configurations are dominated",
-        _caption(found, len(metrics)),
+        _caption(causes, len(metrics)),
         drawing,
-        _table(study, found.dominated),
+        _table(study, causes.dominated),
     )
 
 
@@ -83,10 +83,15 @@ def _axis(values: npt.NDArray[np.float64]) -> dict[str, object]:
     return {"rangemode": "tozero"}
 
 
-def _by_cause(found: Causes) -> dict[str, list[Explained]]:
-    """Those with each main cause, the largest group first: it is drawn below the others."""
-    groups: dict[str, list[Explained]] = {g.cause: [] for g in found.groups if g.end == "dominated"}
-    for e in found.dominated:
+def _by_cause(causes: Causes) -> dict[str, list[Explained]]:
+    """The dominated configurations by their main cause.
+
+    The largest group comes first, so that it is drawn below the others.
+    """
+    groups: dict[str, list[Explained]] = {
+        g.cause: [] for g in causes.groups if g.end == "dominated"
+    }
+    for e in causes.dominated:
         groups[e.causes[0]].append(e)
     return groups
 
@@ -102,15 +107,15 @@ def _drawn(study: StudyRecord, pooled: Pooled, note: str) -> Drawn:
     return Drawn(estimates, texts, number)
 
 
-def _caption(found: Causes, objectives: int) -> str:
+def _caption(causes: Causes, objectives: int) -> str:
     text = (
-        f"Each of the {len(found.dominated)} configurations that are not on the front, by the main"
+        f"Each of the {len(causes.dominated)} configurations that are not on the front, by the main"
         " cause that its containers' counters show; the front for comparison."
     )
     if objectives > 2:
         text += " Drawn in the first two objectives."
-    if found.infeasible:
-        text += f" {len(found.infeasible)} infeasible ones are in the table below."
+    if causes.infeasible:
+        text += f" {len(causes.infeasible)} infeasible ones are in the table below."
     return text
 
 

@@ -33,12 +33,12 @@ def why(sources: Sources) -> Section:
     return Section("why", "Why", tuple(blocks))
 
 
-def _parameters(explanation: Explanation, found: Importances) -> Iterator[Block]:
-    if found.parameters:
-        yield Words(_decisive(found), "lead")
-        yield importance_figure(found)
-    if found.pairs:
-        yield _together(found.pairs)
+def _parameters(explanation: Explanation, importances: Importances) -> Iterator[Block]:
+    if importances.parameters:
+        yield Words(_decisive(importances), "lead")
+        yield importance_figure(importances)
+    if importances.pairs:
+        yield _together(importances.pairs)
     if explanation.reading:
         title = (
             "In words, averaged over the other parameters; what is less probable than"
@@ -47,12 +47,12 @@ def _parameters(explanation: Explanation, found: Importances) -> Iterator[Block]
         yield Points(title, tuple(map(str, explanation.reading)))
 
 
-def _decisive(found: Importances) -> str:
-    """Which parameter decides each objective the most."""
+def _decisive(importances: Importances) -> str:
+    """For each objective, the parameter that decides most of it."""
     texts = []
-    for metric in found.metrics:
-        some = [i for i in found.by_parameter.values() if i.metric == metric]
-        most = max(some, key=lambda i: i.total.value)
+    for metric in importances.metrics:
+        of_metric = [i for i in importances.by_parameter.values() if i.metric == metric]
+        most = max(of_metric, key=lambda i: i.total.value)
         texts.append(f"{share(most.total)} of {label(metric)} by {most.parameter}")
     return (
         f"What decides most of the variation, alone and together with others: {'; '.join(texts)}."
@@ -68,9 +68,9 @@ def _together(pairs: Sequence[Interaction]) -> Table:
     )
 
 
-def _regions(sources: Sources, found: Causes) -> Iterator[Block]:
-    yield Words(_counted(found), "lead")
-    if not found.groups:
+def _regions(sources: Sources, causes: Causes) -> Iterator[Block]:
+    yield Words(_counted(causes), "lead")
+    if not causes.groups:
         return
     scenarios = bool(sources.summary.scenarios)
     whose = (
@@ -84,28 +84,28 @@ def _regions(sources: Sources, found: Causes) -> Iterator[Block]:
         " where a counter of its containers shows it. Of several the one that costs most is the"
         " main one."
     )
-    dominated = [g for g in found.groups if g.end == "dominated"]
+    dominated = [g for g in causes.groups if g.end == "dominated"]
     if dominated:
-        yield _causes_table(found, dominated, scenarios=scenarios)
-        yield cause_figure(sources, found)
-    failed = [g for g in found.groups if g.end == "infeasible"]
+        yield _causes_table(causes, dominated, scenarios=scenarios)
+        yield cause_figure(sources, causes)
+    failed = [g for g in causes.groups if g.end == "infeasible"]
     if failed:
-        yield _failed_table(found, failed)
+        yield _failed_table(causes, failed)
 
 
-def _counted(found: Causes) -> str:
-    if not found.known:
+def _counted(causes: Causes) -> str:
+    if not causes.known:
         return "No trial has finished: there is nothing to explain."
-    front = found.known - len(found.dominated) - len(found.infeasible)
+    front = causes.known - len(causes.dominated) - len(causes.infeasible)
     text = (
-        f"{counted(found.known, 'configuration')}: {front} on the overall"
-        f" front, {len(found.dominated)} not on it, {len(found.infeasible)} not feasible."
+        f"{counted(causes.known, 'configuration')}: {front} on the overall"
+        f" front, {len(causes.dominated)} not on it, {len(causes.infeasible)} not feasible."
     )
-    named = [g for g in found.groups if g.end == "dominated" and g.cause not in (NOISE, UNKNOWN)]
+    named = [g for g in causes.groups if g.end == "dominated" and g.cause not in (NOISE, UNKNOWN)]
     if named:
         most = named[0]
         where = f", mostly with {most.region}" if most.region else ""
-        text += f" Most often: {most.cause}, in {_of(most, len(found.dominated))}{where}."
+        text += f" Most often: {most.cause}, in {_of(most, len(causes.dominated))}{where}."
     return text
 
 
@@ -113,8 +113,8 @@ def _of(group: Group, whole: int) -> str:
     return f"{len(group.trials)} of {whole} ({100 * len(group.trials) / whole:.0f} %)"
 
 
-def _causes_table(found: Causes, groups: Sequence[Group], *, scenarios: bool) -> Table:
-    whole = len(found.dominated)
+def _causes_table(causes: Causes, groups: Sequence[Group], *, scenarios: bool) -> Table:
+    whole = len(causes.dominated)
     return Table(
         ("Main cause", "Share", "What the counters say", "Region", "Trials"),
         tuple(
@@ -149,14 +149,14 @@ def _evidence(group: Group) -> str:
     return f"{means}: {shown}" if shown else means
 
 
-def _counter(found: CounterEvidence) -> str:
-    name, unit = counter_label(found.counter)
-    theirs = "-" if math.isnan(found.theirs) else figure(found.theirs)
-    return f"{name} {f'{figure(found.own)} {unit}'.rstrip()} ({theirs})"
+def _counter(evidence: CounterEvidence) -> str:
+    name, unit = counter_label(evidence.counter)
+    theirs = "-" if math.isnan(evidence.theirs) else figure(evidence.theirs)
+    return f"{name} {f'{figure(evidence.own)} {unit}'.rstrip()} ({theirs})"
 
 
-def _failed_table(found: Causes, groups: Sequence[Group]) -> Table:
-    whole = len(found.infeasible)
+def _failed_table(causes: Causes, groups: Sequence[Group]) -> Table:
+    whole = len(causes.infeasible)
     return Table(
         ("Cause", "Share", "Such as", "Region", "Trials"),
         tuple(

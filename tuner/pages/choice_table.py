@@ -14,9 +14,12 @@ from tuner.spec.space import Configuration
 
 
 def stated(record: StudyRecord, choice: ChosenConfiguration) -> Table:
-    """Objectives, and their changes: against the defaults in its scenario, against the baseline."""
-    there = ("against the defaults there",) if choice.scenario else ()
-    columns = ("objective", "value", *there, "against the baseline")
+    """A row per objective: its value, and its changes.
+
+    Changes are against the defaults in the scenario (where there is one) and against the baseline.
+    """
+    scenario_column = ("against the defaults there",) if choice.scenario else ()
+    columns = ("objective", "value", *scenario_column, "against the baseline")
     rows = []
     for i, objective in enumerate(record.objectives):
         row = [title(objective.metric), interval(choice.values[i])]
@@ -31,11 +34,11 @@ def stated(record: StudyRecord, choice: ChosenConfiguration) -> Table:
 
 
 def by_scenario(
-    record: StudyRecord, some: Sequence[ChosenConfiguration], caption: str, *, decisions: bool
+    record: StudyRecord, choices: Sequence[ChosenConfiguration], caption: str, *, decisions: bool
 ) -> Table:
     """A row per scenario: decision, objectives with intervals, changes against the defaults there.
 
-    What a model says in place of measurements is marked with `p`.
+    A `p` marks what the model predicts where no measurement exists.
     """
     space = record.search_space
     names = record.scenario_parameters
@@ -50,9 +53,9 @@ def by_scenario(
             *_pairs(c),
             "-" if c.on_front is None else chance(c.on_front),
         )
-        for c in some
+        for c in choices
     ]
-    marked = any(not c.measured or not c.changes_measured for c in some)
+    marked = any(not c.measured or not c.changes_measured for c in choices)
     note = ", with 95 % intervals" + ("; p: as predicted, not measured" if marked else "")
     return Table(
         (*columns, "on the front"),

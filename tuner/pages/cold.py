@@ -33,55 +33,55 @@ def bursts_of(
 
 
 def over_the_study(sources: Sources) -> Iterator[Block]:
-    """How the first requests compare with the usual ones, over all deployments of the study."""
+    """How much longer the first requests take than usual, over all deployments of the study."""
     measured = [t for t in sources.record.trials if t.measurement is not None and t.samples]
     kinds = {
         "fresh deployments": [t for t in measured if not t.stayed],
         "deployments that stayed up": [t for t in measured if t.stayed],
     }
-    found: dict[str, tuple[int, tuple[Spread, ...]]] = {}
+    by_kind: dict[str, tuple[Spread, ...]] = {}
     for kind, trials in kinds.items():
         bursts = [b for _, b in bursts_of(sources, spread_evenly(trials, _MOST_READ))]
-        if some := spreads(bursts):
-            found[f"{kind} ({len(bursts)} of {len(trials)} bursts)"] = len(bursts), some
-    if not found:
+        if of_kind := spreads(bursts):
+            by_kind[f"{kind} ({len(bursts)} of {len(trials)} bursts)"] = of_kind
+    if not by_kind:
         return
-    for kind, (_, some) in found.items():
+    for kind, of_kind in by_kind.items():
         listed = "; ".join(
             f"the {NTH[s.nth - 1]} {number(s.median)} ({span(number(s.p25), number(s.p75))})"
-            for s in some
+            for s in of_kind
         )
         yield Words(
             f"Over the study's {kind}, times the replica's usual response time, as median and"
             f" quartiles over replicas: {listed}."
         )
-    if len(found) > 1:
+    if len(by_kind) > 1:
         yield Words(
             "What stayed up had served a burst before, so what its first requests take longer is"
             " not a new server's: for one, all connections send at once as a burst begins. The two"
             " kinds are not of the same scenarios, so their difference is no measure of coldness."
         )
-    yield _spread_figure({kind: some for kind, (_, some) in found.items()})
+    yield _spread_figure(by_kind)
 
 
-def _spread_figure(found: dict[str, tuple[Spread, ...]]) -> Figure:
+def _spread_figure(by_kind: dict[str, tuple[Spread, ...]]) -> Figure:
     plot = theme.plot(x="request of a replica", y="times the usual response time")
-    for (kind, some), colour in zip(found.items(), (theme.BLUE, theme.GREY), strict=False):
+    for (kind, of_kind), colour in zip(by_kind.items(), (theme.BLUE, theme.GREY), strict=False):
         plot.add_trace(
             {
                 "type": "box",
-                "x": [NTH[s.nth - 1] for s in some],
-                "lowerfence": [s.p5 for s in some],
-                "q1": [s.p25 for s in some],
-                "median": [s.median for s in some],
-                "q3": [s.p75 for s in some],
-                "upperfence": [s.p95 for s in some],
+                "x": [NTH[s.nth - 1] for s in of_kind],
+                "lowerfence": [s.p5 for s in of_kind],
+                "q1": [s.p25 for s in of_kind],
+                "median": [s.median for s in of_kind],
+                "q3": [s.p75 for s in of_kind],
+                "upperfence": [s.p95 for s in of_kind],
                 "name": kind,
                 "marker": {"color": colour},
             }
         )
     plot.add_hline(y=1, line={"dash": "dot", "width": 1, "color": theme.GREY})
-    values = np.array([v for some in found.values() for s in some for v in (s.p5, s.p95)])
+    values = np.array([v for of_kind in by_kind.values() for s in of_kind for v in (s.p5, s.p95)])
     plot.update_yaxes(type=scale([values]))
     plot.update_layout(boxmode="group", meta={"log_switch": ["y"]})
     return Figure(
@@ -98,8 +98,8 @@ def _spread_figure(found: dict[str, tuple[Spread, ...]]) -> Figure:
                     *(kind, NTH[s.nth - 1], f"{s.count:,}"),
                     *(number(v) for v in (s.p5, s.p25, s.median, s.p75, s.p95)),
                 )
-                for kind, some in found.items()
-                for s in some
+                for kind, of_kind in by_kind.items()
+                for s in of_kind
             ),
             "Ratios to the replica's usual response time",
         ),

@@ -33,12 +33,12 @@ MOST_PANELS = 12
 """Of so many scopes the fronts are drawn at most."""
 
 
-def drawn_scopes(found: TwoStudies) -> tuple[FrontScope, ...]:
-    """Those in which anybody has a front: the scenarios with most configurations, in order.
+def drawn_scopes(comparison: TwoStudies) -> tuple[FrontScope, ...]:
+    """The scenarios to draw, in their order: those with a front and with most configurations.
 
-    Without scenarios it is everything; with a single one there is nothing else to see.
+    Without scenarios, the one scope that holds everything.
     """
-    scopes = [s for s in found.scopes if s.a.front or s.b.front]
+    scopes = [s for s in comparison.scopes if s.a.front or s.b.front]
     inner = [s for s in scopes if s.scenario is not None]
     if not inner:
         return tuple(scopes)
@@ -51,31 +51,35 @@ def estimates(points: Sequence[FrontPoint], index: int) -> Series:
     return series([point.estimates[index] for point in points])
 
 
-def fronts_figure(found: TwoStudies) -> Figure | None:
-    """Both fronts in one plane, a panel for each scenario; None where nobody has a front."""
-    scopes = drawn_scopes(found)
+def fronts_figure(comparison: TwoStudies) -> Figure | None:
+    """Both fronts in one panel per scenario. None where neither study has a front."""
+    scopes = drawn_scopes(comparison)
     if not scopes:
         return None
-    plot = _lines(found, scopes) if len(found.objectives) == 1 else _panels(found, scopes)
+    plot = (
+        _lines(comparison, scopes)
+        if len(comparison.objectives) == 1
+        else _panels(comparison, scopes)
+    )
     said = ["Points have 95 % intervals."]
-    if len(found.objectives) > 1:
+    if len(comparison.objectives) > 1:
         said.append("All panels have the same axes; a line bounds what a front dominates.")
-    if len(found.objectives) > 2:
+    if len(comparison.objectives) > 2:
         said.append("Of the objectives the first two are drawn; the table has all.")
-    if len(scopes) < len(found.scopes) - 1:
+    if len(scopes) < len(comparison.scopes) - 1:
         said.append("The table has every scenario.")
-    return Figure("fronts", "Both fronts", " ".join(said), plot, _front_table(found))
+    return Figure("fronts", "Both fronts", " ".join(said), plot, _front_table(comparison))
 
 
-def _panels(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
-    x, y = (title(o.metric) for o in found.objectives[:2])
+def _panels(comparison: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
+    x, y = (title(o.metric) for o in comparison.objectives[:2])
     titles = [label_lines(scope_label(scope)) for scope in scopes]
-    return grid(titles, [[*_fronts(found, scope)] for scope in scopes], x=x, y=y)
+    return grid(titles, [[*_fronts(comparison, scope)] for scope in scopes], x=x, y=y)
 
 
-def _fronts(found: TwoStudies, scope: FrontScope) -> Iterator[Trace]:
-    bounded = len(found.objectives) == 2
-    steps = "hv" if found.objectives[0].direction == "minimize" else "vh"
+def _fronts(comparison: TwoStudies, scope: FrontScope) -> Iterator[Trace]:
+    bounded = len(comparison.objectives) == 2
+    steps = "hv" if comparison.objectives[0].direction == "minimize" else "vh"
     for mark, side in ((A, scope.a), (B, scope.b)):
         if side.front:
             across, up = estimates(side.front, 0), estimates(side.front, 1)
@@ -89,8 +93,8 @@ def _fronts(found: TwoStudies, scope: FrontScope) -> Iterator[Trace]:
             }
 
 
-def _lines(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
-    """A single objective: a line per scenario."""
+def _lines(comparison: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
+    """The figure for a single objective: a line per scenario."""
     traces = []
     for mark in (A, B):
         sides = [(scope, scope.a if mark is A else scope.b) for scope in scopes]
@@ -99,7 +103,7 @@ def _lines(found: TwoStudies, scopes: Sequence[FrontScope]) -> go.Figure:
         names = [label_lines(scope_label(scope)) for scope, _ in points]
         traces.append({**_points(mark, [p for _, p in points], ends, size=9), "y": names})
     return theme.plot(
-        x=title(found.objectives[0].metric),
+        x=title(comparison.objectives[0].metric),
         y="",
         height=AROUND + 40 * len(scopes),
         traces=traces,
@@ -138,15 +142,15 @@ def _beaten(by: Configuration | None) -> str:
     return "" if by is None else f"clearly dominated by the other's {by}"
 
 
-def _front_table(found: TwoStudies) -> Table:
+def _front_table(comparison: TwoStudies) -> Table:
     rows = [
         (scope_label(scope), name, str(point.configuration), *map(interval, point.estimates),
          "-" if point.beaten_by is None else str(point.beaten_by))
-        for scope in found.scopes
+        for scope in comparison.scopes
         for name, side in (("A", scope.a), ("B", scope.b))
         for point in side.front
     ]  # fmt: skip
-    metrics = (title(o.metric) for o in found.objectives)
+    metrics = (title(o.metric) for o in comparison.objectives)
     return Table(
         ("scenario", "study", "configuration", *metrics, "clearly dominated by the other's"),
         tuple(rows),

@@ -26,12 +26,12 @@ class Series:
     above: tuple[float, ...]
 
 
-def series(some: Sequence[Estimate]) -> Series:
-    """Without an interval it reaches nowhere."""
+def series(intervals: Sequence[Estimate]) -> Series:
+    """The values with their intervals. Where an interval is unknown, its length is 0."""
     return Series(
-        tuple(e.value for e in some),
-        tuple(0.0 if e.low is None else e.value - e.low for e in some),
-        tuple(0.0 if e.high is None else e.high - e.value for e in some),
+        tuple(e.value for e in intervals),
+        tuple(0.0 if e.low is None else e.value - e.low for e in intervals),
+        tuple(0.0 if e.high is None else e.high - e.value for e in intervals),
     )
 
 

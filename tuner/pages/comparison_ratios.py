@@ -46,12 +46,12 @@ class Forest:
     left_out: int
 
 
-def forest(found: TwoStudies, metric: str) -> Forest | None:
-    """None where no configuration has a ratio of that objective."""
-    overall = found.overall.get(metric)
+def forest(comparison: TwoStudies, metric: str) -> Forest | None:
+    """The data of the forest plot. None where no configuration has a ratio of `metric`."""
+    overall = comparison.overall.get(metric)
     if overall is None:
         return None
-    index = [o.metric for o in found.objectives].index(metric)
+    index = [o.metric for o in comparison.objectives].index(metric)
     rows = [
         ForestRow(
             str(pair.configuration),
@@ -61,7 +61,7 @@ def forest(found: TwoStudies, metric: str) -> Forest | None:
             pair.values_a[index],
             pair.values_b[index],
         )
-        for pair in found.pairs
+        for pair in comparison.pairs
         if (ratio := pair.ratios.get(metric)) is not None
     ]
     shown = sorted(rows, key=lambda row: row.adjusted)[:MOST_ROWS]
@@ -78,9 +78,9 @@ _COARSE = tuple(sorted({d * 10.0**n for d in (1, 2, 5) for n in range(-4, 5)}))
 _MEAN = "<b>mean</b>"
 
 
-def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
-    """A forest plot: each configuration's ratio, and their mean below; None without any."""
-    data = forest(found, metric)
+def ratio_figure(comparison: TwoStudies, metric: str) -> Figure | None:
+    """A forest plot: each configuration's ratio, and below them the mean. None without ratios."""
+    data = forest(comparison, metric)
     if data is None:
         return None
     label = METRICS[metric].label
@@ -141,7 +141,7 @@ def ratio_figure(found: TwoStudies, metric: str) -> Figure | None:
         "Right of the line B has more. Each ratio has its own 95 % interval; filled ones differ"
         f" after correction for all tests. The mean is that of random effects.{more}",
         plot,
-        _ratio_table(found, metric, data),
+        _ratio_table(comparison, metric, data),
     )
 
 
@@ -157,12 +157,12 @@ def _pixels(row: ForestRow) -> int:
     return _BETWEEN + _LINE * (1 + label_lines(row.label).count("<br>"))
 
 
-def _ratio_table(found: TwoStudies, metric: str, data: Forest) -> Table:
-    index = [o.metric for o in found.objectives].index(metric)
+def _ratio_table(comparison: TwoStudies, metric: str, data: Forest) -> Table:
+    index = [o.metric for o in comparison.objectives].index(metric)
     rows = []
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         ratio = pair.ratios.get(metric)
-        told = (
+        cells = (
             ("unstable" if pair.unstable else "-", "-", "-", "-")
             if ratio is None
             else (
@@ -173,7 +173,7 @@ def _ratio_table(found: TwoStudies, metric: str, data: Forest) -> Table:
             )
         )
         values = (number(values[index]) for values in (pair.values_a, pair.values_b))
-        rows.append((str(pair.configuration), *values, *told))
+        rows.append((str(pair.configuration), *values, *cells))
     return Table(
         (
             "configuration",

@@ -23,26 +23,28 @@ class Bar:
     b: Estimate
 
 
-def bars(found: TwoStudies) -> tuple[Bar, ...]:
-    """Of every scope in which anybody has a front."""
+def bars(comparison: TwoStudies) -> tuple[Bar, ...]:
+    """The hypervolume shares of every scope in which a study has a front."""
     return tuple(
-        Bar(scope_label(s), s.a.share, s.b.share) for s in found.scopes if s.a.front or s.b.front
+        Bar(scope_label(s), s.a.share, s.b.share)
+        for s in comparison.scopes
+        if s.a.front or s.b.front
     )
 
 
-def volume_figure(found: TwoStudies) -> Figure | None:
-    """Bars of both hypervolumes by scope; None where nobody has a front."""
-    some = bars(found)
-    if not some:
+def volume_figure(comparison: TwoStudies) -> Figure | None:
+    """Bars of both hypervolumes by scope. None where neither study has a front."""
+    drawn = bars(comparison)
+    if not drawn:
         return None
-    plot = theme.plot(x="% of both fronts together", y="", height=AROUND + 52 * len(some))
+    plot = theme.plot(x="% of both fronts together", y="", height=AROUND + 52 * len(drawn))
     for mark in (A, B):
-        ends = series([_percent(bar.a if mark is A else bar.b) for bar in some])
+        ends = series([_percent(bar.a if mark is A else bar.b) for bar in drawn])
         plot.add_trace(
             {
                 "type": "bar",
                 "x": ends.values,
-                "y": [label_lines(bar.label) for bar in some],
+                "y": [label_lines(bar.label) for bar in drawn],
                 "orientation": "h",
                 "name": mark.name,
                 "marker": {"color": mark.colour},
@@ -59,15 +61,15 @@ def volume_figure(found: TwoStudies) -> Figure | None:
         "On logarithmic axes, in one box below the worst values of both. Who measured more"
         " configurations of a scenario has a larger front by that alone. Bars have 95 % intervals.",
         plot,
-        _volume_table(found, some),
+        _volume_table(comparison, drawn),
     )
 
 
-def _volume_table(found: TwoStudies, some: Sequence[Bar]) -> Table:
-    known = {scope_label(scope): scope for scope in found.scopes}
+def _volume_table(comparison: TwoStudies, drawn: Sequence[Bar]) -> Table:
+    scopes = {scope_label(scope): scope for scope in comparison.scopes}
     rows = []
-    for bar in some:
-        scope = known[bar.label]
+    for bar in drawn:
+        scope = scopes[bar.label]
         ratio = "-" if scope.hypervolume is None else interval(scope.hypervolume)
         cells = []
         for side in (scope.a, scope.b):
@@ -75,9 +77,9 @@ def _volume_table(found: TwoStudies, some: Sequence[Bar]) -> Table:
             cells += [str(side.measured), str(len(side.front)), str(side.beaten), share]
         rows.append((bar.label, *cells, ratio, scope.ahead))
     columns = [
-        f"{name}: {what}"
+        f"{name}: {column}"
         for name in (A.name, B.name)
-        for what in ("configurations", "on the front", "clearly dominated", "hypervolume (%)")
+        for column in ("configurations", "on the front", "clearly dominated", "hypervolume (%)")
     ]
     return Table(
         ("scenario", *columns, "hypervolume of B / A", "clearly ahead"), tuple(rows), "Both fronts"

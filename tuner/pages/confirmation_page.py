@@ -19,17 +19,17 @@ _WORDS = {
 }
 
 
-def confirmation_blocks(study: StudyRecord, found: Confirmation) -> Iterator[Block]:
-    """What each candidate's bursts say together, and how the fronts changed."""
-    rows = [*([found.baseline] if found.baseline else []), *found.candidates]
+def confirmation_blocks(study: StudyRecord, confirmation: Confirmation) -> Iterator[Block]:
+    """The pooled bursts of each candidate, and how the fronts changed."""
+    rows = [*([confirmation.baseline] if confirmation.baseline else []), *confirmation.candidates]
     yield _table(study, rows)
     for status, words in _WORDS.items():
         for row in rows:
             if row.status == status:
                 yield Words(f"Trial {row.trial} {words}: {row.reason}")
-    if not found.changes:
+    if not confirmation.changes:
         yield Words("No front has changed.", "lead")
-    for change in found.changes:
+    for change in confirmation.changes:
         yield Words(_change(change), "lead")
 
 

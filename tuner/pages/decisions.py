@@ -39,25 +39,27 @@ class Decision:
 
 
 def decisions_on_fronts(
-    study: StudyRecord, some: Sequence[ScenarioPanel], findings: Findings | None
+    study: StudyRecord, panels: Sequence[ScenarioPanel], findings: Findings | None
 ) -> tuple[Decision, ...]:
-    """The decisions that are on any scenario's front, those on most of them first."""
+    """The decisions on a front of any scenario, measured or predicted, by number of fronts."""
     measured: dict[Configuration, set[Configuration]] = {}
     on_front: dict[Configuration, dict[Configuration, int]] = {}
     predicted: dict[Configuration, dict[Configuration, float]] = {}
-    for panel in some:
+    for panel in panels:
         for point in panel.points:
             decision = study.decision_of(point.configuration)
             if point.place in ("front", "dominated"):
                 measured.setdefault(decision, set()).add(panel.scenario)
             if point.place == "front":
                 on_front.setdefault(decision, {})[panel.scenario] = point.trial
-    for model in findings.scenarios if findings is not None and some else ():
-        for one in model.predicted_front:
-            decision = study.decision_of(one.configuration)
-            predicted.setdefault(decision, {})[model.scenario or Configuration(())] = one.on_front
+    for model in findings.scenarios if findings is not None and panels else ():
+        for prediction in model.predicted_front:
+            decision = study.decision_of(prediction.configuration)
+            predicted.setdefault(decision, {})[model.scenario or Configuration(())] = (
+                prediction.on_front
+            )
     chances = _chances(study, on_front, predicted, findings)
-    found = [
+    decisions = [
         Decision(
             decision,
             len(measured.get(decision, ())),
@@ -67,7 +69,7 @@ def decisions_on_fronts(
         )
         for decision in {**on_front, **predicted}
     ]
-    return tuple(sorted(found, key=lambda d: (-d.fronts, -(d.chance or 0.0))))
+    return tuple(sorted(decisions, key=lambda d: (-d.fronts, -(d.chance or 0.0))))
 
 
 def _chances(
@@ -76,26 +78,32 @@ def _chances(
     predicted: Mapping[Configuration, Mapping[Configuration, float]],
     findings: Findings | None,
 ) -> dict[Configuration, float]:
-    """Of each decision the mean P(on the front) over the fronts it is on in either way."""
-    known: dict[Configuration, dict[Configuration, float]] = {
+    """For each decision, its mean probability to be on the front.
+
+    The mean is over the scenarios where the decision is on the measured or the predicted front.
+    """
+    chances: dict[Configuration, dict[Configuration, float]] = {
         decision: dict(by_scenario) for decision, by_scenario in predicted.items()
     }
     for model in findings.scenarios if findings is not None else ():
-        for configuration, one in model.measured.items():
+        for configuration, prediction in model.measured.items():
             decision, scenario = study.decision_of(configuration), model.scenario
             if scenario is not None and scenario in on_front.get(decision, {}):
-                known.setdefault(decision, {})[scenario] = one.on_front
-    return {decision: float(np.mean(list(some.values()))) for decision, some in known.items()}
+                chances.setdefault(decision, {})[scenario] = prediction.on_front
+    return {
+        decision: float(np.mean(list(probabilities.values())))
+        for decision, probabilities in chances.items()
+    }
 
 
 MOST_LISTED = 40
 
 
-def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Block]:
-    """Which decisions are on many fronts."""
-    if not some:
+def decision_table(study: StudyRecord, decisions: Sequence[Decision]) -> Iterator[Block]:
+    """The decisions by the number of scenario fronts that they are on."""
+    if not decisions:
         return
-    best = some[0]
+    best = decisions[0]
     yield Words(
         f"On most fronts is {best.decision}: on those of {len(best.on_front)} of the"
         f" {best.measured} scenarios where it was measured to the end"
@@ -105,7 +113,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
             else "."
         )
     )
-    more = f" (the first {MOST_LISTED} of {len(some)})" if len(some) > MOST_LISTED else ""
+    more = f" (the first {MOST_LISTED} of {len(decisions)})" if len(decisions) > MOST_LISTED else ""
     yield Table(
         (
             *columns_of(study, among=study.decision_parameters),
@@ -126,7 +134,7 @@ def decision_table(study: StudyRecord, some: Sequence[Decision]) -> Iterator[Blo
                 "-" if d.chance is None else f"{d.chance:.2f}",
                 trial_link(next(iter(d.on_front.values()))) if d.on_front else "-",
             )
-            for d in some[:MOST_LISTED]
+            for d in decisions[:MOST_LISTED]
         ),
         "Decisions by the number of scenario fronts that they are on, as measured or as"
         f" predicted{more}; P is the mean probability that they are on those",
@@ -152,18 +160,18 @@ def _robust(robust: Robust) -> Iterator[Block]:
         f"Least regret over all scenarios: {robust.decision}. {in_words.regret_sentences(robust)}",
         "lead",
     )
-    some = robust.by_scenario
-    names = [theme.plotly_text(str(scenario)) or "no scenario parameter" for scenario, _ in some]
-    plot = theme.plot(x="expected regret (%)", y="", height=96 + 30 * len(some))
+    regrets = robust.by_scenario
+    names = [theme.plotly_text(str(scenario)) or "no scenario parameter" for scenario, _ in regrets]
+    plot = theme.plot(x="expected regret (%)", y="", height=96 + 30 * len(regrets))
     plot.add_bar(
-        x=[100 * share for _, share in some],
+        x=[100 * share for _, share in regrets],
         y=names,
         orientation="h",
         marker={
             "color": theme.PREDICTED,
-            "opacity": [1.0 if scenario == robust.scenario else 0.6 for scenario, _ in some],
+            "opacity": [1.0 if scenario == robust.scenario else 0.6 for scenario, _ in regrets],
         },
-        text=[percent(share) for _, share in some],
+        text=[percent(share) for _, share in regrets],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
@@ -180,7 +188,7 @@ def _robust(robust: Robust) -> Iterator[Block]:
         plot,
         Table(
             ("scenario", "expected regret"),
-            tuple((str(scenario) or "-", percent(share)) for scenario, share in some),
+            tuple((str(scenario) or "-", percent(share)) for scenario, share in regrets),
             f"Regret of {robust.decision} by scenario",
         ),
     )

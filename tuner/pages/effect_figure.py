@@ -103,11 +103,11 @@ def ordered(space: SearchSpace) -> tuple[Parameter, ...]:
 
 
 def _dependence(record: StudyRecord, explanation: Explanation, p: Parameter) -> Dependence:
-    there = [t for t in record.trials if p.name in t.configuration]
-    values = _values(p, explanation, there)
+    trials = [t for t in record.trials if p.name in t.configuration]
+    values = _values(p, explanation, trials)
     by = _by(record, explanation, p)
     among, level_of = scenario_levels(record, by)
-    shown = [t for t in there if t.eligible]
+    shown = [t for t in trials if t.eligible]
     points = EffectPoints(
         np.array([position(p, t.configuration[p.name]) for t in shown], dtype=np.float64),
         np.array([t.values for t in shown], dtype=np.float64).reshape(
@@ -117,7 +117,7 @@ def _dependence(record: StudyRecord, explanation: Explanation, p: Parameter) -> 
         np.array([t.number for t in shown], dtype=np.intp),
     )
     at, counts = np.unique(
-        [_mark(p, values, t.configuration[p.name]) for t in there if not t.feasible],
+        [_mark(p, values, t.configuration[p.name]) for t in trials if not t.feasible],
         return_counts=True,
     )
     panels = tuple(
@@ -133,7 +133,7 @@ def _dependence(record: StudyRecord, explanation: Explanation, p: Parameter) -> 
         points,
         np.asarray(at, dtype=np.float64),
         counts,
-        len(record.trials) - len(there),
+        len(record.trials) - len(trials),
         panels,
     )
 
@@ -141,11 +141,11 @@ def _dependence(record: StudyRecord, explanation: Explanation, p: Parameter) -> 
 def _values(
     p: Parameter, explanation: Explanation, trials: Sequence[TrialRecord]
 ) -> tuple[Value, ...]:
-    known = p.values()
-    if known is not None:
-        return known
-    asked = next((c.values for c in explanation.curves if c.parameter == p.name), None)
-    return asked or tuple(sorted({t.configuration[p.name] for t in trials}))
+    listed = p.values()
+    if listed is not None:
+        return listed
+    estimated = next((c.values for c in explanation.curves if c.parameter == p.name), None)
+    return estimated or tuple(sorted({t.configuration[p.name] for t in trials}))
 
 
 def _mark(p: Parameter, values: Sequence[Value], value: Value) -> float:
@@ -192,13 +192,15 @@ def _curves(
     curve = next(
         (c for c in explanation.curves if (c.parameter, c.metric) == (p.name, metric)), None
     )
-    some = [c for c in explanation.scenario_curves if (c.parameter, c.metric) == (p.name, metric)]
-    fixed = _usual(record.search_space, by, some)
+    scenario_curves = [
+        c for c in explanation.scenario_curves if (c.parameter, c.metric) == (p.name, metric)
+    ]
+    fixed = _usual(record.search_space, by, scenario_curves)
     by_level = tuple(
         (level, c)
         for level in among
         if level.value is not None
-        for c in some
+        for c in scenario_curves
         if dict(c.scenario) == {**fixed, by: level.value}
     )
     numbers = np.concatenate([measured, *(_numbers(c) for c in (curve,) if c is not None)])
@@ -207,14 +209,14 @@ def _curves(
 
 
 def _usual(space: SearchSpace, by: str, curves: Sequence[Curve]) -> dict[str, Value]:
-    """The scenario parameters beside `by` at their defaults, or at what comes nearest."""
-    found: dict[str, Value] = {}
+    """The scenario parameters other than `by`, each at the level nearest to its default."""
+    fixed: dict[str, Value] = {}
     for name in {n: None for c in curves for n in c.scenario if n != by}:
         p = space[name]
-        known = list(dict.fromkeys(c.scenario[name] for c in curves))
+        levels = list(dict.fromkeys(c.scenario[name] for c in curves))
         default = position(p, p.default)
-        found[name] = min(known, key=lambda v: abs(position(p, v) - default))
-    return found
+        fixed[name] = min(levels, key=lambda v: abs(position(p, v) - default))
+    return fixed
 
 
 def _numbers(curve: Curve) -> Floats:
@@ -235,43 +237,45 @@ _HEADROOM = 0.14
 """Of a panel's height, where infeasible trials are marked."""
 
 
-def effect_drawing(found: Dependence) -> go.Figure:
-    """Panels in the objectives' order over one axis of the parameter's values."""
-    p = found.parameter
+def effect_drawing(dependence: Dependence) -> go.Figure:
+    """A panel per objective, in order. All share the axis of the parameter's values."""
+    p = dependence.parameter
     name = theme.plotly_text(p.name)
     if p.name in TITLES:
         name = TITLES[p.name][0].upper() + TITLES[p.name][1:]
     across = f"{name} ({theme.plotly_text(p.unit)})" if p.unit else name
-    crossed = len(found.infeasible) > 0
-    xaxis = {"zeroline": False, **_marks(found)}
-    above = len(found.panels) + 1
+    crossed = len(dependence.infeasible) > 0
+    xaxis = {"zeroline": False, **_marks(dependence)}
+    above = len(dependence.panels) + 1
     edge = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     return panels(
         [
             Panel(
                 across,
                 title(panel.metric),
-                [*_panel(found, i)],
+                [*_panel(dependence, i)],
                 xaxis,
                 {
                     "zeroline": False,
-                    **_scale(_shown_numbers(found, i), log=panel.log, marked=crossed and i == 0),
+                    **_scale(
+                        _shown_numbers(dependence, i), log=panel.log, marked=crossed and i == 0
+                    ),
                 },
             )
-            for i, panel in enumerate(found.panels)
+            for i, panel in enumerate(dependence.panels)
         ],
         shared=True,
-        traces=[_crosses(found, f"y{above}")] if crossed else [],
+        traces=[_crosses(dependence, f"y{above}")] if crossed else [],
         **({f"yaxis{above}": edge} if crossed else {}),
     )
 
 
-def _shown_numbers(found: Dependence, index: int) -> Floats:
-    """All that a panel shows."""
-    panel = found.panels[index]
+def _shown_numbers(dependence: Dependence, index: int) -> Floats:
+    """All numbers that a panel shows: measured values and the ends of intervals."""
+    panel = dependence.panels[index]
     shown = [c.typical for c in (panel.curve, *(c for _, c in panel.by_level)) if c is not None]
     ends = [v for b in shown for v in (*b.value, *b.low, *b.high) if v is not None]
-    return np.array([*found.points.measured[:, index], *ends], dtype=np.float64)
+    return np.array([*dependence.points.measured[:, index], *ends], dtype=np.float64)
 
 
 def _scale(numbers: Floats, *, log: bool, marked: bool) -> dict[str, object]:
@@ -289,42 +293,42 @@ def _scale(numbers: Floats, *, log: bool, marked: bool) -> dict[str, object]:
     return {**decades(low, high), "range": [start - 0.04 * span, upper]}
 
 
-def _marks(found: Dependence) -> dict[str, object]:
-    """The parameter's axis, marked at its values where these are few."""
-    p = found.parameter
-    places = [found.place(v) for v in found.values]
-    marks: dict[str, object] = {"type": "log"} if found.log else {}
+def _marks(dependence: Dependence) -> dict[str, object]:
+    """The parameter's axis. It has a tick at each value where there are few."""
+    p = dependence.parameter
+    places = [dependence.place(v) for v in dependence.values]
+    marks: dict[str, object] = {"type": "log"} if dependence.log else {}
     if not p.ordered:
         marks["range"] = [-0.5, len(p.choices or ()) - 0.5]
     if p.values() is None:
-        return decades(places[0], places[-1]) if found.log else marks
+        return decades(places[0], places[-1]) if dependence.log else marks
     if len(places) <= _MOST_MARKS:
         marks |= {
             "tickvals": places,
-            "ticktext": [theme.plotly_text(plain(v)) for v in found.values],
+            "ticktext": [theme.plotly_text(plain(v)) for v in dependence.values],
         }
     return marks
 
 
-def _panel(found: Dependence, index: int) -> Iterator[Trace]:
-    """Points and lines of each level, then the estimate over all."""
-    panel = found.panels[index]
-    colours = _level_colours(len(found.panels))
+def _panel(dependence: Dependence, index: int) -> Iterator[Trace]:
+    """The points and the line of each level, then the model's estimate over all levels."""
+    panel = dependence.panels[index]
+    colours = _level_colours(len(dependence.panels))
     unit = METRICS[panel.metric].unit
-    for k in range(max(1, len(found.levels))):
-        level = found.levels[k] if found.levels else None
+    for k in range(max(1, len(dependence.levels))):
+        level = dependence.levels[k] if dependence.levels else None
         text = level.text if level is not None else "trials"
         colour = colours[k % len(colours)]
-        here = found.points.level == k
+        here = dependence.points.level == k
         curve = next((c for each, c in panel.by_level if each == level), None)
-        if curve is not None and found.parameter.ordered:
+        if curve is not None and dependence.parameter.ordered:
             line = {"color": colour, "dash": "dot", "width": 2}
-            yield _line(found, curve, text, line)
+            yield _line(dependence, curve, text, line)
         yield {
             "type": "scatter",
-            "x": light(_spread(found, here)),
-            "y": light(found.points.measured[here, index]),
-            "customdata": found.points.trial[here],
+            "x": light(_spread(dependence, here)),
+            "y": light(dependence.points.measured[here, index]),
+            "customdata": dependence.points.trial[here],
             "mode": "markers",
             "marker": {"color": colour, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "size": 7},
             "opacity": 0.75,
@@ -334,17 +338,20 @@ def _panel(found: Dependence, index: int) -> Iterator[Trace]:
             "hovertemplate": f"trial %{{customdata}}: %{{y:.3g}} {unit}<extra></extra>",
         }
     if panel.curve is not None:
-        yield from _model(found, index, panel.curve)
+        yield from _model(dependence, index, panel.curve)
 
 
-def _model(found: Dependence, index: int, curve: Curve) -> Iterator[Trace]:
-    """The estimate over all scenarios; of categories, which have no order, no line and no band."""
+def _model(dependence: Dependence, index: int, curve: Curve) -> Iterator[Trace]:
+    """The model's estimate over all scenarios.
+
+    Categories have no order, so they get points with error bars in place of a line and a band.
+    """
     colour = theme.OBJECTIVES[index % len(theme.OBJECTIVES)]
     name = f"{label(curve.metric)}, model"
-    line = _line(found, curve, name, {"color": colour, "width": 2}, size=7)
+    line = _line(dependence, curve, name, {"color": colour, "width": 2}, size=7)
     line["showlegend"] = True
-    places, value, low, high = _places(found, curve)
-    if found.parameter.ordered:
+    places, value, low, high = _places(dependence, curve)
+    if dependence.parameter.ordered:
         yield {
             "type": "scatter",
             "x": [*places, *reversed(places)],
@@ -365,9 +372,9 @@ def _model(found: Dependence, index: int, curve: Curve) -> Iterator[Trace]:
 
 
 def _line(
-    found: Dependence, curve: Curve, name: str, line: Mapping[str, Any], size: int = 4
+    dependence: Dependence, curve: Curve, name: str, line: Mapping[str, Any], size: int = 4
 ) -> Trace:
-    places, value, low, high = _places(found, curve)
+    places, value, low, high = _places(dependence, curve)
     unit = METRICS[curve.metric].unit
     return {
         "type": "scatter",
@@ -388,19 +395,19 @@ def _line(
     }
 
 
-def _places(found: Dependence, curve: Curve) -> tuple[list[float], ...]:
-    """Places of the values that have an estimate, the estimates, and their band's two ends."""
-    rows = [(found.place(v), *numbers) for v, numbers in curve.known.items()]
+def _places(dependence: Dependence, curve: Curve) -> tuple[list[float], ...]:
+    """Columns for the values that have an estimate: place, estimate, lower and upper end."""
+    rows = [(dependence.place(v), *numbers) for v, numbers in curve.known.items()]
     return tuple(list(column) for column in zip(*rows, strict=True))
 
 
-def _crosses(found: Dependence, yaxis: str) -> Trace:
-    """Infeasible trials at the upper edge of the first panel, which leaves room for them."""
+def _crosses(dependence: Dependence, yaxis: str) -> Trace:
+    """The counts of infeasible trials, as crosses at the upper edge of the first panel."""
     return {
         "type": "scatter",
-        "x": found.infeasible_x,
-        "y": np.full(len(found.infeasible), 1 - _HEADROOM / 3),
-        "text": [str(n) for n in found.infeasible],
+        "x": dependence.infeasible_x,
+        "y": np.full(len(dependence.infeasible), 1 - _HEADROOM / 3),
+        "text": [str(n) for n in dependence.infeasible],
         "mode": "markers+text",
         "textposition": "middle right",
         "marker": {"symbol": theme.SYMBOLS["infeasible"], "color": theme.INFEASIBLE, "size": 8},
@@ -417,11 +424,14 @@ def _level_colours(objectives: int) -> list[str]:
     return [c for c in theme.SERIES if c not in taken]
 
 
-def _spread(found: Dependence, here: npt.NDArray[np.bool_]) -> Floats:
-    """Where points are drawn: those of a category beside each other, the same each time."""
-    x = found.points.x[here]
-    if found.parameter.ordered:
+def _spread(dependence: Dependence, here: npt.NDArray[np.bool_]) -> Floats:
+    """The horizontal places of the points.
+
+    Points of one category are spread beside each other, by trial number, so always the same way.
+    """
+    x = dependence.points.x[here]
+    if dependence.parameter.ordered:
         return x
-    golden = (found.points.trial[here] * 0.6180339887) % 1.0
+    golden = (dependence.points.trial[here] * 0.6180339887) % 1.0
     spread: Floats = x + 0.5 * (golden - 0.5)
     return spread

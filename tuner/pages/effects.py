@@ -37,43 +37,45 @@ class Row:
     infeasible: int
 
 
-def rows(found: Dependence) -> Iterator[Row]:
-    """Each value, then the same at each level that has a curve."""
-    nearest = _nearest(found)
-    drawn = {level: None for panel in found.panels for level, _ in panel.by_level}
-    for level in (None, *(found.levels.index(each) for each in drawn)):
-        for k, value in enumerate(found.values):
+def rows(dependence: Dependence) -> Iterator[Row]:
+    """A row per value over all levels, then a row per value for each level that has a curve."""
+    nearest = _nearest(dependence)
+    drawn = {level: None for panel in dependence.panels for level, _ in panel.by_level}
+    for level in (None, *(dependence.levels.index(each) for each in drawn)):
+        for k, value in enumerate(dependence.values):
             here = nearest == k
             if level is not None:
-                here &= found.points.level == level
-            at = found.infeasible_x == found.place(value)
+                here &= dependence.points.level == level
+            at = dependence.infeasible_x == dependence.place(value)
             yield Row(
                 value,
                 level,
                 tuple(
                     None if curve is None else curve.known.get(value)
-                    for curve in (_curve(found, i, level) for i in range(len(found.panels)))
+                    for curve in (
+                        _curve(dependence, i, level) for i in range(len(dependence.panels))
+                    )
                 ),
-                tuple(_range(column[here]) for column in found.points.measured.T),
+                tuple(_range(column[here]) for column in dependence.points.measured.T),
                 int(here.sum()),
-                int(found.infeasible[at].sum()) if level is None else 0,
+                int(dependence.infeasible[at].sum()) if level is None else 0,
             )
 
 
-def _nearest(found: Dependence) -> npt.NDArray[np.intp]:
-    """The index of the value at which each trial is counted."""
-    if not found.values:
+def _nearest(dependence: Dependence) -> npt.NDArray[np.intp]:
+    """For each trial, the index of the value that is nearest to its own."""
+    if not dependence.values:
         return np.zeros(0, dtype=np.intp)
-    places = np.array([found.place(v) for v in found.values])
-    nearest: npt.NDArray[np.intp] = np.abs(found.points.x[:, None] - places).argmin(axis=1)
+    places = np.array([dependence.place(v) for v in dependence.values])
+    nearest: npt.NDArray[np.intp] = np.abs(dependence.points.x[:, None] - places).argmin(axis=1)
     return nearest
 
 
-def _curve(found: Dependence, objective: int, level: int | None) -> Curve | None:
-    panel = found.panels[objective]
+def _curve(dependence: Dependence, objective: int, level: int | None) -> Curve | None:
+    panel = dependence.panels[objective]
     if level is None:
         return panel.curve
-    return next((c for each, c in panel.by_level if each == found.levels[level]), None)
+    return next((c for each, c in panel.by_level if each == dependence.levels[level]), None)
 
 
 def _range(column: npt.NDArray[np.float64]) -> tuple[float, float] | None:
@@ -81,12 +83,12 @@ def _range(column: npt.NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def effects(sources: Sources) -> Section:
-    """Questions and answers, then one figure for each parameter with the objectives below another.
+    """The questions with their answers, then a figure per parameter.
 
-    A parameter without any trial has no figure.
+    A parameter without trials and curves has no figure.
     """
-    found = answers(sources.record, sources.explanation, sources.findings)
-    blocks: list[Block] = [*_introduction(sources), *_answered(found)]
+    answered = answers(sources.record, sources.explanation, sources.findings)
+    blocks: list[Block] = [*_introduction(sources), *_answered(answered)]
     names: set[str] = set()
     for each in dependences(sources.record, sources.explanation):
         if not len(each.points.x) and not len(each.infeasible) and not _curves(each):
@@ -109,16 +111,18 @@ def _introduction(sources: Sources) -> Iterator[Words]:
         yield Words(SIMULATED, "doubt")
     metric = latency_objective(explanation.metrics)
     if metric != "art_ms":
-        what = label(metric)
+        objective = label(metric)
         kind = "response time" if metric in LATENCIES else "objective"
-        yield Words(f"ART is no objective here; the answers are about the {kind} {what}.", "doubt")
+        yield Words(
+            f"ART is no objective here; the answers are about the {kind} {objective}.", "doubt"
+        )
     if explanation.too_few:
         yield Words(f"Not enough for estimates yet: {explanation.too_few}.", "doubt")
 
 
-def _answered(found: Sequence[Answer]) -> Iterator[Block]:
-    yield Facts(tuple((a.question, " ".join(filter(None, (a.text, a.evidence)))) for a in found))
-    more = [a for a in found if a.others or a.scenarios]
+def _answered(answered: Sequence[Answer]) -> Iterator[Block]:
+    yield Facts(tuple((a.question, " ".join(filter(None, (a.text, a.evidence)))) for a in answered))
+    more = [a for a in answered if a.others or a.scenarios]
     if more:
         yield Table(
             ("Parameter", "Scenario by scenario", "Beside it"),
@@ -129,31 +133,33 @@ def _answered(found: Sequence[Answer]) -> Iterator[Block]:
 
 def _unique(name: str, taken: set[str]) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "parameter"
-    found = next(s for s in (slug, *(f"{slug}-{i}" for i in range(2, 999))) if s not in taken)
-    taken.add(found)
-    return f"effect-{found}"
+    unique = next(s for s in (slug, *(f"{slug}-{i}" for i in range(2, 999))) if s not in taken)
+    taken.add(unique)
+    return f"effect-{unique}"
 
 
-def _curves(found: Dependence) -> list[Curve]:
-    return [p.curve for p in found.panels if p.curve is not None]
+def _curves(dependence: Dependence) -> list[Curve]:
+    return [p.curve for p in dependence.panels if p.curve is not None]
 
 
-def _figure(sources: Sources, found: Dependence, name: str) -> Figure:
-    metrics = " and ".join(label(p.metric) for p in found.panels)
-    own = found.parameter.name
+def _figure(sources: Sources, dependence: Dependence, name: str) -> Figure:
+    metrics = " and ".join(label(p.metric) for p in dependence.panels)
+    own = dependence.parameter.name
     heading = f"{metrics} against {TITLES.get(own, own)}"
-    return Figure(name, heading, _caption(sources, found), effect_drawing(found), _table(found))
+    return Figure(
+        name, heading, _caption(sources, dependence), effect_drawing(dependence), _table(dependence)
+    )
 
 
-def _caption(sources: Sources, found: Dependence) -> str:
-    p = found.parameter
+def _caption(sources: Sources, dependence: Dependence) -> str:
+    p = dependence.parameter
     said = [
         str(s)
         for s in sources.explanation.reading
         if s.parameters == (p.name,) and s.kind != "not settled"
     ]
     texts = [f"{'; '.join(said)}."] if said else []
-    curves = _curves(found)
+    curves = _curves(dependence)
     if curves:
         texts.append(
             f"Line and band: the model's geometric mean over {curves[0].settings} settings of all"
@@ -161,34 +167,34 @@ def _caption(sources: Sources, found: Dependence) -> str:
         )
     elif not sources.explanation.too_few:
         texts.append("No estimate: hardly anything is feasible at two of its values.")
-    split = next((panel for panel in found.panels if panel.by_level), None)
+    split = next((panel for panel in dependence.panels if panel.by_level), None)
     if split is not None and p.ordered:
         space = sources.record.search_space
         at = " and ".join(f"{n} {bare(space[n], v)}" for n, v in split.fixed.items())
-        texts.append(f"Dotted: at each {found.by}{', with ' + at if at else ''}.")
+        texts.append(f"Dotted: at each {dependence.by}{', with ' + at if at else ''}.")
     texts.append("Points: feasible trials, whatever their other parameters.")
-    if len(found.infeasible):
+    if len(dependence.infeasible):
         texts.append("Crosses: the number of infeasible trials.")
-    if found.absent:
+    if dependence.absent:
         when = f" (it needs {p.when})" if p.when is not None else ""
-        texts.append(f"Without {p.name}{when}: {counted(found.absent, 'trial')}.")
+        texts.append(f"Without {p.name}{when}: {counted(dependence.absent, 'trial')}.")
     return " ".join(texts)
 
 
-def _table(found: Dependence) -> Table:
-    columns = [column(found.parameter), "Scenarios"]
-    for panel in found.panels:
-        what = title(panel.metric)
-        columns += [f"{what}, model", f"{what}, measured"]
+def _table(dependence: Dependence) -> Table:
+    columns = [column(dependence.parameter), "Scenarios"]
+    for panel in dependence.panels:
+        objective = title(panel.metric)
+        columns += [f"{objective}, model", f"{objective}, measured"]
     return Table(
         (*columns, "Trials", "Infeasible"),
-        tuple(_cells(found, row) for row in rows(found)),
+        tuple(_cells(dependence, row) for row in rows(dependence)),
     )
 
 
-def _cells(found: Dependence, row: Row) -> tuple[str, ...]:
-    own = plain(row.value) if found.parameter.values() else figure(float(row.value))
-    cells = [own, "all" if row.level is None else found.levels[row.level].text]
+def _cells(dependence: Dependence, row: Row) -> tuple[str, ...]:
+    own = plain(row.value) if dependence.parameter.values() else figure(float(row.value))
+    cells = [own, "all" if row.level is None else dependence.levels[row.level].text]
     for model, measured in zip(row.model, row.measured, strict=True):
         cells += ["-" if model is None else interval(Estimate(*model))]
         cells += ["-" if measured is None else " to ".join(dict.fromkeys(map(figure, measured)))]

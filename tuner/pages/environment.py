@@ -68,9 +68,9 @@ def environment(sources: Sources) -> Section:
 
 
 def host_in_a_line(record: StudyRecord) -> str:
-    """The host as a reader of the summary wants to know it."""
+    """The host in one line, for the summary."""
     host = record.environment.get("host", {})
-    known = (
+    facts = (
         (host.get("name"), "{}"),
         (host.get("cpu"), "{}"),
         (host.get("cpus"), "{} CPUs"),
@@ -78,11 +78,11 @@ def host_in_a_line(record: StudyRecord) -> str:
         (host.get("kernel"), "kernel {}"),
         (record.environment.get("engine"), "container engine {}"),
     )
-    return ", ".join(form.format(what) for what, form in known if what) or "not known"
+    return ", ".join(form.format(value) for value, form in facts if value) or "not known"
 
 
-def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    flat = dict(_flat(found))
+def _facts(nested: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    flat = dict(_flat(nested))
     for key in (*_NAMED, *(k for k in flat if k not in _NAMED)):
         if key in flat:
             yield _name(key), flat[key] or _NONE.get(key, "any")
@@ -94,9 +94,9 @@ def _name(key: str) -> str:
     return _NAMED.get(key, key.replace(".", " ").replace("_", " "))
 
 
-def _flat(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves by the path to them; an estimate, and a list, is one."""
-    for key, value in found.items():
+def _flat(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Each leaf with its dotted path. An estimate or a list is one leaf."""
+    for key, value in nested.items():
         path = f"{above}{key}"
         if isinstance(value, Mapping) and not value.keys() >= {"value", "low", "high"}:
             yield from _flat(value, f"{path}.")
@@ -120,7 +120,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 -- whatever a run has said
 
 
 def _done(record: StudyRecord) -> Iterator[tuple[str, str]]:
-    """What the trials say of how they were made."""
+    """How the trials were made: packet loss, counters, times and backends."""
     ways = dict.fromkeys(
         str(t.impairment["method"]) for t in record.trials if t.impairment.get("method")
     )
@@ -134,7 +134,10 @@ def _done(record: StudyRecord) -> Iterator[tuple[str, str]]:
     for trial in record.trials:
         made.setdefault(trial.backend, []).append(trial.number)
     if len(made) > 1:
-        yield "measured by", "; ".join(f"{name}: {listed(some)}" for name, some in made.items())
+        yield (
+            "measured by",
+            "; ".join(f"{name}: {listed(numbers)}" for name, numbers in made.items()),
+        )
 
 
 def _asked(specification: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -27,37 +27,38 @@ _LISTED: Mapping[Kind, str] = {
 """Kinds of statements of which several make one line."""
 
 
-def explanation_blocks(found: Explanation) -> Iterator[Block | Section]:
-    """How much each parameter matters, what each does, and the same in words."""
-    if "simulated" in found.backends:
+def explanation_blocks(explanation: Explanation) -> Iterator[Block | Section]:
+    """How much each parameter matters, what each does, and both in words."""
+    if "simulated" in explanation.backends:
         yield Words(SIMULATED, "doubt")
     yield Words(
-        f"What {found.trials} trials of study {found.study} ({found.infeasible} of them infeasible)"
-        f" say about its parameters{_held(found)}",
+        f"What {explanation.trials} trials of study {explanation.study}"
+        f" ({explanation.infeasible} of them infeasible) say about its"
+        f" parameters{_held(explanation)}",
         "lead",
     )
-    if found.too_few:
-        yield Words(f"Not enough yet: {found.too_few}.")
+    if explanation.too_few:
+        yield Words(f"Not enough yet: {explanation.too_few}.")
         return
-    for metric in found.metrics:
+    for metric in explanation.metrics:
         blocks: list[Block] = [
-            _importances(found, metric),
-            *_interactions(found, metric),
-            _curves(found, metric),
+            _importances(explanation, metric),
+            *_interactions(explanation, metric),
+            _curves(explanation, metric),
         ]
         yield Section(metric, title(metric), tuple(blocks))
-    yield Section("words", "In words", tuple(_reading(found)))
+    yield Section("words", "In words", tuple(_reading(explanation)))
 
 
-def _held(found: Explanation) -> str:
-    values = ", ".join(f"{name} {spelled(value)}" for name, value in found.held.items())
+def _held(explanation: Explanation) -> str:
+    values = ", ".join(f"{name} {spelled(value)}" for name, value in explanation.held.items())
     return f" at {values}" if values else ""
 
 
-def _importances(found: Explanation, metric: str) -> Table:
+def _importances(explanation: Explanation, metric: str) -> Table:
     rows = (
         (i.parameter, share(i.first), share(i.total), "-" if i.best is None else percent(i.best))
-        for i in found.importances
+        for i in explanation.importances
         if i.metric == metric
     )
     return Table(
@@ -68,20 +69,20 @@ def _importances(found: Explanation, metric: str) -> Table:
     )
 
 
-def _interactions(found: Explanation, metric: str) -> Iterator[Points]:
+def _interactions(explanation: Explanation, metric: str) -> Iterator[Points]:
     pairs = [
         f"{' and '.join(i.parameters)}: {share(i.share)}"
-        for i in found.interactions
+        for i in explanation.interactions
         if i.metric == metric and i.share.value >= LEAST_INTERACTION
     ]
     if pairs:
         yield Points("What pairs do beyond each alone", tuple(pairs[:_MOST_PAIRS]))
 
 
-def _curves(found: Explanation, metric: str) -> Table:
+def _curves(explanation: Explanation, metric: str) -> Table:
     rows = (
         (curve.parameter, _sparkline(curve), ", ".join(_at(curve, k) for k in _picked(curve)))
-        for curve in found.curves
+        for curve in explanation.curves
         if curve.metric == metric
     )
     return Table(
@@ -119,11 +120,11 @@ def _sparkline(curve: Curve) -> str:
     )
 
 
-def _reading(found: Explanation) -> Iterator[Block]:
-    items = [f"{statement}" for statement in found.reading if statement.kind not in _LISTED]
+def _reading(explanation: Explanation) -> Iterator[Block]:
+    items = [f"{statement}" for statement in explanation.reading if statement.kind not in _LISTED]
     for kind, heading in _LISTED.items():
-        for metric in found.metrics:
-            alike = [s for s in found.reading if s.kind == kind and s.metric == metric]
+        for metric in explanation.metrics:
+            alike = [s for s in explanation.reading if s.kind == kind and s.metric == metric]
             if len(alike) == 1:
                 items.append(f"{alike[0]}")
             elif alike:
@@ -134,7 +135,7 @@ def _reading(found: Explanation) -> Iterator[Block]:
         f" true; nothing is stated below P {STATED:g}.",
         tuple(items),
     )
-    yield Words(_method(found))
+    yield Words(_method(explanation))
 
 
 def _listed(statement: Statement) -> str:
@@ -144,14 +145,15 @@ def _listed(statement: Statement) -> str:
     return f"{name} ({chance(statement.probability)})" if settled else name
 
 
-def _method(found: Explanation) -> str:
-    whole = "all of the space" if found.whole else "drawn from a larger space"
-    few = any(i.best is None for i in found.importances)
+def _method(explanation: Explanation) -> str:
+    whole = "all of the space" if explanation.whole else "drawn from a larger space"
+    few = any(i.best is None for i in explanation.importances)
     needs = f" It needs {ENOUGH_FOR_PED_ANOVA} feasible trials." if few else ""
     return (
-        f"These numbers come from a model of the trials, at {found.configurations} configurations"
-        f" ({whole}). Means are geometric, variances are those of logarithms. `alone` is the"
-        " first-order Sobol index and `with others` the total one. `among the best` is PED-ANOVA:"
-        " how far the parameter decides whether a trial is among the best tenth, at least five"
+        "These numbers come from a model of the trials, at"
+        f" {explanation.configurations} configurations ({whole}). Means are geometric, variances"
+        " are those of logarithms. `alone` is the first-order Sobol index and `with others` the"
+        " total one. `among the best` is PED-ANOVA: how far the parameter decides whether a trial"
+        " is among the best tenth, at least five"
         f" trials.{needs}"
     )

@@ -121,9 +121,9 @@ def _traces(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> 
         yield edge(boundary(data.points, study.objectives, (across, up)), (across, up))
     away = len(data.points) - len(data.at("front"))
     for place, mark in MARKS.items():
-        if some := data.at(place):
+        if points := data.at(place):
             bars = place == "front" or away <= MOST_INTERVALS
-            yield marks(study, mark, [of_point(study, p) for p in some], pair, bars=bars)
+            yield marks(study, mark, [of_point(study, p) for p in points], pair, bars=bars)
     for mark, chosen in ((BASELINE, data.baseline), (RECOMMENDED, data.recommended)):
         if chosen is not None:
             yield marks(study, mark, [of_point(study, chosen)], pair, bars=False)

@@ -30,12 +30,12 @@ def _blocks(sources: Sources) -> Iterator[Block]:
     if data.points:
         yield from front_figures(sources, data)
     yield from _doubts(sources, data)
-    some = scenario_panels(study, sources.summary, sources.findings)
-    if some:
+    panels = scenario_panels(study, sources.summary, sources.findings)
+    if panels:
         yield Words(WITH_SCENARIOS)
-    if any(panel.points or panel.predicted_front for panel in some):
-        yield scenario_figure(sources, some)
-        yield from decision_table(study, decisions_on_fronts(study, some, sources.findings))
+    if any(panel.points or panel.predicted_front for panel in panels):
+        yield scenario_figure(sources, panels)
+        yield from decision_table(study, decisions_on_fronts(study, panels, sources.findings))
     yield from regret_blocks(study, sources.findings)
     yield from _infeasible(sources, data)
 
@@ -59,9 +59,9 @@ def _lead(sources: Sources, data: FrontData) -> str:
 
 
 def _doubts(sources: Sources, data: FrontData) -> Iterator[Block]:
-    for one in data.at("unstable"):
+    for point in data.at("unstable"):
         yield Words(
-            f"On no front: {one.configuration} ({listed(one.trials)}): {one.note}.", "doubt"
+            f"On no front: {point.configuration} ({listed(point.trials)}): {point.note}.", "doubt"
         )
     failed = sources.record.failed
     if failed:

@@ -18,57 +18,67 @@ _CHANGED = 0.05
 """A host whose measurements differ by more than this share, and surely so, is said to differ."""
 
 
-def grid_comparison_blocks(study: StudyRecord, found: Comparison) -> Iterator[Block]:
-    """What both cost, what the study's fronts are worth by the grid, and what the grid refutes."""
+def grid_comparison_blocks(study: StudyRecord, comparison: Comparison) -> Iterator[Block]:
+    """The study against its grid: costs, worth of the fronts, and points that the grid refutes."""
     notices = [*not_measured(study)]
-    if found.grid_backend == "simulated" and SIMULATED not in notices:
+    if comparison.grid_backend == "simulated" and SIMULATED not in notices:
         notices.append(SIMULATED)
     yield from (Words(line, "doubt") for line in notices)
-    passes = f"{found.passes} whole pass" + ("" if found.passes == 1 else "es")
-    when = "" if found.recorded is None else f", {found.recorded[0]} to {found.recorded[1]}"
+    passes = f"{comparison.passes} whole pass" + ("" if comparison.passes == 1 else "es")
+    when = (
+        ""
+        if comparison.recorded is None
+        else f", {comparison.recorded[0]} to {comparison.recorded[1]}"
+    )
     yield Words(
-        f"Study {found.study} against the grid {found.grid} ({found.grid_backend}, {passes}{when})",
+        f"Study {comparison.study} against the grid {comparison.grid}"
+        f" ({comparison.grid_backend}, {passes}{when})",
         "lead",
     )
-    yield from _cost(found)
-    yield from _scopes(study, found)
-    yield from _dominated(study, found)
-    for metric, ratio in found.ratios.items():
+    yield from _cost(comparison)
+    yield from _scopes(study, comparison)
+    yield from _dominated(study, comparison)
+    for metric, ratio in comparison.ratios.items():
         yield Words(_ratio(metric, ratio))
 
 
-def _cost(found: Comparison) -> Iterator[Block]:
+def _cost(comparison: Comparison) -> Iterator[Block]:
     rows: list[tuple[str, ...]] = [
-        ("trials", str(found.trials), str(found.configurations), _percent(found.trials_share))
+        (
+            "trials",
+            str(comparison.trials),
+            str(comparison.configurations),
+            _percent(comparison.trials_share),
+        )
     ]
-    if found.seconds is not None and found.grid_seconds is not None:
-        seconds = [duration(s) for s in (found.seconds, found.grid_seconds)]
-        rows.append(("time, ordered by deployment", *seconds, _percent(found.cost_share)))
+    if comparison.seconds is not None and comparison.grid_seconds is not None:
+        seconds = [duration(s) for s in (comparison.seconds, comparison.grid_seconds)]
+        rows.append(("time, ordered by deployment", *seconds, _percent(comparison.cost_share)))
     yield Table(("", "study", "one pass of the grid", "share"), tuple(rows))
-    if found.seconds is None:
+    if comparison.seconds is None:
         yield Words("Simulated trials take no time, so costs are not compared.")
-    if found.outside:
+    if comparison.outside:
         yield Words(
-            f"{counted(found.outside, 'configuration')} of the study"
-            f" {'is' if found.outside == 1 else 'are'} not in the grid and count for no front."
+            f"{counted(comparison.outside, 'configuration')} of the study"
+            f" {'is' if comparison.outside == 1 else 'are'} not in the grid and count for no front."
         )
 
 
-def _scopes(study: StudyRecord, found: Comparison) -> Iterator[Block]:
+def _scopes(study: StudyRecord, comparison: Comparison) -> Iterator[Block]:
     names = columns_of(study, among=study.scenario_parameters) or ("scenario",)
     columns = ("trials", "front", "HV share", "predicted front", "its HV share", "refuted")
     yield Table(
         (*names, *columns, "HV share of one pass", "grid's front"),
-        tuple(_scope_row(study, scope, len(names)) for scope in found.scopes),
+        tuple(_scope_row(study, scope, len(names)) for scope in comparison.scopes),
         "The study's fronts, valued by what the grid measured",
         priorities=(*[0] * len(names), 3, 3, 0, 2, 0, 1, 1, 4),
     )
-    if (mean := found.scenarios_share) is not None:
+    if (mean := comparison.scenarios_share) is not None:
         rows = [("of what was measured in the scenario", _percent(mean))]
-        if found.scenarios_predicted is not None:
-            rows.append(("of the predicted front", _percent(found.scenarios_predicted)))
-        if found.scenarios_passes:
-            rows.append(("of one pass of the grid", _span(found.scenarios_passes)))
+        if comparison.scenarios_predicted is not None:
+            rows.append(("of the predicted front", _percent(comparison.scenarios_predicted)))
+        if comparison.scenarios_passes:
+            rows.append(("of one pass of the grid", _span(comparison.scenarios_passes)))
         yield Facts(tuple(rows), "Mean HV share over scenarios")
     yield Words(
         "HV share: the hypervolume of the front as a share of that of the grid's own front, on"
@@ -78,7 +88,7 @@ def _scopes(study: StudyRecord, found: Comparison) -> Iterator[Block]:
     yield Words(
         "HV share of one pass: the same of a single pass of the grid, valued by all others. It is"
         " the most that noise allows."
-        if any(scope.passes for scope in found.scopes)
+        if any(scope.passes for scope in comparison.scopes)
         else "The grid was measured once, so how much noise allows is unknown."
     )
 
@@ -108,9 +118,9 @@ def _predicted(judged: Judged | None) -> tuple[str, str, str]:
     return str(judged.points), _percent(judged.share), f"{len(judged.dominated)}{infeasible}"
 
 
-def _dominated(study: StudyRecord, found: Comparison) -> Iterator[Block]:
-    """Each point of a predicted front that is on none, and what the grid has instead."""
-    inner = [s for s in found.scopes if s.scenario is not None] or list(found.scopes)
+def _dominated(study: StudyRecord, comparison: Comparison) -> Iterator[Block]:
+    """The predicted points that the grid refutes, and what the grid has in place of each."""
+    inner = [s for s in comparison.scopes if s.scenario is not None] or list(comparison.scopes)
     fronts = [scope.predicted_front or scope.study for scope in inner]
     nothing = ["-"] * len(study.objectives)
     rows = [

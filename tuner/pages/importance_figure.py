@@ -65,11 +65,11 @@ def study_importances(record: StudyRecord, explanation: Explanation) -> Importan
 
 
 def noise(record: StudyRecord, metric: str) -> Noise:
-    """Of the feasible trials that were measured to the end."""
+    """The noise of `metric`, from the feasible trials that were measured to the end."""
     index = [o.metric for o in record.objectives].index(metric)
     trials = [t for t in record.trials if t.eligible]
-    known = record.repeatability.get(metric)
-    between = None if known is None else known.relative_sd
+    repeatability = record.repeatability.get(metric)
+    between = None if repeatability is None else repeatability.relative_sd
     if len(trials) < 2:
         return Noise(metric, None, between)
     whole = float(np.var(logarithms([t.values[index] for t in trials]), ddof=1))
@@ -85,28 +85,28 @@ _BAR, _AROUND = 26, 150
 """Pixels: for a bar, around them all."""
 
 
-def importance_figure(found: Importances) -> Figure:
-    """Bars of the total index with the first-order one inside, of each objective side by side."""
-    names = [*found.parameters, _NOISE]
-    height = _BAR * len(names) * len(found.metrics) + _AROUND
+def importance_figure(importances: Importances) -> Figure:
+    """Bars per parameter and objective: the total index, and the first-order index inside it."""
+    names = [*importances.parameters, _NOISE]
+    height = _BAR * len(names) * len(importances.metrics) + _AROUND
     drawing = theme.plot(x="share of variation (%)", y="", height=height)
     # The last bar drawn is the upper one.
-    for k, metric in reversed(list(enumerate(found.metrics))):
-        _bars(drawing, found, metric, theme.OBJECTIVES[k % len(theme.OBJECTIVES)])
+    for k, metric in reversed(list(enumerate(importances.metrics))):
+        _bars(drawing, importances, metric, theme.OBJECTIVES[k % len(theme.OBJECTIVES)])
     shown = [theme.plotly_text(name) for name in reversed(names)]
     drawing.update_layout(barmode="group", bargap=0.3, margin_t=64, legend_traceorder="reversed")
     drawing.update_yaxes(categoryorder="array", categoryarray=shown, title="")
     drawing.update_xaxes(rangemode="tozero")
-    return Figure("importances", "How much each parameter matters", _caption(found), drawing,
-                  _table(found))  # fmt: skip
+    return Figure("importances", "How much each parameter matters", _caption(importances), drawing,
+                  _table(importances))  # fmt: skip
 
 
-def _bars(drawing: go.Figure, found: Importances, metric: str, colour: str) -> None:
-    some = [found.by_parameter.get((name, metric)) for name in found.parameters]
-    names = [theme.plotly_text(i.parameter) for i in some if i is not None]
+def _bars(drawing: go.Figure, importances: Importances, metric: str, colour: str) -> None:
+    of_metric = [importances.by_parameter.get((name, metric)) for name in importances.parameters]
+    names = [theme.plotly_text(i.parameter) for i in of_metric if i is not None]
     parts = (
-        ("with others", [i.total for i in some if i is not None], theme.band(colour, 0.35)),
-        ("alone", [i.first for i in some if i is not None], colour),
+        ("with others", [i.total for i in of_metric if i is not None], theme.band(colour, 0.35)),
+        ("alone", [i.first for i in of_metric if i is not None], colour),
     )
     for part, shares, fill in parts:
         drawing.add_bar(
@@ -126,7 +126,7 @@ def _bars(drawing: go.Figure, found: Importances, metric: str, colour: str) -> N
             marker_color=fill,
             hovertemplate=f"%{{y}}: %{{x:.1f}} %<extra>{label(metric)}, {part}</extra>",
         )
-    noise = next(n for n in found.noise if n.metric == metric)
+    noise = next(n for n in importances.noise if n.metric == metric)
     if noise.share is not None:
         drawing.add_bar(
             orientation="h",
@@ -140,46 +140,46 @@ def _bars(drawing: go.Figure, found: Importances, metric: str, colour: str) -> N
         )
 
 
-def _caption(found: Importances) -> str:
+def _caption(importances: Importances) -> str:
     text = (
         "Shares of the variance of each objective's logarithm over all configurations that can be"
         " expected to serve: of a parameter alone (first-order Sobol index) and with what it does"
         " together with others (total index), with 95 % intervals. Noise: what differs between"
         " bursts of one configuration, as a share of the variance of what was measured"
     )
-    known = [n for n in found.noise if n.relative_sd is not None]
-    if known:
+    repeated = [n for n in importances.noise if n.relative_sd is not None]
+    if repeated:
         said = " and ".join(
-            f"{100 * (n.relative_sd or 0):.1f} % in {label(n.metric)}" for n in known
+            f"{100 * (n.relative_sd or 0):.1f} % in {label(n.metric)}" for n in repeated
         )
         return f"{text}; a burst is off by {said} (standard deviation)."
     return f"{text}; at least, as too few configurations were repeated."
 
 
-def _table(found: Importances) -> Table:
+def _table(importances: Importances) -> Table:
     rows = [
         (name, label(metric), share(i.first), share(i.total), _best(i.best))
-        for name in found.parameters
-        for metric in found.metrics
-        if (i := found.by_parameter.get((name, metric))) is not None
+        for name in importances.parameters
+        for metric in importances.metrics
+        if (i := importances.by_parameter.get((name, metric))) is not None
     ]
-    rows += [(_NOISE, label(n.metric), _noise(n), "-", "-") for n in found.noise]
+    rows += [(_NOISE, label(n.metric), _noise(n), "-", "-") for n in importances.noise]
     return Table(
         ("Parameter", "Objective", "Alone", "With others", "Among the best tenth (PED-ANOVA)"),
         tuple(rows),
     )
 
 
-def _noise(found: Noise) -> str:
-    if found.share is None:
+def _noise(noise: Noise) -> str:
+    if noise.share is None:
         return "-"
-    return f"{'' if found.relative_sd is not None else 'at least '}{100 * found.share:.1f} %"
+    return f"{'' if noise.relative_sd is not None else 'at least '}{100 * noise.share:.1f} %"
 
 
 def _best(share_of: float | None) -> str:
     return "-" if share_of is None else f"{100 * share_of:.0f} %"
 
 
-def share(found: Share) -> str:
-    """`49 % (45-54)`."""
-    return percent_interval(Estimate(found.value, found.low, found.high))
+def share(index: Share) -> str:
+    """A share with its interval, such as `49 % (45-54)`."""
+    return percent_interval(Estimate(index.value, index.low, index.high))

@@ -68,16 +68,16 @@ def of_point(study: StudyRecord, point: PlacedConfiguration) -> Drawn:
     )
 
 
-def of_prediction(study: StudyRecord, one: Predicted) -> Drawn:
-    """A configuration as the model predicts it, with the probability that it is on the front."""
-    estimates = predicted_estimates(one)
-    note = f"{chance(one.on_front)} that it is on the front"
-    return Drawn(estimates, _texts(study, "predicted", one.configuration, estimates, note))
+def of_prediction(study: StudyRecord, prediction: Predicted) -> Drawn:
+    """A predicted configuration, with the probability that it is on the front."""
+    estimates = predicted_estimates(prediction)
+    note = f"{chance(prediction.on_front)} that it is on the front"
+    return Drawn(estimates, _texts(study, "predicted", prediction.configuration, estimates, note))
 
 
-def predicted_estimates(one: Predicted) -> tuple[Estimate, ...]:
+def predicted_estimates(prediction: Predicted) -> tuple[Estimate, ...]:
     """The objectives as the model predicts them."""
-    return tuple(map(Estimate, one.values, one.low, one.high))
+    return tuple(map(Estimate, prediction.values, prediction.low, prediction.high))
 
 
 def _texts(
@@ -109,21 +109,23 @@ def hover(study: StudyRecord, label: str) -> str:
 def marks(
     study: StudyRecord,
     mark: Mark,
-    some: Sequence[Drawn],
+    drawn: Sequence[Drawn],
     pair: tuple[int | None, int],
     *,
     bars: bool = True,
     scale: float = 1.0,
 ) -> Trace:
-    """One trace: objectives `pair` of some marks, over their trials' numbers where its first is
-    None; with their 95 % intervals where `bars` says so, in `scale` times their usual size.
+    """One trace that draws the objectives `pair` of `drawn`.
+
+    Where the first of `pair` is None, the x axis is the trial number. `bars` adds 95 % intervals.
+    `scale` multiplies the size of the marks.
     """
     across, up = pair
-    x = [d.trial if across is None else d.estimates[across].value for d in some]
+    x = [d.trial if across is None else d.estimates[across].value for d in drawn]
     trace: Trace = {
         "type": "scatter",
         "x": light(np.array(x)),
-        "y": light(np.array([d.estimates[up].value for d in some])),
+        "y": light(np.array([d.estimates[up].value for d in drawn])),
         "mode": "markers",
         "name": mark.label,
         "legendgroup": mark.label,
@@ -133,13 +135,13 @@ def marks(
             "size": scale * mark.size,
             "line": {"width": 2 if mark.symbol.endswith("-open") else 0, "color": mark.colour},
         },
-        "customdata": [d.texts for d in some],
+        "customdata": [d.texts for d in drawn],
         "hovertemplate": hover(study, mark.label),
     }
     if bars and across is not None:
-        trace["error_x"] = error(mark, [d.estimates[across] for d in some])
+        trace["error_x"] = error(mark, [d.estimates[across] for d in drawn])
     if bars:
-        trace["error_y"] = error(mark, [d.estimates[up] for d in some])
+        trace["error_y"] = error(mark, [d.estimates[up] for d in drawn])
     return trace
 
 
@@ -159,13 +161,15 @@ def edge(bounds: Sequence[PlacedConfiguration], pair: tuple[int, int]) -> Trace:
     }
 
 
-def error(mark: Mark, some: Sequence[Estimate]) -> dict[str, object]:
-    """Error bars; none where an interval is not known."""
+def error(mark: Mark, estimates: Sequence[Estimate]) -> dict[str, object]:
+    """Plotly's error bars. Where an interval is unknown, its length is 0."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": light(np.array([0.0 if e.high is None else e.high - e.value for e in some])),
-        "arrayminus": light(np.array([0.0 if e.low is None else e.value - e.low for e in some])),
+        "array": light(np.array([0.0 if e.high is None else e.high - e.value for e in estimates])),
+        "arrayminus": light(
+            np.array([0.0 if e.low is None else e.value - e.low for e in estimates])
+        ),
         "color": theme.band(mark.colour, 0.55),
         "thickness": 1.2,
         "width": 0,

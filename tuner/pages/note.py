@@ -26,7 +26,7 @@ ROWS = 25
 
 
 def study_note(record: StudyRecord, running: int) -> Page:
-    """What the finished trials of a study say, and how many are `running`."""
+    """The note of a study: what its finished trials say, and how many trials are `running`."""
     summary = summarise(record)
     sections = (
         ("recommended", "Recommended", _recommended(record, summary)),
@@ -41,8 +41,8 @@ def study_note(record: StudyRecord, running: int) -> Page:
         notice=" ".join(not_measured(record)),
         sections=tuple(
             Section(name, heading, blocks)
-            for name, heading, some in sections
-            if (blocks := tuple(some))
+            for name, heading, content in sections
+            if (blocks := tuple(content))
         ),
     )
 

@@ -30,7 +30,7 @@ _PANEL, _BETWEEN, _LINE = 168, 44, 16
 
 
 def grid(titles: Sequence[str], traces: Sequence[Sequence[Trace]], *, x: str, y: str) -> go.Figure:
-    """A panel for each of `titles` with its `traces`; each name stands in the legend once."""
+    """A grid with a panel per title. The legend has each name once."""
     columns = min(_COLUMNS, len(titles))
     rows = -(-len(titles) // columns)
     between = _BETWEEN + _LINE * max(title.count("<br>") for title in titles)
@@ -52,8 +52,8 @@ def grid(titles: Sequence[str], traces: Sequence[Sequence[Trace]], *, x: str, y:
     below.update(font_size=13, yshift=-26)
     beside.update(font_size=13, xshift=-38)
     seen: set[str] = set()
-    for k, some in enumerate(traces):
-        for trace in some:
+    for k, panel_traces in enumerate(traces):
+        for trace in panel_traces:
             named = trace.get("showlegend", True) and trace["name"] not in seen
             if named:
                 seen.add(trace["name"])

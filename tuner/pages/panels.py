@@ -35,14 +35,19 @@ class Panel:
 
 
 def panels(
-    some: Sequence[Panel], *, shared: bool = False, traces: Iterable[Trace] = (), **layout: object
+    stacked: Sequence[Panel],
+    *,
+    shared: bool = False,
+    traces: Iterable[Trace] = (),
+    **layout: object,
 ) -> go.Figure:
-    """`some` from top to bottom; `shared` ones have one x axis, the last. `layout` is added.
+    """The panels `stacked`, from top to bottom.
 
-    The first panel has Plotly's axes x and y, the next one x2 and y2; `traces` name theirs.
+    `shared` panels have one x axis, below the last. The first panel has Plotly's axes x and y, the
+    next one x2 and y2. `traces` are drawn too, and name their axes. `layout` is added.
     """
     between = _SHARED if shared else _BETWEEN
-    inner = _PANEL * len(some) + between * (len(some) - 1)
+    inner = _PANEL * len(stacked) + between * (len(stacked) - 1)
     looks: dict[str, Any] = {
         "height": inner + _AROUND,
         "margin": {"t": 72},
@@ -50,11 +55,13 @@ def panels(
     }
     drawn: list[Trace] = []
     titles: list[dict[str, Any]] = []
-    for k, panel in enumerate(some):
+    for k, panel in enumerate(stacked):
         name = str(k + 1) if k else ""
-        below = len(some) - 1 - k
-        domain = _domain(below, len(some), between / inner)
-        linked = {"matches": f"x{len(some)}", "showticklabels": False} if shared and below else {}
+        below = len(stacked) - 1 - k
+        domain = _domain(below, len(stacked), between / inner)
+        linked = (
+            {"matches": f"x{len(stacked)}", "showticklabels": False} if shared and below else {}
+        )
         x = theme.axis("" if linked else panel.x, anchor=f"y{name}", domain=[0.0, 1.0], **linked)
         y = theme.axis(panel.y, anchor=f"x{name}", domain=domain, nticks=6)
         looks |= {f"xaxis{name}": {**x, **panel.xaxis}, f"yaxis{name}": {**y, **panel.yaxis}}
@@ -89,10 +96,10 @@ def _title(text: str, y: float) -> dict[str, Any]:
 
 
 def scale(values: Iterable[np.ndarray]) -> str:
-    """The kind of axis to begin with: `log` where positive values span a large factor."""
-    known = [v[np.isfinite(v) & (v > 0)] for v in values]
-    some = np.concatenate(known) if known else np.empty(0)
-    return "log" if len(some) and some.max() > LOGARITHMIC * some.min() else "linear"
+    """The axis type to begin with: `log` where the positive values span a large factor."""
+    positive = [v[np.isfinite(v) & (v > 0)] for v in values]
+    numbers = np.concatenate(positive) if positive else np.empty(0)
+    return "log" if len(numbers) and numbers.max() > LOGARITHMIC * numbers.min() else "linear"
 
 
 def light(values: np.ndarray) -> np.ndarray:

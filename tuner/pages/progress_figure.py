@@ -47,29 +47,33 @@ def progress(sources: Sources) -> Section:
 def _blocks(sources: Sources) -> Iterator[Block]:
     study = sources.record
     clock = timeline(study)
-    found = progress_of(study, sources.summary, clock)
-    if found is None:
+    progress = progress_of(study, sources.summary, clock)
+    if progress is None:
         yield Words("Nothing feasible was measured to the end: there is no hypervolume.", "lead")
     else:
         cost = grid_cost_of(study)
-        yield Words(_lead(found, cost), "lead")
-        yield _by_trial(sources, found)
-        if found.seconds[-1] > 0:
-            yield _by_time(found, cost)
+        yield Words(_lead(progress, cost), "lead")
+        yield _by_trial(sources, progress)
+        if progress.seconds[-1] > 0:
+            yield _by_time(progress, cost)
     yield from timeline_blocks(study, clock)
 
 
-def _lead(found: Progress, cost: GridCost) -> str:
-    row = found.reached(0.9)
-    most = f"90 % of the final hypervolume was there after {row + 1} of {len(found.numbers)} trials"
-    if found.seconds[-1] > 0:
-        most += f", {lasting(found.seconds[row])} after the start"
-    last = int(found.numbers[found.last])
+def _lead(progress: Progress, cost: GridCost) -> str:
+    row = progress.reached(0.9)
+    most = (
+        f"90 % of the final hypervolume was there after {row + 1} of {len(progress.numbers)} trials"
+    )
+    if progress.seconds[-1] > 0:
+        most += f", {lasting(progress.seconds[row])} after the start"
+    last = int(progress.numbers[progress.last])
     said = f"{most}; the last point of the overall front was found by trial {last}"
-    if found.last_scenario is not None:
-        said += f", of any scenario's front by trial {int(found.numbers[found.last_scenario])}"
-    if cost.grid_seconds is not None and found.seconds[-1] > 0:
-        times = cost.grid_seconds / float(found.seconds[-1])
+    if progress.last_scenario is not None:
+        said += (
+            f", of any scenario's front by trial {int(progress.numbers[progress.last_scenario])}"
+        )
+    if cost.grid_seconds is not None and progress.seconds[-1] > 0:
+        times = cost.grid_seconds / float(progress.seconds[-1])
         said += (
             f". The full grid of {cost.grid:,} configurations is estimated to take"
             f" {lasting(cost.grid_seconds)}, {number(times)} times as long as the study did"
@@ -77,46 +81,50 @@ def _lead(found: Progress, cost: GridCost) -> str:
     return said + "."
 
 
-def _by_trial(sources: Sources, found: Progress) -> Figure:
+def _by_trial(sources: Sources, progress: Progress) -> Figure:
     plot = _plot("trial")
-    _lines(plot, found, found.numbers.astype(np.int32), "trial %{x}: %{y:.1f} %")
-    kinds = np.array(found.kinds)
+    _lines(plot, progress, progress.numbers.astype(np.int32), "trial %{x}: %{y:.1f} %")
+    kinds = np.array(progress.kinds)
     for kind in KINDS:
         label, colour, symbol = _KINDS[kind]
         rows = np.flatnonzero(kinds == kind)
         if len(rows):
             plot.add_scatter(
-                x=found.numbers[rows].astype(np.int32),
-                y=light(100 * found.overall[rows]),
+                x=progress.numbers[rows].astype(np.int32),
+                y=light(100 * progress.overall[rows]),
                 mode="markers",
                 name=label,
                 marker={"color": colour, "symbol": symbol, "size": 7},
                 hovertemplate=f"trial %{{x}}: {label}<extra></extra>",
             )
-    _last(plot, found, found.numbers)
+    _last(plot, progress, progress.numbers)
     return Figure(
         "hypervolume-trials",
         "Hypervolume against trials",
-        _caption(sources, found),
+        _caption(sources, progress),
         plot,
-        _table(found),
+        _table(progress),
     )
 
 
-def _by_time(found: Progress, cost: GridCost) -> Figure:
+def _by_time(progress: Progress, cost: GridCost) -> Figure:
     grids = {
         "full grid": cost.grid_seconds,
         "full grid, ordered by deployment": cost.ordered_seconds,
     }
-    known = {name: s for name, s in grids.items() if s}
-    if len(known) > 1 and min(known.values()) > _ALIKE * max(known.values()):
-        known.popitem()
-    end = max(float(found.seconds[-1]), *known.values()) if known else float(found.seconds[-1])
+    grid_times = {name: s for name, s in grids.items() if s}
+    if len(grid_times) > 1 and min(grid_times.values()) > _ALIKE * max(grid_times.values()):
+        grid_times.popitem()
+    end = (
+        max(float(progress.seconds[-1]), *grid_times.values())
+        if grid_times
+        else float(progress.seconds[-1])
+    )
     unit, length = unit_of(end)
     plot = _plot(f"time since the study began ({unit})")
-    _lines(plot, found, light(found.seconds / length), f"%{{x:.3~g}} {unit}: %{{y:.1f}} %")
-    _last(plot, found, found.seconds / length)
-    for (name, seconds), dash in zip(known.items(), ("dash", "dot"), strict=False):
+    _lines(plot, progress, light(progress.seconds / length), f"%{{x:.3~g}} {unit}: %{{y:.1f}} %")
+    _last(plot, progress, progress.seconds / length)
+    for (name, seconds), dash in zip(grid_times.items(), ("dash", "dot"), strict=False):
         plot.add_scatter(
             x=[seconds / length] * 2,
             y=[0, 100],
@@ -127,13 +135,13 @@ def _by_time(found: Progress, cost: GridCost) -> Figure:
             name=f"{name}, estimated: {lasting(seconds)}",
             hovertemplate=f"{name}, estimated: {lasting(seconds)}<extra></extra>",
         )
-    far = end > _FAR * float(found.seconds[-1])
-    plot.update_xaxes(type="log" if far and found.seconds[0] > 0 else "linear")
+    far = end > _FAR * float(progress.seconds[-1])
+    plot.update_xaxes(type="log" if far and progress.seconds[0] > 0 else "linear")
     plot.update_layout(meta={"log_switch": ["x"]})
     caption = (
         "The same shares on the study's own clock, which stands still where the study was paused."
     )
-    if known:
+    if grid_times:
         caption += (
             f" The full grid of {cost.grid:,} configurations is estimated from the {cost.evidence}."
         )
@@ -142,7 +150,7 @@ def _by_time(found: Progress, cost: GridCost) -> Figure:
         "Hypervolume against time",
         caption,
         plot,
-        _table(found),
+        _table(progress),
     )
 
 
@@ -153,11 +161,11 @@ def _plot(x: str) -> go.Figure:
     return plot
 
 
-def _lines(plot: go.Figure, found: Progress, x: np.ndarray, hover: str) -> None:
-    lines = [("overall front", found.overall, theme.FRONT, "solid")]
-    if found.fronts > 1:
-        name = f"mean over the fronts of {found.fronts} scenarios"
-        lines.append((name, found.scenarios, theme.SKY, "dashdot"))
+def _lines(plot: go.Figure, progress: Progress, x: np.ndarray, hover: str) -> None:
+    lines = [("overall front", progress.overall, theme.FRONT, "solid")]
+    if progress.fronts > 1:
+        name = f"mean over the fronts of {progress.fronts} scenarios"
+        lines.append((name, progress.scenarios, theme.SKY, "dashdot"))
     for name, shares, colour, dash in lines:
         plot.add_scatter(
             x=x,
@@ -169,12 +177,12 @@ def _lines(plot: go.Figure, found: Progress, x: np.ndarray, hover: str) -> None:
         )
 
 
-def _last(plot: go.Figure, found: Progress, x: np.ndarray) -> None:
-    number_ = int(found.numbers[found.last])
+def _last(plot: go.Figure, progress: Progress, x: np.ndarray) -> None:
+    number_ = int(progress.numbers[progress.last])
     label = f"last point of the overall front: trial {number_}"
     plot.add_scatter(
-        x=[float(x[found.last])],
-        y=[100 * float(found.overall[found.last])],
+        x=[float(x[progress.last])],
+        y=[100 * float(progress.overall[progress.last])],
         mode="markers",
         name=label,
         marker={
@@ -187,10 +195,10 @@ def _last(plot: go.Figure, found: Progress, x: np.ndarray) -> None:
     )
 
 
-def _caption(sources: Sources, found: Progress) -> str:
+def _caption(sources: Sources, progress: Progress) -> str:
     corner = ", ".join(
         f"{label(o.metric)} {reading(o.metric, v)}"
-        for o, v in zip(sources.record.objectives, found.reference, strict=True)
+        for o, v in zip(sources.record.objectives, progress.reference, strict=True)
     )
     return (
         "What the configurations known so far dominate, as a share of what all do in the end: on"
@@ -200,15 +208,19 @@ def _caption(sources: Sources, found: Progress) -> str:
     )
 
 
-def _table(found: Progress) -> Table:
+def _table(progress: Progress) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for share in _SHARES:
-        row = found.reached(share)
-        cells: list[Cell] = [percent(share), str(found.numbers[row]), lasting(found.seconds[row])]
-        if found.fronts > 1:
-            there = int(np.argmax(found.scenarios >= share - 1e-12))
-            cells += [str(found.numbers[there]), lasting(found.seconds[there])]
+        row = progress.reached(share)
+        cells: list[Cell] = [
+            percent(share),
+            str(progress.numbers[row]),
+            lasting(progress.seconds[row]),
+        ]
+        if progress.fronts > 1:
+            scenario_row = int(np.argmax(progress.scenarios >= share - 1e-12))
+            cells += [str(progress.numbers[scenario_row]), lasting(progress.seconds[scenario_row])]
         rows.append(tuple(cells))
     columns = ("share of the final hypervolume", "overall front: trial", "time")
-    more = ("mean over scenarios: trial", "time") if found.fronts > 1 else ()
+    more = ("mean over scenarios: trial", "time") if progress.fronts > 1 else ()
     return Table((*columns, *more), tuple(rows), "When a share of the final hypervolume was there")

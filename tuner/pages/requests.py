@@ -49,29 +49,32 @@ def requests(sources: Sources) -> Section:
 
 
 def _shown(sources: Sources) -> tuple[list[_Shown], list[str]]:
-    """What to draw, and why something is not. A fresh deployment goes before one that stayed."""
-    found: list[_Shown] = []
+    """The bursts to draw, and the reasons why others are missing.
+
+    A fresh deployment is preferred to one that stayed up.
+    """
+    shown: list[_Shown] = []
     missing: list[str] = []
-    asked = {"baseline": sources.record.baseline, "recommended": sources.summary.recommended}
-    for role, trial in asked.items():
+    roles = {"baseline": sources.record.baseline, "recommended": sources.summary.recommended}
+    for role, trial in roles.items():
         if trial is None:
             missing.append(f"There is no {role} trial: nothing was measured for it.")
             continue
-        if any(trial.configuration == s.trial.configuration for s in found):
+        if any(trial.configuration == s.trial.configuration for s in shown):
             continue
         alike = [t for t in sources.record.trials if t.configuration == trial.configuration]
-        some = next(bursts_of(sources, sorted(alike, key=lambda t: t.stayed)), None)
-        if some is None:
+        burst = next(bursts_of(sources, sorted(alike, key=lambda t: t.stayed)), None)
+        if burst is None:
             missing.append(f"No samples are kept of the {role} (trial {trial.number}): no figure.")
         else:
-            found.append(_Shown(role, *some))
-    return found, missing
+            shown.append(_Shown(role, *burst))
+    return shown, missing
 
 
 def _words(shown: Sequence[_Shown]) -> Iterator[Block]:
     for of in shown:
-        if told := _told(of):
-            yield Words(told, "plain" if of.trial.stayed else "lead")
+        if text := _told(of):
+            yield Words(text, "plain" if of.trial.stayed else "lead")
         if of.trial.stayed:
             yield Words(
                 f"Trial {of.trial.number} was measured on the deployment of an earlier trial, so"
@@ -106,21 +109,21 @@ def _words(shown: Sequence[_Shown]) -> Iterator[Block]:
 
 
 def _told(of: _Shown) -> str:
-    known = [s for s in of.replicas if s.usual_ms]
-    if not known:
+    replicas = [s for s in of.replicas if s.usual_ms]
+    if not replicas:
         return ""
-    several = len(known) > 1
+    several = len(replicas) > 1
     parts = []
     for k, nth in enumerate(NTH[:2]):
-        ratios = [r for s in known if len(s.ratios) > k and np.isfinite(r := float(s.ratios[k]))]
+        ratios = [r for s in replicas if len(s.ratios) > k and np.isfinite(r := float(s.ratios[k]))]
         if ratios:
             times = _range(number(min(ratios)), number(max(ratios)))
             parts.append(f"{times} times" if k == 0 else f"the {nth} {times} times")
     if not parts:
         return ""
-    usual = sorted(s.usual_ms for s in known if s.usual_ms)
-    slow = sorted(s.slow for s in known)
-    whose = f"its {len(known)} replicas' first requests" if several else "its first request"
+    usual = sorted(s.usual_ms for s in replicas if s.usual_ms)
+    slow = sorted(s.slow for s in replicas)
+    whose = f"its {len(replicas)} replicas' first requests" if several else "its first request"
     return (
         f"{of.role.capitalize()} (trial {of.trial.number}): {whose} took"
         f" {' and '.join(parts)} the usual"
@@ -135,10 +138,10 @@ def _range(low: str, high: str) -> str:
 
 
 def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
-    """The document's figures: all, all but the first, all but the first two."""
-    drawn = [one for of in shown for one in of.replicas if len(one) > skip]
-    xaxis = {"type": scale([np.arange(skip + 1, len(one) + 1) for one in drawn])}
-    yaxis = {"type": scale([one.ms[skip:] for one in drawn])}
+    """Response times in order of sending, without the first `skip` requests."""
+    drawn = [sent for of in shown for sent in of.replicas if len(sent) > skip]
+    xaxis = {"type": scale([np.arange(skip + 1, len(sent) + 1) for sent in drawn])}
+    yaxis = {"type": scale([sent.ms[skip:] for sent in drawn])}
     x, y = "request, in order of sending", "response time (ms)"
     named: set[int] = set()
     plot = panels(
@@ -159,45 +162,45 @@ def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
                 *("trial", "replica", "requests", "of these warm-up", "failed"),
                 *("first drawn (ms)", "median (ms)", "p95 (ms)", "slowest (ms)"),
             ),
-            tuple(_row(of, one, skip) for of in shown for one in of.replicas if len(one) > skip),
+            tuple(_row(of, sent, skip) for of in shown for sent in of.replicas if len(sent) > skip),
         ),
     )
 
 
 def _traces(of: _Shown, skip: int, named: set[int]) -> Iterator[Trace]:
-    """A replica's marks; replicas that are `named` in the legend already are not named again."""
-    for one in of.replicas:
-        kept = thinned(one.ms, skip, max(POINTS // len(of.replicas), 100))
+    """The marks of each replica. Replicas in `named` are in the legend already."""
+    for sent in of.replicas:
+        kept = thinned(sent.ms, skip, max(POINTS // len(of.replicas), 100))
         for succeeded in (True, False):
-            at = kept[one.ok[kept] == succeeded]
+            at = kept[sent.ok[kept] == succeeded]
             if len(at):
-                yield _marks(one, at, succeeded=succeeded, named=one.replica not in named)
-                named.add(one.replica)
+                yield _marks(sent, at, succeeded=succeeded, named=sent.replica not in named)
+                named.add(sent.replica)
 
 
-def _marks(one: Sent, at: np.ndarray, *, succeeded: bool, named: bool) -> Trace:
+def _marks(sent: Sent, at: np.ndarray, *, succeeded: bool, named: bool) -> Trace:
     return {
         "type": "scatter",
         "x": (at + 1).astype(np.uint32),
-        "y": light(one.ms[at]),
+        "y": light(sent.ms[at]),
         "mode": "markers",
-        "name": f"replica {one.replica}",
-        "legendgroup": f"replica {one.replica}",
+        "name": f"replica {sent.replica}",
+        "legendgroup": f"replica {sent.replica}",
         "showlegend": named,
         "marker": {
             "size": 5 if succeeded else 8,
             "opacity": 0.7,
-            "color": theme.SERIES[one.replica % len(theme.SERIES)],
-            "symbol": _SYMBOLS[one.replica % len(_SYMBOLS)] if succeeded else "x-thin-open",
+            "color": theme.SERIES[sent.replica % len(theme.SERIES)],
+            "symbol": _SYMBOLS[sent.replica % len(_SYMBOLS)] if succeeded else "x-thin-open",
         },
         "hovertemplate": "request %{x}: %{y:.3g} ms" + ("" if succeeded else ", failed"),
     }
 
 
 def _warmups(shown: Sequence[_Shown]) -> Iterator[dict[str, Any]]:
-    """A line where each panel's warm-up ended."""
+    """In each panel, a line where the warm-up ended."""
     for k, of in enumerate(shown):
-        if warmup := max((one.warmup for one in of.replicas), default=0):
+        if warmup := max((sent.warmup for sent in of.replicas), default=0):
             name = str(k + 1) if k else ""
             yield {
                 "type": "line",
@@ -211,11 +214,11 @@ def _warmups(shown: Sequence[_Shown]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _row(of: _Shown, one: Sent, skip: int) -> tuple[str, ...]:
-    ms = one.ms[skip:]
+def _row(of: _Shown, sent: Sent, skip: int) -> tuple[str, ...]:
+    ms = sent.ms[skip:]
     p95 = float(np.quantile(ms, 0.95))
     return (
-        *(of.label, str(one.replica), f"{len(ms):,}", f"{max(0, one.warmup - skip):,}"),
-        f"{int(np.count_nonzero(~one.ok[skip:])):,}",
+        *(of.label, str(sent.replica), f"{len(ms):,}", f"{max(0, sent.warmup - skip):,}"),
+        f"{int(np.count_nonzero(~sent.ok[skip:])):,}",
         *(number(float(v)) for v in (ms[0], np.median(ms), p95, ms.max())),
     )

@@ -18,8 +18,8 @@ def burst_line(progress: BurstProgress) -> str:
     """What a burst has measured so far, in one line."""
     parts = []
     if progress.art_ms is not None:
-        known = progress.art_precision
-        to = "" if known is None else f" (known to {100 * known:.0f} %)"
+        precision = progress.art_precision
+        to = "" if precision is None else f" (known to {100 * precision:.0f} %)"
         parts.append(f"ART {figure(progress.art_ms)} ms{to}")
     if progress.p99_ms is not None:
         parts.append(f"p99 {figure(progress.p99_ms)} ms")

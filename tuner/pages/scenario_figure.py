@@ -70,15 +70,17 @@ def scenario_panels(
     decision_of = study.decision_of
     defaults = decision_of(study.search_space.baseline())
     groups: dict[Configuration, list[Pooled]] = {s.scenario: [] for s in summary.scenarios}
-    for one in summary.pooled.values() if groups else ():
-        groups[study.scenario_of(one.configuration)].append(one)
-    found = []
+    for pooled in summary.pooled.values() if groups else ():
+        groups[study.scenario_of(pooled.configuration)].append(pooled)
+    panels = []
     for scenario in summary.scenarios:
         on_front = {t.configuration for t in scenario.front}
-        some = groups[scenario.scenario]
-        points = tuple(p for one in some if (p := point_of(study, one, on_front)) is not None)
+        in_scenario = groups[scenario.scenario]
+        points = tuple(
+            p for pooled in in_scenario if (p := point_of(study, pooled, on_front)) is not None
+        )
         model = of_model.get(scenario.scenario)
-        found.append(
+        panels.append(
             ScenarioPanel(
                 scenario.scenario,
                 scenario.measured,
@@ -87,13 +89,13 @@ def scenario_panels(
                 next((p for p in points if decision_of(p.configuration) == defaults), None),
             )
         )
-    return tuple(found)
+    return tuple(panels)
 
 
-def shown(some: Sequence[ScenarioPanel], most: int = MOST_PANELS) -> tuple[ScenarioPanel, ...]:
-    """At most `most` of them: those with most trials, in the order given."""
-    ranked = sorted(range(len(some)), key=lambda i: (-some[i].trials, i))[:most]
-    return tuple(some[i] for i in sorted(ranked))
+def shown(panels: Sequence[ScenarioPanel], most: int = MOST_PANELS) -> tuple[ScenarioPanel, ...]:
+    """At most `most` panels: those with most trials, in the order given."""
+    ranked = sorted(range(len(panels)), key=lambda i: (-panels[i].trials, i))[:most]
+    return tuple(panels[i] for i in sorted(ranked))
 
 
 _SCALE = 0.75
@@ -102,9 +104,9 @@ _TITLE = 24
 """Characters that a line above a panel has room for."""
 
 
-def scenario_figure(sources: Sources, some: Sequence[ScenarioPanel]) -> Figure:
-    """Of the scenarios with most trials, `MOST_PANELS` at most; the table has all of them."""
-    drawn = shown(some)
+def scenario_figure(sources: Sources, panels: Sequence[ScenarioPanel]) -> Figure:
+    """The fronts of the `MOST_PANELS` scenarios with most trials. The table has all scenarios."""
+    drawn = shown(panels)
     single = len(sources.record.objectives) == 1
     plot = _strip(sources, drawn) if single else _panels(sources, drawn)
     said = [
@@ -117,17 +119,17 @@ def scenario_figure(sources: Sources, some: Sequence[ScenarioPanel]) -> Figure:
     ]
     if len(sources.record.objectives) > 2:
         said.append("Of the objectives the first two are drawn; the table has all.")
-    if len(drawn) < len(some):
+    if len(drawn) < len(panels):
         said.append(
-            f"Drawn are the {len(drawn)} scenarios with most trials, of {len(some)}; the table has"
-            " all."
+            f"Drawn are the {len(drawn)} scenarios with most trials, of {len(panels)};"
+            " the table has all."
         )
     return Figure(
         "scenario-fronts",
         "The front of each scenario",
         " ".join(filter(None, said)),
         plot,
-        scenario_table(sources.record, sources.findings, some),
+        scenario_table(sources.record, sources.findings, panels),
     )
 
 
@@ -140,16 +142,16 @@ def _panels(sources: Sources, drawn: Sequence[ScenarioPanel]) -> go.Figure:
 def _traces(sources: Sources, panel: ScenarioPanel) -> Iterator[Trace]:
     study, pair = sources.record, (0, 1)
     yield edge(boundary(panel.points, study.objectives, pair), pair)
-    for mark, some, bars in _marked(sources, panel):
-        yield marks(study, mark, some, pair, bars=bars, scale=_SCALE)
+    for mark, drawn, bars in _marked(sources, panel):
+        yield marks(study, mark, drawn, pair, bars=bars, scale=_SCALE)
 
 
 def _marked(sources: Sources, panel: ScenarioPanel) -> Iterator[tuple[Mark, list[Drawn], bool]]:
-    """What is drawn of a scenario, with intervals or without."""
+    """For each kind of point in a scenario: its mark, its points, whether intervals are drawn."""
     study = sources.record
     for place, mark in MARKS.items():
-        if some := [of_point(study, p) for p in panel.points if p.place == place]:
-            yield mark, some, place == "front"
+        if drawn := [of_point(study, p) for p in panel.points if p.place == place]:
+            yield mark, drawn, place == "front"
     if panel.predicted_front:
         yield PREDICTED, [of_prediction(study, p) for p in panel.predicted_front], True
     if panel.baseline is not None:
@@ -157,28 +159,28 @@ def _marked(sources: Sources, panel: ScenarioPanel) -> Iterator[tuple[Mark, list
 
 
 def _strip(sources: Sources, drawn: Sequence[ScenarioPanel]) -> go.Figure:
-    """A single objective: a line per scenario."""
+    """The figure for a single objective: a line per scenario."""
     metric = sources.record.objectives[0].metric
     seen: set[str] = set()
     traces = []
     for panel in drawn:
-        for mark, some, bars in _marked(sources, panel):
-            trace = marks(sources.record, mark, some, (0, 0), bars=False)
+        for mark, points, bars in _marked(sources, panel):
+            trace = marks(sources.record, mark, points, (0, 0), bars=False)
             trace |= {
-                "y": [_heading(panel.scenario)] * len(some),
+                "y": [_heading(panel.scenario)] * len(points),
                 "showlegend": mark.label not in seen,
             }
             if bars:
-                trace["error_x"] = error(mark, [d.estimates[0] for d in some])
+                trace["error_x"] = error(mark, [d.estimates[0] for d in points])
             seen.add(mark.label)
             traces.append(trace)
-    known = np.concatenate([trace["x"] for trace in traces])
+    values = np.concatenate([trace["x"] for trace in traces])
     return theme.plot(
         x=title(metric),
         y="",
         height=AROUND + 34 * len(drawn),
         traces=traces,
-        xaxis={"type": scale([known]) if (known > 0).all() else "linear"},
+        xaxis={"type": scale([values]) if (values > 0).all() else "linear"},
         yaxis={"type": "category", "autorange": "reversed", "ticksuffix": " "},
         meta={"log_switch": ["x"]},
         margin={"t": 76},
@@ -190,9 +192,9 @@ def _heading(scenario: Configuration) -> str:
 
 
 def scenario_table(
-    study: StudyRecord, findings: Findings | None, some: Sequence[ScenarioPanel]
+    study: StudyRecord, findings: Findings | None, panels: Sequence[ScenarioPanel]
 ) -> Table:
-    """The front of each scenario, as measured beside what the model predicts."""
+    """The front of each scenario: measurements beside the model's predictions."""
     metrics = [title(o.metric) for o in study.objectives]
     parameters = columns_of(study)
     columns = [*parameters, "trial", *metrics, "place"]
@@ -201,7 +203,7 @@ def scenario_table(
         # Whatever was measured is predicted too.
         columns += [*(f"{metric}, predicted" for metric in metrics), "P"]
         priorities += [*[0] * len(metrics), 0]
-    rows = [row for panel in some for row in _rows(study, findings, panel)]
+    rows = [row for panel in panels for row in _rows(study, findings, panel)]
     return Table(
         tuple(columns),
         tuple(rows),
@@ -225,19 +227,23 @@ def _rows(
     study: StudyRecord, findings: Findings | None, panel: ScenarioPanel
 ) -> Iterator[tuple[str | Link, ...]]:
     measured = {p.configuration: p for p in panel.points}
-    known = {p.configuration: p for p in panel.predicted_front}
-    chosen = dict.fromkeys([*(p.configuration for p in panel.points if p.place == "front"), *known])
+    predicted = {p.configuration: p for p in panel.predicted_front}
+    chosen = dict.fromkeys(
+        [*(p.configuration for p in panel.points if p.place == "front"), *predicted]
+    )
     nothing = ("-",) * len(study.objectives)
     for configuration in chosen:
         point = measured.get(configuration)
-        one = known.get(configuration) or (findings and findings.predicted(configuration))
+        prediction = predicted.get(configuration) or (
+            findings and findings.predicted(configuration)
+        )
         cells: list[str | Link] = [*values_of(study, configuration, units=False)]
         cells += ["-" if point is None else trial_link(point.trial)]
         cells += nothing if point is None else map(interval, point.estimates)
-        cells += [_place(point, configuration in known)]
+        cells += [_place(point, configuration in predicted)]
         if findings is not None:
-            cells += map(interval, predicted_estimates(one)) if one else nothing
-            cells += [f"{one.on_front:.2f}" if one else "-"]
+            cells += map(interval, predicted_estimates(prediction)) if prediction else nothing
+            cells += [f"{prediction.on_front:.2f}" if prediction else "-"]
         yield tuple(cells)
 
 

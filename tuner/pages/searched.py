@@ -46,28 +46,26 @@ def parameter_values(p: Parameter) -> str:
     return f"{text} {p.unit}".rstrip() + when + means
 
 
-def cost(found: Searched) -> Facts:
-    """Configurations and time, beside what the full grid would have taken."""
-    estimated = found.cost
+def cost(searched: Searched) -> Facts:
+    """How many configurations were measured in what time, and the cost of the full grid."""
+    estimated = searched.cost
     grid = (
         "endless (a parameter is continuous)" if estimated.grid is None else f"{estimated.grid:,}"
     )
-    share = "" if found.share is None else f", {percent(found.share)} of the grid"
-    infeasible = f", {found.infeasible} of them infeasible" if found.infeasible else ""
-    failed = f"; {found.failed} more failed" if found.failed else ""
+    share = "" if searched.share is None else f", {percent(searched.share)} of the grid"
+    infeasible = f", {searched.infeasible} of them infeasible" if searched.infeasible else ""
+    failed = f"; {searched.failed} more failed" if searched.failed else ""
+    trial_time, elapsed = duration(searched.trial_seconds), duration(searched.elapsed)
     rows: list[tuple[str, Cell]] = [
         ("configurations in the full grid", grid),
-        ("configurations measured", f"{found.configurations:,}{share}"),
-        ("trials", f"{found.trials:,}{infeasible}{failed}"),
-        (
-            "time of the trials",
-            f"{duration(found.trial_seconds)}; first to last {duration(found.elapsed)} (no pauses)",
-        ),
+        ("configurations measured", f"{searched.configurations:,}{share}"),
+        ("trials", f"{searched.trials:,}{infeasible}{failed}"),
+        ("time of the trials", f"{trial_time}; first to last {elapsed} (no pauses)"),
     ]
-    if estimated.grid_seconds is not None and found.trials:
+    if estimated.grid_seconds is not None and searched.trials:
         rows.append(("time of the full grid, estimated", _grid_time(estimated)))
-    if found.of_grid is not None and found.trials:
-        rows.append(("time of the trials as a share of that", percent(found.of_grid)))
+    if searched.of_grid is not None and searched.trials:
+        rows.append(("time of the trials as a share of that", percent(searched.of_grid)))
     return Facts(tuple(rows), "What was searched")
 
 

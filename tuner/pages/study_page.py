@@ -146,8 +146,8 @@ def _trials(study: StudyRecord) -> Table:
 
 def _beside(trial: TrialRecord) -> Iterator[str]:
     for name in _BESIDE:
-        found = trial.metric(name)
-        yield "-" if found is None else figure(found.value)
+        estimate = trial.metric(name)
+        yield "-" if estimate is None else figure(estimate.value)
 
 
 def _verdict(study: StudyRecord, trial: TrialRecord) -> str:

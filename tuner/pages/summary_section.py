@@ -83,26 +83,26 @@ def _scenarios(record: StudyRecord, chosen: ChosenConfigurations) -> Iterator[Bl
 
 
 def _robust(sources: Sources, chosen: ChosenConfigurations) -> Iterator[Block]:
-    record, found = sources.record, sources.findings
-    if found is None:
+    record, findings = sources.record, sources.findings
+    if findings is None:
         return
-    if found.robust is not None:
+    if findings.robust is not None:
         yield Words(
-            f"One decision for all scenarios, with the least regret: {found.robust.decision}.",
+            f"One decision for all scenarios, with the least regret: {findings.robust.decision}.",
             "lead",
         )
-        yield Words(in_words.regret_sentences(found.robust))
+        yield Words(in_words.regret_sentences(findings.robust))
         yield by_scenario(
             record, chosen.robust, "The decision of least regret in each scenario", decisions=False
         )
-    elif found.serving is not None:
+    elif findings.serving is not None:
         yield Words(in_words.NONE_SERVES)
-    if found.serving is not None:
-        yield Words(in_words.serves_most(record, found.serving))
+    if findings.serving is not None:
+        yield Words(in_words.serves_most(record, findings.serving))
 
 
-def uncertain(record: StudyRecord, summary: Summary, found: Findings | None) -> Iterator[Block]:
-    """What a reader must be careful with, and what more trials are expected to tell."""
+def uncertain(record: StudyRecord, summary: Summary, findings: Findings | None) -> Iterator[Block]:
+    """What a reader must be careful with, and what more trials would settle."""
     if not record.trials and not record.failed:
         return
     lines = [
@@ -111,11 +111,14 @@ def uncertain(record: StudyRecord, summary: Summary, found: Findings | None) -> 
         *in_words.unstable(summary),
     ]
     lines += in_words.infeasible(record.trials)
-    if found is None:
+    if findings is None:
         lines.append(
             f"Nothing is predicted yet: a model needs {FEWEST} configurations that could be"
             " measured."
         )
-    if found is not None:
-        lines = [*(f"{line[0].upper()}{line[1:]}." for line in in_words.still_open(found)), *lines]
+    if findings is not None:
+        lines = [
+            *(f"{line[0].upper()}{line[1:]}." for line in in_words.still_open(findings)),
+            *lines,
+        ]
     yield Points("What is uncertain", tuple(lines))

@@ -166,14 +166,14 @@ def _window(of: OverTime) -> list[dict[str, Any]]:
 
 
 def _time_table(of: OverTime) -> Table:
-    """The same in ten spans: the median of medians, and the extremes."""
+    """At most ten parts of the burst: median of the spans' medians and p95, slowest request."""
     rows = []
     for part in np.array_split(np.arange(len(of.middle)), min(10, len(of.middle))):
-        some = part[np.isfinite(of.median[part])]
+        answered = part[np.isfinite(of.median[part])]
         ends = (of.middle[part[0]] - of.span / 2, of.middle[part[-1]] + of.span / 2)
         levels = (
-            (np.median(of.median[some]), np.median(of.p95[some]), of.most[some].max())
-            if len(some)
+            (np.median(of.median[answered]), np.median(of.p95[answered]), of.most[answered].max())
+            if len(answered)
             else ()
         )
         rows.append(

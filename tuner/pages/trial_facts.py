@@ -102,11 +102,11 @@ def _saved(seconds: float) -> str:
 
 
 def _chances(sources: Sources, of: OnFronts) -> dict[Configuration | None, float]:
-    """P(on the front) by front, where a model knows it."""
-    found = sources.findings
-    if found is None:
+    """By front, the model's probability that the configuration is on it."""
+    findings = sources.findings
+    if findings is None:
         return {}
-    by_front = {f.scenario: f.measured for f in (found.overall, *found.scenarios)}
+    by_front = {f.scenario: f.measured for f in (findings.overall, *findings.scenarios)}
     configuration = of.pooled.configuration
     return {
         scenario: by_front[scenario][configuration].on_front
@@ -116,11 +116,11 @@ def _chances(sources: Sources, of: OnFronts) -> dict[Configuration | None, float
 
 
 def warnings(study: StudyRecord, trial: TrialRecord) -> Iterator[Block]:
-    """The verdict's reasons with their remedies, or that there are none."""
-    found = [*trial_doubts(study, trial)]
+    """The reasons to doubt this trial with their remedies, or a sentence that there are none."""
+    doubts = [*trial_doubts(study, trial)]
     if trial.measurement is not None:
-        found = [*measurement_doubts(trial.measurement), *found]
-    yield from [Words(text, "doubt") for text in found] or [
+        doubts = [*measurement_doubts(trial.measurement), *doubts]
+    yield from [Words(text, "doubt") for text in doubts] or [
         Words("Nothing speaks against this measurement.")
     ]
 

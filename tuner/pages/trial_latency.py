@@ -116,13 +116,13 @@ def percentiles(
 def _points(
     metrics: Mapping[str, Estimate], names: Sequence[str], label: str, marker: dict[str, Any]
 ) -> Trace:
-    known = [(METRICS[n].label, metrics[n]) for n in names if n in metrics]
-    above = [e.value if e.high is None else e.high for _, e in known]
-    below = [e.value if e.low is None else e.low for _, e in known]
-    values = [e.value for _, e in known]
+    estimates = [(METRICS[n].label, metrics[n]) for n in names if n in metrics]
+    above = [e.value if e.high is None else e.high for _, e in estimates]
+    below = [e.value if e.low is None else e.low for _, e in estimates]
+    values = [e.value for _, e in estimates]
     return {
         "type": "scatter",
-        "x": [text for text, _ in known],
+        "x": [text for text, _ in estimates],
         "y": values,
         "error_y": {
             "array": [high - value for high, value in zip(above, values, strict=True)],

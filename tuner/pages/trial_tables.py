@@ -31,12 +31,12 @@ def metrics(study: StudyRecord, trial: TrialRecord, measured: Measurement) -> Ta
 def metric_table(
     measured: Measurement, wider: Mapping[str, Estimate | None] | None = None
 ) -> Table:
-    """Everything that was measured; `wider` has intervals to state in place of the burst's own."""
+    """All metrics of a burst. The intervals in `wider` replace those of the burst."""
     rows = []
     for name, metric in METRICS.items():
-        found = (wider or {}).get(name) or measured.metrics.get(name)
-        if found is not None:
-            cells = metric.label, number(found.value), interval_ends(found), metric.unit
+        estimate = (wider or {}).get(name) or measured.metrics.get(name)
+        if estimate is not None:
+            cells = metric.label, number(estimate.value), interval_ends(estimate), metric.unit
             rows.append((*cells, metric.description, name))
     source = f", counters from {measured.source}" if measured.source else ""
     return Table(

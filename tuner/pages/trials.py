@@ -41,8 +41,8 @@ def trial_pages(sources: Sources) -> tuple[Section, ...]:
 
 
 def _latency(recording: Recording | None) -> Latency | None:
-    found = None if recording is None else latency_of(recording)
-    return found if found is not None and found.count else None
+    latency = None if recording is None else latency_of(recording)
+    return latency if latency is not None and latency.count else None
 
 
 def _blocks(
