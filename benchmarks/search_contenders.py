@@ -20,17 +20,16 @@ from optuna.trial import Trial
 from benchmarks.search_problems import problem as named
 from benchmarks.search_truth import Measured, Problem
 from tuner.arrays import Floats, Indices
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.measurement import Estimate, Measurement, Z
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
 from tuner.model.initial_design import bursts_each, initial_design, initial_trials
 from tuner.model.observations import SERVES, Observation
 from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm, warm_from
-from tuner.search.asking import ask
 from tuner.search.distributions import configuration
 from tuner.search.make_sampler import OWNER, make_sampler
+from tuner.search.study_sampler import ask
 from tuner.spec.space import Configuration
 from tuner.spec.study import SamplerName, SearchSpec
 

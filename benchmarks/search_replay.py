@@ -15,8 +15,7 @@ from tuner.arrays import Floats
 from tuner.backends.replay_file import read_table
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
-from tuner.measure.measurement import Estimate
-from tuner.measure.student import Z
+from tuner.measure.measurement import Estimate, Z
 from tuner.model.candidates import Candidates
 from tuner.model.lattice import Lattice
 from tuner.model.observations import Observation

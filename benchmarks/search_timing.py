@@ -18,8 +18,8 @@ from benchmarks.search_contenders import (
 )
 from benchmarks.search_truth import Problem
 from tuner.measure.record import ATTRIBUTE
-from tuner.search.asking import ask
 from tuner.search.distributions import distributions
+from tuner.search.study_sampler import ask
 
 VISITED = 0.8
 """Share of the configurations that the trials are of; beyond that, they are repeats."""

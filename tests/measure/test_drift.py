@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.measure.drift import Baseline, Drift, drifts
-from tuner.measure.measurement import Estimate
-from tuner.measure.student import Z
+from tuner.measure.measurement import Estimate, Z
 
 TOLERANCE = 0.05
 

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Z
 from tuner.measure.repeatability import FEWEST_DEGREES, Repeatability, repeatability, widened
-from tuner.measure.student import Z
 
 Groups = list[list[Estimate]]
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.model.initial_design import initial_design
-from tuner.search.asking import ask
 from tuner.search.make_sampler import make_sampler
+from tuner.search.study_sampler import ask
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

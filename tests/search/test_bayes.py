@@ -13,18 +13,17 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.measurement import Estimate, Measurement, Z
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.measure.student import Z
 from tuner.model.candidates import Candidates
 from tuner.model.initial_design import initial_design
 from tuner.model.pareto import hypervolume
 from tuner.model.surrogate import Surrogate
 from tuner.results.predicted_front import predicted_front
-from tuner.search.asking import ask
 from tuner.search.distributions import configuration_of
 from tuner.search.make_sampler import OWNER, WHY, StudySampler, make_sampler
 from tuner.search.observed import observations
+from tuner.search.study_sampler import ask
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
 

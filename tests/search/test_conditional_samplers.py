@@ -16,9 +16,9 @@ from optuna.trial import TrialState
 from tests import conditional
 from tests.conditional import BATCHING
 from tests.search.studies import new_study
-from tuner.search.asking import ask
 from tuner.search.distributions import configuration_of, distributions
 from tuner.search.make_sampler import SpaceExhausted, make_sampler
+from tuner.search.study_sampler import ask
 from tuner.spec.space import Condition, Configuration, Parameter, SearchSpace
 from tuner.spec.study import SamplerName
 

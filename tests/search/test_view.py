@@ -13,9 +13,9 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
 from tests import conditional
-from tuner.search.asking import ask as ask_study
 from tuner.search.distributions import distributions, viewed
 from tuner.search.sampler_view import SamplerView
+from tuner.search.study_sampler import ask as ask_study
 from tuner.spec.space import Parameter, SearchSpace
 
 SPACE = SearchSpace(

@@ -18,9 +18,9 @@ from tuner.results.findings import find
 from tuner.results.predicted_front import rows_of
 from tuner.results.study_file import FinishedStudy, read_study, write_study
 from tuner.results.summary import summarise
-from tuner.search.asking import ask
 from tuner.search.bayes import ServingSampler
 from tuner.search.make_sampler import WHY, make_sampler
+from tuner.search.study_sampler import ask
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec, StudySpec
 from tuner.study.start import warm_of, warm_start

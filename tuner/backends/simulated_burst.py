@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.backends import queueing
-from tuner.backends.simulated_requests import (
+from tuner.backends.simulated_host import (
     COLD_FACTOR,
     Course,
     closed_loop,

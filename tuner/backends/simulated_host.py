@@ -1,19 +1,55 @@
-"""The truth of the simulated host: what a configuration would measure without noise."""
+"""The simulated host: what a configuration would measure without noise, and single requests.
+
+The host gives the course of a burst, which has no noise. The requests of the burst are drawn from
+its course, in virtual time: when each is due, sent and answered.
+"""
 
 from __future__ import annotations
 
+import heapq
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from tuner.arrays import Counts
 from tuner.backends import queueing
-from tuner.backends.simulated_requests import Course
+from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.spec.host import Host
 from tuner.spec.space import Value
-from tuner.spec.study import NetworkSpec
+from tuner.spec.study import LoadProfile, LoadSpec, NetworkSpec
+
+SPREAD = 0.35
+"""Standard deviation of the logarithm of the time inside a replica."""
+
+COLD_FACTOR = 6.0
+COLD_REQUESTS = 2
+
+
+@dataclass(frozen=True)
+class Course:
+    """Means of one burst: times per request, CPU time, share of time with a quota exhausted.
+
+    `response_seconds` = `inside_seconds` (in the replica) + `network_seconds` + retransmissions.
+    `jitter_seconds` is the standard deviation of each direction's delay, losses are percent of
+    packets. `cores` are those of all replicas together.
+    """
+
+    response_seconds: float
+    inside_seconds: float
+    network_seconds: float
+    jitter_seconds: float
+    loss_in: float
+    loss_out: float
+    cores: float
+    throttled: float
+
+    @property
+    def exchange_loss(self) -> float:
+        return queueing.exchange_loss(self.loss_in, self.loss_out)
 
 
 @dataclass(frozen=True)
@@ -102,3 +138,112 @@ class SimulatedHost:
         loss = float(configuration["loss"])
         course = self.course(configuration, NetworkSpec(loss_in=loss, loss_out=loss))
         return 1000 * course.response_seconds, 100 * course.cores / self.host.cpus
+
+
+@dataclass(frozen=True, eq=False)
+class Requests:
+    """Requests as arrays of one shape; times are nanoseconds since the burst's start.
+
+    `due` is when a request should be sent, `sent` when it is, `took` the time from then on, and
+    `losses` how often it was lost.
+    """
+
+    due: Counts
+    sent: Counts
+    took: Counts
+    losses: Counts
+    connection: Counts
+
+
+def closed_loop(
+    course: Course,
+    profile: LoadProfile,
+    replicas: int,
+    horizon: float,
+    rng: np.random.Generator,
+) -> Requests:
+    """Every connection sends when its last request is answered, until the horizon is filled.
+
+    Arrays of shape (concurrency, requests).
+    """
+    requests = math.ceil(1.2 * horizon / course.response_seconds) + 20
+    while True:
+        cold = np.zeros((profile.concurrency, requests), dtype=bool)
+        cold[:replicas, :COLD_REQUESTS] = True
+        took, losses = _took(course, cold, profile.spec, rng)
+        if took.sum(axis=1).min() > 1e9 * horizon:
+            sent = np.cumsum(took, axis=1) - took
+            connection = np.indices(took.shape)[0]
+            return Requests(sent, sent, took, losses, connection)
+        requests *= 2
+
+
+def open_loop(
+    course: Course,
+    profile: LoadProfile,
+    replicas: int,
+    horizon: float,
+    rng: np.random.Generator,
+) -> Requests:
+    """Requests are due at the profile's rate; the connection that is free first takes the next."""
+    assert profile.rate_rps is not None
+    count = math.ceil(profile.rate_rps * horizon) + 1
+    gaps = np.full(count, 1 / profile.rate_rps)
+    if profile.spec.arrivals == "poisson":
+        gaps = rng.exponential(1 / profile.rate_rps, count)
+    due = np.rint(1e9 * np.cumsum(gaps)).astype(np.int64)
+    took, losses = _took(course, np.arange(count) < COLD_REQUESTS * replicas, profile.spec, rng)
+    sent, connection = np.empty_like(due), np.empty_like(due)
+    free = [(0, n) for n in range(profile.concurrency)]
+    for n in range(count):
+        at, connection[n] = heapq.heappop(free)
+        sent[n] = max(at, due[n])
+        heapq.heappush(free, (int(sent[n] + took[n]), int(connection[n])))
+    return Requests(due, sent, took, losses, connection)
+
+
+def _took(
+    course: Course, cold: npt.NDArray[np.bool_], spec: LoadSpec, rng: np.random.Generator
+) -> tuple[Counts, Counts]:
+    """Nanoseconds and losses of requests; what would take longer takes the timeout exactly."""
+    shape = cold.shape
+    losses = np.minimum(
+        rng.geometric(1 - course.exchange_loss, shape) - 1, queueing.MAX_RETRANSMISSIONS
+    )
+    inside = course.inside_seconds * np.exp(rng.normal(-(SPREAD**2) / 2, SPREAD, shape))
+    inside[cold] *= COLD_FACTOR
+    network = course.network_seconds
+    if course.jitter_seconds:
+        both_ways = rng.normal(0.0, math.sqrt(2) * course.jitter_seconds, shape)
+        inside += np.maximum(-network, both_ways)
+    took = network + inside + queueing.retransmission_seconds(losses)
+    return np.rint(1e9 * np.minimum(took, spec.timeout_seconds)).astype(np.int64), losses
+
+
+def samples_of(
+    requests: Requests, began: int, replicas: int, spec: LoadSpec
+) -> tuple[RequestSamples, Counts]:
+    """Samples in order of completion from `began` on, and the losses of each."""
+    order = np.argsort(requests.sent + requests.took, axis=None, kind="stable")
+    due, sent, took, losses, connection = (
+        array.ravel()[order]
+        for array in (
+            requests.due,
+            requests.sent,
+            requests.took,
+            requests.losses,
+            requests.connection,
+        )
+    )
+    timed_out = took == round(1e9 * spec.timeout_seconds)
+    samples = RequestSamples(
+        start_ns=began + due,
+        delay_ns=sent - due,
+        duration_ns=sent + took - due,
+        status=np.where(timed_out, 0, 200).astype(np.int16),
+        outcome=np.where(timed_out, RequestOutcome.TIMEOUT, RequestOutcome.OK).astype(np.int8),
+        replica=(connection % replicas).astype(np.int16),
+        connection=connection.astype(np.int32),
+        request=np.arange(len(order), dtype=np.int32),
+    )
+    return samples, losses

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
-from tuner.measure.student import Z
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+
+
+@lru_cache
+def student(degrees: float, confidence: float = CONFIDENCE) -> float:
+    """Half the width of a two-sided interval, in standard errors: Student's t.
+
+    With infinitely many degrees of freedom it is that of the normal distribution.
+    """
+    return float(stdtrit(degrees, 1 - (1 - confidence) / 2))
+
+
+Z = student(math.inf)
+"""The normal distribution's 97.5 % quantile."""
 
 Verdict = Literal["VALID", "WARN", "INVALID"]
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.measure import resources
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, student
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import Repeatability
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
-from tuner.measure.student import student
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective

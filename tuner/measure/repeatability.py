@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from tuner.measure.measurement import Estimate
-from tuner.measure.student import Z, student
+from tuner.measure.measurement import Estimate, Z, student
 
 FEWEST_DEGREES = 3
 """The fewest repeats (beyond the first bursts, of all configurations together) for an estimate."""

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import CONFIDENCE, Estimate, Z, student
 from tuner.measure.samples import RequestOutcome, RequestSamples
-from tuner.measure.student import CONFIDENCE, Z, student
 
 MOST_BATCHES = 40
 NANOSECONDS = 1e9

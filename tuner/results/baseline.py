@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord
-from tuner.measure.student import Z
 from tuner.results.pooled import Pooled
 from tuner.spec.space import Configuration
 

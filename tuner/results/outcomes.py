@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord
-from tuner.measure.student import Z
 from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration

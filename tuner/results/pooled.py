@@ -15,10 +15,9 @@ import numpy as np
 from scipy.stats import f as fisher
 
 from tuner.arrays import Floats
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
-from tuner.measure.student import Z
 from tuner.model.chances import tolerated
 from tuner.model.pareto import logarithms, minimised
 from tuner.spec.metrics import METRICS

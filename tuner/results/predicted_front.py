@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.arrays import Floats, Indices
-from tuner.measure.student import Z
+from tuner.measure.measurement import Z
 from tuner.model.chances import Chances, chances, reference_of
 from tuner.model.feasibility import SURE
 from tuner.model.pareto import TOLERANCE, front, hypervolume

@@ -16,8 +16,7 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as student_t
 
 from tuner.arrays import Floats
-from tuner.measure.measurement import Estimate
-from tuner.measure.student import student
+from tuner.measure.measurement import Estimate, student
 
 LEVEL = 0.05
 """Of what is said to differ, so large a share is expected not to (false discovery rate)."""

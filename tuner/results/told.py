@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.measurement import Estimate, Measurement, Z
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.measure.student import Z
 from tuner.results.wording import figure, interval
 from tuner.spec.metrics import title
 

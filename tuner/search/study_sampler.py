@@ -1,4 +1,7 @@
-"""What every sampler of this project keeps to: what is taken, and how a trial is asked for."""
+"""What every sampler of this project keeps to, and how a trial of its study begins.
+
+A trial is queued, or it is asked for. Either way it is stored whole, in one transaction.
+"""
 
 # ruff: noqa: ARG002, ANN401 -- the signatures are Optuna's
 
@@ -8,19 +11,24 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from tuner.arrays import Indices
 from tuner.errors import TuneError
 from tuner.model.lattice import Lattice
-from tuner.search.distributions import configuration_of, distributions
-from tuner.spec.space import Configuration, SearchSpace
+from tuner.search.distributions import configuration_of, distributions, snapped, stored
+from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName
 
 FAILURES_ALLOWED = 2
@@ -67,7 +75,7 @@ class StudySampler(BaseSampler):
       same where only these differ.
 
     `propose` needs no trial in the storage, so that one can be stored with all that it begins with
-    (`tuner.search.asking.ask`). `Study.ask` and `Study.optimize` of Optuna work too. Parallel
+    (`ask`). `Study.ask` and `Study.optimize` of Optuna work too. Parallel
     workers see each other's running trials as soon as their parameters are stored.
     """
 
@@ -188,3 +196,75 @@ def turn_of(trial: FrozenTrial, others: Sequence[FrozenTrial]) -> int:
 def size_in_words(space: SearchSpace) -> str:
     size = space.size()
     return "no end of them" if size is None else f"{size:,}"
+
+
+def queue(
+    study: Study,
+    space: SearchSpace,
+    configuration: Configuration,
+    user_attrs: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a waiting trial of this configuration.
+
+    As `Study.enqueue_trial`, which stores the parameters one by one when the trial is asked for.
+    """
+    study.add_trial(_trial(TrialState.WAITING, space, Proposal(configuration, user_attrs or {})))
+
+
+def ask(
+    study: Study, space: SearchSpace, user_attrs: Mapping[str, Any] | None = None
+) -> tuple[Trial, Configuration]:
+    """A trial of `study` that is running from now on, and its configuration.
+
+    It is the first that waits, else a new one of what the study's sampler proposes. It never runs
+    without the attributes `user_attrs`. Raises SpaceExhausted where the sampler does, and there is
+    no new trial then.
+
+    Only active parameters are stored, so every Optuna tool has only these. A trial that somebody
+    queued with some parameters gets the others suggested, each after those that decide about it.
+    """
+    attributes = dict(user_attrs or {})
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    storage = study._storage  # noqa: SLF001 -- how every Optuna sampler reaches the storage
+    if isinstance(study.sampler, StudySampler) and not waiting:
+        proposal = study.sampler.propose(study)
+        begun = Proposal(
+            proposal.configuration, {**proposal.user_attrs, **attributes}, proposal.system_attrs
+        )
+        new = _trial(TrialState.RUNNING, space, begun)
+        identifier = storage.create_new_trial(study._study_id, new)  # noqa: SLF001
+        return Trial(study, identifier), proposal.configuration
+    for first in waiting[:1]:
+        for name, value in attributes.items():
+            storage.set_trial_user_attr(first._trial_id, name, value)  # noqa: SLF001
+    trial = study.ask()
+    for name, value in attributes.items():
+        if trial.user_attrs.get(name) != value:  # another process took the one that was first
+            trial.set_user_attr(name, value)
+    values: dict[str, Value] = {}
+    for parameter in space.parents_first:
+        if parameter.active_in(values):
+            values[parameter.name] = snapped(parameter, _suggested(trial, parameter))
+    return trial, space.effective(values)
+
+
+def _trial(state: TrialState, space: SearchSpace, begun: Proposal) -> FrozenTrial:
+    return create_trial(
+        state=state,
+        params=dict(begun.configuration),
+        distributions={name: stored(space[name]) for name in begun.configuration},
+        user_attrs=dict(begun.user_attrs),
+        system_attrs=dict(begun.system_attrs),
+    )
+
+
+def _suggested(trial: Trial, parameter: Parameter) -> Value:
+    match stored(parameter):
+        case CategoricalDistribution(choices=choices):
+            return cast("Value", trial.suggest_categorical(parameter.name, choices))
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_int(parameter.name, low, high, log=log, step=step)
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_float(parameter.name, low, high, log=log, step=step)
+        case other:
+            raise TypeError(f"no suggestion from a {type(other).__name__}")

@@ -25,7 +25,7 @@ from tuner.spec.study import (
     ServingSpec,
     StudySpec,
 )
-from tuner.spec.validation import validate
+from tuner.spec.yaml import validate
 from tuner.spec.yaml_documents import (
     ModelDocument,
     ParameterDocument,

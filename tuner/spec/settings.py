@@ -18,7 +18,7 @@ from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
 from tuner.spec.study_files import check_name
-from tuner.spec.validation import validate
+from tuner.spec.yaml import validate
 from tuner.spec.yaml_documents import LoadDocument, ParameterDocument
 
 DEFAULTS: Mapping[str, Value] = {

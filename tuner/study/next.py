@@ -10,8 +10,8 @@ from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.search.asking import ask, queue
 from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
+from tuner.search.study_sampler import ask, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.grid import Grid, GridPoint

@@ -17,8 +17,8 @@ from tuner.errors import InputError
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import bursts_each, initial_design, initial_trials
 from tuner.results.confirmation import next_to_confirm
-from tuner.search.asking import queue
 from tuner.search.distributions import configuration, configuration_of
+from tuner.search.study_sampler import queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.storage import (

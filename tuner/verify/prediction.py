@@ -12,10 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import CONFIDENCE, Estimate, Z, student
 from tuner.measure.record import StudyRecord
 from tuner.measure.repeatability import FEWEST_DEGREES
-from tuner.measure.student import CONFIDENCE, Z, student
 from tuner.model.study_model import model_of
 from tuner.results.pooled import between_bursts, pooled, standard_error
 from tuner.spec.space import Configuration
