@@ -95,8 +95,8 @@ class SimulatedHost:
         """
         concurrency, replicas = int(configuration["concurrency"]), int(configuration["replicas"])
         cpu, cpus = float(configuration["cpu"]), self.host.cpus
-        asked = min(replicas * cpu, concurrency)
-        crowding = 1 + self.workload.contention * max(0.0, asked / cpus - 1)
+        demand = min(replicas * cpu, concurrency)
+        crowding = 1 + self.workload.contention * max(0.0, demand / cpus - 1)
         service = self.workload.service_ms / 1000 * crowding * slowdown
         cores = queueing.cores_in_use(concurrency, replicas, cpu, cpus)
         outside = (self.workload.network_ms + 2 * network.delay_ms) / 1000

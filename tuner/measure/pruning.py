@@ -73,13 +73,13 @@ class BurstPruner:
         if len(seen.batches) < FEWEST_BATCHES:
             return ""
         names = {o.metric for o in self.objectives} | {c.metric for c in self.constraints}
-        found = {name: so_far(seen, name, self.host_cpus) for name in names}
+        estimates = {name: so_far(seen, name, self.host_cpus) for name in names}
         # A metric of the counters alone is there at the end whatever the window; it prunes nothing.
-        if any(e is None for name, e in found.items() if name in WITHIN_A_WINDOW):
+        if any(e is None for name, e in estimates.items() if name in WITHIN_A_WINDOW):
             return ""
         k = len(seen.batches)
         for constraint in self.constraints:
-            estimate = found[constraint.metric]
+            estimate = estimates[constraint.metric]
             if estimate is None:
                 continue
             low, high = bounds(estimate, k, self.margin)
@@ -88,7 +88,7 @@ class BurstPruner:
                 return f"{constraint} is surely broken"
         ends = []
         for objective, margin in zip(self.objectives, self.margins, strict=True):
-            estimate = found[objective.metric]
+            estimate = estimates[objective.metric]
             if estimate is None:
                 return ""
             low, high = bounds(estimate, k, margin)
@@ -103,35 +103,37 @@ class BurstPruner:
         return ""
 
 
-def pruner_of(study: StudyRecord, asked: Configuration, host_cpus: int) -> BurstPruner | None:
-    """What may end the burst of `asked` in this study; None for the baseline.
+def pruner_of(
+    study: StudyRecord, configuration: Configuration, host_cpus: int
+) -> BurstPruner | None:
+    """What may end the burst of `configuration` in this study; None for the baseline.
 
     Its rivals are the trials of the same scenario that may be on a front, each at the worse ends of
     its stated intervals. While too little was repeated to know how far bursts of one configuration
     differ, they are taken to differ by the precision that the study asks for.
     """
-    if asked == study.search_space.baseline():
+    if configuration == study.search_space.baseline():
         return None
     unknown = study.precision
     return BurstPruner(
         study.objectives,
         study.constraints,
-        tuple(_rivals(study, asked)),
+        tuple(_rivals(study, configuration)),
         tuple(_between(study.repeatability.get(o.metric), unknown) for o in study.objectives),
         unknown,
         host_cpus,
     )
 
 
-def _rivals(study: StudyRecord, asked: Configuration) -> list[Rival]:
-    scenario = study.scenario_of(asked)
-    found = []
+def _rivals(study: StudyRecord, configuration: Configuration) -> list[Rival]:
+    scenario = study.scenario_of(configuration)
+    rivals = []
     for trial in study.trials:
         if trial.eligible and study.scenario_of(trial.configuration) == scenario:
             ends = _worse_ends(study, trial)
             if ends is not None:
-                found.append(Rival(trial.number, ends))
-    return found
+                rivals.append(Rival(trial.number, ends))
+    return rivals
 
 
 def _worse_ends(study: StudyRecord, trial: TrialRecord) -> tuple[float, ...] | None:
@@ -172,9 +174,9 @@ def so_far(seen: WindowSoFar, metric: str, host_cpus: int) -> Estimate | None:
     of = WITHIN_A_WINDOW.get(metric)
     if of is None:
         return None
-    found = of(seen)
+    estimate = of(seen)
     scale = 100 / host_cpus if metric == "cpu_percent" else 1.0
-    return None if found is None else resources.scaled(found, scale)
+    return None if estimate is None else resources.scaled(estimate, scale)
 
 
 def _throughput(seen: WindowSoFar) -> Estimate:

@@ -284,21 +284,23 @@ class StudyRecord:
         for trial in self.trials:
             if trial.measurement is not None:
                 groups.setdefault(trial.configuration, []).append(trial)
-        found = {}
+        repeatabilities = {}
         for objective in self.objectives:
             name = objective.metric
-            some = repeatability([e for t in g if (e := t.metric(name))] for g in groups.values())
-            if some is not None:
-                found[name] = some
-        return found
+            repeats = repeatability(
+                [e for t in g if (e := t.metric(name))] for g in groups.values()
+            )
+            if repeats is not None:
+                repeatabilities[name] = repeats
+        return repeatabilities
 
     def estimate(self, trial: TrialRecord, metric: str) -> Estimate | None:
         """What is stated of a trial: its interval also holds what differs between bursts.
 
         That part is known for objectives only, once enough configurations were measured again.
         """
-        found = trial.metric(metric)
-        return None if found is None else widened(found, self.repeatability.get(metric))
+        measured = trial.metric(metric)
+        return None if measured is None else widened(measured, self.repeatability.get(metric))
 
     @cached_property
     def drifts(self) -> tuple[Drift, ...]:

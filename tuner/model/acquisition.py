@@ -47,8 +47,8 @@ def likely_reference(posterior: Posterior) -> Floats:
     """The corner behind all that likely serves; behind everything, where nothing does."""
     serving = posterior.feasible > LIKELY
     among = posterior.mean[serving] if serving.any() else posterior.mean
-    found: Floats = among.max(axis=0) + MARGIN
-    return found
+    corner: Floats = among.max(axis=0) + MARGIN
+    return corner
 
 
 def overall_gain(surrogate: Surrogate, measured: Indices) -> Floats:
@@ -62,8 +62,8 @@ def overall_gain(surrogate: Surrogate, measured: Indices) -> Floats:
     points = posterior.mean[measured]
     volume = hypervolume(points, reference) if len(points) else 0.0
     gain = ehvi(posterior.mean, posterior.sd, points[front(points)], reference)
-    found: Floats = gain * posterior.feasible / max(volume, MARGIN)
-    return found
+    gains: Floats = gain * posterior.feasible / max(volume, MARGIN)
+    return gains
 
 
 def log_improvement(surrogate: Surrogate, holding: Indices) -> Floats:
@@ -83,8 +83,8 @@ def log_improvement(surrogate: Surrogate, holding: Indices) -> Floats:
             return log_expected_below(best, posterior.mean[:, 0], posterior.sd[:, 0]) + feasible
         reference = likely_reference(posterior)
         gain = np.log(ehvi(posterior.mean, posterior.sd, points[front(points)], reference))
-    found: Floats = gain + feasible
-    return found
+    logarithms: Floats = gain + feasible
+    return logarithms
 
 
 def scenario_interest(surrogate: Surrogate) -> Interest:
@@ -129,8 +129,8 @@ def robust_interest(surrogate: Surrogate) -> Interest:
     first.
     """
     candidates, posterior = surrogate.candidates, surrogate.posterior()
-    known = decisions(candidates)
-    rows = known.rows[(known.rows >= 0).all(axis=1)]
+    table = decisions(candidates)
+    rows = table.rows[(table.rows >= 0).all(axis=1)]
     rows = rows[(posterior.feasible[rows] > LIKELY).all(axis=1)]
     if len(rows) == 0:
         return scenario_interest(surrogate)
@@ -160,16 +160,16 @@ def robust_interest(surrogate: Surrogate) -> Interest:
         np.add.at(worth, own[decision, scenario], 0.375 * loss)
         for j in range(ideals.shape[1]):
             np.add.at(worth, ideals[scenario, j], 0.125 * loss / ideals.shape[1])
-    found = np.flatnonzero(worth)
-    return Interest(found, worth[found], worth[found], np.zeros(len(candidates)))
+    of_interest = np.flatnonzero(worth)
+    return Interest(of_interest, worth[of_interest], worth[of_interest], np.zeros(len(candidates)))
 
 
 def _ideals(surrogate: Surrogate, scenarios: int) -> Indices:
     """The row with the least mean of each objective in each scenario, shape (scenarios, m)."""
     posterior = surrogate.posterior()
-    found = np.empty((scenarios, posterior.mean.shape[1]), dtype=np.intp)
+    ideals = np.empty((scenarios, posterior.mean.shape[1]), dtype=np.intp)
     for number in range(scenarios):
         rows = np.flatnonzero(surrogate.candidates.scenario == number)
         rows = rows[posterior.feasible[rows] > LIKELY]
-        found[number] = rows[posterior.mean[rows].argmin(axis=0)]
-    return found
+        ideals[number] = rows[posterior.mean[rows].argmin(axis=0)]
+    return ideals

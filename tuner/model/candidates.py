@@ -57,18 +57,18 @@ class Axis:
     def encoded(self, values: Sequence[Value | None]) -> Floats:
         """Coordinates, shape (len(values), width); None stands for inactive."""
         default = self.parameter.default
-        known = [default if v is None else v for v in values]
+        filled = [default if v is None else v for v in values]
         if self.parameter.ordered:
-            found = self._scaled(np.array(known, dtype=np.float64))[:, None]
+            coordinates = self._scaled(np.array(filled, dtype=np.float64))[:, None]
         else:
             distance = 1.0 if len(self.categories) < 2 else math.sqrt(0.5)
-            found = distance * np.array(
-                [[_same(v, c) for c in self.categories] for v in known], dtype=np.float64
-            ).reshape(len(known), len(self.categories))
+            coordinates = distance * np.array(
+                [[_same(v, c) for c in self.categories] for v in filled], dtype=np.float64
+            ).reshape(len(filled), len(self.categories))
         if self.parameter.when is not None:
             active = np.array([v is not None for v in values], dtype=np.float64)
-            found = np.column_stack([found, active])
-        return found
+            coordinates = np.column_stack([coordinates, active])
+        return coordinates
 
     def _scaled(self, values: Floats) -> Floats:
         low, high = self.bounds

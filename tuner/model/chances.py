@@ -39,15 +39,15 @@ def tolerated(draws: Floats, tolerance: float = TOLERANCE) -> Mask:
         return np.asarray((draws[..., 0] <= best + tolerance) & finite, dtype=np.bool_)
     if m == 2:
         return _tolerated_pairs(draws, finite, tolerance)
-    found: Mask = np.empty((count, n), dtype=np.bool_)
+    on_front: Mask = np.empty((count, n), dtype=np.bool_)
     step = max(1, _BLOCK // max(1, n * n))
     for start in range(0, count, step):
-        some = np.where(finite[start : start + step, :, None], draws[start : start + step], 1e300)
-        worse = np.ones((len(some), n, n), dtype=np.bool_)
+        block = np.where(finite[start : start + step, :, None], draws[start : start + step], 1e300)
+        worse = np.ones((len(block), n, n), dtype=np.bool_)
         for j in range(m):
-            worse &= some[:, None, :, j] < some[:, :, None, j] - tolerance
-        found[start : start + step] = ~worse.any(axis=2)
-    return found & finite
+            worse &= block[:, None, :, j] < block[:, :, None, j] - tolerance
+        on_front[start : start + step] = ~worse.any(axis=2)
+    return on_front & finite
 
 
 def _tolerated_pairs(draws: Floats, finite: Mask, tolerance: float) -> Mask:
@@ -68,8 +68,8 @@ def _tolerated_pairs(draws: Floats, finite: Mask, tolerance: float) -> Mask:
     before -= np.arange(count)[:, None] * n
     nothing = before <= 0
     best = np.take_along_axis(lowest, np.maximum(before - 1, 0), axis=1)
-    found: Mask = (nothing | (best >= second - tolerance)) & finite
-    return found
+    on_front: Mask = (nothing | (best >= second - tolerance)) & finite
+    return on_front
 
 
 def hypervolumes(draws: Floats, reference: Floats) -> Floats:
@@ -96,8 +96,8 @@ def hypervolumes(draws: Floats, reference: Floats) -> Floats:
     second = np.take_along_axis(clipped[..., 1], order, axis=1)
     start = np.full((count, 1), reference[1])
     lowest = np.minimum.accumulate(np.concatenate([start, second], axis=1), axis=1)
-    found: Floats = ((lowest[:, :-1] - lowest[:, 1:]) * (reference[0] - first)).sum(axis=1)
-    return found
+    areas: Floats = ((lowest[:, :-1] - lowest[:, 1:]) * (reference[0] - first)).sum(axis=1)
+    return areas
 
 
 def plausible(posterior: Posterior, most: int = MOST) -> Indices:
@@ -137,8 +137,8 @@ def behind(points: Floats, others: Floats, *, clip: bool = True) -> Floats:
         ahead = points[..., :, None, j] - others[..., None, :, j]
         least = ahead if least is None else np.minimum(least, ahead)
     assert least is not None
-    found: Floats = least.max(axis=-1)
-    return np.maximum(found, 0.0) if clip else found
+    distances: Floats = least.max(axis=-1)
+    return np.maximum(distances, 0.0) if clip else distances
 
 
 def behind_front(points: Floats, ordered: Floats) -> Floats:
@@ -149,8 +149,8 @@ def behind_front(points: Floats, ordered: Floats) -> Floats:
     # in each, the lesser is largest where they cross.
     crossing = np.searchsorted(ordered[:, 0] - ordered[:, 1], points[:, 0] - points[:, 1])
     near = np.clip(crossing[:, None] + np.arange(-2, 2), 0, len(ordered) - 1)
-    found: Floats = (points[:, None] - ordered[near]).min(axis=2).max(axis=1)
-    return found
+    distances: Floats = (points[:, None] - ordered[near]).min(axis=2).max(axis=1)
+    return distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +169,8 @@ class Chances:
     @cached_property
     def on_front(self) -> Floats:
         """P(on the front, or not behind it by more than `TOLERANCE`) of each row, shape (n,)."""
-        found: Floats = tolerated(self.draws).mean(axis=0)
-        return found
+        probabilities: Floats = tolerated(self.draws).mean(axis=0)
+        return probabilities
 
     @cached_property
     def volumes(self) -> Floats:
@@ -187,8 +187,8 @@ class Chances:
     def of(self, row: int) -> float:
         """P(on the front) of a row; 0 for one that is surely not."""
         at = np.searchsorted(self.rows, row)
-        there = at < len(self.rows) and self.rows[at] == row
-        return float(self.on_front[at]) if there else 0.0
+        drawn = at < len(self.rows) and self.rows[at] == row
+        return float(self.on_front[at]) if drawn else 0.0
 
 
 def chances(surrogate: Surrogate, rows: Indices, *, count: int = DRAWS) -> Chances:
@@ -211,8 +211,8 @@ def able_in(draws: Floats, feasible: Floats, rng: np.random.Generator) -> Floats
     fit into 128 MiB, another of 64 MiB does not either.
     """
     level = rng.random((len(draws), 1))
-    found: Floats = np.where((level < feasible)[..., None], draws, np.inf)
-    return found
+    able: Floats = np.where((level < feasible)[..., None], draws, np.inf)
+    return able
 
 
 def reference_of(posterior: Posterior) -> Floats:

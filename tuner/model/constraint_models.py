@@ -33,7 +33,7 @@ def probability_of_holding(
     `served` are the observations that `evidence` has; `columns` and `processes` those of the
     objectives, which also answer for constraints on the same metrics.
     """
-    found = np.ones(len(evidence.candidates))
+    probabilities = np.ones(len(evidence.candidates))
     texts = dict.fromkeys(t for o in served for t in o.violations if t != SERVES)
     for text in texts:
         violations = np.array([o.violations.get(text, np.nan) for o in served], dtype=np.float64)
@@ -44,8 +44,8 @@ def probability_of_holding(
             sign = column.sign * columns[same[0]].sign
         else:
             process, sign = evidence.process(column, queue, warm), 1.0
-        found *= ndtr((bound - sign * process.mean) / process.sd)
-    return found
+        probabilities *= ndtr((bound - sign * process.mean) / process.sd)
+    return probabilities
 
 
 def _column(text: str, violations: Floats) -> tuple[Column, float]:

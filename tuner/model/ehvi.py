@@ -36,8 +36,8 @@ def expected_below(bounds: Floats, mean: Floats, sd: Floats) -> Floats:
     distance = np.where(finite, bounds, 0.0)[None, :] - mean[:, None]
     scaled = distance / sd
     density = np.exp(-0.5 * scaled**2) / math.sqrt(2 * math.pi)
-    found: Floats = np.where(finite[None, :], distance * ndtr(scaled) + sd * density, 0.0)
-    return np.maximum(found, 0.0)
+    expected: Floats = np.where(finite[None, :], distance * ndtr(scaled) + sd * density, 0.0)
+    return np.maximum(expected, 0.0)
 
 
 def log_expected_below(bound: float, mean: Floats, sd: Floats) -> Floats:
@@ -55,8 +55,10 @@ def log_expected_below(bound: float, mean: Floats, sd: Floats) -> Floats:
     ratio = math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2)) * -far
     left = np.where(far > -1e4, 1.0 - ratio, far**-2)
     tail = -0.5 * far**2 - 0.5 * math.log(2 * math.pi) + np.log(left)
-    found: Floats = np.where(scaled > -1.0, np.log(near * ndtr(near) + density), tail) + np.log(sd)
-    return found
+    logarithms: Floats = np.where(
+        scaled > -1.0, np.log(near * ndtr(near) + density), tail
+    ) + np.log(sd)
+    return logarithms
 
 
 def ehvi(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
@@ -75,8 +77,8 @@ def ehvi(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
     left, ceilings = _strips(free, reference)
     widths = np.diff(expected_below(left, mean[:, 0], sd[:, 0]), axis=1)
     heights = expected_below(ceilings, mean[:, 1], sd[:, 1])
-    found: Floats = np.maximum((widths * heights).sum(axis=1), 0.0)
-    return found
+    improvements: Floats = np.maximum((widths * heights).sum(axis=1), 0.0)
+    return improvements
 
 
 def chance_undominated(mean: Floats, sd: Floats, front: Floats) -> Floats:
@@ -89,14 +91,14 @@ def chance_undominated(mean: Floats, sd: Floats, front: Floats) -> Floats:
     if len(front) == 0:
         return np.ones(len(mean))
     if mean.shape[1] == 1:
-        found: Floats = ndtr((front.min() - mean[:, 0]) / sd[:, 0])
-        return found
+        chances: Floats = ndtr((front.min() - mean[:, 0]) / sd[:, 0])
+        return chances
     if mean.shape[1] == 2:
         left, ceilings = _strips(front, np.full(2, np.inf))
         below = ndtr((left[None, :] - mean[:, :1]) / sd[:, :1])
         under = ndtr((ceilings[None, :] - mean[:, 1:]) / sd[:, 1:])
-        found = (np.diff(below, axis=1) * under).sum(axis=1)
-        return np.clip(found, 0.0, 1.0)
+        chances = (np.diff(below, axis=1) * under).sum(axis=1)
+        return np.clip(chances, 0.0, 1.0)
     above = ndtr((mean[:, None, :] - front[None, :, :]) / sd[:, None, :])
     undominated: Floats = np.prod(1.0 - np.prod(above, axis=2), axis=1)
     return undominated
@@ -125,5 +127,5 @@ def _by_sampling(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> 
     chances = np.ones((len(mean), len(points)))
     for j in range(mean.shape[1]):
         chances *= ndtr((points[None, :, j] - mean[:, None, j]) / np.maximum(sd[:, None, j], 1e-9))
-    found: Floats = chances.sum(axis=1) * (float(np.prod(reference - low)) / _SAMPLES)
-    return found
+    improvements: Floats = chances.sum(axis=1) * (float(np.prod(reference - low)) / _SAMPLES)
+    return improvements

@@ -67,8 +67,8 @@ class MemoryFloor:
 
     def _chances(self, memory: Floats, load: Floats) -> Floats:
         need = self.base + self.slope * load[:, None]
-        found: Floats = ndtr(np.log(memory[:, None] / need) / self.width)
-        return found
+        chances: Floats = ndtr(np.log(memory[:, None] / need) / self.width)
+        return chances
 
     def learned(
         self, good: tuple[Floats, Floats], bad: tuple[Floats, Floats], other: Floats
@@ -91,14 +91,14 @@ class MemoryFloor:
     def probability(self, memory: Floats, load: Floats) -> Floats:
         """P(memory suffices), shape (n,)."""
         pairs, where = np.unique(np.column_stack([memory, load]), axis=0, return_inverse=True)
-        found: Floats = (self._chances(*pairs.T) @ self.weight)[where.reshape(-1)]
-        return found
+        probabilities: Floats = (self._chances(*pairs.T) @ self.weight)[where.reshape(-1)]
+        return probabilities
 
     def blamed(self, memory: Floats, load: Floats, other: Floats) -> Floats:
         """P(memory was too small) for configurations that could not serve, shape (n,)."""
         enough = self._chances(memory, load)
-        found: Floats = ((1.0 - enough) / (1.0 - other[:, None] * enough)) @ self.weight
-        return found
+        probabilities: Floats = ((1.0 - enough) / (1.0 - other[:, None] * enough)) @ self.weight
+        return probabilities
 
 
 def probability_of_serving(candidates: Candidates, observations: Sequence[Observation]) -> Floats:
@@ -109,7 +109,7 @@ def probability_of_serving(candidates: Candidates, observations: Sequence[Observ
     """
     serves = np.array([served(o) for o in observations], dtype=np.bool_)
     seen = [o.configuration for o in observations]
-    asked, size = candidates.coordinates, len(candidates)
+    coordinates, size = candidates.coordinates, len(candidates)
     other = np.full(size + len(seen), 1.0 - OTHER_CAUSES)
     enough, weights = np.ones(size), np.ones(len(seen))
     expected = _expected(candidates)
@@ -125,10 +125,10 @@ def probability_of_serving(candidates: Candidates, observations: Sequence[Observ
         points = candidates.encoded(seen)
         names, groups = grouped(candidates.owners)
         other = probability_of_success(
-            points, serves, weights, np.concatenate([asked, points]), groups, len(names)
+            points, serves, weights, np.concatenate([coordinates, points]), groups, len(names)
         )
-    found: Floats = enough * other[:size]
-    return found
+    probabilities: Floats = enough * other[:size]
+    return probabilities
 
 
 @lru_cache(maxsize=4)

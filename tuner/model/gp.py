@@ -95,10 +95,10 @@ class Data:
 
 def squares(a: Floats, b: Floats, groups: Indices) -> Floats:
     """Squared distances per group, shape (groups, len(a), len(b))."""
-    found = np.zeros((int(groups.max()) + 1 if len(groups) else 0, len(a), len(b)))
+    distances = np.zeros((int(groups.max()) + 1 if len(groups) else 0, len(a), len(b)))
     for column, group in enumerate(groups):
-        found[group] += (a[:, column, None] - b[None, :, column]) ** 2
-    return found
+        distances[group] += (a[:, column, None] - b[None, :, column]) ** 2
+    return distances
 
 
 def matern(a: Floats, b: Floats, groups: Indices, hyper: Hyper) -> Floats:
@@ -107,8 +107,8 @@ def matern(a: Floats, b: Floats, groups: Indices, hyper: Hyper) -> Floats:
     a, b = a * scales, b * scales
     square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
     root = np.sqrt(5.0 * np.maximum(square, 0.0))
-    found: Floats = hyper.signal**2 * (1.0 + root + root**2 / 3.0) * np.exp(-root)
-    return found
+    kernel: Floats = hyper.signal**2 * (1.0 + root + root**2 / 3.0) * np.exp(-root)
+    return kernel
 
 
 def negative_log_posterior(logs: Floats, data: Data, priors: Priors) -> tuple[float, Floats]:
@@ -189,7 +189,7 @@ def _fitted(data: Data, priors: Priors) -> Fit:
     if len(data.values) == 0:
         return Fit(Hyper.of(medians), 0.0)
     square = squares(data.points, data.points, data.groups)
-    found = minimize(
+    optimum = minimize(
         _negative,
         medians,
         args=(data, priors, square),
@@ -198,7 +198,7 @@ def _fitted(data: Data, priors: Priors) -> Fit:
         bounds=list(zip(medians - 4 * widths, medians + 4 * widths, strict=True)),
         options={"maxiter": _STEPS},
     )
-    return Fit(Hyper.of(found.x), -float(found.fun))
+    return Fit(Hyper.of(optimum.x), -float(optimum.fun))
 
 
 def checkpoint(count: int, dense: int = 20, growth: float = 1.08) -> int:

@@ -45,8 +45,11 @@ class Search:
     fixed: Mapping[str, Value]
 
     def proposal(self, seed: Sequence[int]) -> Configuration:
-        """Of a small finite space the best configuration, of another one the best that is found by
-        looking closer and closer. What is taken is proposed only where nothing else is left.
+        """The configuration that is expected to improve the front most.
+
+        A small finite space is looked at as a whole. In any other space the search samples widely,
+        then looks closer and closer around the best. A taken configuration is proposed only where
+        no other is left.
         """
         size = self.space.size()
         if size is not None and size <= _WHOLE:
@@ -85,19 +88,21 @@ class Search:
 
     def _best(self, configurations: Sequence[Configuration], count: int) -> list[Configuration]:
         """The `count` best of these, the best one first."""
-        asked = list(dict.fromkeys(configurations))
+        proposals = list(dict.fromkeys(configurations))
         if self.fixed:
-            asked = list(dict.fromkeys(self.space.effective({**c, **self.fixed}) for c in asked))
+            proposals = list(
+                dict.fromkeys(self.space.effective({**c, **self.fixed}) for c in proposals)
+            )
         measured = [o.configuration for o in self.observations]
-        candidates = Candidates.of(self.space, [*asked, *measured, *self.pending])
+        candidates = Candidates.of(self.space, [*proposals, *measured, *self.pending])
         pending = _rows(candidates, self.pending)
         surrogate = Surrogate.fit(
             candidates, self.metrics, self.directions, self.observations, scales=self.scales
         ).with_pending(pending)
         holding = np.union1d(_rows(candidates, self._holding()), pending)
         gain = log_improvement(surrogate, holding)
-        rows = np.arange(len(asked))
-        free = np.array([c not in self.taken for c in asked], dtype=np.bool_)
+        rows = np.arange(len(proposals))
+        free = np.array([c not in self.taken for c in proposals], dtype=np.bool_)
         rows = rows[free] if free.any() else rows
         order = rows[np.argsort(-gain[rows], kind="stable")]
         return [candidates.configurations[r] for r in order[:count]]
@@ -112,5 +117,5 @@ class Search:
 
 
 def _rows(candidates: Candidates, configurations: Sequence[Configuration]) -> Indices:
-    found = [row for c in configurations if (row := candidates.index(c)) is not None]
-    return np.array(found, dtype=np.intp)
+    rows = [row for c in configurations if (row := candidates.index(c)) is not None]
+    return np.array(rows, dtype=np.intp)

@@ -54,13 +54,13 @@ def initial_design(
     )
     if each > 1:
         firsts = itertools.chain.from_iterable(_elsewhere(space, firsts, each, rng))
-    found: dict[Configuration, None] = {}
+    design: dict[Configuration, None] = {}
     # Taken one by one: a later stage fills the places that duplicates leave.
     for candidate in itertools.chain(firsts, _rest(space, rng)):
-        if len(found) >= count:
+        if len(design) >= count:
             break
-        found.setdefault(candidate)
-    return list(found)[:count]
+        design.setdefault(candidate)
+    return list(design)[:count]
 
 
 def _elsewhere(
@@ -106,12 +106,12 @@ def _corner_sides(
 ) -> Sequence[npt.NDArray[np.bool_]]:
     """Up to `count` distinct corners, each directly followed by the opposite one."""
     corners = min(count, 2**dimensions)
-    found: dict[bytes, npt.NDArray[np.bool_]] = {}
-    while len(found) < corners:
+    sides: dict[bytes, npt.NDArray[np.bool_]] = {}
+    while len(sides) < corners:
         side = rng.random(dimensions) < 0.5
-        found.setdefault(side.tobytes(), side)
-        found.setdefault((~side).tobytes(), ~side)
-    return list(found.values())[:corners]
+        sides.setdefault(side.tobytes(), side)
+        sides.setdefault((~side).tobytes(), ~side)
+    return list(sides.values())[:corners]
 
 
 def _spread(parameter: Parameter, count: int, rng: np.random.Generator) -> list[Value]:

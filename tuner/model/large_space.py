@@ -48,11 +48,11 @@ def crossed(
     decisions = dict.fromkeys(c.only(others) for c in measured)
     levels = dict.fromkeys(c.only(scenarios) for c in measured)
     defaults = {p.name: p.default for p in space}
-    found = (
+    combined = (
         space.effective({**defaults, **decision, **level})
         for decision, level in itertools.product(decisions, list(levels)[:_MOST_CROSSED])
     )
-    return list(dict.fromkeys([*measured, *found]))
+    return list(dict.fromkeys([*measured, *combined]))
 
 
 def sampled(
@@ -80,8 +80,8 @@ def sampled(
         _elsewhere(space, up if len(levels) == 1 else None, rng),
         _spread(space, max(SPREAD // len(levels), _SPREAD_LEAST), rng),
     )
-    found = (space.effective({**point, **level}) for point in points for level in levels)
-    return list(dict.fromkeys(found))
+    configurations = (space.effective({**point, **level}) for point in points for level in levels)
+    return list(dict.fromkeys(configurations))
 
 
 def _scenarios(space: SearchSpace, names: Sequence[str]) -> Iterator[Mapping[str, Value]]:

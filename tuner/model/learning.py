@@ -53,8 +53,8 @@ class Learning:
 
     def gain(self) -> Floats:
         """What a burst at each of `rows` tells of all that is of interest, shape (c,)."""
-        told = _gain(self.weights, self.across, self.own, self.noise) * self.feasible
-        return told + self.interest.serving[self.rows]
+        learned = _gain(self.weights, self.across, self.own, self.noise) * self.feasible
+        return learned + self.interest.serving[self.rows]
 
     def told(self, column: int) -> Floats:
         """What a burst at one of `rows` tells of each point of interest, shape (i,)."""
@@ -62,13 +62,13 @@ class Learning:
             self.weights[j] * across[:, column] ** 2 / (self.own[j][column] + self.noise[j])
             for j, across in enumerate(self.across)
         ]
-        found: Floats = np.sum(parts, axis=0) * self.feasible[column]
-        return found
+        learned: Floats = np.sum(parts, axis=0) * self.feasible[column]
+        return learned
 
     def share(self, column: int) -> Floats:
         """The share of each point's worth that a burst at one of `rows` tells, shape (i,)."""
-        found: Floats = self.told(column) / self.interest.worth
-        return found
+        shares: Floats = self.told(column) / self.interest.worth
+        return shares
 
     def sequence(
         self, surrogate: Surrogate, chosen: Indices, most: int
@@ -86,8 +86,8 @@ class Learning:
         serving, scenario = self.interest.serving[rows], surrogate.candidates.scenario[rows]
         order, gains = [], []
         for _ in range(min(most, len(chosen))):
-            told = _gain(self.weights, across, own, self.noise)
-            gain = told * self.feasible[chosen] + serving
+            learned = _gain(self.weights, across, own, self.noise)
+            gain = learned * self.feasible[chosen] + serving
             best = int(np.argmax(np.where(left, gain, -1.0)))
             order.append(int(chosen[best]))
             gains.append(float(gain[best]))
@@ -105,7 +105,7 @@ class Learning:
 def _gain(
     weights: Floats, across: Sequence[Floats], own: Sequence[Floats], noise: Floats
 ) -> Floats:
-    found = np.zeros(across[0].shape[1])
-    for j, some in enumerate(across):
-        found += (weights[j] @ some**2) / (own[j] + noise[j])
-    return found
+    gains = np.zeros(across[0].shape[1])
+    for j, covariances in enumerate(across):
+        gains += (weights[j] @ covariances**2) / (own[j] + noise[j])
+    return gains

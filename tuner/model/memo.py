@@ -25,8 +25,8 @@ class Keyed(Generic[T]):
 
 def digest(*arrays: npt.ArrayLike) -> bytes:
     """Of shapes and values."""
-    found = hashlib.blake2b(digest_size=16)
+    hasher = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        known = np.ascontiguousarray(array, dtype=np.float64)
-        found.update(repr(known.shape).encode() + known.tobytes())
-    return found.digest()
+        values = np.ascontiguousarray(array, dtype=np.float64)
+        hasher.update(repr(values.shape).encode() + values.tobytes())
+    return hasher.digest()

@@ -28,12 +28,13 @@ _STEPS = 30
 
 
 def probability_of_success(
-    points: Floats, success: Mask, weights: Floats, asked: Floats, groups: Indices, count: int
+    points: Floats, success: Mask, weights: Floats, test_points: Floats, groups: Indices, count: int
 ) -> Floats:
-    """At `asked`, shape (n,), from outcomes at `points` (N, d), each counted `weights` (N,) times.
+    """The chance of success at each of `test_points` (n, d), shape (n,).
 
-    Columns belong to the `count` groups given by `groups`, shape (d,). Of many, those nearest to
-    the other outcome are used.
+    It is learned from outcomes at `points` (N, d), each counted `weights` (N,) times. Columns
+    belong to the `count` groups given by `groups`, shape (d,). Of many points those nearest to the
+    other outcome are used.
     """
     points, success, weights = _relevant(points, success, weights)
     labels = np.where(success, 1.0, -1.0)
@@ -43,16 +44,16 @@ def probability_of_success(
     evidence = np.array([logs for *_, logs in modes])
     shares = np.exp(evidence - evidence.max())
     shares /= shares.sum()
-    found: Floats = np.zeros(len(asked))
+    probabilities: Floats = np.zeros(len(test_points))
     for share, lengths, (slope, root, factor, _) in zip(shares, guesses, modes, strict=True):
         if share < _UNLIKELY:
             continue
-        cross = matern(points, asked, groups, _hyper(lengths))
+        cross = matern(points, test_points, groups, _hyper(lengths))
         whitened = solve_triangular(factor, root[:, None] * cross, lower=True)
         variance = np.maximum(_SIGNAL**2 - (whitened**2).sum(axis=0), 0.0)
-        found += share * ndtr((_MEAN + cross.T @ slope) / np.sqrt(1.0 + variance))
-    found /= shares[shares >= _UNLIKELY].sum()
-    return found
+        probabilities += share * ndtr((_MEAN + cross.T @ slope) / np.sqrt(1.0 + variance))
+    probabilities /= shares[shares >= _UNLIKELY].sum()
+    return probabilities
 
 
 def _hyper(lengths: Floats) -> Hyper:

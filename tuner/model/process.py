@@ -48,8 +48,8 @@ class Prior:
 
     def variance(self, at: Places) -> Floats:
         linear = ((at.basis @ self.basis_covariance) * at.basis).sum(axis=1)
-        found: Floats = self.hyper.signal**2 + linear
-        return found
+        variances: Floats = self.hyper.signal**2 + linear
+        return variances
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,32 +116,32 @@ class Process:
     @cached_property
     def mean(self) -> Floats:
         """Posterior mean of the noise-free values everywhere, shape (n,)."""
-        known = self.before.mean if self.before else self.everywhere.mean
-        found: Floats = known + self._innovation @ self._own
-        return found
+        earlier = self.before.mean if self.before else self.everywhere.mean
+        mean: Floats = earlier + self._innovation @ self._own
+        return mean
 
     @cached_property
     def _variance_everywhere(self) -> Floats:
-        known = (
+        earlier = (
             self.before._variance_everywhere  # noqa: SLF001
             if self.before
             else self.prior.variance(self.everywhere)
         )
-        found: Floats = known - np.einsum("ij,ij->j", self._own, self._own)
-        return found
+        variances: Floats = earlier - np.einsum("ij,ij->j", self._own, self._own)
+        return variances
 
     @cached_property
     def sd(self) -> Floats:
         """Posterior deviation of the noise-free values everywhere, shape (n,)."""
-        found: Floats = np.sqrt(np.maximum(self._variance_everywhere, 1e-12))
-        return found
+        deviations: Floats = np.sqrt(np.maximum(self._variance_everywhere, 1e-12))
+        return deviations
 
     def covariance(self, a: Indices, b: Indices) -> Floats:
         """Posterior covariance of rows of `everywhere`, shape (len(a), len(b))."""
-        found = self.prior.covariance(self.everywhere.at(a), self.everywhere.at(b))
+        covariance = self.prior.covariance(self.everywhere.at(a), self.everywhere.at(b))
         for block in (*self._earlier, self):
-            found -= block._own[:, a].T @ block._own[:, b]  # noqa: SLF001
-        return found
+            covariance -= block._own[:, a].T @ block._own[:, b]  # noqa: SLF001
+        return covariance
 
     def seeing(self, seen: Places, values: Floats, variance: Floats) -> Process:
         """After one more block; nothing changes where it is empty."""
@@ -161,13 +161,13 @@ def joint_draws(mean: Floats, covariance: Floats, count: int, rng: np.random.Gen
     while True:
         factor, failed = dpotrf(covariance + jitter * np.eye(len(mean)), lower=1, clean=1)
         if not failed:
-            found: Floats = mean + normal @ factor.T
-            return found
+            draws: Floats = mean + normal @ factor.T
+            return draws
         jitter *= 100
 
 
 def _solved(factor: Floats, right: Floats) -> Floats:
     if len(factor) == 0:
         return np.zeros((0, *right.shape[1:]))
-    found: Floats = solve_triangular(factor, right, lower=True, check_finite=False)
-    return found
+    solution: Floats = solve_triangular(factor, right, lower=True, check_finite=False)
+    return solution

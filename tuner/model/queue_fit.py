@@ -34,15 +34,15 @@ class Reading:
         distinct, inverse = loads.distinct()
         outputs = solved(distinct, logs)
         host = logs[:, 3, None] if self.host_cpus is None else np.log(self.host_cpus)
-        found = []
+        per_metric = []
         for metric in metrics:
             values = outputs[OUTPUTS[metric]]
             if metric in _USAGES and self.per_replica:
                 values = values - np.log(distinct.replicas)
             elif metric == "cpu_percent":
                 values = values - host
-            found.append(values + np.log(100.0) * (metric == "cpu_percent"))
-        return np.stack(found, axis=1)[:, :, inverse]
+            per_metric.append(values + np.log(100.0) * (metric == "cpu_percent"))
+        return np.stack(per_metric, axis=1)[:, :, inverse]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +70,10 @@ class QueueFit:
 
     def predicted(self, loads: Loads, metric: str) -> tuple[Floats, Floats]:
         """Logarithms of a metric, shape (n,), and what one sd of the parameters changes, (n, k)."""
-        found = self.reading.outputs(loads, _varied(self.logs), (metric,))[:, 0]
-        jacobian = (found[1:] - found[0]).T / _STEP
+        logarithms = self.reading.outputs(loads, _varied(self.logs), (metric,))[:, 0]
+        jacobian = (logarithms[1:] - logarithms[0]).T / _STEP
         values, vectors = np.linalg.eigh(self.covariance)
-        return found[0], jacobian @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+        return logarithms[0], jacobian @ (vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _varied(logs: Floats) -> Floats:
@@ -97,14 +97,14 @@ def fitted_queue(
     if not chosen or len(values) == 0:
         return None
     names = [metrics[i] for i in chosen]
-    known = dict(priors)
+    parameter_priors = dict(priors)
     if host_cpus is not None:
-        known["host_cores"] = LogNormal(host_cpus, _HOST_WIDTH)
+        parameter_priors["host_cores"] = LogNormal(host_cpus, _HOST_WIDTH)
     readings = [Reading(host_cpus)]
     if not _USAGES.isdisjoint(names):
         readings.append(Reading(host_cpus, per_replica=True))
     return max(
-        (_fitted(loads, names, values[:, chosen].T, r, known) for r in readings),
+        (_fitted(loads, names, values[:, chosen].T, r, parameter_priors) for r in readings),
         key=lambda fit: fit.evidence,
     )
 
@@ -125,14 +125,14 @@ def _fitted(
     centres = np.concatenate([centres, np.zeros(len(names))])
 
     def residuals(point: Floats) -> Floats:
-        found = reading.outputs(loads, point[None, :count], names)[0]
-        missed = (found + point[count:, None] - targets) / _MISFIT
+        predicted = reading.outputs(loads, point[None, :count], names)[0]
+        missed = (predicted + point[count:, None] - targets) / _MISFIT
         return np.concatenate([missed.ravel(), (point - centres) / widths])
 
     def jacobian(point: Floats) -> Floats:
-        found = reading.outputs(loads, _varied(point[:count]), names)
+        predicted = reading.outputs(loads, _varied(point[:count]), names)
         full = np.zeros((targets.size, len(point)))
-        full[:, :count] = ((found[1:] - found[0]) / _STEP).reshape(count, -1).T
+        full[:, :count] = ((predicted[1:] - predicted[0]) / _STEP).reshape(count, -1).T
         full[:, count:] = np.repeat(np.eye(len(names)), size, axis=0)
         return np.vstack([full / _MISFIT, np.diag(1.0 / widths)])
 
@@ -140,11 +140,11 @@ def _fitted(
     for service in _STARTS:
         start = centres.copy()
         start[0] = np.log(service)
-        found = least_squares(
+        solution = least_squares(
             residuals, start, jacobian, loss="soft_l1", max_nfev=25, xtol=1e-5, ftol=1e-5
         )
-        if best is None or found.cost < best.cost:
-            best = found
+        if best is None or solution.cost < best.cost:
+            best = solution
     assert best is not None
     slopes = jacobian(best.x)
     covariance = np.asarray(np.linalg.inv(slopes.T @ slopes))[:count, :count]

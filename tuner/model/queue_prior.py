@@ -143,16 +143,16 @@ def _rate(inside: Floats, loads: Sequence[Floats], theta: Theta) -> tuple[Floats
     replicas, cpu = loads
     service, width, host, contention = theta
     active = np.minimum(inside, replicas)
-    asked = width * np.maximum(inside / replicas, 1.0)
-    cores = _least(active * _least(asked, cpu), host)
+    demand = width * np.maximum(inside / replicas, 1.0)
+    cores = _least(active * _least(demand, cpu), host)
     return cores / (service * (1.0 + contention * cores / host)), cores
 
 
 def _least(a: Floats, b: Floats) -> Floats:
     """A soft minimum."""
     low, high = np.minimum(a, b), np.maximum(a, b)
-    found: Floats = low * (1.0 + (low / high) ** _SOFTNESS) ** (-1.0 / _SOFTNESS)
-    return found
+    minimum: Floats = low * (1.0 + (low / high) ** _SOFTNESS) ** (-1.0 / _SOFTNESS)
+    return minimum
 
 
 def _chain(loads: Loads, outside: Floats, theta: Theta) -> Solution:
@@ -160,9 +160,9 @@ def _chain(loads: Loads, outside: Floats, theta: Theta) -> Solution:
     states = np.arange(1.0, loads.concurrency.max() + 1)
     rate, cores = _rates(states, loads, theta)
     left = loads.concurrency[:, None] - states + 1.0
-    there = left > 0
-    steps = np.log(np.where(there, left, 1.0)) - np.log(outside[:, :, None] * rate)
-    share = _shares(np.where(there, np.cumsum(steps, axis=-1), -np.inf))
+    possible = left > 0
+    steps = np.log(np.where(possible, left, 1.0)) - np.log(outside[:, :, None] * rate)
+    share = _shares(np.where(possible, np.cumsum(steps, axis=-1), -np.inf))
     throughput = (share * rate).sum(axis=-1)
     return throughput, (share * cores).sum(axis=-1), loads.concurrency / throughput
 
@@ -190,8 +190,8 @@ def _shares(logs: Floats) -> Floats:
     """Probabilities of 1, 2, ... inside from the logarithms of their ratio to that of none."""
     top = np.maximum(logs.max(axis=-1, keepdims=True), 0.0)
     weights = np.exp(logs - top)
-    found: Floats = weights / (np.exp(-top) + weights.sum(axis=-1, keepdims=True))
-    return found
+    shares: Floats = weights / (np.exp(-top) + weights.sum(axis=-1, keepdims=True))
+    return shares
 
 
 def _fluid(loads: Loads, outside: Floats, theta: Theta) -> Solution:

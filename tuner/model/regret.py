@@ -92,24 +92,24 @@ def decisions(candidates: Candidates) -> Decisions:
 
 def off_ideal(points: Floats, ideal: Floats) -> Floats:
     """How far points, shape (..., n, m), are off `ideal`, shape (..., m): shape (..., n)."""
-    found: Floats = (points - ideal[..., None, :]).max(axis=-1)
-    return found
+    distances: Floats = (points - ideal[..., None, :]).max(axis=-1)
+    return distances
 
 
-def worst_regrets(surrogate: Surrogate, known: Decisions) -> tuple[Indices, Floats]:
+def worst_regrets(surrogate: Surrogate, table: Decisions) -> tuple[Indices, Floats]:
     """The decisions that surely serve in every scenario, and the worst regret of each by the
     posterior means, as a logarithm.
     """
-    there = (known.rows >= 0).all(axis=1)
+    everywhere = (table.rows >= 0).all(axis=1)
     posterior = surrogate.posterior()
-    able = np.flatnonzero(there & (posterior.feasible[known.rows] > SURE).all(axis=1))
+    able = np.flatnonzero(everywhere & (posterior.feasible[table.rows] > SURE).all(axis=1))
     worst = np.zeros(len(able))
     if not len(able):
         return able, worst
-    for number in range(known.rows.shape[1]):
+    for number in range(table.rows.shape[1]):
         means = posterior.mean[_sure_rows(surrogate, number)]
         ideal = means.min(axis=0)
-        own = off_ideal(posterior.mean[known.rows[able, number]], ideal)
+        own = off_ideal(posterior.mean[table.rows[able, number]], ideal)
         worst = np.maximum(worst, own - off_ideal(means, ideal).min())
     return able, worst
 
@@ -122,19 +122,19 @@ def minimax(
     `within` has each scenario's chances, in the candidates' order. None where no decision surely
     serves in every scenario.
     """
-    known = decisions(surrogate.candidates)
-    able, worst = worst_regrets(surrogate, known)
+    table = decisions(surrogate.candidates)
+    able, worst = worst_regrets(surrogate, table)
     if not len(able) or not within:
         return None
     likely = able[np.argsort(worst, kind="stable")[:_DECISIONS]]
-    own = known.rows[likely]
+    own = table.rows[likely]
     regrets, behinds = _drawn_regrets(surrogate, own, within, count)
     most = regrets.max(axis=2)
     chosen = int(np.argmin(most.mean(axis=0)))
     low, high = np.quantile(most[:, chosen], [0.025, 0.975])
     where = np.bincount(regrets[:, chosen].argmax(axis=1), minlength=own.shape[1]).argmax()
     return Robust(
-        known.decisions[likely[chosen]],
+        table.decisions[likely[chosen]],
         float(np.expm1(most[:, chosen].mean())),
         float(np.expm1(low)),
         float(np.expm1(high)),
@@ -148,7 +148,7 @@ def minimax(
             )
         ),
         float(np.expm1(behinds[:, chosen].mean(axis=0).max())),
-        len(known.decisions) - len(able),
+        len(table.decisions) - len(able),
     )
 
 
@@ -158,7 +158,7 @@ def _drawn_regrets(
     """Regrets of decisions, `own` (decisions, scenarios), by joint draws over all scenarios, and
     how far they are behind the fronts; both are logarithms of shape (count, decisions, scenarios).
     """
-    rivals = [_rivals(surrogate, number, some) for number, some in enumerate(within)]
+    rivals = [_rivals(surrogate, number, chances) for number, chances in enumerate(within)]
     rows, where = np.unique(np.concatenate([own.ravel(), *rivals]), return_inverse=True)
     where = where.reshape(-1)
     rng = np.random.default_rng([len(rows), len(own)])
@@ -167,9 +167,9 @@ def _drawn_regrets(
     own_at = where[: own.size].reshape(own.shape)
     regrets, behinds = np.empty((count, *own.shape)), np.empty((count, *own.shape))
     start = own.size
-    for number, some in enumerate(rivals):
-        at = where[start : start + len(some)]
-        start += len(some)
+    for number, rival_rows in enumerate(rivals):
+        at = where[start : start + len(rival_rows)]
+        start += len(rival_rows)
         points = drawn[:, own_at[:, number]]
         everything = np.concatenate([able[:, at], points], axis=1)
         ideal = everything.min(axis=1)
@@ -202,16 +202,16 @@ def most_serving(surrogate: Surrogate) -> Serving | None:
     scenarios that it serves is taken. None without scenarios or without decisions.
     """
     candidates = surrogate.candidates
-    known = decisions(candidates)
-    feasible = np.where(known.rows >= 0, surrogate.posterior().feasible[known.rows], 0.0)
+    table = decisions(candidates)
+    feasible = np.where(table.rows >= 0, surrogate.posterior().feasible[table.rows], 0.0)
     if feasible.size == 0:
         return None
     expected = feasible.sum(axis=1)
     alike = np.flatnonzero(expected >= expected.max() - 0.1)
-    chosen = int(alike[np.argmin(_spare_regret(surrogate, known.rows[alike], feasible[alike]))])
+    chosen = int(alike[np.argmin(_spare_regret(surrogate, table.rows[alike], feasible[alike]))])
     sure = feasible[chosen] > SURE
     return Serving(
-        known.decisions[chosen],
+        table.decisions[chosen],
         int(sure.sum()),
         float(expected[chosen]),
         float(feasible[chosen].min()),

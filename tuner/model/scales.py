@@ -105,8 +105,8 @@ class Warp:
 
     def scaled(self, values: Floats, sign: float) -> Floats:
         bent = yeojohnson((sign * values - self.centre) / self.width, self.power)
-        found: Floats = SPREAD * (bent - self.mean) / self.deviation
-        return found
+        scaled: Floats = SPREAD * (bent - self.mean) / self.deviation
+        return scaled
 
 
 def logarithmic(count: int) -> Sequence[Scale]:

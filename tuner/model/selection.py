@@ -193,20 +193,20 @@ def reasons_of(surrogate: Surrogate, selection: Selection, sought: Sought) -> Ma
 
 
 def _reasons(surrogate: Surrogate, selection: Selection, sought: Sought) -> list[str]:
-    found = [_aim(surrogate, selection, sought)]
+    reasons = [_aim(surrogate, selection, sought)]
     feasible = float(surrogate.posterior([selection.row]).feasible[0])
     configuration = surrogate.candidates.configurations[selection.row]
     if feasible < _DOUBTED:
         memory = next((p for p in surrogate.candidates.space if p.name == "memory"), None)
-        what = "it can serve and holds the constraints"
+        claim = "it can serve and holds the constraints"
         if memory is not None and "memory" in configuration:
-            what = f"{_with_unit(memory, configuration['memory'])} is enough"
-        found.append(f"to learn whether {what} (probability {feasible:.0%})")
+            claim = f"{_with_unit(memory, configuration['memory'])} is enough"
+        reasons.append(f"to learn whether {claim} (probability {feasible:.0%})")
     costs = sought.costs
     if selection.stays and costs is not None:
         away = costs.burst + costs.deploy
-        found.append(f"stays on the deployment: {costs.burst:.1f} s instead of {away:.1f} s")
-    return found
+        reasons.append(f"stays on the deployment: {costs.burst:.1f} s instead of {away:.1f} s")
+    return reasons
 
 
 def _aim(surrogate: Surrogate, selection: Selection, sought: Sought) -> str:

@@ -109,11 +109,11 @@ class Surrogate:
     def draws(self, rows: npt.ArrayLike, count: int, rng: np.random.Generator) -> Floats:
         """Joint samples of the noise-free minimised logarithms, shape (count, n, m)."""
         chosen = np.asarray(rows, dtype=np.intp)
-        found = [
+        by_objective = [
             joint_draws(p.mean[chosen], p.covariance(chosen, chosen), count, rng)
             for p in self.processes
         ]
-        return np.stack(found, axis=-1)
+        return np.stack(by_objective, axis=-1)
 
     def covariance(self, rows_a: npt.ArrayLike, rows_b: npt.ArrayLike, objective: int) -> Floats:
         """Posterior covariance of one objective's logarithms, shape (len(rows_a), len(rows_b))."""
@@ -182,7 +182,7 @@ def _columns(
 
 
 def _usual(column: Column) -> float:
-    known = column.sds[np.isfinite(column.sds)]
-    if len(known):
-        return float(np.median(known))
+    stated = column.sds[np.isfinite(column.sds)]
+    if len(stated):
+        return float(np.median(stated))
     return _UNKNOWN_NOISE if column.noise is None else 0.0

@@ -59,21 +59,21 @@ class Warm:
 
     def queue_priors(self, seen: int) -> Mapping[str, LogNormal]:
         """Priors of the queue's parameters for a study that has seen so many observations."""
-        found = dict(PARAMETERS)
+        priors = dict(PARAMETERS)
         for name, (value, width) in self.queue.items():
-            if name in found:
+            if name in priors:
                 prior = LogNormal(value, math.hypot(width, _DIFFERS[name]))
-                found[name] = faded(prior, found[name], seen)
-        return found
+                priors[name] = faded(prior, priors[name], seen)
+        return priors
 
     def length(
         self, metric: str | None, trend: str, parameter: str, usual: LogNormal, seen: int
     ) -> LogNormal:
         """The prior of a length scale; `usual` where the other study does not know."""
-        known = self.length_scales.get(metric or "", {})
-        if self.trends.get(metric or "") != trend or parameter not in known:
+        lengths = self.length_scales.get(metric or "", {})
+        if self.trends.get(metric or "") != trend or parameter not in lengths:
             return usual
-        return faded(LogNormal(known[parameter], _LENGTHS_DIFFER), usual, seen)
+        return faded(LogNormal(lengths[parameter], _LENGTHS_DIFFER), usual, seen)
 
     def between_bursts(self, metric: str | None, usual: LogNormal, seen: int) -> LogNormal:
         """The prior of the between-burst deviation."""

@@ -205,7 +205,7 @@ class ServingSampler(StudySampler):
         best = front(points * signs)
         # Spread along the front, where it has more than enough.
         best = best[np.linspace(0, len(best) - 1, min(len(best), _CENTRES)).round().astype(int)]
-        found = sampled(
+        configurations = sampled(
             self._space,
             [good[i].configuration for i in best],
             (self._seed, len(seen)),
@@ -214,7 +214,7 @@ class ServingSampler(StudySampler):
         )
         more = [o.configuration for o in seen] if self._target == "overall" else []
         up_too = [] if up is None else [up]
-        return [*found, *more, *waiting, *up_too]
+        return [*configurations, *more, *waiting, *up_too]
 
     def _any(self, taken: set[Configuration], turn: int) -> Configuration:
         """One that is not taken, where none of the candidates is free."""
@@ -222,16 +222,16 @@ class ServingSampler(StudySampler):
         if self._lattice is not None:
             return self._lattice.configuration(int(rng.choice(self._lattice.free(taken))))
         while True:
-            for found in sampled(self._space, [], (self._seed, int(rng.integers(2**32)))):
-                if found not in taken:
-                    return found
+            for configuration in sampled(self._space, [], (self._seed, int(rng.integers(2**32)))):
+                if configuration not in taken:
+                    return configuration
 
 
 def _rows(
     candidates: Candidates, configurations: Sequence[Configuration] | set[Configuration]
 ) -> Indices:
-    found = [row for c in configurations if (row := candidates.index(c)) is not None]
-    return np.array(found, dtype=np.intp)
+    rows = [row for c in configurations if (row := candidates.index(c)) is not None]
+    return np.array(rows, dtype=np.intp)
 
 
 def _metrics(study: Study) -> list[str]:
@@ -244,8 +244,8 @@ def _agrees(configuration: Configuration, fixed: Mapping[str, Value]) -> bool:
 
 def _usual_sd(seen: Sequence[Observation], metrics: int) -> Floats:
     """What bursts say of their own noise, the median of each objective; 0 where they do not."""
-    found = np.zeros(metrics)
+    medians = np.zeros(metrics)
     for j in range(metrics):
-        known = [sd[j] for o in seen if (sd := o.relative_sd) and sd[j] is not None]
-        found[j] = float(np.median(np.array(known, dtype=np.float64))) if known else 0.0
-    return found
+        stated = [sd[j] for o in seen if (sd := o.relative_sd) and sd[j] is not None]
+        medians[j] = float(np.median(np.array(stated, dtype=np.float64))) if stated else 0.0
+    return medians

@@ -65,8 +65,8 @@ def _observation(
 def pending(space: SearchSpace, trials: Sequence[FrozenTrial], but: int) -> list[Configuration]:
     """Configurations that other workers measure now or that wait for it, without trial `but`."""
     return [
-        known
+        configuration
         for trial in trials
         if trial.state in (TrialState.RUNNING, TrialState.WAITING) and trial.number != but
-        if (known := configuration_of(space, trial)) is not None
+        if (configuration := configuration_of(space, trial)) is not None
     ]

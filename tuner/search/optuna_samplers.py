@@ -115,10 +115,10 @@ class StockSampler(StudySampler):
         turn = turn_of(trial, others)
         inner = self._inner(turn)
         viewing, view = self._study_view(study, inner), self._storage_view(study)
-        asked = view.translate(trial)
-        asked._trial_id = UNSTORED  # noqa: SLF001 -- what it writes is in the proposal
-        found = self._new(inner, viewing, asked, taken, free, turn)
-        return Proposal(found, system_attrs=view.take_unstored())
+        translated = view.translate(trial)
+        translated._trial_id = UNSTORED  # noqa: SLF001 -- what it writes is in the proposal
+        configuration = self._new(inner, viewing, translated, taken, free, turn)
+        return Proposal(configuration, system_attrs=view.take_unstored())
 
     def _new(
         self,
@@ -144,13 +144,13 @@ class StockSampler(StudySampler):
     def _ask(self, inner: BaseSampler, study: Study, trial: FrozenTrial) -> Configuration:
         space = {p.name: viewed(p) for p in self._space}
         several = {name: d for name, d in space.items() if not d.single()}
-        found = inner.sample_relative(study, trial, several)
+        values = inner.sample_relative(study, trial, several)
         for name, distribution in several.items():
-            if name not in found:
-                found[name] = inner.sample_independent(study, trial, name, distribution)
+            if name not in values:
+                values[name] = inner.sample_independent(study, trial, name, distribution)
         return self._space.effective(
             {
-                p.name: snapped(p, from_view(p, found[p.name])) if p.name in found else p.default
+                p.name: snapped(p, from_view(p, values[p.name])) if p.name in values else p.default
                 for p in self._space
             }
         )

@@ -73,7 +73,7 @@ def observed(
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     lost = np.array([t.values for t in complete], dtype=np.float64).reshape(-1, len(signs)) * signs
     finite = lost[np.isfinite(lost).all(axis=1)]
-    found: list[Observation] = []
+    observations: list[Observation] = []
     for trial in sorted(trials, key=lambda t: t.number):
         configuration = inferred.configuration(trial.params)
         if configuration is None or not trial.state.is_finished():
@@ -91,12 +91,12 @@ def observed(
         constraints = {f"constraint {name}": v for name, v in trial.constraints.items()}
         if works or not cut_short:
             constraints[WORKS] = -1.0 if works else 1.0
-            found.append(
+            observations.append(
                 Observation(trial.number, configuration, values, constraints, cut_short=cut_short)
             )
-    if all(o.violations[WORKS] < 0 for o in found):
-        found = [replace(o, violations=_but(o.violations, WORKS)) for o in found]
-    return found
+    if all(o.violations[WORKS] < 0 for o in observations):
+        observations = [replace(o, violations=_but(o.violations, WORKS)) for o in observations]
+    return observations
 
 
 def _but(constraints: Mapping[str, float], name: str) -> dict[str, float]:

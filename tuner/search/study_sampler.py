@@ -176,14 +176,14 @@ def taken_by(space: SearchSpace, trials: Sequence[FrozenTrial]) -> set[Configura
     taken: set[Configuration] = set()
     failures: Counter[Configuration] = Counter()
     for trial in trials:
-        known = configuration_of(space, trial)
-        if known is None:
+        configuration = configuration_of(space, trial)
+        if configuration is None:
             continue
         if trial.state == TrialState.FAIL and UNTRUSTED not in trial.user_attrs:
-            failures[known] += 1
+            failures[configuration] += 1
         else:
-            taken.add(known)
-    return taken | {known for known, count in failures.items() if count >= FAILURES_ALLOWED}
+            taken.add(configuration)
+    return taken | {c for c, count in failures.items() if count >= FAILURES_ALLOWED}
 
 
 def turn_of(trial: FrozenTrial, others: Sequence[FrozenTrial]) -> int:

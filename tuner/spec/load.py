@@ -25,7 +25,6 @@ from tuner.spec.study import (
     ServingSpec,
     StudySpec,
 )
-from tuner.spec.yaml import validate
 from tuner.spec.yaml_documents import (
     ModelDocument,
     ParameterDocument,
@@ -45,7 +44,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     root = root or Path.cwd()
     name, path = _study_file(name_or_path, root)
     file = yaml.read_yaml(path)
-    document, problems = validate(StudyDocument, file.data)
+    document, problems = yaml.validate(StudyDocument, file.data)
     inline = file.data.get("search_space") if isinstance(file.data, dict) else None
     space = None
     if isinstance(inline, dict):
@@ -99,7 +98,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
     """The search space in the file of that name, for `host`. Raises InputError."""
     file = yaml.read_yaml(study_files.find_file("search space", name, root or Path.cwd()))
-    document, problems = validate(SearchSpaceDocument, file.data)
+    document, problems = yaml.validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
     at: KeyPath = ("parameters",)
     space = None
@@ -178,7 +177,7 @@ def _well_formed(
 
 def _model_document(path: Path) -> ModelDocument:
     file = yaml.read_yaml(path)
-    document, problems = validate(ModelDocument, file.data)
+    document, problems = yaml.validate(ModelDocument, file.data)
     if document is None:
         file.refuse(problems)
     return document

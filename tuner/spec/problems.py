@@ -18,8 +18,8 @@ class UnexpectedError(InputError, ValueError):
     It is a ValueError too, because Pydantic's validators must raise one.
     """
 
-    def __init__(self, expected: str, found: object, hint: str = "") -> None:
-        super().__init__(f"expected {expected}, found {short_text(found)}{hint}")
+    def __init__(self, expected: str, value: object, hint: str = "") -> None:
+        super().__init__(f"expected {expected}, found {short_text(value)}{hint}")
 
 
 @dataclass(frozen=True)
