@@ -128,9 +128,9 @@ class DeployingBackend(Backend):
 
     def __post_init__(self) -> None:
         if self.study.search.stay:
-            asked = {o.metric for o in self.study.objectives}
-            asked |= {c.metric for c in self.study.constraints}
-            needs_peak = "memory_peak_mib" in asked
+            metrics = {o.metric for o in self.study.objectives}
+            metrics |= {c.metric for c in self.study.constraints}
+            needs_peak = "memory_peak_mib" in metrics
             self._reuse = ReusingDeployer(self.deployer, needs_peak=needs_peak)
 
     @property

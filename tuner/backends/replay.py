@@ -128,12 +128,12 @@ class ReplayBackend(Backend):
         """What is said of the trial's deployment where the study reuses them; that stands then."""
         if not self.study.search.stay:
             return {}
-        asked = deployment_spec(self.study, request.configuration)
+        deployment = deployment_spec(self.study, request.configuration)
         standing, since = self._standing or (None, "")
-        stayed = standing == asked and not request.fresh
+        stayed = standing == deployment and not request.fresh
         if not stayed:
             since = request.label
-        self._standing = asked, since
+        self._standing = deployment, since
         return reuse_facts(stayed=stayed, since=since, peak_since=request.label)
 
     def _take(self, configuration: Configuration) -> tuple[RecordedTrial, bool]:
@@ -172,8 +172,8 @@ def measurement_of(
             Finding(recorded.verdict, f"{where} is {recorded.verdict}", "See the grid itself.")
         )
     if again:
-        what = f"{where} was served before: it says nothing new"
-        doubts.append(Finding("WARN", what, "Record more passes of the grid."))
+        doubt = f"{where} was served before: it says nothing new"
+        doubts.append(Finding("WARN", doubt, "Record more passes of the grid."))
     return Measurement(
         metrics=recorded.metrics,
         findings=tuple(doubts),
@@ -215,14 +215,14 @@ def refuse_unfit(study: StudySpec, table: ReplayTable, name: str) -> None:
 
 
 def _settings(study: StudySpec, table: ReplayTable) -> Iterator[Misfit]:
-    asked = to_dict(study)
+    wanted = to_dict(study)
     for section, keys in SAME.items():
         recorded: Mapping[str, Any] = table.specification[section]
         for key in keys:
             # A key that the grid's version did not know yet had the default.
-            if key in recorded and recorded[key] != asked[section][key]:
+            if key in recorded and recorded[key] != wanted[section][key]:
                 yield Misfit(
-                    f"{section}.{key} is {asked[section][key]!r}, and the grid was recorded with"
+                    f"{section}.{key} is {wanted[section][key]!r}, and the grid was recorded with"
                     f" {recorded[key]!r}",
                     f"give the study the {section}.{key} of the grid, or replay another grid",
                 )
@@ -272,14 +272,14 @@ def _listed(name: str, grid: Iterable[Configuration]) -> str:
 
 
 def _metrics(study: StudySpec, table: ReplayTable) -> Iterator[Misfit]:
-    asked = [*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]
+    metrics = [*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]
     measured = [
         trial
         for configuration in study.search_space.grid()
         for trial in table.by_configuration[configuration]
         if trial.outcome == "measured"
     ]
-    for metric in dict.fromkeys(asked):
+    for metric in dict.fromkeys(metrics):
         having = sum(metric in trial.metrics for trial in measured)
         if having < len(measured):
             yield Misfit(

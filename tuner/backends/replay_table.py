@@ -117,8 +117,8 @@ class ReplayTable:
     @cached_property
     def passes(self) -> tuple[int, ...]:
         """The passes that went through every configuration of the table."""
-        there = [{t.pass_number for t in group} for group in self.by_configuration.values()]
-        return tuple(sorted(set.intersection(*there))) if there else ()
+        passes = [{t.pass_number for t in group} for group in self.by_configuration.values()]
+        return tuple(sorted(set.intersection(*passes))) if passes else ()
 
     @cached_property
     def _deployments(self) -> Mapping[Configuration, float]:
@@ -128,7 +128,7 @@ class ReplayTable:
             if not trial.stayed and trial.same_as is None:
                 deployed = self.search_space.deployment_of(trial.configuration)
                 seconds.setdefault(deployed, []).append(trial.deployment_seconds)
-        return {deployment: fmean(some) for deployment, some in seconds.items()}
+        return {deployment: fmean(durations) for deployment, durations in seconds.items()}
 
     def deployment_seconds(self, configuration: Configuration) -> float:
         """What it takes to deploy this configuration afresh and to tear it down again.

@@ -30,15 +30,16 @@ class CpuPlacement:
         return asdict(self)
 
 
-def place_on_cpus(asked: Placement, cpus: int, local: bool) -> CpuPlacement:
+def place_on_cpus(placement: Placement, cpus: int, local: bool) -> CpuPlacement:
     """Where replicas and client run. The client gets the last CPU where the two are kept apart.
 
-    They are kept apart where `asked` is `apart`, or is `auto` and there are enough CPUs. On another
-    machine (not `local`) there is no client. Raises SetupError where there is one CPU for both.
+    They are kept apart where `placement` is `apart`, or is `auto` and there are enough CPUs. On
+    another machine (not `local`) there is no client. Raises SetupError where there is one CPU for
+    both.
     """
     if not local:
         return CpuPlacement("other machine")
-    if asked == "shared" or (asked == "auto" and cpus < FEWEST_APART):
+    if placement == "shared" or (placement == "auto" and cpus < FEWEST_APART):
         return CpuPlacement("shared")
     if cpus < 2:
         raise SetupError(

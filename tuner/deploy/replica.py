@@ -66,12 +66,13 @@ class Replica:
         Raises TuneError on a difference.
         """
         applied = self._read(self.source.limits)
-        asked = Limits(spec.cpu, spec.memory_mib * MIB, 0)
+        requested = Limits(spec.cpu, spec.memory_mib * MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = applied.cpu is not None and abs(applied.cpu - spec.cpu) < 1e-3
-        if not cpu_ok or (applied.memory_bytes, applied.swap_bytes) != (asked.memory_bytes, 0):
+        if not cpu_ok or (applied.memory_bytes, applied.swap_bytes) != (requested.memory_bytes, 0):
             raise TuneError(
-                f"replica {self.index} did not get its limits: asked {asked}, applied {applied}",
+                f"replica {self.index} did not get its limits: asked {requested},"
+                f" applied {applied}",
                 "check that the host has CPU quotas, memory and swap limits (`docker info`)",
             )
 
@@ -147,9 +148,9 @@ class Replica:
             self.log_tail(),
         )
 
-    def _out_of_memory(self, what: str) -> Infeasible:
+    def _out_of_memory(self, event: str) -> Infeasible:
         limit = self.container.attrs["HostConfig"]["Memory"] // MIB
-        message = f"replica {self.index} {what} at its memory limit of {limit} MiB"
+        message = f"replica {self.index} {event} at its memory limit of {limit} MiB"
         return Infeasible("out of memory", message, self.log_tail())
 
     def _read(self, reading: Callable[[], _T]) -> _T:

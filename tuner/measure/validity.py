@@ -143,15 +143,15 @@ def _little(of: CheckedBurst) -> Iterator[Finding]:
 
 def _open_loop(of: CheckedBurst) -> Iterator[Finding]:
     """Whether an open loop's requests were sent when due, and answered as fast as they came."""
-    asked = of.burst.rate_rps
-    assert asked is not None
+    due_rate = of.burst.rate_rps
+    assert due_rate is not None
     late = of.metrics.get("late_percent")
     if late is not None and late.value > LATE_PERCENT:
         what = f"{late.value:.1f} % of the requests were sent late: no connection was free"
         yield Finding("WARN", what, "Raise the concurrency, or lower the rate.")
     answered = of.metrics.get("throughput_rps")
-    if answered is not None and answered.value < KEPT_RATE * asked:
-        what = f"{answered.value:.0f} of {asked:g} requests/s were answered: the backlog grows"
+    if answered is not None and answered.value < KEPT_RATE * due_rate:
+        what = f"{answered.value:.0f} of {due_rate:g} requests/s were answered: the backlog grows"
         remedy = "ART depends on the window's length here: lower the rate, or deploy more."
         yield Finding("WARN", what, remedy)
 

@@ -129,10 +129,9 @@ class Candidates:
 
     def index(self, configuration: Mapping[str, Value]) -> int | None:
         """The row of a configuration, or None where it is not among them."""
-        known = configuration
-        if not isinstance(known, Configuration):
-            known = Configuration.of(known)
-        return self._rows.get(known)
+        if not isinstance(configuration, Configuration):
+            configuration = Configuration.of(configuration)
+        return self._rows.get(configuration)
 
     def encoded(self, configurations: Sequence[Mapping[str, Value]]) -> Floats:
         """Coordinates of any configurations of the space, shape (len(configurations), d)."""
@@ -145,9 +144,9 @@ class Candidates:
 
 def encoded(space: SearchSpace, configurations: Sequence[Mapping[str, Value]]) -> Floats:
     """Coordinates of configurations, shape (len(configurations), d)."""
-    known = [dict(c.items_) if isinstance(c, Configuration) else c for c in configurations]
-    columns = [Axis(p).encoded([c.get(p.name) for c in known]) for p in space]
-    return np.column_stack([np.zeros((len(known), 0)), *columns])
+    mappings = [dict(c.items_) if isinstance(c, Configuration) else c for c in configurations]
+    columns = [Axis(p).encoded([c.get(p.name) for c in mappings]) for p in space]
+    return np.column_stack([np.zeros((len(mappings), 0)), *columns])
 
 
 def numbers(

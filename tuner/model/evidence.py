@@ -139,10 +139,10 @@ class Evidence:
         usable = np.isfinite(column.values)
         early = int(usable[: self.early].sum())
         rows, values, sds = self.rows[usable], column.values[usable], column.sds[usable]
-        known = sds[:early][np.isfinite(sds[:early])]
+        stated = sds[:early][np.isfinite(sds[:early])]
         # What is not known of one burst is supposed to be as it is in others.
-        variance = np.where(np.isfinite(sds), sds, np.median(known) if len(known) else 0.0) ** 2
-        noise = column.noise or (NOISE if len(known) else WHOLE_NOISE)
+        variance = np.where(np.isfinite(sds), sds, np.median(stated) if len(stated) else 0.0) ** 2
+        noise = column.noise or (NOISE if len(stated) else WHOLE_NOISE)
         names, groups = grouped(self.candidates.owners)
         centre = float(np.median(values[:early])) if early else 0.0
         trends = [linear(self.coordinates, centre)]

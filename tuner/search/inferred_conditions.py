@@ -55,15 +55,15 @@ def conditions_of(
     }
     left = [name for name in search_space if name not in explained]
     while left:
-        found = {
+        conditions = {
             name: condition
             for name in left
             if (condition := _condition(name, complete, explained, search_space)) is not None
         }
-        if not found:
+        if not conditions:
             break
-        explained |= found
-        left = [name for name in left if name not in found]
+        explained |= conditions
+        left = [name for name in left if name not in conditions]
     return explained
 
 

@@ -233,8 +233,8 @@ def _named(name: str, distribution: BaseDistribution) -> _Named | None:
 def _translated(
     name: str, inner: str, distribution: BaseDistribution, *, named: bool
 ) -> _Choice | _Number | _Named:
-    if named and (known := _named(name, distribution)):
-        return known
+    if named and (parameter := _named(name, distribution)):
+        return parameter
     match distribution:
         case CategoricalDistribution():
             return _Choice(name, inner, distribution)

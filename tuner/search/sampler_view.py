@@ -51,12 +51,12 @@ class SamplerView(PassedOn):
     def translate(self, trial: FrozenTrial) -> FrozenTrial:
         """A copy of a real trial in a sampler's coordinates."""
         parameters = self._parameters
-        known = self._space.filled(
+        values = self._space.filled(
             {n: snapped(parameters[n], v) for n, v in trial.params.items() if n in parameters}
         )
         translated = copy.copy(trial)
-        translated.params = {n: to_view(parameters[n], value) for n, value in known.items()}
-        translated.distributions = {name: self._distributions[name] for name in known}
+        translated.params = {n: to_view(parameters[n], value) for n, value in values.items()}
+        translated.distributions = {name: self._distributions[name] for name in values}
         if trial.values is not None:
             translated.values = [float(value) for value in logarithms(trial.values)]
         return translated
@@ -134,5 +134,5 @@ class SamplerView(PassedOn):
         _refuse("report an intermediate value")
 
 
-def _refuse(what: str) -> NoReturn:
-    raise TypeError(f"cannot {what} through a sampler's view: write to the real storage")
+def _refuse(action: str) -> NoReturn:
+    raise TypeError(f"cannot {action} through a sampler's view: write to the real storage")

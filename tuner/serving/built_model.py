@@ -58,18 +58,18 @@ def convert_model(
     _run(f"converting for model {model.name!r}", converter, arguments, say)
 
 
-def _run(what: str, script: Path, arguments: Sequence[str], say: Callable[[str], None]) -> None:
+def _run(task: str, script: Path, arguments: Sequence[str], say: Callable[[str], None]) -> None:
     """Run a model's script, which needs TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         raise SetupError(
-            f"{what} needs TensorFlow, which is not installed",
+            f"{task} needs TensorFlow, which is not installed",
             "pip install 'tune-serving[models]'",
         )
     exit_code, last_line = _relay([sys.executable, str(script), *arguments], say)
     if exit_code != 0:
         error = InputError if exit_code == BUILDER_BAD_INPUT else SetupError
         raise error(
-            f"{what} failed with exit code {exit_code}: {last_line}",
+            f"{task} failed with exit code {exit_code}: {last_line}",
             f"read the output of {script} above",
         )
 

@@ -53,11 +53,11 @@ def refused(words: str, request: int | None = None) -> InputError:
     `request` is the number of the request that failed, None where the model was not loaded.
     """
     words = " ".join(words.split())
-    what, other = "does not load it", _NOT_LOADED
+    failure, other = "does not load it", _NOT_LOADED
     if request is not None:
-        what, other = f"does not run it (request {request})", _NOT_RUN
+        failure, other = f"does not run it (request {request})", _NOT_RUN
     mend = next((mend for pattern, mend in _MENDS if re.search(pattern, words)), other)
-    return InputError(f"TensorFlow's C++ loader {what}: {words}", mend)
+    return InputError(f"TensorFlow's C++ loader {failure}: {words}", mend)
 
 
 def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:

@@ -35,18 +35,18 @@ class Synthesis:
     assumed: tuple[str, ...]
 
 
-def choose_signature(signatures: Mapping[str, Signature], asked: str | None) -> str:
+def choose_signature(signatures: Mapping[str, Signature], wanted: str | None) -> str:
     """The asked signature, otherwise the default one, otherwise the only one that can be called.
 
     Raises InputError where there is none, or there are several.
     """
     usable = [name for name, signature in signatures.items() if _is_usable(signature)]
     listed = ", ".join(usable) or "none"
-    if asked is not None:
-        if asked in usable:
-            return asked
+    if wanted is not None:
+        if wanted in usable:
+            return wanted
         raise InputError(
-            f"the model has no signature {asked!r} that can be called{nearest(asked, usable)}",
+            f"the model has no signature {wanted!r} that can be called{nearest(wanted, usable)}",
             f"signatures with dense tensors to predict with: {listed}",
         )
     if DEFAULT_SIGNATURE in usable:

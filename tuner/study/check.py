@@ -78,19 +78,19 @@ def _check(name: str, find: Callable[[], str]) -> Check:
 
 
 def _network(tools: NetworkTools, study: StudySpec) -> str:
-    """What was found, if it is enough for the worst network of the study."""
+    """The network tools in words. Raises TuneError where the study's worst network needs more."""
 
     def highest(*names: str) -> float:
         ends = [p.choices or (p.high,) for p in study.search_space if p.name in names]
-        return max((float(end) for of_one in ends for end in of_one if end is not None), default=0)
+        return max((float(end) for values in ends for end in values if end is not None), default=0)
 
-    asked = NetworkSpec(
+    worst = NetworkSpec(
         loss_in=highest("loss", "loss_in"),
         loss_out=highest("loss", "loss_out"),
         delay_ms=highest("delay"),
         bandwidth_mbit=highest("bandwidth") or None,
     )
-    plan_rules(asked, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
+    plan_rules(worst, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
     return str(tools)
 
 

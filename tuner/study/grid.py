@@ -66,10 +66,12 @@ class Grid:
         taken: set[GridPoint] = set()
         invalid: dict[GridPoint, int] = {}
         for trial in study.get_trials(deepcopy=False):
-            known = configuration_of(self._space, trial) if PASS in trial.user_attrs else None
-            if known is None:
+            configuration = (
+                configuration_of(self._space, trial) if PASS in trial.user_attrs else None
+            )
+            if configuration is None:
                 continue
-            point = GridPoint(trial.user_attrs[PASS], known)
+            point = GridPoint(trial.user_attrs[PASS], configuration)
             if trial.state != TrialState.FAIL or GIVEN_UP in trial.user_attrs:
                 taken.add(point)
             elif UNTRUSTED in trial.user_attrs:
@@ -92,9 +94,9 @@ class Grid:
         whole = (p for p in left if counts[self._group[p]] == self._sizes[self._group[p]])
         return next(whole, left[0])
 
-    def same_deployment(self, one: GridPoint, other: GridPoint) -> bool:
+    def same_deployment(self, point: GridPoint, other: GridPoint) -> bool:
         """Whether both are of the same pass and deployment."""
-        return self._group[one] == self._group[other]
+        return self._group[point] == self._group[other]
 
     def same_end(self, point: GridPoint, done: Iterable[TrialRecord]) -> TrialRecord | None:
         """A trial of this pass that had the deployment of `point`, which never came up.

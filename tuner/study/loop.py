@@ -134,16 +134,16 @@ def run_study(
         key = keep_environment(study, environment)
         run = Run(spec, study, results, backend.name, key, host_cpus)
         while (next_trial := following.take()) is not None:
-            trial, asked = next_trial.trial, next_trial.configuration
+            trial, configuration = next_trial.trial, next_trial.configuration
             try:
-                observe(Started(trial.number, asked))
+                observe(Started(trial.number, configuration))
                 record = _measured(run, backend, next_trial, observe)
                 tell(spec, study, trial, record)
             except TrialFailed as error:
-                broken.append(asked)
+                broken.append(configuration)
                 # One that alone broke every time is given up, so that the study can go on without.
                 alone = len(broken) == MOST_FAILURES and len(set(broken)) == 1
-                baseline = asked == spec.search_space.baseline()
+                baseline = configuration == spec.search_space.baseline()
                 if alone:
                     trial.set_user_attr(GIVEN_UP, True)
                 fail(study, trial, error.message, again=baseline or not alone)
@@ -185,11 +185,11 @@ def _measured(
     """Measure a trial, or say why it need not be; its record, with the samples kept."""
     if next_trial.same_end is not None:
         return untried_record(run, next_trial, next_trial.same_end)
-    number, asked = next_trial.trial.number, next_trial.configuration
+    number, configuration = next_trial.trial.number, next_trial.configuration
     pruner = None
     if next_trial.prunable and run.spec.search.cut_short:
-        pruner = pruner_of(record_so_far(run.spec, next_trial.done), asked, run.host_cpus)
-    request = TrialRequest(asked, f"{number:04d}", next_trial.fresh, pruner, observe)
+        pruner = pruner_of(record_so_far(run.spec, next_trial.done), configuration, run.host_cpus)
+    request = TrialRequest(configuration, f"{number:04d}", next_trial.fresh, pruner, observe)
     with interruptible():
         attempts = run_until_valid(
             backend, request, lambda first: observe(Repeating(number, first.invalidities))

@@ -94,24 +94,24 @@ class Next:
                 self._queue_point(self._grid)
             try:
                 owner = {OWNER: str(Owner.this())}
-                trial, asked = ask(self._study, self._spec.search_space, owner)
+                trial, configuration = ask(self._study, self._spec.search_space, owner)
             except SpaceExhausted:
                 return None
-        return self._next_trial(trial, asked)
+        return self._next_trial(trial, configuration)
 
-    def _next_trial(self, trial: Trial, asked: Configuration) -> NextTrial:
+    def _next_trial(self, trial: Trial, configuration: Configuration) -> NextTrial:
         number = trial.user_attrs.get(PASS)
-        point = None if number is None else GridPoint(number, asked)
+        point = None if number is None else GridPoint(number, configuration)
         # A pass on the deployment of the last pass would be no second look at it.
         new_pass = point and self._last and point.grid_pass != self._last.grid_pass
         self._last = point
         done = self._done.records
         return NextTrial(
             trial,
-            asked,
+            configuration,
             # Bursts of one configuration differ most between deployments.
             fresh=is_repeat(trial) or bool(new_pass),
-            prunable=not (is_repeat(trial) or point or asked == self._defaults),
+            prunable=not (is_repeat(trial) or point or configuration == self._defaults),
             done=tuple(done),
             same_end=self._grid.same_end(point, done) if self._grid and point else None,
         )

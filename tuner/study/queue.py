@@ -64,12 +64,12 @@ def queue_initial_design(spec: StudySpec, study: Study) -> None:
         spec.seed,
         each=bursts_each(spec.search),
     )
-    there = {configuration_of(space, trial) for trial in study.get_trials(deepcopy=False)}
+    present = {configuration_of(space, trial) for trial in study.get_trials(deepcopy=False)}
     for number, start in enumerate(starts):
         due = number > 1 and spec.baseline_every and (number - 1) % spec.baseline_every == 0
         if due:
             queue(study, space, space.baseline(), {BASELINE: True})
-        if start not in there:
+        if start not in present:
             queue(study, space, start)
     study.set_user_attr(SEEDED, True)
 
@@ -141,8 +141,8 @@ def queue_repeat(spec: StudySpec, study: Study, number: int) -> None:
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if trial.number == number:
-            asked = configuration(spec.search_space, trial.params)
-            queue(study, spec.search_space, asked, {REPEAT: number})
+            repeated = configuration(spec.search_space, trial.params)
+            queue(study, spec.search_space, repeated, {REPEAT: number})
             return
     raise InputError(
         f"there is no complete trial {number} in study {spec.name!r}", "see `tune show`"

@@ -254,9 +254,9 @@ def optuna_study(name: str, storage: BaseStorage) -> Study:
     try:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError as error:
-        known = ", ".join(s.name for s in summaries(storage)) or "none"
+        names = ", ".join(s.name for s in summaries(storage)) or "none"
         raise InputError(
-            f"there is no study {name!r} in this storage; it holds: {known}",
+            f"there is no study {name!r} in this storage; it holds: {names}",
             f"run it first: tune run --study {name}",
         ) from error
 
@@ -299,13 +299,13 @@ def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedSt
 def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
     """Failed trials by number, without those that failed before they had a configuration."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
-        asked = configuration_of(space, trial)
-        if asked is None:
+        configuration = configuration_of(space, trial)
+        if configuration is None:
             continue
         document = trial.user_attrs.get(ATTRIBUTE)
         yield FailedTrial(
             trial.number,
-            asked,
+            configuration,
             trial.user_attrs.get(REASON, "its process was killed"),
             None if document is None else TrialRecord.from_json(document),
         )
