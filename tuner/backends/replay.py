@@ -125,7 +125,7 @@ class ReplayBackend(Backend):
         )
 
     def _reuse(self, request: TrialRequest) -> dict[str, Any]:
-        """What is said of the trial's deployment where the study reuses them; that stands then."""
+        """Facts about the trial's deployment, which stands from now on; none without reuse."""
         if not self.study.search.stay:
             return {}
         deployment = deployment_spec(self.study, request.configuration)

@@ -106,11 +106,11 @@ class BurstPruner:
 def pruner_of(
     study: StudyRecord, configuration: Configuration, host_cpus: int
 ) -> BurstPruner | None:
-    """What may end the burst of `configuration` in this study; None for the baseline.
+    """The pruner of the burst of `configuration`; None for the baseline, which is never pruned.
 
-    Its rivals are the trials of the same scenario that may be on a front, each at the worse ends of
-    its stated intervals. While too little was repeated to know how far bursts of one configuration
-    differ, they are taken to differ by the precision that the study asks for.
+    Rivals are the trials of the same scenario that may be on a front. Each counts by the worse ends
+    of its stated intervals. How far bursts of one configuration differ is known once enough were
+    repeated. Until then the study's precision stands for it.
     """
     if configuration == study.search_space.baseline():
         return None

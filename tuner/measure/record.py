@@ -295,9 +295,10 @@ class StudyRecord:
         return repeatabilities
 
     def estimate(self, trial: TrialRecord, metric: str) -> Estimate | None:
-        """What is stated of a trial: its interval also holds what differs between bursts.
+        """A trial's value of a metric; None where it was not measured.
 
-        That part is known for objectives only, once enough configurations were measured again.
+        The interval also covers how far bursts of one configuration differ. That is known for
+        objectives only, and only once enough configurations were measured again.
         """
         measured = trial.metric(metric)
         return None if measured is None else widened(measured, self.repeatability.get(metric))

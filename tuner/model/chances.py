@@ -27,10 +27,11 @@ _BLOCK = 4_000_000
 
 
 def tolerated(draws: Floats, tolerance: float = TOLERANCE) -> Mask:
-    """Mask, shape (count, n), of the points that are on the front of their draw, shape (count, n,
-    m), or not behind it by more than `tolerance`: no other is smaller by more in every objective.
+    """Whether each point is on the front of its draw, give or take `tolerance`.
 
-    A point with an infinite coordinate is on no front.
+    `draws` has shape (count, n, m), the mask (count, n). A point is on the front where no other is
+    smaller by more than `tolerance` in every objective. A point with an infinite coordinate is on
+    no front.
     """
     count, n, m = draws.shape
     finite: Mask = np.asarray(np.isfinite(draws).all(axis=2), dtype=np.bool_)

@@ -243,7 +243,7 @@ def _agrees(configuration: Configuration, fixed: Mapping[str, Value]) -> bool:
 
 
 def _usual_sd(seen: Sequence[Observation], metrics: int) -> Floats:
-    """What bursts say of their own noise, the median of each objective; 0 where they do not."""
+    """The median of what bursts state as their own deviation, per objective; 0 where none does."""
     medians = np.zeros(metrics)
     for j in range(metrics):
         stated = [sd[j] for o in seen if (sd := o.relative_sd) and sd[j] is not None]

@@ -43,11 +43,11 @@ def stable_distributions(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistrib
 def conditions_of(
     trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
 ) -> Mapping[str, InferredCondition | None]:
-    """Of each parameter that the complete trials explain: its condition, None for always.
+    """The condition of each parameter that the complete trials explain; None: always active.
 
-    A parameter that some trials lack is explained by a categorical one, or by a whole number of few
-    values, whose values in the trials that have it are others than in the trials that lack it. Each
-    parameter comes after its parent.
+    A parameter that some trials lack is explained by a parent: a categorical parameter, or a whole
+    number of few values. The parent's values in the trials that have the parameter never occur in
+    the trials that lack it. Each parameter comes after its parent.
     """
     complete = [t.params for t in trials if t.state == TrialState.COMPLETE]
     explained: dict[str, InferredCondition | None] = {

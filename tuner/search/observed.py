@@ -63,7 +63,7 @@ def _observation(
 
 
 def pending(space: SearchSpace, trials: Sequence[FrozenTrial], but: int) -> list[Configuration]:
-    """Configurations that other workers measure now or that wait for it, without trial `but`."""
+    """The configurations of all running and waiting trials except trial `but`."""
     return [
         configuration
         for trial in trials

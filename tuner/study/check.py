@@ -78,7 +78,7 @@ def _check(name: str, find: Callable[[], str]) -> Check:
 
 
 def _network(tools: NetworkTools, study: StudySpec) -> str:
-    """The network tools in words. Raises TuneError where the study's worst network needs more."""
+    """The network tools in words. Raises SetupError where the worst network needs more."""
 
     def highest(*names: str) -> float:
         ends = [p.choices or (p.high,) for p in study.search_space if p.name in names]

@@ -182,7 +182,7 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 def _measured(
     run: Run, backend: Backend, next_trial: NextTrial, observe: Callable[[Event], None]
 ) -> TrialRecord:
-    """Measure a trial, or say why it need not be; its record, with the samples kept."""
+    """The record of a trial, which is measured unless an earlier one decides it; keeps samples."""
     if next_trial.same_end is not None:
         return untried_record(run, next_trial, next_trial.same_end)
     number, configuration = next_trial.trial.number, next_trial.configuration
