@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help mnist deepspeech translation test unit check docs dist setup lock
 ARGS ?=
-# In several processes; ARGS="-n 0" for one only. See tests/conftest.py.
-PYTEST = .venv/bin/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
+PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,11 +14,13 @@ deepspeech translation: ## the same for speech-to-text and for translation
 	@scripts/setup --model $@
 	@.venv/bin/tune run --study $@ $(ARGS)
 
-# The checks' failure is kept until the end, so that pytest's summary always comes last.
+# A failure is kept until the end, so that pytest's summary always comes last. What needs the
+# engine runs in one process, after the rest: its tests count containers.
 test: ## set up what is missing, then all checks and all tests
 	@scripts/setup --tests
 	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
-	  $(PYTEST) $(ARGS) && exit $$failed
+	  $(PYTEST) -m "not docker" $(ARGS) || failed=1; \
+	  .venv/bin/pytest -m docker $(ARGS) && exit $$failed
 
 unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine

@@ -2,9 +2,9 @@
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 
-With `-n auto --dist loadgroup` (as `make test` does) a test file is run by one process, so that
-what its tests share is made once. Tests that need the engine are all run by one. A test marked
-`alone` is run while no other process runs one.
+With `-n auto --dist loadfile` (as `make test` does) a test file is run by one process, so that what
+its tests share is made once. Tests that need the engine are run by one process, after all others. A
+test marked `alone` is run while no other process runs one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import sqlite3
 import warnings
 from collections.abc import Generator, Iterator
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -77,15 +76,10 @@ def _forget_at_power_loss(connection: object, _: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, and the rest fills the gaps."""
+    """Files that take longest begin first, and the rest fills the gaps."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    order = []
-    for item in items:
-        needs_engine = bool(item.get_closest_marker("docker"))
-        item.add_marker(pytest.mark.xdist_group("docker" if needs_engine else str(item.path)))
-        order.append((not needs_engine, item.path not in slow))
     if _turns is not None:
-        items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=itemgetter(0))]
+        items.sort(key=lambda item: item.path not in slow)
 
 
 _turns = (
