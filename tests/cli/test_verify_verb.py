@@ -9,13 +9,14 @@ import pytest
 
 from tests.cli.command import Tune
 from tests.study.small import FEASIBLE, run, specification
-from tests.verify.exported import TIGHT, study_of
+from tests.verify.exported import LOOSE, TIGHT, study_of
 from tuner.export.compose import to_compose
 from tuner.export.provenance import PREFIX
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, write_study
 from tuner.spec.load import results_directory
+from tuner.spec.study import Constraint
 from tuner.study.storage import default_url, open_storage, stored_record
 
 FILE = "compose.yaml"
@@ -97,6 +98,33 @@ def test_what_cannot_be_measured_ends_with_5(tune: Tune) -> None:
     assert done.code == 5
     assert "p99 (p99_ms) could not be measured" in done.out
     assert "CANNOT SAY" in done.out
+
+
+@pytest.mark.parametrize(
+    ("bound", "measurement", "code", "words"),
+    [
+        (0.001, LOOSE, 6, "As predicted. CONSTRAINT FAILS: art_ms <= 0.001."),
+        (0.001, TIGHT, 6, "CONSTRAINT FAILS: art_ms <= 0.001."),
+        (60_000, TIGHT, 4, "outside the predicted interval. The constraint holds."),
+        (60_000, LOOSE, 0, "As predicted. The constraint holds."),
+    ],
+)
+def test_a_constraint_that_fails_ends_with_6_and_both_are_said(
+    tune: Tune, bound: float, measurement: Measurement, code: int, words: str
+) -> None:
+    constraint = Constraint("art_ms", "<=", bound)
+    found = study_of(measurement)
+    specification = {**found.specification, "constraints": [vars(constraint)]}
+    planted(replace(found, constraints=(constraint,), specification=specification))
+    done = tune("verify", FILE, *PLANTED)
+    assert done.code == code
+    assert words in " ".join(done.out.split())
+    assert f"The constraint {constraint} {'FAILS' if code == 6 else 'holds'}: ART" in done.out
+    document = json.loads(tune("verify", FILE, *PLANTED, "--json").out)
+    assert document["exit_code"] == code
+    assert document["constraints"][str(constraint)]["verdict"] == (
+        "fails" if code == 6 else "holds"
+    )
 
 
 @pytest.mark.parametrize("backend", ["docker", "replay"])

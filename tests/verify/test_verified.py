@@ -9,6 +9,7 @@ from tests.verify.exported import study_of
 from tuner.errors import Infeasible
 from tuner.export.provenance import provenance
 from tuner.measure.measurement import Estimate, Finding, Measurement
+from tuner.spec.study import Constraint
 from tuner.trial import TrialResult
 from tuner.verify.differences import FileDifference
 from tuner.verify.prediction import Prediction
@@ -110,3 +111,48 @@ def test_all_of_it_is_one_json_document() -> None:
     assert document["differences"] == [{"what": "cpu", "measured": "0.5 cores", "found": "2 cores"}]
     assert document["bursts"][0]["measurement"]["verdict"] == "VALID"
     assert document["bursts"][1]["infeasible"]["kind"] == "out of memory"
+
+
+SLO = Constraint("art_ms", "<=", 15.0)
+FAST = Constraint("art_ms", "<=", 10.1)
+WORK = Constraint("cpu_percent", ">=", 25.0)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "verdict", "close"),
+    [(SLO, "holds", False), (FAST, "fails", True), (WORK, "fails", False)],
+)
+def test_a_constraint_is_judged_by_what_was_measured_whatever_was_predicted(
+    constraint: Constraint, verdict: str, close: bool
+) -> None:
+    found = replace(verified(result(10.2)), constraints=(constraint,))
+    assert found.verdict == "as predicted"
+    (judged,) = found.judged_constraints
+    assert (judged.verdict, judged.close) == (verdict, close)
+
+
+def test_bursts_hold_a_constraint_together() -> None:
+    found = replace(verified(result(10.4), result(9.6)), constraints=(FAST,))
+    (judged,) = found.judged_constraints
+    assert judged.verdict == "holds"
+    assert judged.measured is not None
+    assert judged.measured.value == pytest.approx(9.992, abs=0.001)
+
+
+def test_without_a_trusted_value_a_constraint_is_open() -> None:
+    for found in (verified(result(50.0, 20.0, INVALID)), verified(OOM), verified()):
+        (judged,) = replace(found, constraints=(SLO,)).judged_constraints
+        assert judged.verdict == "cannot say"
+        assert judged.measured is None
+
+
+def test_the_json_document_has_every_constraint() -> None:
+    found = replace(verified(result(10.2)), constraints=(SLO, WORK))
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    held, fails = (
+        document["constraints"]["art_ms <= 15"],
+        document["constraints"]["cpu_percent >= 25"],
+    )
+    assert (held["verdict"], fails["verdict"]) == ("holds", "fails")
+    assert held["measured"]["high"] < held["bound"] == 15
+    assert document["verdict"] == "as predicted"

@@ -10,6 +10,7 @@ BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
 NOT_AS_PREDICTED = 4
 CANNOT_SAY = 5
+CONSTRAINT_FAILS = 6
 INTERRUPTED = 130
 
 
@@ -17,7 +18,8 @@ def main() -> None:
     """Run `tune`; the entry point of the installed command.
 
     Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 4 what
-    was verified is not as predicted, 5 it cannot be said whether it is, 130 interrupted.
+    was verified is not as predicted, 5 it cannot be said whether it is, 6 it breaks a constraint,
+    130 interrupted.
     """
     with handled_interrupts():
         from tuner.cli.app import app

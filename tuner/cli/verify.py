@@ -1,4 +1,4 @@
-"""`tune verify`: whether an exported file does what was predicted."""
+"""`tune verify`: whether an exported file does what was predicted, and holds the constraints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import CANNOT_SAY, NOT_AS_PREDICTED
+from tuner.cli import CANNOT_SAY, CONSTRAINT_FAILS, NOT_AS_PREDICTED
 from tuner.cli.measure import status
 from tuner.cli.options import (
     DEFAULT_BACKEND,
@@ -39,11 +39,12 @@ def verify(
     backend: BackendOption = DEFAULT_BACKEND,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy an exported file as it stands, measure it, and say whether it is as predicted.
+    """Deploy an exported file as it stands, measure it, and judge it twice.
 
-    The deployment is removed afterwards. Exit code 4: a value is outside its predicted interval,
-    or the file brings up something else than was measured. Exit code 5: no measurement can be
-    trusted.
+    Is it as predicted, and does it hold every constraint of the study? The deployment is removed
+    afterwards. Exit code 4: a value is outside its predicted interval, or the file brings up
+    something else than was measured. Exit code 5: no measurement can be trusted. Exit code 6: a
+    constraint fails, whatever was predicted.
 
     Example: tune verify compose.yaml --study mnist
     """
@@ -63,7 +64,8 @@ def verify(
         show(*file_blocks(file, read_exported(file).provenance, simulated=simulated))
     with status(quiet=as_json) as observe:
         verified = chosen.verify(file, repeat, on_event=observe, on_invalid=again)
-    code = _CODES[verified.verdict]
+    fails = any(c.verdict == "fails" for c in verified.judged_constraints)
+    code = CONSTRAINT_FAILS if fails else _CODES[verified.verdict]
     if as_json:
         print_json({**verified.to_json(), "exit_code": code})
     else:

@@ -9,12 +9,12 @@ from tuner.export.provenance import Provenance
 from tuner.pages.blocks import Block, Table, Words
 from tuner.results.in_words import SIMULATED
 from tuner.results.told import measurement_doubts
-from tuner.results.wording import counted, interval, metric_interval
+from tuner.results.wording import counted, interval, metric_interval, reading
 from tuner.results.wording import together as listed
 from tuner.spec.metrics import METRICS
 from tuner.trial import TrialResult
 from tuner.verify.prediction import Basis
-from tuner.verify.result import Verified, VerifiedObjective
+from tuner.verify.result import Verified, VerifiedConstraint, VerifiedObjective
 
 _BASES: Mapping[Basis, str] = {
     "model": "the model of all measurements of the study",
@@ -39,7 +39,7 @@ def measured_again(result: TrialResult) -> Words:
 
 
 def verified_blocks(verified: Verified) -> Iterator[Block]:
-    """Each objective against its prediction, the differences, the doubts, and the verdict."""
+    """Objectives against their prediction, constraints, differences, doubts and both verdicts."""
     if verified.judged:
         yield _table(verified)
         bases = " and ".join(dict.fromkeys(_BASES[j.basis] for j in verified.judged))
@@ -47,6 +47,7 @@ def verified_blocks(verified: Verified) -> Iterator[Block]:
             f"The prediction is for {_bursts(len(verified.trusted))}. It comes from {bases}. If the"
             " prediction is right, all intervals hold together in 95 of 100 verifications."
         )
+    yield from map(_constraint, verified.judged_constraints)
     for difference in verified.differences:
         yield Words(f"DIFFERENT {difference}", "doubt")
     for result in verified.results:
@@ -55,7 +56,7 @@ def verified_blocks(verified: Verified) -> Iterator[Block]:
         yield Words(f"It broke: {verified.broken}", "doubt")
     for note in verified.notes:
         yield Words(f"Note: {note}")
-    yield Words(_conclusion(verified), "lead")
+    yield Words(" ".join((_conclusion(verified), *_service_level(verified))), "lead")
 
 
 def _bursts(count: int) -> str:
@@ -83,6 +84,44 @@ def _row(objective: VerifiedObjective) -> tuple[str, ...]:
         f"{objective.difference_percent:+.1f} %",
         "yes" if objective.inside else "NO",
     )
+
+
+def _constraint(judged: VerifiedConstraint) -> Words:
+    constraint, measured = judged.constraint, judged.measured
+    if measured is None:
+        return Words(
+            f"It cannot be said whether the constraint {constraint} holds: no measurement that can"
+            " be trusted has that metric.",
+            "doubt",
+        )
+    value = metric_interval(constraint.metric, measured)
+    again = (
+        " The bound is inside the interval, so another burst may say otherwise: --repeat 3 tells"
+        " more surely."
+        if judged.close
+        else ""
+    )
+    if judged.verdict == "holds":
+        return Words(f"The constraint {constraint} holds: {value}.{again}")
+    over = reading(constraint.metric, constraint.violation(measured.value))
+    side = "above" if constraint.operator == "<=" else "below"
+    return Words(
+        f"The constraint {constraint} FAILS: {value}, which is {over} {side} the bound.{again}",
+        "doubt",
+    )
+
+
+def _service_level(verified: Verified) -> Iterator[str]:
+    """Whether the constraints hold, all together; nothing for a study without any."""
+    judged = verified.judged_constraints
+    failing = [str(j.constraint) for j in judged if j.verdict == "fails"]
+    unknown = [str(j.constraint) for j in judged if j.verdict == "cannot say"]
+    if failing:
+        yield f"CONSTRAINT FAILS: {listed(failing)}."
+    if unknown:
+        yield f"Not known to hold: {listed(unknown)}."
+    if judged and not failing and not unknown:
+        yield "Every constraint holds." if len(judged) > 1 else "The constraint holds."
 
 
 def _doubts(result: TrialResult, metrics: Iterable[str]) -> Iterator[Words]:

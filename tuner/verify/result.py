@@ -1,4 +1,4 @@
-"""The result of deploying and measuring an exported file. Pure."""
+"""The result of deploying and measuring an exported file: two judgements of it. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any, Literal
 
 from tuner.export.provenance import Provenance
 from tuner.measure.measurement import Estimate, Measurement
+from tuner.spec.study import Constraint
 from tuner.trial import TrialResult
 from tuner.verify.differences import FileDifference
 from tuner.verify.prediction import Basis, Prediction, pooled_bursts
 
-# History of the format of `Verified.to_json`: 1 (first).
-VERIFIED_FORMAT = 1
+# History of the format of `Verified.to_json`: 1 (first); 2 adds `constraints`.
+VERIFIED_FORMAT = 2
 
 FileVerdict = Literal["as predicted", "not as predicted", "cannot say"]
+ConstraintVerdict = Literal["holds", "fails", "cannot say"]
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,38 @@ class VerifiedObjective:
 
 
 @dataclass(frozen=True)
+class VerifiedConstraint:
+    """A constraint of the study and its metric as measured (all bursts pooled, in its unit).
+
+    `measured` is None where no measurement that can be trusted has the metric.
+    """
+
+    constraint: Constraint
+    measured: Estimate | None
+
+    @property
+    def verdict(self) -> ConstraintVerdict:
+        """By the measured value, as for a trial; its interval only says how sure that is."""
+        if self.measured is None:
+            return "cannot say"
+        return "fails" if self.constraint.violation(self.measured.value) > 0 else "holds"
+
+    @property
+    def close(self) -> bool:
+        """Whether the bound is inside the interval, so that another burst may say otherwise."""
+        if self.measured is None or self.measured.low is None or self.measured.high is None:
+            return False
+        return self.measured.low <= self.constraint.bound <= self.measured.high
+
+
+@dataclass(frozen=True)
 class Verified:
     """A file of the trial that `provenance` names, deployed `len(results)` times by `backend`.
 
     `environment` is that of this run. `results` are in order; each is the last attempt of its
     burst. `broken` says why the last deployment or burst gave no result, if the reason is not the
     configuration, and is empty otherwise. `notes` are additional facts for the reader.
+    `constraints` are the study's.
     """
 
     study: str
@@ -57,6 +85,7 @@ class Verified:
     differences: tuple[FileDifference, ...] = ()
     broken: str = ""
     notes: tuple[str, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def trusted(self) -> tuple[Measurement, ...]:
@@ -69,7 +98,7 @@ class Verified:
         """Each objective that was measured; empty where no measurement can be trusted."""
         judged = []
         for metric, prediction in self.predictions.items():
-            bursts = [m.metrics[metric] for m in self.trusted if metric in m.metrics]
+            bursts = self._bursts(metric)
             if bursts:
                 expected = prediction.interval(bursts)
                 judged.append(
@@ -94,6 +123,19 @@ class Verified:
         whole = len(judged) == len(self.predictions) and not self.broken
         return "as predicted" if whole else "cannot say"
 
+    @property
+    def judged_constraints(self) -> tuple[VerifiedConstraint, ...]:
+        """Every constraint of the study, in its order, whatever was predicted."""
+        return tuple(
+            VerifiedConstraint(
+                c, pooled_bursts(bursts) if (bursts := self._bursts(c.metric)) else None
+            )
+            for c in self.constraints
+        )
+
+    def _bursts(self, metric: str) -> list[Estimate]:
+        return [m.metrics[metric] for m in self.trusted if metric in m.metrics]
+
     def to_json(self) -> dict[str, Any]:
         """All of this as JSON-able data."""
         return {
@@ -105,6 +147,7 @@ class Verified:
             "trial": self.provenance.trial,
             "configuration": dict(self.provenance.configuration),
             "objectives": {j.metric: _judged(j) for j in self.judged},
+            "constraints": {str(c.constraint): _held(c) for c in self.judged_constraints},
             "differences": [asdict(d) for d in self.differences],
             "broken": self.broken,
             "notes": list(self.notes),
@@ -120,4 +163,12 @@ def _judged(objective: VerifiedObjective) -> dict[str, Any]:
         "inside": objective.inside,
         "difference_percent": objective.difference_percent,
         "basis": objective.basis,
+    }
+
+
+def _held(judged: VerifiedConstraint) -> dict[str, Any]:
+    return {
+        **asdict(judged.constraint),
+        "measured": judged.measured and asdict(judged.measured),
+        "verdict": judged.verdict,
     }

@@ -75,6 +75,7 @@ def verify_file(
         tuple(differing),
         broken,
         tuple(_notes(study, of, measured, environment, adopted)),
+        study.constraints,
     )
 
 
