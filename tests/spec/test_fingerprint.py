@@ -32,6 +32,7 @@ def test_stays_when_only_the_run_changes(study: StudySpec) -> None:
         replace(study, search=SearchSpec(sampler="random"), seed=7, baseline_every=0),
         replace(study, description="other", path=Path("/elsewhere")),
         replace(study, model=replace(study.model, directory=Path("/elsewhere"), tolerance=0.1)),
+        replace(study, load=replace(study.load, max_foreign_percent=60.0)),
         with_cpu(study, role="scenario", description="other"),
     ):
         assert fingerprint(other) == fingerprint(study)

@@ -11,6 +11,7 @@ from tuner.deploy.protocol import Deployer
 from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
 from tuner.measure.calibration import Calibration
+from tuner.measure.host_use import HostUse
 from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord
 from tuner.spec.study import Stage, StudySpec
@@ -69,6 +70,14 @@ class Backend(Protocol):
         """
         ...
 
+    def host_use(self, seconds: float) -> HostUse | None:  # noqa: ARG002 -- for those that have one
+        """Who uses the host's CPUs in the next `seconds`, while nothing is measured.
+
+        The run waits with the next measurement while others use too much of it. None, at once,
+        where what is measured does not run on this host.
+        """
+        return None
+
     def run_stages(
         self,
         request: TrialRequest,  # noqa: ARG002 -- see the message
@@ -114,8 +123,8 @@ class DeployingBackend(Backend):
     """A backend that deploys and sends: each trial is `tuner.trial.run_trial`.
 
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
-    measures the load engine on the path to its deployments. Where the study says so
-    (`search.stay`), the next trial reuses a deployment that it can use.
+    measures the load engine on the path to its deployments. `watch` is `host_use`. Where the study
+    says so (`search.stay`), the next trial reuses a deployment that it can use.
     """
 
     name: str
@@ -123,6 +132,7 @@ class DeployingBackend(Backend):
     deployer: Deployer
     connect: Connect
     calibrator: Callable[[Deployer], Calibration | None] = lambda _: None
+    watch: Callable[[float], HostUse | None] = lambda _: None
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
 
@@ -151,6 +161,9 @@ class DeployingBackend(Backend):
     def calibrate(self) -> Calibration | None:
         self._calibration = self.calibrator(self.deployer)
         return self._calibration
+
+    def host_use(self, seconds: float) -> HostUse | None:
+        return self.watch(seconds)
 
     def run_trial(self, request: TrialRequest) -> TrialResult:
         if self._reuse is None:

@@ -6,12 +6,14 @@ from contextlib import AbstractContextManager
 
 from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy.docker_deployer import DockerDeployer
+from tuner.deploy.docker_engine import other_machine
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.calibrate import calibrate
 from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.calibration import Calibration
 from tuner.measure.golden import load_golden
+from tuner.measure.host_use import HostUse, watch_host
 from tuner.serving.built_model import require_built
 from tuner.spec.study import LoadProfile, StudySpec
 from tuner.trial import Client
@@ -48,4 +50,9 @@ def docker_backend(
 
     if deployer is None:
         deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)
-    return DeployingBackend("docker", study, deployer, connect, calibrator)
+    return DeployingBackend("docker", study, deployer, connect, calibrator, _watch)
+
+
+def _watch(seconds: float) -> HostUse | None:
+    """Who uses this host; None where the engine is on another one."""
+    return watch_host(seconds) if other_machine() is None else None

@@ -18,13 +18,21 @@ from tuner.api import Begun, Study
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Words
-from tuner.pages.run_page import burst_line, failure_line, grid_ahead, time_left, trial_line
+from tuner.pages.run_page import (
+    burst_line,
+    failure_line,
+    grid_ahead,
+    time_left,
+    trial_line,
+    waiting_line,
+)
 from tuner.pages.study_page import best_words, front_table
 from tuner.render.terminal import console, lines, show
 from tuner.results.in_words import announced
 from tuner.results.summary import summarise
 from tuner.study.loop import Converged, Event, Failed, Finished, Repeating, Started
 from tuner.study.next import Goal
+from tuner.study.quiet import HostBusy, HostQuiet
 
 _LAST = 5
 _FRONT = 8
@@ -102,6 +110,8 @@ class _Lines:
             print(f"[{count}] {trial_line(self._study, event.record)}", flush=True)
         elif isinstance(event, Failed | Repeating | Finished):
             print(failure_line(event), flush=True)
+        elif isinstance(event, HostBusy | HostQuiet):
+            print(waiting_line(event), flush=True)
 
 
 class _Screen:
@@ -133,6 +143,9 @@ class _Screen:
                 self._front = self._front_now()
                 style = "" if record.eligible else "dim"
                 self._last.append(Text(trial_line(self._study, record), style=style))
+            case HostBusy() | HostQuiet():
+                self._current = waiting_line(event)
+                self._last.append(Text(self._current, style="yellow"))
             case Repeating():
                 self._last.append(Text(failure_line(event), style="yellow"))
             case Failed() | Finished():

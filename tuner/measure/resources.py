@@ -8,6 +8,7 @@ import numpy as np
 
 from tuner.arrays import Floats
 from tuner.measure.calibration import Calibration
+from tuner.measure.host_use import host_use
 from tuner.measure.measurement import Estimate
 from tuner.measure.powercap import joules
 from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
@@ -152,13 +153,12 @@ def of_host(burst: Burst, calibration: Calibration | None) -> dict[str, Estimate
     if before is None or after is None:
         return {}
     wall = after.time_ns - before.time_ns
-    whole = wall * after.cpus
-    metrics = {"steal_percent": Estimate(100 * (after.steal_ns - before.steal_ns) / whole)}
-    if (used := cores(burst)) is not None:
-        client = burst.client_end.cpu_ns - burst.client_start.cpu_ns
-        ours = wall * used.value + client + after.own_ns - before.own_ns
-        foreign = max(0.0, after.busy_ns - before.busy_ns - ours)
-        metrics["foreign_percent"] = Estimate(100 * foreign / whole)
+    client = burst.client_end.cpu_ns - burst.client_start.cpu_ns
+    replicas = cores(burst)
+    use = host_use(before, after, client + wall * (replicas.value if replicas else 0.0))
+    metrics = {"steal_percent": Estimate(use.steal_percent)}
+    if replicas is not None:
+        metrics["foreign_percent"] = Estimate(use.foreign_percent)
     energy = joules(before.energy_uj, after.energy_uj)
     if energy is not None and calibration is not None and calibration.idle_power_w is not None:
         metrics["power_w"] = Estimate(

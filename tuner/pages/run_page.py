@@ -12,6 +12,7 @@ from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval
 from tuner.study.loop import Failed, Finished, Repeating
 from tuner.study.plan import Plan
+from tuner.study.quiet import HostBusy, HostQuiet
 
 
 def burst_line(progress: BurstProgress) -> str:
@@ -58,6 +59,17 @@ def failure_line(event: Failed | Repeating | Finished) -> str:
             return f"trial {event.number} is measured again: {event.reason}"
         case Finished(record):
             return f"trial {record.number} failed, as it was INVALID twice: {record.reason}"
+
+
+def waiting_line(event: HostBusy | HostQuiet) -> str:
+    """Why a run waits, or how long it has waited, in one line."""
+    match event:
+        case HostBusy(what, seconds):
+            return f"the host is busy: {what}; waiting for quiet, at most {duration(seconds)}"
+        case HostQuiet(seconds, ""):
+            return f"the host is quiet after {duration(seconds)}"
+        case HostQuiet(seconds, what):
+            return f"the host is still busy after {duration(seconds)}: {what}; measuring anyway"
 
 
 def verdict(trial: TrialRecord) -> str:

@@ -15,6 +15,9 @@ from tuner.spec.study import ServingSpec, StudySpec
 # These keys of a parameter do not change a measurement.
 _NOT_COMPARED = ("role", "unit", "description")
 
+# These keys of the load neither.
+_JUDGES = ("max_foreign_percent",)
+
 
 def to_dict(spec: StudySpec) -> dict[str, Any]:
     """The whole specification as JSON-able data, without paths."""
@@ -47,12 +50,14 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
     """The part of `to_dict` that must stay the same while a study grows.
 
     That is model, resolved search space, serving, load, objectives and constraints. Budget, search,
-    seed, roles, units and descriptions may change between runs.
+    seed, roles, units and descriptions may change between runs, and so may what only judges a
+    measurement (`without_judges`).
     """
     data = to_dict(spec)
     for parameter in data["search_space"].values():
         for key in _NOT_COMPARED:
             del parameter[key]
+    data = without_judges(data)
     return {
         "model": {key: data["model"][key] for key in ("name", "signature")},
         **{
@@ -60,6 +65,14 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
             for key in ("search_space", "serving", "load", "objectives", "constraints")
         },
     }
+
+
+def without_judges(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification, or the comparable part of one, less the settings that change no
+    measurement, but only whether it is trusted.
+    """
+    load = {key: value for key, value in specification["load"].items() if key not in _JUDGES}
+    return {**specification, "load": load}
 
 
 def fingerprint(spec: StudySpec) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,13 +13,19 @@ from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
 from tuner.errors import TuneError
+from tuner.measure.host_use import HostUse, watch_host
 from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.image import base_tag, find_image
 from tuner.spec.host import Host
 from tuner.spec.study import NetworkSpec, StudySpec
+from tuner.study.quiet import MOST_SECONDS, too_busy
 from tuner.study.storage import open_storage
 
 _MIN_DISK_MIB = 1024
+_LOOK_SECONDS = 1.0
+
+Watch = Callable[[float], HostUse | None]
+"""Says who uses this host in the next seconds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Check:
     mend: str = ""
 
 
-def checks(study: StudySpec, results: Path, url: str) -> Iterator[Check]:
+def checks(study: StudySpec, results: Path, url: str, watch: Watch = watch_host) -> Iterator[Check]:
     """All checks, each as soon as it is done; none raises for what it looks for."""
     with ExitStack() as world:
         client = None
@@ -62,6 +67,7 @@ def checks(study: StudySpec, results: Path, url: str) -> Iterator[Check]:
             yield Check("network", False, "not tried: no engine", "see above")
     yield _check("model", lambda: _model(study))
     yield _resources(study)
+    yield _quiet(study, watch)
     yield _disk(results)
     yield _check("storage", lambda: _storage(url))
 
@@ -113,9 +119,27 @@ def _resources(study: StudySpec) -> Check:
             f"{resources}; {replicas} replicas of {memory} MiB may need {memory * replicas} MiB",
             "lower the highest `memory` or `replicas` of the search space, or free memory",
         )
-    load = os.getloadavg()[0]
-    busy = f"; load average {load:.1f}" + (" (busy: expect wide intervals)" if load > 1 else "")
-    return Check("host", True, resources + busy)
+    return Check("host", True, resources)
+
+
+def _quiet(study: StudySpec, watch: Watch) -> Check:
+    """How much of the host others use. A busy host is no reason not to run: a run waits."""
+    use = watch(_LOOK_SECONDS)
+    if use is None:
+        return Check("quiet", True, "not known: this machine has no /proc/stat")
+    used = (
+        f"other processes use {use.foreign_percent:.0f} % of the host's CPU time, other machines"
+        f" {use.steal_percent:.0f} %"
+    )
+    if not too_busy(use, study.load.max_foreign_percent):
+        return Check("quiet", True, used)
+    return Check(
+        "quiet",
+        True,
+        f"{used}: too busy now. A run waits for quiet, at most {MOST_SECONDS / 60:.0f} min; stop"
+        " what else runs (`top` shows it), or raise load.max_foreign_percent (now"
+        f" {study.load.max_foreign_percent:g}), which a study that has begun takes too",
+    )
 
 
 def _available_mib() -> int:

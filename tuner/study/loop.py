@@ -24,10 +24,11 @@ from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, waiting
+from tuner.study.quiet import HostBusy, HostQuiet, Quiet
 from tuner.study.start import keep_environment, warm_of
 from tuner.study.storage import GIVEN_UP, record_so_far, records
 from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
-from tuner.trial import TrialRequest
+from tuner.trial import TrialRequest, TrialResult
 
 MOST_FAILURES = 3
 """After so many broken trials in a row the run ends."""
@@ -77,7 +78,9 @@ class Converged:
     reason: str
 
 
-Event = Started | Repeating | Finished | Failed | Converged | BurstProgress | str
+Event = (
+    Started | Repeating | Finished | Failed | Converged | HostBusy | HostQuiet | BurstProgress | str
+)
 """What an observer is told. A plain string is the name of the phase that begins."""
 
 
@@ -112,7 +115,8 @@ def run_study(
     left (RUNNING trials, containers) is cleared first. An interrupted trial is stored as failed and
     its configuration is queued again, so that a resumed run completes the same budget. A
     measurement that is INVALID is made once more in the same trial. If it is INVALID again, the
-    trial is stored as failed and keeps its record.
+    trial is stored as failed and keeps its record. The run waits until the host is quiet
+    (`tuner.study.quiet`): before it measures anything, and after each INVALID measurement.
 
     Raises TuneError after `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a row.
     Whatever else is raised passes through, with no trial of this run left RUNNING.
@@ -127,6 +131,9 @@ def run_study(
         if not following.begin():
             _say_converged(following, observe)
             return
+        quiet = Quiet(backend.host_use, spec.load.max_foreign_percent)
+        with interruptible():
+            quiet.wait(observe)
         observe("calibrate")
         with interruptible():
             calibration = backend.calibrate()
@@ -137,7 +144,7 @@ def run_study(
             trial, configuration = next_trial.trial, next_trial.configuration
             try:
                 observe(Started(trial.number, configuration))
-                record = _measured(run, backend, next_trial, observe)
+                record = _measured(run, backend, next_trial, quiet, observe)
                 tell(spec, study, trial, record)
             except TrialFailed as error:
                 broken.append(configuration)
@@ -158,6 +165,9 @@ def run_study(
                 observe(Finished(record))
                 untrusted = untrusted + 1 if record.outcome == "invalid" else 0
                 _end_after_untrusted(untrusted, spec, record)
+                if untrusted:
+                    with interruptible():
+                        quiet.wait(observe)
         _say_converged(following, observe)
 
 
@@ -180,7 +190,11 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 
 
 def _measured(
-    run: Run, backend: Backend, next_trial: NextTrial, observe: Callable[[Event], None]
+    run: Run,
+    backend: Backend,
+    next_trial: NextTrial,
+    quiet: Quiet,
+    observe: Callable[[Event], None],
 ) -> TrialRecord:
     """The record of a trial, which is measured unless an earlier one decides it; keeps samples."""
     if next_trial.same_end is not None:
@@ -190,10 +204,13 @@ def _measured(
     if next_trial.prunable and run.spec.search.cut_short:
         pruner = pruner_of(record_so_far(run.spec, next_trial.done), configuration, run.host_cpus)
     request = TrialRequest(configuration, f"{number:04d}", next_trial.fresh, pruner, observe)
+
+    def wait_to_repeat(first: TrialResult) -> None:
+        observe(Repeating(number, first.invalidities))
+        quiet.wait(observe)
+
     with interruptible():
-        attempts = run_until_valid(
-            backend, request, lambda first: observe(Repeating(number, first.invalidities))
-        )
+        attempts = run_until_valid(backend, request, wait_to_repeat)
     record = measured_record(run, next_trial, attempts)
     return keep_samples(run, record, attempts.result)
 
@@ -222,5 +239,6 @@ def _end_after_untrusted(trials: int, spec: StudySpec, last: TrialRecord) -> Non
             f"{MOST_INVALID} trials in a row could not be trusted, each measured twice;"
             f" the last: {last.reason}",
             f"see the remedies (`tune show --study {spec.name} {last.number}`), then run"
-            " again: the study goes on where it stopped",
+            " again: the study goes on where it stopped, also with a higher"
+            " load.max_foreign_percent",
         )

@@ -18,7 +18,7 @@ from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import model_of
 from tuner.model.warm import Warm, warm_from
-from tuner.spec.fingerprint import comparable, to_dict
+from tuner.spec.fingerprint import comparable, to_dict, without_judges
 from tuner.spec.study import StudySpec
 from tuner.study.storage import (
     BACKEND,
@@ -58,7 +58,9 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
                 f"study {spec.name!r} in this storage was made by backend {stored[BACKEND]!r}",
                 f"go on with --backend {stored[BACKEND]}, or give another --storage",
             )
-        changed = _differences(stored[COMPARABLE], json.loads(json.dumps(comparable(spec))))
+        # Studies of earlier versions kept more than is compared now.
+        before = without_judges(stored[COMPARABLE])
+        changed = _differences(before, json.loads(json.dumps(comparable(spec))))
         if changed:
             raise InputError(
                 f"{spec.path}: study {spec.name!r} was started with other settings, so its trials"
