@@ -23,7 +23,6 @@ from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
     LoadProtocol,
-    LoadSpec,
     NetworkSpec,
     Stage,
     StudySpec,
@@ -154,7 +153,9 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
     except Infeasible as reason:
         return TrialResult(phases.end(), infeasible=reason)
     seconds = phases.end()
-    measurement = _measured(study.load, burst, deployment.host_cpus, drops, rig.calibration)
+    measurement = _measured(
+        study, configuration, burst, deployment.host_cpus, drops, rig.calibration
+    )
     if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
@@ -193,19 +194,23 @@ def run_stages(
         deployment.verify()
         drops = impairment.drops()
         cpus = deployment.host_cpus
-    return tuple(_measured(study.load, burst, cpus, drops, rig.calibration) for burst in bursts)
+    return tuple(
+        _measured(study, configuration, burst, cpus, drops, rig.calibration) for burst in bursts
+    )
 
 
 def _measured(
-    load: LoadSpec,
+    study: StudySpec,
+    configuration: Configuration,
     burst: Burst,
     host_cpus: int,
     drops: Sequence[Drops],
     calibration: Calibration | None,
 ) -> Measurement:
+    load = study.load
     return measure_burst(
         burst, host_cpus, load.batch_seconds, drops, calibration, load.max_foreign_percent
-    )
+    ).with_reserved(configuration, study.prices)
 
 
 def deployment_spec(study: StudySpec, configuration: Configuration) -> DeploymentSpec:

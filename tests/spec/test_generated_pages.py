@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,8 @@ def test_reference_page_has_every_key_with_its_meaning() -> None:
             assert field.description
             assert " ".join(field.description.split()) in page
     assert all(f"| `{name}` |" in page for name in (*METRICS, *BUILT_INS))
+
+
+@pytest.mark.parametrize("module", ["tuner.spec.schema", "tuner.spec.study_tables"])
+def test_what_generates_them_can_be_run(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)

@@ -19,6 +19,7 @@ from tuner.errors import Infeasible, InfeasibleKind, InputError
 from tuner.measure.measurement import Finding, Measurement
 from tuner.measure.score import score
 from tuner.spec.fingerprint import to_dict
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, as_text
 from tuner.spec.study import DeploymentSpec, StudySpec
 from tuner.trial import TrialRequest, TrialResult, deployment_spec
@@ -115,7 +116,9 @@ class ReplayBackend(Backend):
             self._standing = None
             reason = _infeasible(recorded, self._table)
             return TrialResult(phases, infeasible=reason, deployment=facts)
-        measurement = measurement_of(recorded, self._table, again=again)
+        measurement = measurement_of(recorded, self._table, again=again).with_reserved(
+            configuration, self.study.prices
+        )
         objectives, constraints = self.study.objectives, self.study.constraints
         return TrialResult(
             phases,
@@ -280,6 +283,8 @@ def _metrics(study: StudySpec, table: ReplayTable) -> Iterator[Misfit]:
         if trial.outcome == "measured"
     ]
     for metric in dict.fromkeys(metrics):
+        if metric in RESERVED:
+            continue
         having = sum(metric in trial.metrics for trial in measured)
         if having < len(measured):
             yield Misfit(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 from scipy.special import stdtrit
+
+from tuner.spec.reservation import reserved
+from tuner.spec.space import Value
+from tuner.spec.study import Prices
 
 CONFIDENCE = 0.95
 
@@ -35,6 +39,11 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def exact(cls, value: float) -> Estimate:
+        """A value without any uncertainty."""
+        return cls(value, value, value)
 
     @property
     def relative_error(self) -> float | None:
@@ -79,3 +88,10 @@ class Measurement:
     def verdict(self) -> Verdict:
         verdicts = {finding.verdict for finding in self.findings}
         return "INVALID" if "INVALID" in verdicts else "WARN" if "WARN" in verdicts else "VALID"
+
+    def with_reserved(
+        self, configuration: Mapping[str, Value], prices: Prices | None
+    ) -> Measurement:
+        """The same with what its configuration reserves among the metrics."""
+        exact = {n: Estimate.exact(v) for n, v in reserved(configuration, prices).items()}
+        return replace(self, metrics={**self.metrics, **exact})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
 from tuner.spec.metrics import METRICS
+from tuner.spec.reservation import reserved
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
 
@@ -58,8 +59,8 @@ class BurstPruner:
 
     `margins` say by which share of an objective's value two bursts of one configuration differ
     beyond their own intervals, `margin` the same of any other metric; `host_cpus` are those of the
-    replicas' host. It waits until every objective and constraint could be measured: what is pruned
-    must still be a measurement.
+    replicas' host. `reserved` are the metrics that the configuration has by itself. It waits until
+    every objective and constraint could be measured: what is pruned must still be a measurement.
     """
 
     objectives: tuple[Objective, ...]
@@ -68,12 +69,15 @@ class BurstPruner:
     margins: tuple[float, ...]
     margin: float
     host_cpus: int
+    reserved: Mapping[str, Estimate] = field(default_factory=dict)
 
     def __call__(self, seen: WindowSoFar) -> str:
         if len(seen.batches) < FEWEST_BATCHES:
             return ""
         names = {o.metric for o in self.objectives} | {c.metric for c in self.constraints}
-        estimates = {name: so_far(seen, name, self.host_cpus) for name in names}
+        estimates = {
+            name: self.reserved.get(name) or so_far(seen, name, self.host_cpus) for name in names
+        }
         # A metric of the counters alone is there at the end whatever the window; it prunes nothing.
         if any(e is None for name, e in estimates.items() if name in WITHIN_A_WINDOW):
             return ""
@@ -82,7 +86,8 @@ class BurstPruner:
             estimate = estimates[constraint.metric]
             if estimate is None:
                 continue
-            low, high = bounds(estimate, k, self.margin)
+            margin = 0.0 if constraint.metric in self.reserved else self.margin
+            low, high = bounds(estimate, k, margin)
             best = low if constraint.operator == "<=" else high
             if constraint.violation(best) > 0:
                 return f"{constraint} is surely broken"
@@ -115,13 +120,19 @@ def pruner_of(
     if configuration == study.search_space.baseline():
         return None
     unknown = study.precision
+    reserves = reserved(configuration, study.prices)
+    exact = {name: Estimate.exact(value) for name, value in reserves.items()}
     return BurstPruner(
         study.objectives,
         study.constraints,
         tuple(_rivals(study, configuration)),
-        tuple(_between(study.repeatability.get(o.metric), unknown) for o in study.objectives),
+        tuple(
+            0.0 if o.metric in exact else _between(study.repeatability.get(o.metric), unknown)
+            for o in study.objectives
+        ),
         unknown,
         host_cpus,
+        exact,
     )
 
 

@@ -16,8 +16,9 @@ from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.spec.fingerprint import space_of
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
-from tuner.spec.study import Constraint, LoadSpec, Objective
+from tuner.spec.study import Constraint, LoadSpec, Objective, Prices
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
@@ -111,6 +112,33 @@ class TrialRecord:
         """Wall time of the whole trial."""
         return sum(self.phases.values())
 
+    def with_reserved(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        prices: Prices | None,
+    ) -> TrialRecord:
+        """The same with what its configuration reserves, at these prices.
+
+        Values and violations that are about it follow.
+        """
+        if self.measurement is None:
+            return self
+        measurement = self.measurement.with_reserved(self.configuration, prices)
+        exact = {n: measurement.metrics[n].value for n in RESERVED if n in measurement.metrics}
+        values = tuple(
+            exact.get(o.metric, value) for o, value in zip(objectives, self.values, strict=True)
+        )
+        violations = {
+            str(c): c.violation(exact[c.metric]) for c in constraints if c.metric in exact
+        }
+        return dataclasses.replace(
+            self,
+            measurement=measurement,
+            values=values,
+            violations={**self.violations, **violations},
+        )
+
     def metric(self, name: str) -> Estimate | None:
         return self.measurement.metrics.get(name) if self.measurement else None
 
@@ -191,6 +219,7 @@ class StudyRecord:
     specification: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warm_start: Mapping[str, Any] = field(default_factory=dict)
+    prices: Prices | None = None
 
     @classmethod
     def of(
@@ -203,21 +232,28 @@ class StudyRecord:
         environments: Mapping[str, Mapping[str, Any]] | None = None,
         warm_start: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it."""
+        """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it.
+
+        Its trials are priced anew, as prices may have changed since they were measured.
+        """
+        objectives = tuple(Objective(**o) for o in specification["objectives"])
+        constraints = tuple(Constraint(**c) for c in specification["constraints"])
+        prices = Prices(**p) if (p := specification.get("prices")) else None
         return cls(
             name=name,
             model=specification["model"]["name"],
             search_space=space_of(specification),
-            objectives=tuple(Objective(**o) for o in specification["objectives"]),
-            constraints=tuple(Constraint(**c) for c in specification["constraints"]),
+            objectives=objectives,
+            constraints=constraints,
             serving=specification["serving"],
             environment=environment,
-            trials=tuple(trials),
+            trials=tuple(t.with_reserved(objectives, constraints, prices) for t in trials),
             failed=tuple(failed),
             precision=specification["load"]["precision"],
             specification=specification,
             environments=environments or {},
             warm_start=warm_start or {},
+            prices=prices,
         )
 
     def to_json(self) -> dict[str, Any]:

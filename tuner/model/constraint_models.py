@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import ndtr
 
 from tuner.arrays import Floats
 from tuner.model.evidence import Column, Evidence
+from tuner.model.exact import Exact
 from tuner.model.observations import SERVES, Observation
 from tuner.model.process import Process
 from tuner.model.queue_fit import QueueFit
@@ -24,18 +26,25 @@ def probability_of_holding(
     evidence: Evidence,
     served: Sequence[Observation],
     columns: Sequence[Column],
-    processes: Sequence[Process],
+    processes: Sequence[Process | Exact],
     queue: QueueFit | None,
     warm: Warm | None = None,
+    exact: Mapping[str, Floats] = MappingProxyType({}),
 ) -> Floats:
     """Of every candidate, shape (n,): the product over constraints of P(noise-free value holds).
 
     `served` are the observations that `evidence` has; `columns` and `processes` those of the
-    objectives, which also answer for constraints on the same metrics.
+    objectives, which also answer for constraints on the same metrics. `exact` has the values of
+    metrics that are known of every candidate, shape (n,) each.
     """
     probabilities = np.ones(len(evidence.candidates))
     texts = dict.fromkeys(t for o in served for t in o.violations if t != SERVES)
     for text in texts:
+        parts = _TEXT.match(text)
+        if parts is not None and parts[1] in exact:
+            values, bound = exact[parts[1]], float(parts[3])
+            probabilities *= values <= bound if parts[2] == "<=" else values >= bound
+            continue
         violations = np.array([o.violations.get(text, np.nan) for o in served], dtype=np.float64)
         column, bound = _column(text, violations)
         same = [i for i, c in enumerate(columns) if c.metric == column.metric is not None]

@@ -19,6 +19,7 @@ from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration, SearchSpace
+from tuner.spec.study import Prices
 
 FEWEST = 8
 """Measured configurations below which a model says nothing that is worth to be read."""
@@ -39,6 +40,7 @@ class ProblemStatement:
     scenarios: tuple[str, ...] = ()
     host_cpus: float | None = None
     warm: Warm | None = None
+    prices: Prices | None = None
 
     @classmethod
     def of(cls, study: StudyRecord) -> ProblemStatement:
@@ -51,6 +53,7 @@ class ProblemStatement:
             study.scenario_parameters,
             float(cpus) if isinstance(cpus, int | float) else None,
             Warm.from_json(study.warm_start) if study.warm_start else None,
+            study.prices,
         )
 
     def candidates(self, configurations: Sequence[Configuration] | None = None) -> Candidates:
@@ -66,6 +69,7 @@ class ProblemStatement:
             observations,
             host_cpus=self.host_cpus,
             warm=self.warm,
+            prices=self.prices,
         )
 
 

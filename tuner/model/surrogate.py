@@ -16,14 +16,17 @@ from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.constraint_models import probability_of_holding
 from tuner.model.evidence import Column, Evidence
+from tuner.model.exact import Exact, exact_values
 from tuner.model.feasibility import probability_of_serving, served
 from tuner.model.gp import grouped
 from tuner.model.observations import Observation
+from tuner.model.pareto import logarithms
 from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit
 from tuner.model.scales import Scale, logarithmic
 from tuner.model.warm import Warm
 from tuner.spec.metrics import Direction
+from tuner.spec.study import Prices
 
 _UNKNOWN_NOISE = 0.03
 
@@ -52,7 +55,7 @@ class Surrogate:
     candidates: Candidates
     metrics: tuple[str, ...]
     directions: tuple[Direction, ...]
-    processes: tuple[Process, ...]
+    processes: tuple[Process | Exact, ...]
     feasible: Floats
     observed: Indices
     usual_sd: Floats
@@ -69,22 +72,29 @@ class Surrogate:
         host_cpus: float | None = None,
         warm: Warm | None = None,
         scales: Sequence[Scale] | None = None,
+        prices: Prices | None = None,
     ) -> Surrogate:
         """From one observation per burst, in order; a pure function of its arguments.
 
         Hyperparameters are learned from the first `checkpoint(len(observations))` of them, so that
         they change seldom, and a study that is taken up again finds the same. `warm` is what
         another study knows, used as a prior that fades. `scales` has one for each objective; None
-        for logarithms.
+        for logarithms. What candidates reserve, at these `prices`, is known by formula.
         """
         good = [o for o in observations if served(o)]
         evidence = Evidence.of(candidates, observations, served, host_cpus)
         columns = _columns(metrics, directions, good, scales or logarithmic(len(metrics)))
         queue = evidence.queue(columns, warm)
-        processes = tuple(evidence.process(column, queue, warm) for column in columns)
+        exact = exact_values(candidates, prices)
+        processes = tuple(
+            Exact(column.sign * logarithms(exact[column.metric]))
+            if column.metric is not None and column.metric in exact
+            else evidence.process(column, queue, warm)
+            for column in columns
+        )
         feasible = probability_of_serving(candidates, observations)
         feasible = feasible * probability_of_holding(
-            evidence, good, columns, processes, queue, warm
+            evidence, good, columns, processes, queue, warm, exact
         )
         return cls(
             candidates,
@@ -150,11 +160,12 @@ class Surrogate:
 
     @property
     def length_scales(self) -> Mapping[str, Mapping[str, float]]:
-        """By metric and parameter, in units of the parameter's range."""
+        """By metric and parameter, in units of the parameter's range; not of what is exact."""
         names, _ = grouped(self.candidates.owners)
         return {
             metric: dict(zip(names, map(float, p.prior.hyper.lengths), strict=True))
             for metric, p in zip(self.metrics, self.processes, strict=True)
+            if isinstance(p, Process)
         }
 
 

@@ -21,6 +21,7 @@ from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
 from tuner.model.chances import tolerated
 from tuner.model.pareto import logarithms, minimised
 from tuner.spec.metrics import METRICS
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
 
 ASSUMED_BETWEEN = 0.05
@@ -201,8 +202,10 @@ def between_bursts(study: StudyRecord, metric: str) -> float:
     """The standard deviation between bursts, as a share.
 
     A few repeats say little, so they are joined with the assumed deviation, which counts as
-    `FEWEST_DEGREES` repeats.
+    `FEWEST_DEGREES` repeats. What a configuration reserves does not differ.
     """
+    if metric in RESERVED:
+        return 0.0
     repeats = study.repeatability.get(metric)
     if repeats is None:
         return ASSUMED_BETWEEN

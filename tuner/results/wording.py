@@ -42,8 +42,8 @@ def metric_interval(metric: str, estimate: Estimate) -> str:
 
 
 def interval_ends(estimate: Estimate) -> str:
-    """The 95 % interval alone, `4.5-7.2`; empty where none is known."""
-    if estimate.low is None or estimate.high is None:
+    """The 95 % interval alone, `4.5-7.2`; empty where none is known, and of an exact value."""
+    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     return span(figure(estimate.low), figure(estimate.high))
 

@@ -37,7 +37,7 @@ from tuner.search.study_sampler import (
     turn_of,
 )
 from tuner.spec.space import Configuration, SearchSpace, Value
-from tuner.spec.study import SearchSpec
+from tuner.spec.study import Prices, SearchSpec
 
 _CENTRES = 12
 
@@ -76,6 +76,7 @@ class ServingSampler(StudySampler):
         host_cpus: float | None = None,
         warm: Warm | None = None,
         worker: str | None = None,
+        prices: Prices | None = None,
     ) -> None:
         super().__init__("bayes", space, seed)
         self._startup = startup
@@ -83,6 +84,7 @@ class ServingSampler(StudySampler):
         self._host_cpus = host_cpus
         self._warm = warm
         self._worker = worker
+        self._prices = prices
         self._observed = Observed(space)
         self._scenarios = search.scenarios or tuple(p.name for p in space.with_role("scenario"))
         self._target = search.target if self._scenarios else "overall"
@@ -186,6 +188,7 @@ class ServingSampler(StudySampler):
             self._scenarios,
             self._host_cpus,
             self._warm,
+            self._prices,
         )
         whole = is_whole(self._space, len(seen))
         configurations = None if whole else self._sampled(problem, seen, waiting, up)

@@ -20,7 +20,7 @@ from tuner.search.study_sampler import (
     size_in_words,
 )
 from tuner.spec.space import SearchSpace
-from tuner.spec.study import SamplerName, SearchSpec
+from tuner.spec.study import Prices, SamplerName, SearchSpec
 
 __all__ = [
     "FAILURES_ALLOWED",
@@ -45,13 +45,15 @@ def make_sampler(
     host_cpus: float | None = None,
     warm: Warm | None = None,
     worker: str | None = None,
+    prices: Prices | None = None,
 ) -> StudySampler:
     """The sampler `name` for studies of `space`.
 
     `startup`: number of configurations that the study starts with by itself (`seeds`). The others
     are for `bayes` alone: the rest of `search` (what is sought, whether deployments stay up), the
-    CPUs of the host that serves, what another study's model says (`warm`), and the attribute
-    `owner` of the trials of this `worker`, whose deployment may be up; None: any trial's.
+    CPUs of the host that serves, what another study's model says (`warm`), the attribute `owner` of
+    the trials of this `worker`, whose deployment may be up (None: any trial's), and the `prices` of
+    what is reserved.
 
     Raises as `require_sampler`.
     """
@@ -62,6 +64,7 @@ def make_sampler(
             host_cpus=host_cpus,
             warm=warm,
             worker=worker,
+            prices=prices,
         )
     return StockSampler(name, space, seed, startup)
 

@@ -21,6 +21,7 @@ from tuner.spec.study import (
     LoadSpec,
     ModelSpec,
     Objective,
+    Prices,
     SearchSpec,
     ServingSpec,
     StudySpec,
@@ -63,6 +64,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_repeated(document),
         *_rate(document, space),
         *_scenarios(document, space),
+        *_unpriced(document),
     ]:
         file.refuse(problems)
     return StudySpec(
@@ -92,6 +94,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         ),
         seed=document.seed,
         baseline_every=document.baseline_every,
+        prices=Prices(**document.prices.model_dump()) if document.prices else None,
     )
 
 
@@ -203,6 +206,24 @@ def _repeated(document: StudyDocument) -> list[Problem]:
         Problem(("constraints", i), f"expected one constraint of the form '{' '.join(side)} ...'")
         for i, side in enumerate(sides)
         if side in sides[:i]
+    ]
+
+
+def _unpriced(document: StudyDocument) -> list[Problem]:
+    """Problems of objectives and constraints that need `prices`, where there are none."""
+    if document.prices is not None:
+        return []
+    metrics = {
+        "objectives": [o.metric for o in _objectives(document)],
+        "constraints": [c.metric for c in _constraints(document)],
+    }
+    return [
+        Problem(
+            (key, i), "cost_per_month needs the section prices: {core_hour: ..., gib_hour: ...}"
+        )
+        for key, names in metrics.items()
+        for i, name in enumerate(names)
+        if name == "cost_per_month"
     ]
 
 

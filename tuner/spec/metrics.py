@@ -90,6 +90,28 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "peak memory of each replica since its start, summed over the replicas",
         ),
         Metric(
+            "reserved_cores",
+            "cores",
+            "minimize",
+            "reserved cores",
+            "replicas x cpu: exact, whatever is measured",
+        ),
+        Metric(
+            "reserved_mib",
+            "MiB",
+            "minimize",
+            "reserved memory",
+            "replicas x memory: exact, whatever is measured",
+        ),
+        Metric(
+            "cost_per_month",
+            "",
+            "minimize",
+            "cost per month",
+            "what the reserved cores and memory cost in a month of 730 hours, in the currency of"
+            " the study's `prices`",
+        ),
+        Metric(
             "throttled_percent",
             "%",
             "minimize",

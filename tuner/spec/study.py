@@ -116,6 +116,14 @@ class LoadSpec:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What a reserved core and a reserved GiB cost per hour, in any one currency."""
+
+    core_hour: float
+    gib_hour: float
+
+
+@dataclass(frozen=True)
 class Budget:
     """The limits of a study: trials, seconds of wall time, or both. The first one reached
     counts.
@@ -167,6 +175,7 @@ class StudySpec:
     search: SearchSpec = SearchSpec()
     baseline_every: int = 10
     """The baseline is measured again after this many trials; never for 0."""
+    prices: Prices | None = None
 
     def protocols(self) -> tuple[LoadProtocol, ...]:
         """The protocols in which its trials send, the baseline's first."""

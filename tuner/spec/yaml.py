@@ -22,9 +22,8 @@ from tuner.spec.problems import (
     nearest,
     short_text,
 )
-from tuner.spec.yaml_documents import Document
 
-DocumentT = TypeVar("DocumentT", bound=Document)
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 MOST_PROBLEMS = 10
 # A study file has some hundred values. The limits stop a file whose aliases refer to each other.
@@ -188,7 +187,7 @@ def validate(kind: type[DocumentT], data: object) -> tuple[DocumentT | None, lis
         return None, [_problem(kind, data, detail) for detail in error.errors()]
 
 
-def _problem(kind: type[Document], data: object, detail: ErrorDetails) -> Problem:
+def _problem(kind: type[BaseModel], data: object, detail: ErrorDetails) -> Problem:
     key = _key_in(data, detail["loc"])
     match detail["type"]:
         case "missing":
@@ -232,7 +231,7 @@ def _key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:
     return key
 
 
-def _fields(kind: type[Document], key: KeyPath) -> dict[str, Any]:
+def _fields(kind: type[BaseModel], key: KeyPath) -> dict[str, Any]:
     """The fields of the document at `key`, by name."""
     models: set[type[BaseModel]] = {kind}
     for part in key:

@@ -109,6 +109,7 @@ MetricName = Annotated[
 Number = Annotated[int | float | str, BeforeValidator(_number)]
 Scalar = Annotated[int | float | str | bool, BeforeValidator(_scalar)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class ParameterDocument(Document):
@@ -264,6 +265,22 @@ class LoadDocument(Document):
         return self
 
 
+class PricesDocument(Document):
+    """What reserved resources cost, in any one currency. The metric `cost_per_month` needs it."""
+
+    core_hour: NotNegative
+    """The price of one reserved core for an hour."""
+
+    gib_hour: NotNegative
+    """The price of one reserved GiB of memory for an hour."""
+
+    @model_validator(mode="after")
+    def _priced(self) -> PricesDocument:
+        if not self.core_hour and not self.gib_hour:
+            raise UnexpectedError("core_hour or gib_hour above 0", 0)
+        return self
+
+
 class ObjectiveDocument(Document):
     """An objective whose direction is given."""
 
@@ -368,6 +385,9 @@ class StudyDocument(Document):
         default_factory=list
     )
     """Conditions that a configuration must meet (SLOs), such as `p95_ms <= 80`."""
+
+    prices: PricesDocument | None = None
+    """What reserved resources cost. It may be changed in a study that has begun."""
 
     budget: BudgetDocument
     """When the study ends."""

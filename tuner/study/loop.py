@@ -181,6 +181,7 @@ def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:
         host_cpus=host_cpus,
         warm=warm_of(study),
         worker=str(Owner.this()),
+        prices=spec.prices,
     )
 
 
