@@ -9,7 +9,8 @@ from tuner.errors import InputError
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
 from tuner.spec.load import load_search_space, load_study
-from tuner.spec.scaffold import scaffold
+from tuner.spec.scaffold import ServiceLevel, scaffold
+from tuner.spec.study import StudySpec
 from tuner.spec.yaml_documents import LoadDocument
 
 HOST = Host(cpus=2, memory_mib=8192)
@@ -74,3 +75,69 @@ def test_scaffold_refuses_bad_names(name: str, model: str, tmp_path: Path) -> No
     with pytest.raises(InputError):
         scaffold(name, tmp_path, model)
     assert not list(tmp_path.iterdir())
+
+
+def asking(
+    root: Path, *texts: str, rate: float | None = None, concurrency: int | None = None
+) -> StudySpec:
+    level = ServiceLevel.parse(texts, rate, concurrency)
+    scaffold("held", root, service_level=level)
+    return load_study("held", HOST, root)
+
+
+def test_a_service_level_at_a_rate_is_an_open_loop_at_that_rate(tmp_path: Path) -> None:
+    study = asking(tmp_path, "p95_ms <= 15.25", rate=100)
+    assert [str(c) for c in study.constraints] == ["p95_ms <= 15.25", "error_rate <= 0.01"]
+    assert [o.metric for o in study.objectives] == ["reserved_cores", "p95_ms"]
+    assert study.load.arrivals == "poisson"
+    space = study.search_space
+    assert space["rate"].values() == (100,)
+    assert space["concurrency"].values() == (32,)
+    assert space["loss"].values() == (0,)
+    assert {p.name for p in space.with_role("decision")} == {"cpu", "memory", "replicas"}
+    assert study.search.scenarios == ("rate",)
+    assert study.description == "The cheapest way to hold p95_ms <= 15.25 at 100 requests/s"
+
+
+def test_a_service_level_for_clients_is_a_closed_loop(tmp_path: Path) -> None:
+    study = asking(
+        tmp_path, "error_rate <= 0.001", "throughput_rps >= 300", "p99_ms<=40", concurrency=8
+    )
+    bounds = [str(c) for c in study.constraints]
+    assert bounds == ["error_rate <= 0.001", "throughput_rps >= 300", "p99_ms <= 40"]
+    assert [o.metric for o in study.objectives] == ["reserved_cores", "throughput_rps"]
+    assert study.load.arrivals == "closed"
+    assert study.search_space["concurrency"].values() == (8,)
+    assert study.search_space.size() == 80
+    assert study.search.scenarios == ("concurrency",)
+
+
+@pytest.mark.parametrize(
+    ("rate", "bound", "connections"), [(0.5, 15, 16), (2000, 15, 1024), (100, 900, 512)]
+)
+def test_an_open_loop_has_connections_for_slow_answers(
+    rate: float, bound: float, connections: int, tmp_path: Path
+) -> None:
+    study = asking(tmp_path, f"p95_ms <= {bound}", rate=rate)
+    assert study.search_space["concurrency"].default == connections
+
+
+@pytest.mark.parametrize(
+    ("texts", "rate", "concurrency", "message"),
+    [
+        (["p95_ms < 15"], 100, None, "expected a constraint such as"),
+        (["p96_ms <= 15"], 100, None, "expected the name of a metric, found 'p96_ms'"),
+        (["p95_ms <= 15"], None, None, "holds for one load"),
+        (["p95_ms <= 15"], 100, 8, "holds for one load"),
+        ([], 100, None, "a rate or a concurrency is the load of a service level"),
+        (["p95_ms <= 15"], 0.0, None, "--rate: expected a number of at least 0.1, found 0"),
+        (["p95_ms <= 15"], float("inf"), None, "--rate: expected a number"),
+        (["p95_ms <= 15"], None, 0, "--concurrency: expected a number of at least 1"),
+        (["p95_ms <= 15", "p95_ms <= 20"], 100, None, "the same metric on the same side"),
+    ],
+)
+def test_what_is_no_service_level_is_refused(
+    texts: list[str], rate: float | None, concurrency: int | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        ServiceLevel.parse(texts, rate, concurrency)

@@ -2,21 +2,106 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.spec import study_files
+from tuner.spec.built_in import BUILT_INS
+from tuner.spec.expressions import parse_constraint
 from tuner.spec.load import load_model
+from tuner.spec.metrics import METRICS
+from tuner.spec.study import Constraint
 
 TEMPLATE = "mnist"
 
+_SLOWEST_SECONDS = 0.3
+"""Connections of an open loop are enough for answers as slow as this, and four times the bound."""
 
-def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list[Path]:
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """Constraints to hold under one load, at the least cost.
+
+    The load is `rate` requests/s of an open loop, or `concurrency` connections of a closed one;
+    exactly one of them is set.
+    """
+
+    constraints: tuple[Constraint, ...]
+    rate: float | None
+    concurrency: int | None
+
+    @classmethod
+    def parse(
+        cls, texts: Sequence[str], rate: float | None, concurrency: int | None
+    ) -> ServiceLevel | None:
+        """The service level of texts such as `p95_ms <= 15`; None where nothing is given.
+
+        Raises InputError for a text that is no constraint, and for a load that does not fit.
+        """
+        if not texts and rate is None and concurrency is None:
+            return None
+        if not texts:
+            raise InputError(
+                "a rate or a concurrency is the load of a service level, and none is given",
+                'give one, such as --slo "p95_ms <= 15"',
+            )
+        if (rate is None) == (concurrency is None):
+            raise InputError(
+                "a service level holds for one load",
+                "give either --rate 100 (requests/s that come whatever the server does) or"
+                " --concurrency 8 (clients that wait for their answer)",
+            )
+        for name, value in (("rate", rate), ("concurrency", concurrency)):
+            least = BUILT_INS[name].at_least
+            if value is not None and not (least <= value < math.inf):
+                raise InputError(
+                    f"--{name}: expected a number of at least {least:g}, found {value:g}"
+                )
+        constraints = tuple(_constraint(text) for text in texts)
+        sides = [(c.metric, c.operator) for c in constraints]
+        if len(set(sides)) < len(sides):
+            raise InputError(
+                "two service levels bound the same metric on the same side", "give the stricter one"
+            )
+        return cls(constraints, rate, concurrency)
+
+    @property
+    def load(self) -> str:
+        """`100 requests/s`, `8 clients`."""
+        if self.rate is not None:
+            return f"{_number(self.rate)} requests/s"
+        return f"{self.concurrency} client{'' if self.concurrency == 1 else 's'}"
+
+    @property
+    def objective(self) -> str:
+        """The metric to optimise beside the cost: a time or a rate that is bounded, else ART."""
+        bounded = (c.metric for c in self.constraints)
+        return next((m for m in bounded if METRICS[m].unit in {"ms", "requests/s"}), "art_ms")
+
+    @property
+    def connections(self) -> int:
+        """How many an open loop needs, so that no request waits for a free one: a power of two."""
+        assert self.rate is not None
+        bounds = [c.bound / 1000 for c in self.constraints if METRICS[c.metric].unit == "ms"]
+        in_flight = self.rate * max(_SLOWEST_SECONDS, 4 * max(bounds, default=0.0))
+        return int(min(1024, 2 ** math.ceil(math.log2(max(16.0, in_flight)))))
+
+
+def scaffold(
+    name: str,
+    root: Path | None = None,
+    model: str = TEMPLATE,
+    service_level: ServiceLevel | None = None,
+) -> list[Path]:
     """Write `studies/<name>/study.yaml` and `search_spaces/<name>.yaml` below `root`.
 
-    The study serves `model` and is valid as written. Raises InputError, and writes nothing, where
-    one of the files exists or there is no such model.
+    The study serves `model` and is valid as written. With a service level it asks for the cheapest
+    configuration that holds it. Raises InputError, and writes nothing, where one of the files
+    exists or there is no such model.
     """
     root = root or Path.cwd()
     load_model(model, root)
@@ -29,6 +114,8 @@ def scaffold(name: str, root: Path | None = None, model: str = TEMPLATE) -> list
     ):
         study = _with(study, key, value)
     space = _with(space, "description", f"The parameters of {name}")
+    if service_level is not None:
+        study, space = _asking_for(service_level, study, space)
     texts = {
         study_files.path_of("study", name, root): study,
         study_files.path_of("search space", name, root): space,
@@ -48,8 +135,106 @@ def _template(kind: study_files.FileKind) -> Path:
 
 
 def _with(text: str, key: str, value: str) -> str:
-    """The text with another value for a top-level key, without the editor's schema line."""
+    """The text with another value for a key, which has its indent, without a schema line."""
     text = re.sub(r"\A# yaml-language-server:.*\n", "", text)
     text, count = re.subn(rf"(?m)^{key}: .*$", f"{key}: {value}", text)
     assert count == 1, f"the template has {count} lines with {key}"
     return text
+
+
+def _with_paragraph(text: str, key: str, paragraph: str) -> str:
+    """The text with another paragraph where that of `key` was, its comment included."""
+    paragraphs = text.split("\n\n")
+    at = [i for i, old in enumerate(paragraphs) if re.search(rf"(?m)^ *{key}:( |$)", old)]
+    assert len(at) == 1, f"the template has {len(at)} paragraphs with {key}"
+    paragraphs[at[0]] = paragraph.strip("\n")
+    return "\n\n".join(paragraphs)
+
+
+def _asking_for(level: ServiceLevel, study: str, space: str) -> tuple[str, str]:
+    """The texts of a study and a search space, changed to the question of a service level."""
+    bounds = [f"{c.metric} {c.operator} {_number(c.bound)}" for c in level.constraints]
+    question = f"The cheapest way to hold {' and '.join(bounds)} at {level.load}"
+    study = _with(study, "description", question)
+    study = _with_paragraph(
+        study,
+        "objectives",
+        f"""
+# What is optimised. Of what holds the service level, the cheapest is deployed: the fewest cores,
+# then the least memory.
+objectives:
+  - {"reserved_cores":<22} # replicas x cpu
+  - {level.objective:<22} # what the cores buy
+""",
+    )
+    if ("error_rate", "<=") not in {(c.metric, c.operator) for c in level.constraints}:
+        bounds.append("error_rate <= 0.01")
+    study = _with_paragraph(
+        study,
+        "constraints",
+        "# The service level: what must hold. A configuration that breaks it is infeasible.\n"
+        "# `tune verify` judges an exported file by it.\n"
+        "constraints:\n" + "\n".join(f"  - {bound}" for bound in bounds),
+    )
+    study = _with(study, "  trials", "40")
+    study = _with(study, "  scenarios", "[concurrency]" if level.rate is None else "[rate]")
+    space = _with_paragraph(space, "loss", _LOSS)
+    if level.rate is None:
+        return study, _with_paragraph(space, "concurrency", _CLIENTS.format(level.concurrency))
+    study = _with(
+        study,
+        "  arrivals",
+        "poisson        # an open loop: requests do not wait for each other; or: constant",
+    )
+    # The example in a comment would be a second one.
+    space = re.sub(r"(?m)^  # rate: .*\n", "", space)
+    load = _RATE.format(_number(level.rate), level.connections)
+    return study, _with_paragraph(space, "concurrency", load)
+
+
+_CLIENTS = """
+parameters:
+  concurrency:
+    description: clients that wait for their answer
+    role: scenario
+    type: int
+    choices: [{0}]
+    default: {0}
+"""
+
+_RATE = """
+parameters:
+  rate:
+    description: requests that come, for all replicas together
+    role: scenario
+    type: float
+    choices: [{0}]
+    default: {0}
+
+  concurrency:
+    description: connections, which limit the requests in flight
+    role: scenario
+    type: int
+    choices: [{1}]
+    default: {1}
+"""
+
+_LOSS = """
+  loss:
+    description: packets lost in each direction
+    role: scenario
+    type: float
+    choices: [0]
+    default: 0
+"""
+
+
+def _constraint(text: str) -> Constraint:
+    try:
+        return parse_constraint(text)
+    except InputError as error:
+        raise InputError(f"--slo: {error.message}") from error
+
+
+def _number(value: float) -> str:
+    return f"{value:.12g}"
