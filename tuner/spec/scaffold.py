@@ -77,12 +77,6 @@ class ServiceLevel:
         return f"{self.concurrency} client{'' if self.concurrency == 1 else 's'}"
 
     @property
-    def objective(self) -> str:
-        """The metric to optimise beside the cost: a time or a rate that is bounded, else ART."""
-        bounded = (c.metric for c in self.constraints)
-        return next((m for m in bounded if METRICS[m].unit in {"ms", "requests/s"}), "art_ms")
-
-    @property
     def connections(self) -> int:
         """How many an open loop needs, so that no request waits for a free one: a power of two."""
         assert self.rate is not None
@@ -156,17 +150,7 @@ def _asking_for(level: ServiceLevel, study: str, space: str) -> tuple[str, str]:
     bounds = [f"{c.metric} {c.operator} {_number(c.bound)}" for c in level.constraints]
     question = f"The cheapest way to hold {' and '.join(bounds)} at {level.load}"
     study = _with(study, "description", question)
-    study = _with_paragraph(
-        study,
-        "objectives",
-        f"""
-# What is optimised. Of what holds the service level, the cheapest is deployed: the fewest cores,
-# then the least memory.
-objectives:
-  - {"reserved_cores":<22} # replicas x cpu
-  - {level.objective:<22} # what the cores buy
-""",
-    )
+    study = _with_paragraph(study, "objectives", _OBJECTIVES)
     if ("error_rate", "<=") not in {(c.metric, c.operator) for c in level.constraints}:
         bounds.append("error_rate <= 0.01")
     study = _with_paragraph(
@@ -191,6 +175,14 @@ objectives:
     load = _RATE.format(_number(level.rate), level.connections)
     return study, _with_paragraph(space, "concurrency", load)
 
+
+_OBJECTIVES = """
+# What is optimised: of what holds the service level, the cheapest. Where prices are given
+# (docs/reference/study.md), cost_per_month can stand for both.
+objectives:
+  - reserved_cores         # replicas x cpu
+  - reserved_mib           # replicas x memory
+"""
 
 _CLIENTS = """
 parameters:
