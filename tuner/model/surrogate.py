@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
-from tuner.model.constraint_models import probability_of_holding
+from tuner.model.constraint_models import ConstraintModel, bounded_columns, constraint_models
 from tuner.model.evidence import Column, Evidence
 from tuner.model.exact import Exact, exact_values
 from tuner.model.feasibility import probability_of_serving, served
@@ -47,9 +47,9 @@ class Surrogate:
     """A model of the minimised logarithms of the objectives and of feasibility.
 
     Rows are those of `candidates`, columns the `metrics`. `feasible`, shape (n,), is P(can serve
-    and holds the constraints); `observed` has the row of each burst that was served, but for those
-    that are not among the candidates. `usual_sd`, shape (m,), is the typical deviation of a burst
-    by its own interval.
+    and holds the `constraints`). `observed` has the row of each burst that was served, but for
+    those that are not among the candidates. `usual_sd`, shape (m,), is the typical deviation of a
+    burst by its own interval.
     """
 
     candidates: Candidates
@@ -60,6 +60,7 @@ class Surrogate:
     observed: Indices
     usual_sd: Floats
     queue_fit: QueueFit | None = None
+    constraints: tuple[ConstraintModel, ...] = ()
 
     @classmethod
     def fit(
@@ -84,7 +85,10 @@ class Surrogate:
         good = [o for o in observations if served(o)]
         evidence = Evidence.of(candidates, observations, served, host_cpus)
         columns = _columns(metrics, directions, good, scales or logarithmic(len(metrics)))
-        queue = evidence.queue(columns, warm)
+        bounded = bounded_columns(good)
+        queue = evidence.queue(columns, warm) or evidence.queue(
+            [b.column for b in bounded.values()], warm
+        )
         exact = exact_values(candidates, prices)
         processes = tuple(
             Exact(column.sign * logarithms(exact[column.metric]))
@@ -92,10 +96,9 @@ class Surrogate:
             else evidence.process(column, queue, warm)
             for column in columns
         )
-        feasible = probability_of_serving(candidates, observations)
-        feasible = feasible * probability_of_holding(
-            evidence, good, columns, processes, queue, warm, exact
-        )
+        constraints = constraint_models(evidence, bounded, columns, processes, queue, warm, exact)
+        serving = probability_of_serving(candidates, observations)
+        feasible = np.prod([serving, *(c.probability for c in constraints)], axis=0)
         return cls(
             candidates,
             tuple(metrics),
@@ -105,6 +108,7 @@ class Surrogate:
             evidence.rows[evidence.rows < len(candidates)],
             np.array([_usual(column) for column in columns]),
             queue,
+            constraints,
         )
 
     def posterior(self, rows: npt.ArrayLike | None = None) -> Posterior:
