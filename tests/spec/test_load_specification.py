@@ -86,6 +86,58 @@ def test_study_by_path(tmp_path: Path) -> None:
         load_study("No Name.yaml", SMALL, tmp_path)
 
 
+SPACE = """\
+parameters:
+  concurrency: {role: scenario, type: int, choices: [CONCURRENCY], default: CONCURRENCY}
+  cpu: {role: decision, type: float, choices: [1], default: 1}
+  memory: {role: decision, type: int, choices: [256], default: 256}
+  replicas: {role: decision, type: int, choices: [1], default: 1}
+  loss: {role: scenario, type: float, choices: [0], default: 0}
+"""
+
+
+@pytest.mark.parametrize("study", ["studies/own/study.yaml", "own.yaml"])
+def test_a_study_by_path_finds_what_stands_beside_it(study: str, tmp_path: Path) -> None:
+    project, here = tmp_path / "project", tmp_path / "here"
+    write(project / study, "model: own\nsearch_space: own\nbudget: {trials: 3}\n")
+    write(project / "search_spaces/own.yaml", SPACE.replace("CONCURRENCY", "7"))
+    write(project / "models/own/model.yaml", "tolerance: 0.25\n")
+    here.mkdir()
+    for text in (str(project / study), f"../project/{study}"):
+        specification = load_study(text, SMALL, here)
+        assert specification.search_space["concurrency"].default == 7
+        assert specification.model.tolerance == 0.25
+        assert specification.model.built == project / "models/own/built"
+    # What is beside the study comes before what the working directory has under the same name.
+    write(here / "search_spaces/own.yaml", SPACE.replace("CONCURRENCY", "9"))
+    assert load_study(text, SMALL, here).search_space["concurrency"].default == 7
+    (project / "search_spaces/own.yaml").unlink()
+    assert load_study(text, SMALL, here).search_space["concurrency"].default == 9
+    (here / "search_spaces/own.yaml").unlink()
+    with pytest.raises(InputError, match="expected the name of a search space, found 'own'"):
+        load_study(text, SMALL, here)
+
+
+def test_a_shipped_model_is_built_in_the_working_directory(tmp_path: Path) -> None:
+    write(tmp_path / "project/one.yaml", STUDY)
+    study = load_study(str(tmp_path / "project/one.yaml"), SMALL, tmp_path / "here")
+    assert study.model.built == tmp_path / "here/models/mnist/built"
+
+
+@pytest.mark.parametrize("path", ["a" * 300 + "/study.yaml", "a/" * 3000, "circle/study.yaml"])
+def test_a_path_that_leads_nowhere_is_refused(path: str, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(InputError) as error:
+        load_study(path, SMALL, tmp_path)
+    assert error.value.mend
+
+
+def test_a_name_is_no_longer_than_a_file_name(tmp_path: Path) -> None:
+    assert results_directory("a" * 100, tmp_path).parent.name == "a" * 100
+    with pytest.raises(InputError, match="expected a name of at most 100 characters"):
+        load_study("a" * 101, SMALL, tmp_path)
+
+
 def test_unknown_study_lists_those_that_exist(tmp_path: Path) -> None:
     write(tmp_path / "studies/speech/study.yaml", STUDY)
     with pytest.raises(InputError) as error:

@@ -22,8 +22,7 @@ EXPECTED = (
 
 _NUMBERS = re.compile(r"\s*[0-9]{1,18}(\s*,\s*[0-9]{1,18})*\s*")
 _EXTREME = re.compile(r"\s*(min|max)-(\w+)\s*")
-_BUDGET = re.compile(r"\s*(min|max)\s+(\w+)(?:\s+where\s+(\S.*?))?\s*", re.DOTALL)
-_AND = re.compile(r"\s+and\s+")
+_BUDGET = re.compile(r"(min|max) (\w+)(?: where (.+))?")
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,9 @@ def parse(text: str, objectives: Sequence[Objective]) -> Choice:
         return Numbers(tuple(sorted({int(number) for number in text.split(",")})))
     if match := _EXTREME.fullmatch(text):
         return _extreme(match[1], match[2], objectives)
-    if match := _BUDGET.fullmatch(text):
+    if match := _BUDGET.fullmatch(" ".join(text.split())):
         metric = _metric(match[2])
-        bounds = tuple(map(_bound, _AND.split(match[3]))) if match[3] else ()
+        bounds = tuple(map(_bound, match[3].split(" and "))) if match[3] else ()
         return Best(metric, _direction(match[1]), bounds)
     raise InputError(f"cannot pick {short_text(text)}", f"expected {EXPECTED}")
 

@@ -19,6 +19,7 @@ from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.pooled import pooled
 from tuner.results.predicted_front import Predicted
 from tuner.spec.space import Configuration
+from tuner.spec.yaml_loader import text_documents
 
 PREFIX = "# tune.provenance: "
 """The beginning of the line, in every format that has comments."""
@@ -152,7 +153,7 @@ def read_provenance(text: str) -> Provenance:
 
 def _annotation(text: str) -> str | None:
     try:
-        documents = list(yaml.safe_load_all(text))
+        documents = text_documents(text)
     except yaml.YAMLError:
         return None
     for document in documents:

@@ -9,6 +9,7 @@ import ast
 import math
 import operator
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -41,13 +42,15 @@ _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 _BOUND_FUNCTIONS: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max}
 
-_CONDITION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(==|!=|\bin\b)\s*(\S.*?)\s*", re.DOTALL)
+# Matched with a text without blanks around it. No part of a text can match in two ways, so that no
+# text takes quadratic time.
+_CONDITION = re.compile(r"([a-z][a-z0-9_]*)\s*(==|!=|\bin\b)\s*(\S.*)", re.DOTALL)
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_CONSTRAINT = re.compile(rf"\s*([A-Za-z]\w*)\s*(<=|>=)\s*({_NUMBER})\s*")
+_NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
+_CONSTRAINT = re.compile(rf"([A-Za-z][A-Za-z0-9_]*)\s*(<=|>=)\s*({_NUMBER})")
 
 _SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_DURATION_PART = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*(d|h|min|s)(?![a-z])\s*")
+_DURATION_PART = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(d|h|min|s)(?![a-z])\s*")
 
 
 def parse_bound(expression: object, host: Host) -> float:
@@ -72,7 +75,8 @@ def _evaluated(expression: str, host: Host) -> float:
     if len(expression) > LONGEST_BOUND:
         raise UnexpectedError(f"at most {LONGEST_BOUND} characters", expression)
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        with warnings.catch_warnings(action="ignore"):  # Python's advice on `1if`
+            tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnexpectedError(EXPECTED_BOUND, expression) from error
     return _value_of(tree.body, host, expression)
@@ -108,7 +112,7 @@ def parse_condition(text: str) -> Condition:
     On the left is a parameter. `==` and `!=` take a value, `in` takes a list of values in brackets.
     A value is written as in a YAML file: 1, 1e-3, true, fast, "1".
     """
-    match = _CONDITION.fullmatch(text)
+    match = _CONDITION.fullmatch(text.strip())
     if match is None:
         raise UnexpectedError(EXPECTED_CONDITION, text)
     name, comparison, right = match.groups()
@@ -131,7 +135,7 @@ def _is_value(data: object) -> bool:
 
 def parse_constraint(text: str) -> Constraint:
     """A constraint such as `p95_ms <= 80`; the bound is in the metric's own unit."""
-    match = _CONSTRAINT.fullmatch(text)
+    match = _CONSTRAINT.fullmatch(text.strip())
     if match is None:
         raise UnexpectedError(EXPECTED_CONSTRAINT, text)
     metric, sign, bound = match.groups()

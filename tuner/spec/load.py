@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tuner.spec.study import (
     ServingSpec,
     StudySpec,
 )
+from tuner.spec.validation import validate
 from tuner.spec.yaml_documents import (
     ModelDocument,
     ParameterDocument,
@@ -39,13 +41,15 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     """The study of that name, or in that file, for `host`.
 
     A name means `<root>/studies/<name>/study.yaml`, otherwise the shipped study. A text with a
-    slash or the ending `.yaml` is a path. `root` is the working directory by default. Raises
-    InputError that names all problems of the first file that has any.
+    slash or the ending `.yaml` is a path. The search space and the model of such a study are looked
+    up beside it first. `root` is the working directory by default. Raises InputError that names all
+    problems of the first file that has any.
     """
     root = root or Path.cwd()
     name, path = _study_file(name_or_path, root)
+    roots = (root,) if _is_name(name_or_path) else (study_files.home_of(path), root)
     file = yaml.read_yaml(path)
-    document, problems = yaml.validate(StudyDocument, file.data)
+    document, problems = validate(StudyDocument, file.data)
     inline = file.data.get("search_space") if isinstance(file.data, dict) else None
     space = None
     if isinstance(inline, dict):
@@ -53,11 +57,11 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         space, more = search_space(_well_formed(inline, at, problems), host)
         problems += [problem.below(at) for problem in more]
     if document is not None:
-        problems += _missing_files(document, root)
+        problems += _missing_files(document, roots)
     if document is None or problems:
         file.refuse(problems)
     if isinstance(document.search_space, str):
-        space = load_search_space(document.search_space, host, root)
+        space = _search_space_in(document.search_space, host, roots)
     assert space is not None
     if problems := [
         *_set_twice(document, space),
@@ -71,7 +75,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         name=name,
         description=document.description.strip(),
         path=path,
-        model=load_model(document.model, root),
+        model=_model_in(document.model, roots),
         search_space=space,
         serving=ServingSpec(
             image=document.serving.image,
@@ -100,8 +104,12 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
 
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
     """The search space in the file of that name, for `host`. Raises InputError."""
-    file = yaml.read_yaml(study_files.find_file("search space", name, root or Path.cwd()))
-    document, problems = yaml.validate(SearchSpaceDocument, file.data)
+    return _search_space_in(name, host, (root or Path.cwd(),))
+
+
+def _search_space_in(name: str, host: Host, roots: Sequence[Path]) -> SearchSpace:
+    file = yaml.read_yaml(study_files.find_file("search space", name, *roots))
+    document, problems = validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
     at: KeyPath = ("parameters",)
     space = None
@@ -118,9 +126,14 @@ def load_model(name: str, root: Path | None = None) -> ModelSpec:
 
     Its builder writes below `root`, also for a shipped model.
     """
-    root = root or Path.cwd()
-    path = study_files.find_file("model", name, root)
+    return _model_in(name, (root or Path.cwd(),))
+
+
+def _model_in(name: str, roots: Sequence[Path]) -> ModelSpec:
+    path = study_files.find_file("model", name, *roots)
     document = _model_document(path)
+    own = (root for root in roots if path == study_files.path_of("model", name, root))
+    root = next(own, roots[-1])
     return ModelSpec(
         name=name,
         description=document.description.strip(),
@@ -152,16 +165,21 @@ def results_directory(study: StudySpec | str, root: Path | None = None) -> Path:
     return study_files.path_of("study", name, root or Path.cwd()).parent / "results"
 
 
+def _is_name(name_or_path: str) -> bool:
+    return "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml"))
+
+
 def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
-    if "/" not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
+    if _is_name(name_or_path):
         return name_or_path, study_files.find_file("study", name_or_path, root)
     path = root / name_or_path
-    path = path / "study.yaml" if path.is_dir() else path
-    name = path.resolve().parent.name if path.stem == "study" else path.stem
+    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises for a path that is too long
+        path /= "study.yaml"
+    name = study_files.real(path).parent.name if path.stem == "study" else path.stem
     if not re.fullmatch(study_files.NAME_PATTERN, name):
         raise InputError(
             f"{name_or_path}: a study in this file would be called {name!r}; "
-            f"expected {study_files.NAME_EXPECTED}",
+            f"expected {study_files.name_expected(name)}",
             "Rename the file (or the directory of study.yaml).",
         )
     return name, path
@@ -180,7 +198,7 @@ def _well_formed(
 
 def _model_document(path: Path) -> ModelDocument:
     file = yaml.read_yaml(path)
-    document, problems = yaml.validate(ModelDocument, file.data)
+    document, problems = validate(ModelDocument, file.data)
     if document is None:
         file.refuse(problems)
     return document
@@ -238,7 +256,7 @@ def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
     ]
 
 
-def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
+def _missing_files(document: StudyDocument, roots: Sequence[Path]) -> list[Problem]:
     """Problems of a model or a search space that does not exist."""
     wanted: list[tuple[str, study_files.FileKind, object]] = [
         ("model", "model", document.model),
@@ -246,7 +264,7 @@ def _missing_files(document: StudyDocument, root: Path) -> list[Problem]:
     ]
     problems = []
     for key, kind, name in wanted:
-        names = study_files.existing(kind, root)
+        names = study_files.existing(kind, *roots)
         if isinstance(name, str) and name not in names:
             hint = nearest(name, names) or f"; there are {', '.join(names) or 'none'}"
             text = f"expected the name of a {kind}, found {name!r}{hint}"

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-import yaml
-
 from tuner.errors import InputError
 from tuner.spec import parameters
 from tuner.spec.built_in import BUILT_INS
@@ -18,7 +16,8 @@ from tuner.spec.problems import Problem, dotted, nearest
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
 from tuner.spec.study_files import check_name
-from tuner.spec.yaml import validate
+from tuner.spec.validation import validate
+from tuner.spec.yaml import parse_yaml
 from tuner.spec.yaml_documents import LoadDocument, ParameterDocument
 
 DEFAULTS: Mapping[str, Value] = {
@@ -144,7 +143,10 @@ def _active(
 
 def _value(text: str) -> Value:
     """The value as YAML reads it: a number, true, false or text."""
-    value = yaml.safe_load(text)
+    try:
+        value = parse_yaml(text, Path("--set")).data
+    except InputError:
+        return text
     return value if isinstance(value, (bool, int, float, str)) else text
 
 

@@ -46,7 +46,7 @@ from tuner.spec.study import (
     ServingSpec,
     StudySpec,
 )
-from tuner.spec.study_files import NAME_EXPECTED, NAME_PATTERN
+from tuner.spec.study_files import NAME_PATTERN, name_expected
 
 
 class Document(BaseModel):
@@ -61,10 +61,10 @@ class Document(BaseModel):
     )
 
 
-def _matching(pattern: str, expected: str) -> tuple[AfterValidator, Any]:
+def _matching(pattern: str, expected: Callable[[str], str]) -> tuple[AfterValidator, Any]:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise UnexpectedError(expected, text)
+            raise UnexpectedError(expected(text), text)
         return text
 
     return AfterValidator(check), Field(json_schema_extra={"pattern": f"^{pattern}$"})
@@ -94,9 +94,9 @@ def _text_of(parse: Callable[[str], object], expected: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_name = _matching(NAME_PATTERN, NAME_EXPECTED)
-_flag = _matching("[A-Za-z][A-Za-z0-9_]*", "the name of a server flag without its dashes")
-_env = _matching("[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
+_name = _matching(NAME_PATTERN, name_expected)
+_flag = _matching("[A-Za-z][A-Za-z0-9_]*", lambda _: "the name of a server flag without its dashes")
+_env = _matching("[A-Za-z_][A-Za-z0-9_]*", lambda _: "the name of an environment variable")
 
 Name = Annotated[str, _name[0], _name[1]]
 FlagName = Annotated[str, _flag[0], _flag[1]]

@@ -10,6 +10,7 @@ import yaml
 
 from tuner.errors import InputError
 from tuner.export.provenance import Provenance, read_provenance
+from tuner.spec.yaml_loader import MOST_CHARACTERS, text_documents
 
 ExportedKind = Literal["compose", "docker-run"]
 
@@ -28,7 +29,8 @@ class ExportedFile:
 def read_exported(path: Path) -> ExportedFile:
     """Raises InputError for a file that `tune export` did not write or `tune verify` cannot use."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", _MEND) from error
     except UnicodeDecodeError as error:
@@ -44,10 +46,10 @@ def _kind(path: Path, text: str) -> ExportedKind:
     if text.startswith("#!"):
         return "docker-run"
     try:
-        documents = list(yaml.safe_load_all(text))
+        documents = text_documents(text)
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}", _MEND) from error
-    first = next((d for d in documents if d is not None), None)
+    first = next(filter(None, documents), None)
     if isinstance(first, dict) and isinstance(first.get("services"), dict):
         return "compose"
     if isinstance(first, dict) and {"apiVersion", "kind"} <= first.keys():
