@@ -315,14 +315,17 @@ class StudyRecord:
 
     @cached_property
     def repeatability(self) -> Mapping[str, Repeatability]:
-        """How far bursts of one configuration differ, by objective; empty before enough repeats."""
+        """How far bursts of one configuration differ; empty before enough repeats.
+
+        By the metrics of objectives and constraints, but for those that no burst measures.
+        """
         groups: dict[Configuration, list[TrialRecord]] = {}
         for trial in self.trials:
             if trial.measurement is not None:
                 groups.setdefault(trial.configuration, []).append(trial)
         repeatabilities = {}
-        for objective in self.objectives:
-            name = objective.metric
+        judged = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        for name in (metric for metric in dict.fromkeys(judged) if metric not in RESERVED):
             repeats = repeatability(
                 [e for t in g if (e := t.metric(name))] for g in groups.values()
             )
@@ -334,7 +337,7 @@ class StudyRecord:
         """A trial's value of a metric; None where it was not measured.
 
         The interval also covers how far bursts of one configuration differ. That is known for
-        objectives only, and only once enough configurations were measured again.
+        objectives and constraints only, and only once enough configurations were measured again.
         """
         measured = trial.metric(metric)
         return None if measured is None else widened(measured, self.repeatability.get(metric))
