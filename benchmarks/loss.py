@@ -21,7 +21,8 @@ from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, Drops
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
-from tuner.trial import deployment_spec, load_profile, network_spec
+from tuner.spec.study import NetworkSpec
+from tuner.trial import deployment_spec, load_profile
 
 LEVELS = (0.5, 1.0, 2.0, 5.0)
 DIRECTIONS = {"in": (1, 0), "out": (0, 1), "both": (1, 1)}
@@ -79,7 +80,7 @@ def main() -> None:
                 with (
                     deployer.deploy(deployment_spec(spec, asked), f"loss-{name}") as deployment,
                     backend.connect(deployment, load_profile(spec, asked)) as client,
-                    deployment.impair(network_spec(asked)) as impairment,
+                    deployment.impair(NetworkSpec.of(asked)) as impairment,
                 ):
                     burst = client.run()
                     drops, facts = impairment.drops(), impairment.facts()

@@ -34,17 +34,17 @@ import numpy.typing as npt
 
 from tuner.backends.docker import docker_backend
 from tuner.load.parquet import Recording, read_samples, write_samples
-from tuner.load.ticks import RETRANSMISSION_NS
 from tuner.measure import stopping
 from tuner.measure.measurement import Estimate
+from tuner.measure.packet_loss import is_delayed
 from tuner.measure.repeatability import repeatability, widened
 from tuner.measure.samples import RequestOutcome
 from tuner.measure.statistics import Batches, art
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration
-from tuner.spec.study import LoadSpec
-from tuner.trial import TrialRequest, network_spec, run_trial
+from tuner.spec.study import LoadSpec, NetworkSpec
+from tuner.trial import TrialRequest, run_trial
 
 _ONE = {"cpu": 1.0, "memory": 256, "replicas": 1, "loss": 0.0}
 _DIFFERENCES: dict[str, dict[str, float]] = {
@@ -77,8 +77,7 @@ class Series:
         self._end_ns = end[good][order]
         self._total_ms = np.concatenate([[0.0], np.cumsum(duration / 1e6)])
         # Those of a lossy recording that a lost packet delayed, as the load generator counts them.
-        delayed = duration >= np.median(duration) + RETRANSMISSION_NS
-        self._delayed = np.concatenate([[0], np.cumsum(delayed)])
+        self._delayed = np.concatenate([[0], np.cumsum(is_delayed(duration))])
         self._failed_ns = np.sort(end[~good])
         self.lossy = lossy
         self.start_ns, self.end_ns = recording.window_start_ns, recording.window_end_ns
@@ -249,7 +248,7 @@ def replay(directory: Path, points: int) -> None:
         f"{'median':>7}{'p95':>7}{'capped':>8}"
     )
     for name, configuration in RECORDED.items():
-        lossy = network_spec(configuration).lossy
+        lossy = NetworkSpec.of(configuration).lossy
         series = Series(read_samples(directory / f"{name}.parquet"), lossy=lossy)
         if series.seconds < NEAR_SECONDS:
             sys.exit(f"{name}: a recording must last {NEAR_SECONDS:g} s")

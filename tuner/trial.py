@@ -143,7 +143,7 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
             profile = load_profile(study, configuration)
             client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
-            impairment = world.enter_context(deployment.impair(network_spec(configuration)))
+            impairment = world.enter_context(deployment.impair(NetworkSpec.of(configuration)))
             phases.begin("burst")
             burst = client.run(request.observe, request.pruner)
             deployment.verify()
@@ -188,7 +188,7 @@ def run_stages(
     with (
         rig.deployer.deploy(deployment_spec(study, configuration), request.label) as deployment,
         rig.connect(deployment, profile) as client,
-        deployment.impair(network_spec(configuration)) as impairment,
+        deployment.impair(NetworkSpec.of(configuration)) as impairment,
     ):
         bursts = client.explore(stages, request.observe)
         deployment.verify()
@@ -227,22 +227,6 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
     )
 
 
-def network_spec(configuration: Configuration) -> NetworkSpec:
-    """What the configuration says about the network; `loss` holds for each direction not named."""
-
-    def number(name: str, absent: float) -> float:
-        return float(configuration.get(name, absent))
-
-    loss = number("loss", 0.0)
-    return NetworkSpec(
-        loss_in=number("loss_in", loss),
-        loss_out=number("loss_out", loss),
-        delay_ms=number("delay", 0.0),
-        jitter_ms=number("jitter", 0.0),
-        bandwidth_mbit=number("bandwidth", 0.0) or None,
-    )
-
-
 def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
     rate = configuration.get("rate")
     return LoadProfile(
@@ -250,7 +234,7 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         study.load,
         study.seed,
         rate_rps=None if rate is None else float(rate),
-        lossy=network_spec(configuration).lossy,
+        lossy=NetworkSpec.of(configuration).lossy,
         protocol=_protocol(study, configuration),
     )
 

@@ -54,7 +54,8 @@ def test_all_metrics_of_a_known_burst() -> None:
             "energy_j_per_request": 0.02,
         }
     )
-    others = {"late_percent", *RESERVED}  # only an open loop can be late; others are no burst's
+    # Only an open loop can be late, only a lossy network delays; the reserved are no burst's.
+    others = {"late_percent", "delayed_percent", "loss_delay_ms", *RESERVED}
     assert set(values) == set(METRICS) - others
     assert (found.verdict, found.findings) == ("VALID", ())
     assert (found.requests, found.warmup_requests) == (1600, 396)

@@ -19,7 +19,10 @@ def recorded_grid(study: StudyRecord) -> ReplayTable:
         study=study.name,
         specification=study.specification,
         environment=_without_places(study.environment),
-        trials=tuple(_trial(*pair) for pair in zip(study.trials, passes, strict=True)),
+        trials=tuple(
+            _trial(trial.as_measured, number)
+            for trial, number in zip(study.trials, passes, strict=True)
+        ),
         failed=len(study.failed),
     )
 

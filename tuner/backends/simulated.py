@@ -177,8 +177,12 @@ class SimulatedDeployment:
         self._repeats[key] += 1
         slowdown = math.exp(rng.normal(0.0, NOISE))
         course = self._host.course(configuration, self._network, profile.rate_rps, slowdown)
-        cores = min(course.cores * math.exp(rng.normal(0.0, CPU_NOISE)), float(self.host_cpus))
-        course = dataclasses.replace(course, cores=cores)
+        noise = min(math.exp(rng.normal(0.0, CPU_NOISE)), self.host_cpus / course.cores)
+        course = dataclasses.replace(
+            course,
+            idle_cores=noise * course.idle_cores,
+            request_cpu_seconds=noise * course.request_cpu_seconds,
+        )
         needed = self._host.working_set_mib(profile.concurrency, self._spec.replicas)
         survives = needed <= self._spec.memory_mib
         sent = simulate(course, profile, self._counters, survives, rng, pruner)

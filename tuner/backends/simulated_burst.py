@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from tuner.backends import queueing
 from tuner.backends.simulated_host import (
     COLD_FACTOR,
     Course,
@@ -19,6 +18,7 @@ from tuner.backends.simulated_host import (
     open_loop,
     samples_of,
 )
+from tuner.measure.packet_loss import is_delayed
 from tuner.measure.pruning import Pruner, WindowSoFar
 from tuner.measure.samples import (
     Burst,
@@ -40,8 +40,6 @@ from tuner.measure.stopping import (
 from tuner.spec.study import LoadProfile, LoadSpec
 
 CLIENT_CPU_NS = 5_000
-SLOW_NS = 0.9e9 * queueing.RETRANSMISSION_SECONDS
-"""Above the median: a response that a retransmission delayed, as a real burst counts them."""
 PERIOD_NS = 100_000_000
 """Length of a period of the CPU quota (CFS)."""
 
@@ -76,9 +74,10 @@ def simulate(
     loop = closed_loop if profile.rate_rps is None else open_loop
     requests = loop(course, profile, replicas, horizon, rng)
     samples, losses = samples_of(requests, began, replicas, spec)
+    counters = _Counters(before, course, samples)
     if survives:
         start_ns = _warm(samples, began, longest, replicas, spec)
-        ended = _stop(samples, start_ns, profile, partial(_cpu, before, course), pruner)
+        ended = _stop(samples, start_ns, profile, partial(_cpu, counters), pruner)
     else:
         # A replica dies once requests hold all its memory: within the first cycles.
         start_ns = began
@@ -91,7 +90,7 @@ def simulate(
     counted = np.count_nonzero(samples.start_ns + samples.duration_ns >= start_ns)
     span = round(spec.batch_seconds * 1e9)
     times = np.arange(start_ns, stop_ns + 1, span) if survives else np.array([start_ns, stop_ns])
-    readings = [[_advanced(c, int(t), course, replicas) for c in before] for t in times]
+    readings = [counters.at(int(t)) for t in times]
     burst = Burst(
         samples=samples,
         window_start_ns=start_ns,
@@ -164,9 +163,9 @@ class _Ended:
     left: float = 0.0
 
 
-def _cpu(before: Sequence[ContainerCounters], course: Course, times: Sequence[int]) -> CpuReadings:
+def _cpu(counters: _Counters, times: Sequence[int]) -> CpuReadings:
     """The replicas' CPU time at `times` (ns)."""
-    return _cpu_of([[_advanced(c, t, course, len(before)) for c in before] for t in times])
+    return _cpu_of([counters.at(t) for t in times])
 
 
 def _cpu_of(rows: Sequence[Sequence[ContainerCounters]]) -> CpuReadings:
@@ -198,7 +197,7 @@ def _stop(
         slow = None
         if profile.lossy:
             inside = samples.duration_ns[(end_ns >= start_ns) & (end_ns < now)]
-            slow = int(np.count_nonzero(inside > np.median(inside) + SLOW_NS)) if len(inside) else 0
+            slow = int(np.count_nonzero(is_delayed(inside)))
         first, seconds = _first(seen, n), n * span / 1e9
         decision = window(first, errors, seconds, spec, slow)
         if decision.done:
@@ -226,24 +225,37 @@ def _reset(samples: RequestSamples, at_ns: int) -> RequestSamples:
     )
 
 
-def _advanced(
-    before: ContainerCounters, time_ns: int, course: Course, replicas: int
-) -> ContainerCounters:
-    """A replica's counters at `time_ns`, `course` having gone on since `before`."""
-    passed = time_ns - before.time_ns
-    periods = passed // PERIOD_NS
-    return ContainerCounters(
-        time_ns=time_ns,
-        cpu_ns=before.cpu_ns + round(passed * course.cores / replicas),
-        periods=before.periods + periods,
-        throttled_periods=before.throttled_periods + round(periods * course.throttled),
-        throttled_ns=before.throttled_ns + round(passed * course.throttled / 2),
-        memory_peak_bytes=before.memory_peak_bytes,
-        memory_limit_hits=before.memory_limit_hits,
-        oom_kills=before.oom_kills,
-        major_faults=before.major_faults,
-        source=before.source,
-    )
+class _Counters:
+    """The counters of the replicas while the course goes on since the counters `before`.
+
+    CPU time grows with time, and with each request that is answered.
+    """
+
+    def __init__(
+        self, before: Sequence[ContainerCounters], course: Course, samples: RequestSamples
+    ) -> None:
+        self._before = before
+        self._course = course
+        ends = samples.start_ns + samples.duration_ns  # ascending
+        self._ends = [ends[samples.replica == r] for r in range(len(before))]
+
+    def at(self, time_ns: int) -> list[ContainerCounters]:
+        return [self._advanced(r, time_ns) for r in range(len(self._before))]
+
+    def _advanced(self, replica: int, time_ns: int) -> ContainerCounters:
+        before, course = self._before[replica], self._course
+        passed = time_ns - before.time_ns
+        periods = passed // PERIOD_NS
+        answered = int(np.searchsorted(self._ends[replica], time_ns))
+        idle = passed * course.idle_cores / len(self._before)
+        return dataclasses.replace(
+            before,
+            time_ns=time_ns,
+            cpu_ns=before.cpu_ns + round(idle + 1e9 * answered * course.request_cpu_seconds),
+            periods=before.periods + periods,
+            throttled_periods=before.throttled_periods + round(periods * course.throttled),
+            throttled_ns=before.throttled_ns + round(passed * course.throttled / 2),
+        )
 
 
 def _drops(

@@ -35,7 +35,8 @@ class Course:
 
     `response_seconds` = `inside_seconds` (in the replica) + `network_seconds` + retransmissions.
     `jitter_seconds` is the standard deviation of each direction's delay, losses are percent of
-    packets. `cores` are those of all replicas together.
+    packets. All replicas together use `idle_cores` whatever they do, and `request_cpu_seconds` of
+    CPU time for each request.
     """
 
     response_seconds: float
@@ -44,8 +45,15 @@ class Course:
     jitter_seconds: float
     loss_in: float
     loss_out: float
-    cores: float
+    idle_cores: float
+    request_cpu_seconds: float
+    throughput_rps: float
     throttled: float
+
+    @property
+    def cores(self) -> float:
+        """The cores that all replicas together use on average."""
+        return self.idle_cores + self.throughput_rps * self.request_cpu_seconds
 
     @property
     def exchange_loss(self) -> float:
@@ -114,7 +122,7 @@ class SimulatedHost:
                 range(1, concurrency), rate, key=lambda n: closed(n).throughput
             )
             queue, throughput = closed(population), rate
-        used = throughput * service + replicas * self.workload.idle_cores
+        idle = replicas * self.workload.idle_cores
         over_quota = np.arange(len(queue.inside)) > replicas * cpu
         return Course(
             response_seconds=queue.response_seconds,
@@ -123,7 +131,9 @@ class SimulatedHost:
             jitter_seconds=network.jitter_ms / 1000,
             loss_in=network.loss_in,
             loss_out=network.loss_out,
-            cores=min(used, float(cpus)),
+            idle_cores=idle,
+            request_cpu_seconds=min(service, (cpus - idle) / throughput),
+            throughput_rps=throughput,
             throttled=float(queue.inside[over_quota].sum()),
         )
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -139,7 +139,7 @@ class _Screen:
             case Converged():
                 self._current = event.reason
             case Finished(record) if record.outcome != "invalid":
-                self._study = replace(self._study, trials=(*self._study.trials, record))
+                self._study = self._study.with_trial(record)
                 self._front = self._front_now()
                 style = "" if record.eligible else "dim"
                 self._last.append(Text(trial_line(self._study, record), style=style))

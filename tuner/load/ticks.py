@@ -11,12 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.load import wire
+from tuner.measure.packet_loss import RETRANSMISSION_NS, is_delayed
 from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
-
-RETRANSMISSION_NS = 180_000_000
-"""The least that a lost packet adds to a response time: Linux' shortest retransmission timeout
-(TCP_RTO_MIN, 200 ms) less a tenth."""
 
 MEDIAN_SAMPLES = 16384
 """The median of a window so far is computed from about this many of its requests."""
@@ -122,7 +119,7 @@ def count_delayed(ticks: Sequence[Tick]) -> int:
         return 0
     step = 1 + sum(t.successful for t in ticks) // MEDIAN_SAMPLES
     median = np.median(np.concatenate([t.successful_ns[::step] for t in ticks]))
-    return int(np.count_nonzero(long_ns >= median + RETRANSMISSION_NS))
+    return int(np.count_nonzero(is_delayed(long_ns, float(median))))
 
 
 def joined_samples(ticks: Sequence[Tick]) -> RequestSamples:

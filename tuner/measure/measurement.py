@@ -63,6 +63,41 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class CpuLine:
+    """CPU usage of a burst as a straight line over its throughput, from batch to batch.
+
+    `cores` were used at `throughput_rps` on average, and each request/s more takes `slope` cores
+    more. Errors are standard errors: half of a 95 % interval divided by `Z`.
+    """
+
+    cores: float
+    cores_error: float
+    throughput_rps: float
+    slope: float
+    slope_error: float
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """A burst with packet loss, taken apart (`tuner.measure.packet_loss`).
+
+    Of the successful `requests` of the window a lost packet delayed `delayed`. These took
+    `delay_ms` longer than the others on average, with a standard deviation of `delay_sd_ms`; both
+    are 0 where none was delayed. `undelayed_ms` is the mean response time of the others. Of
+    `unclear` requests it is not clear which they are: they took half a retransmission timeout
+    longer than the median, and not a whole one.
+    """
+
+    requests: int
+    delayed: int
+    unclear: int
+    undelayed_ms: Estimate
+    delay_ms: float
+    delay_sd_ms: float
+    cpu: CpuLine | None = None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Metrics by name (`tuner.spec.metrics`); a metric that could not be measured is absent."""
 
@@ -83,6 +118,8 @@ class Measurement:
     """Where the load engine ran: CPUs, priority, network namespace."""
     source: str = ""
     """The source of the containers' counters."""
+    loss: LossParts | None = None
+    """Of a burst with packet loss; None for any other, and in records of format 4 and below."""
 
     @property
     def verdict(self) -> Verdict:

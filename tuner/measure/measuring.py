@@ -9,6 +9,7 @@ import numpy as np
 from tuner.measure import resources
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.packet_loss import loss_metrics, loss_parts
 from tuner.measure.plugin_metrics import MeasuredWindow, added_metrics
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.score import PERCENTILES
@@ -50,6 +51,9 @@ def measure_burst(
     if "power_w" in metrics and "throughput_rps" in metrics:
         each = metrics["power_w"].value / metrics["throughput_rps"].value
         metrics["energy_j_per_request"] = Estimate(each)
+    parts = loss_parts(burst, window, batch_seconds)
+    if parts is not None:
+        metrics |= loss_metrics(parts)
     metrics |= added_metrics(MeasuredWindow(burst, window, seconds, dict(metrics), host_cpus))
     evidence = CheckedBurst(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
     return Measurement(
@@ -69,6 +73,7 @@ def measure_burst(
         replicas=tuple(_replicas(burst, window.select(good), seconds)),
         client=burst.client,
         source=burst.counters_end[0].source if burst.counters_end else "",
+        loss=parts,
     )
 
 

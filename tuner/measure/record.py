@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from tuner.measure.drift import Baseline, Drift, drifts
-from tuner.measure.measurement import Estimate, Finding, Measurement
+from tuner.measure.measurement import CpuLine, Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
+from tuner.measure.stated import Composed, StatedBurst, stated_bursts
 from tuner.spec.fingerprint import space_of
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
@@ -22,10 +23,10 @@ from tuner.spec.study import Constraint, LoadSpec, Objective, Prices
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
-# `grid_pass`, `same_as` and `why`; 4 adds `environment`. What an earlier format lacks is read as
-# the default of its field.
-FORMAT = 4
-READABLE = (1, 2, 3, 4)
+# `grid_pass`, `same_as` and `why`; 4 adds `environment`; 5 adds `loss` to the measurement. What an
+# earlier format lacks is read as the default of its field.
+FORMAT = 5
+READABLE = (1, 2, 3, 4, 5)
 
 ATTRIBUTE = "record"
 
@@ -50,6 +51,10 @@ class TrialRecord:
     shares, untried, because that had nothing to do with the scenario. `why` is what the sampler
     said of its proposal. `environment` is the key in `StudyRecord.environments` of the environment
     of its run; empty in records of an earlier format.
+
+    `stated` is set where packets were lost and the trial is read as part of its study. Then
+    `values`, `violations` and metrics are as `stated_trials` states them, and `burst_alone` is the
+    trial as its burst measured it. Neither is stored.
     """
 
     number: int
@@ -75,6 +80,8 @@ class TrialRecord:
     same_as: int | None = None
     why: Mapping[str, Any] = field(default_factory=dict)
     environment: str = ""
+    stated: StatedBurst | None = None
+    burst_alone: TrialRecord | None = None
 
     @property
     def feasible(self) -> bool:
@@ -142,8 +149,24 @@ class TrialRecord:
     def metric(self, name: str) -> Estimate | None:
         return self.measurement.metrics.get(name) if self.measurement else None
 
+    @property
+    def as_measured(self) -> TrialRecord:
+        """What its burst says alone."""
+        return self.burst_alone or self
+
+    def composed(self, metric: str) -> Composed | None:
+        """The metric's parts; None where the burst's own value counts."""
+        return self.stated.composed.get(metric) if self.stated else None
+
+    def own_estimate(self, metric: str) -> Estimate | None:
+        """The part of a metric in which bursts of one configuration differ: not the network's."""
+        composed = self.composed(metric)
+        return composed.own if composed else self.metric(metric)
+
     def to_json(self) -> dict[str, Any]:
-        document = dataclasses.asdict(self)
+        """What was measured, as plain data."""
+        document = dataclasses.asdict(self.as_measured)
+        del document["stated"], document["burst_alone"]
         document["format"] = FORMAT
         document["configuration"] = dict(self.configuration)
         return document
@@ -160,6 +183,42 @@ class TrialRecord:
         if document["measurement"] is not None:
             values["measurement"] = _measurement(document["measurement"])
         return cls(**values)
+
+
+def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tuple[TrialRecord, ...]:
+    """The trials as their study states them; `metrics` are the objectives', in its order.
+
+    Those with packet loss get composed metrics (`tuner.measure.stated`), and the values and
+    violations that follow from them. What was stated before is stated anew.
+    """
+    measured = [trial.as_measured for trial in trials]
+    bursts = {t.number: (t.configuration, t.measurement) for t in measured if t.measurement}
+    stated = dict(zip(bursts, stated_bursts(tuple(bursts.values())), strict=True))
+    return tuple(_stated(trial, stated.get(trial.number), metrics) for trial in measured)
+
+
+def _stated(trial: TrialRecord, stated: StatedBurst | None, metrics: Sequence[str]) -> TrialRecord:
+    if stated is None or trial.measurement is None:
+        return trial
+    own = trial.measurement.metrics
+    totals = {name: c.total for name, c in stated.composed.items() if name in own}
+    violations = dict(trial.violations)
+    for text in violations:
+        metric, *rest = text.split()
+        if metric in totals:
+            change = totals[metric].value - own[metric].value
+            violations[text] += change if rest[0] == "<=" else -change
+    return replace(
+        trial,
+        values=tuple(
+            totals[name].value if name in totals else value
+            for name, value in zip(metrics, trial.values, strict=True)
+        ),
+        violations=violations,
+        measurement=replace(trial.measurement, metrics={**own, **totals}),
+        stated=stated,
+        burst_alone=trial,
+    )
 
 
 @dataclass(frozen=True)
@@ -204,6 +263,7 @@ class StudyRecord:
     `precision` is what ART was asked to be known to, as a share of it. `specification` is the whole
     of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too. `warm_start` is
     what the study began with (`tuner.model.warm`), and from which one; empty where it did not.
+    `trials` are as `stated_trials` states them.
     """
 
     name: str
@@ -239,6 +299,7 @@ class StudyRecord:
         objectives = tuple(Objective(**o) for o in specification["objectives"])
         constraints = tuple(Constraint(**c) for c in specification["constraints"])
         prices = Prices(**p) if (p := specification.get("prices")) else None
+        priced = [t.as_measured.with_reserved(objectives, constraints, prices) for t in trials]
         return cls(
             name=name,
             model=specification["model"]["name"],
@@ -247,7 +308,7 @@ class StudyRecord:
             constraints=constraints,
             serving=specification["serving"],
             environment=environment,
-            trials=tuple(t.with_reserved(objectives, constraints, prices) for t in trials),
+            trials=stated_trials(priced, [o.metric for o in objectives]),
             failed=tuple(failed),
             precision=specification["load"]["precision"],
             specification=specification,
@@ -304,6 +365,11 @@ class StudyRecord:
         """The rest of it: what is decided for that scenario."""
         return configuration.only(self.decision_parameters)
 
+    def with_trial(self, trial: TrialRecord) -> StudyRecord:
+        """The study with one trial more, which says something about the earlier ones too."""
+        metrics = [o.metric for o in self.objectives]
+        return replace(self, trials=stated_trials((*self.trials, trial), metrics))
+
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)
 
@@ -327,7 +393,7 @@ class StudyRecord:
         judged = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         for name in (metric for metric in dict.fromkeys(judged) if metric not in RESERVED):
             repeats = repeatability(
-                [e for t in g if (e := t.metric(name))] for g in groups.values()
+                [e for t in group if (e := t.own_estimate(name))] for group in groups.values()
             )
             if repeats is not None:
                 repeatabilities[name] = repeats
@@ -339,8 +405,11 @@ class StudyRecord:
         The interval also covers how far bursts of one configuration differ. That is known for
         objectives and constraints only, and only once enough configurations were measured again.
         """
-        measured = trial.metric(metric)
-        return None if measured is None else widened(measured, self.repeatability.get(metric))
+        measured, composed = trial.metric(metric), trial.composed(metric)
+        if measured is None:
+            return None
+        share = composed.share if composed else 1.0
+        return widened(measured, self.repeatability.get(metric), share)
 
     @cached_property
     def drifts(self) -> tuple[Drift, ...]:
@@ -364,4 +433,13 @@ def _measurement(document: Mapping[str, Any]) -> Measurement:
     values["metrics"] = {name: Estimate(**e) for name, e in document["metrics"].items()}
     values["findings"] = tuple(Finding(**f) for f in document["findings"])
     values["replicas"] = tuple(document.get("replicas", ()))
+    if (loss := document.get("loss")) is not None:
+        cpu = loss["cpu"]
+        values["loss"] = LossParts(
+            **{
+                **loss,
+                "undelayed_ms": Estimate(**loss["undelayed_ms"]),
+                "cpu": None if cpu is None else CpuLine(**cpu),
+            }
+        )
     return Measurement(**values)

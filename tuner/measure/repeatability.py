@@ -72,10 +72,13 @@ def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None
     return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
 
 
-def widened(estimate: Estimate, by: Repeatability | None) -> Estimate:
-    """The estimate with an interval that also covers the difference between bursts."""
+def widened(estimate: Estimate, by: Repeatability | None, share: float = 1.0) -> Estimate:
+    """The estimate with an interval that also covers the difference between bursts.
+
+    Bursts differ in this `share` of the value only.
+    """
     if by is None or estimate.value <= 0:
         return estimate
-    between = student(by.degrees) * by.relative_sd
+    between = share * student(by.degrees) * by.relative_sd
     half = estimate.value * math.hypot(between, Z * (estimate.relative_error or 0.0))
     return Estimate(estimate.value, max(0.0, estimate.value - half), estimate.value + half)

@@ -48,6 +48,12 @@ def per_request(cpu: CpuReadings, spans: Batches, batch_seconds: float) -> Estim
     return ratio(1000 * batch_seconds * steps[0], spans.count)
 
 
+def cores_of_batches(cpu: CpuReadings) -> Floats | None:
+    """Cores used in each batch by all replicas, shape (k,); None where a clock stood still."""
+    steps = _steps(cpu)
+    return None if steps is None else steps[0]
+
+
 def _steps(cpu: CpuReadings) -> tuple[Floats, Floats] | None:
     """Cores used by all replicas, and wall time in ns, of each batch.
 

@@ -69,12 +69,18 @@ class Pooled:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """The bursts of one configuration: minimised logarithms and their own variances, (k, m)."""
+    """The bursts of one configuration: minimised logarithms and their own variances, (k, m).
+
+    `network` has the variances of what packet loss adds, (m,): their errors are the same in all
+    bursts, so they do not average out. Bursts differ in the `share` of a value that is their own.
+    """
 
     trials: tuple[TrialRecord, ...]
     bursts: tuple[TrialRecord, ...]
     logs: Floats
     own: Floats
+    network: Floats
+    share: Floats
 
     @property
     def squares(self) -> Floats:
@@ -99,9 +105,29 @@ def _group(study: StudyRecord, trials: Sequence[TrialRecord]) -> _Group:
         for t in trials
         if t.outcome == "measured" and not t.cut_short and all(map(math.isfinite, t.values))
     )
-    own = [[standard_error(t.metric(o.metric)) ** 2 for o in study.objectives] for t in bursts]
-    shape = len(bursts), len(study.objectives)
-    return _Group(tuple(trials), bursts, _logs(study, bursts), np.array(own).reshape(shape))
+    parts = [[_parts(t, o.metric) for o in study.objectives] for t in bursts]
+    own, network, share = np.moveaxis(
+        np.array(parts, np.float64).reshape(len(bursts), len(study.objectives), 3), -1, 0
+    )
+    return _Group(
+        tuple(trials),
+        bursts,
+        _logs(study, bursts),
+        own**2,
+        (network**2).mean(axis=0) if bursts else network.sum(axis=0),
+        share,
+    )
+
+
+def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float]:
+    """The burst's own standard error, that of its network's part, and its own share of the value.
+
+    The errors are shares of the value.
+    """
+    composed = trial.composed(metric)
+    if composed is None:
+        return standard_error(trial.metric(metric)), 0.0, 1.0
+    return composed.own_error, composed.network_error, composed.share
 
 
 def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
@@ -126,10 +152,10 @@ def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence
             *(configuration, group.trials, (), last.values, mean, sd, last),
             infeasible=_infeasible(group),
         )
-    variance = np.maximum(group.own + between**2, 1e-12)
+    variance = np.maximum(group.own + (group.share * between) ** 2, 1e-12)
     weights = 1.0 / variance
     mean = (weights * group.logs).sum(axis=0) / weights.sum(axis=0)
-    sd = 1.0 / np.sqrt(weights.sum(axis=0))
+    sd = np.sqrt(1.0 / weights.sum(axis=0) + group.network)
     away = (np.abs(group.logs - mean) / sd).max(axis=1)
     nearest = group.bursts[int(np.argmin(np.round(away, 9)))]
     if len(group.bursts) == 1:
@@ -181,7 +207,7 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
         if variances[index] <= _LEAST_UNSTABLE**2:
             continue
         others = repeatability(
-            [e for t in g.bursts if (e := t.metric(objective.metric))]
+            [e for t in g.bursts if (e := t.own_estimate(objective.metric))]
             for g in groups
             if g is not group
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.measure.record import ATTRIBUTE, TrialRecord
+from tuner.measure.record import ATTRIBUTE, TrialRecord, stated_trials
 from tuner.model.observations import SERVES, Observation
 from tuner.search.distributions import configuration_of
 from tuner.spec.space import Configuration, SearchSpace
@@ -17,21 +17,26 @@ class Observed:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self._read: dict[int, tuple[FrozenTrial, Observation | None]] = {}
+        self._read: dict[int, tuple[FrozenTrial, TrialRecord | Observation | None]] = {}
 
     def of(self, trials: Iterable[FrozenTrial], metrics: Sequence[str]) -> list[Observation]:
-        """Those of complete trials, by number; `metrics` are the study's objectives."""
+        """Those of complete trials, by number; `metrics` are the study's objectives.
+
+        Records are stated by what all of them say (`stated_trials`), as for a reader.
+        """
         complete = sorted(
             (t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.number
         )
-        read = (self._once(trial, metrics) for trial in complete)
-        return [observation for observation in read if observation is not None]
+        read = [r for t in complete if (r := self._once(t)) is not None]
+        records = [r for r in read if isinstance(r, TrialRecord)]
+        stated = {t.number: Observation.of(t, metrics) for t in stated_trials(records, metrics)}
+        return [stated[r.number] if isinstance(r, TrialRecord) else r for r in read]
 
-    def _once(self, trial: FrozenTrial, metrics: Sequence[str]) -> Observation | None:
+    def _once(self, trial: FrozenTrial) -> TrialRecord | Observation | None:
         read = self._read.get(trial.number)
         # A finished trial never changes. Another object is a trial of another study.
         if read is None or read[0] is not trial:
-            read = trial, _observation(self._space, trial, metrics)
+            read = trial, _read(self._space, trial)
             self._read[trial.number] = read
         return read[1]
 
@@ -43,10 +48,8 @@ def observations(
     return Observed(space).of(trials, metrics)
 
 
-def _observation(
-    space: SearchSpace, trial: FrozenTrial, metrics: Sequence[str]
-) -> Observation | None:
-    """By its record; by its values and constraints where it has none, as in a plain Optuna study.
+def _read(space: SearchSpace, trial: FrozenTrial) -> TrialRecord | Observation | None:
+    """Its record; its values and constraints where it has none, as in a plain Optuna study.
 
     None where its parameters are not a configuration of the space.
     """
@@ -55,7 +58,7 @@ def _observation(
         return None
     document = trial.user_attrs.get(ATTRIBUTE)
     if document is not None:
-        return Observation.of(TrialRecord.from_json(document), metrics)
+        return TrialRecord.from_json(document)
     constraints = dict(trial.constraints)
     served = constraints.get(SERVES, 0.0) <= 0
     values = tuple(trial.values) if served else None

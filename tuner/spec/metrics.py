@@ -48,6 +48,20 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
         Metric("p95_ms", "ms", "minimize", "p95", "95th percentile of response time"),
         Metric("p99_ms", "ms", "minimize", "p99", "99th percentile of response time"),
         Metric(
+            "delayed_percent",
+            "%",
+            "minimize",
+            "delayed",
+            "share of successful requests that a lost packet delayed; only where packets are lost",
+        ),
+        Metric(
+            "loss_delay_ms",
+            "ms",
+            "minimize",
+            "delay of a loss",
+            "how much longer than the others those requests took, on average",
+        ),
+        Metric(
             "throughput_rps",
             "requests/s",
             "maximize",

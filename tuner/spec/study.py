@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tuner.spec.metrics import Direction
-from tuner.spec.space import SearchSpace
+from tuner.spec.space import Configuration, SearchSpace
 
 Operator = Literal["<=", ">="]
 SamplerName = Literal["bayes", "tpe", "gp", "nsga2", "random", "qmc", "grid"]
@@ -216,6 +216,22 @@ class NetworkSpec:
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     bandwidth_mbit: float | None = None
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> NetworkSpec:
+        """The network of a configuration. `loss` holds for each direction that it does not name."""
+
+        def number(name: str, absent: float) -> float:
+            return float(configuration.get(name, absent))
+
+        loss = number("loss", 0.0)
+        return cls(
+            loss_in=number("loss_in", loss),
+            loss_out=number("loss_out", loss),
+            delay_ms=number("delay", 0.0),
+            jitter_ms=number("jitter", 0.0),
+            bandwidth_mbit=number("bandwidth", 0.0) or None,
+        )
 
     @property
     def lossy(self) -> bool:

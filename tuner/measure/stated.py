@@ -1,0 +1,167 @@
+"""How bursts with packet loss are stated: their own part, composed with their network's. Pure.
+
+A burst knows its undelayed requests well, and the few delayed ones badly. So its ART, throughput
+and CPU usage are composed with what the bursts of all configurations say of the network
+(`tuner.measure.network_part`). Where that does not hold, the burst's own values stay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tuner.measure.measurement import Estimate, LossParts, Measurement, Z
+from tuner.measure.network_part import NetworkPart, inseparable, network_parts
+from tuner.spec.space import Configuration, Value
+from tuner.spec.study import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A metric of a lossy burst: what the burst itself says, and what all say of the network.
+
+    Its value is the sum of both. The error of `network` is the same in every burst of that network;
+    only `own` differs between bursts of one configuration.
+    """
+
+    own: Estimate
+    network: Estimate
+
+    @property
+    def total(self) -> Estimate:
+        value = self.own.value + self.network.value
+        half = math.hypot(_half(self.own), _half(self.network))
+        return Estimate(value, max(0.0, value - half), value + half)
+
+    @property
+    def share(self) -> float:
+        """The share of the value that is the burst's own."""
+        return self.own.value / self.total.value
+
+    @property
+    def own_error(self) -> float:
+        """The standard error that differs between bursts, as a share of the whole value."""
+        return _half(self.own) / Z / self.total.value
+
+    @property
+    def network_error(self) -> float:
+        """The standard error that all bursts of the network share, as a share of the value."""
+        return _half(self.network) / Z / self.total.value
+
+
+@dataclass(frozen=True)
+class StatedBurst:
+    """How a burst with packet loss is stated.
+
+    `composed` has the parts of each metric that is composed with `network`. Without a network the
+    burst's own values count, and `alone` says why.
+    """
+
+    network: NetworkPart | None = None
+    composed: Mapping[str, Composed] = field(default_factory=dict)
+    alone: str = ""
+
+
+def stated_bursts(
+    bursts: Sequence[tuple[Configuration, Measurement]],
+) -> tuple[StatedBurst | None, ...]:
+    """How each of a study's bursts is stated; None for one without packet loss."""
+    lossy = [NetworkSpec.of(configuration).lossy for configuration, _ in bursts]
+    why_alone = [_why_alone(*b) if has else "" for b, has in zip(bursts, lossy, strict=True)]
+    parts: dict[_Network, dict[Configuration, list[LossParts]]] = {}
+    for (configuration, measurement), has, why in zip(bursts, lossy, why_alone, strict=True):
+        if has and not why and measurement.loss is not None:
+            group = parts.setdefault(_Network.of(configuration), {})
+            group.setdefault(configuration, []).append(measurement.loss)
+    networks = {network: network_parts(group) for network, group in parts.items()}
+
+    def stated(configuration: Configuration, measurement: Measurement, why: str) -> StatedBurst:
+        if why or measurement.loss is None:
+            return StatedBurst(alone=why)
+        part = networks[_Network.of(configuration)][configuration]
+        if isinstance(part, str):
+            return StatedBurst(alone=part)
+        concurrency = int(configuration["concurrency"])
+        composed = composed_metrics(measurement.loss, part, concurrency, measurement.metrics)
+        return StatedBurst(part, composed)
+
+    return tuple(
+        stated(*burst, why) if has else None
+        for burst, has, why in zip(bursts, lossy, why_alone, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What decides how lost packets delay a request."""
+
+    loss_in: float
+    loss_out: float
+    protocol: Value | None
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Network:
+        network = NetworkSpec.of(configuration)
+        return cls(network.loss_in, network.loss_out, configuration.get("protocol"))
+
+
+def _why_alone(configuration: Configuration, measurement: Measurement) -> str:
+    """Why the own values of a lossy burst count; empty where nothing speaks against its network's.
+
+    The network's part is that of a closed loop in which a lost packet is all that delays requests.
+    """
+    if configuration.get("rate") is not None:
+        return "in an open loop a delayed request delays those that wait behind it"
+    if NetworkSpec.of(configuration).shaped:
+        return "the network delays packets too, not only loses them"
+    if measurement.errors:
+        return "some of its requests failed"
+    if measurement.loss is None:
+        return "its record says nothing about single delayed requests"
+    why = inseparable(measurement.loss)
+    throttled = measurement.metrics.get("throttled_percent")
+    if why and throttled is not None and throttled.value >= 1:
+        why += f" (its CPU limit throttled it in {throttled.value:.0f} % of the periods)"
+    return why
+
+
+def composed_metrics(
+    parts: LossParts, network: NetworkPart, concurrency: int, metrics: Mapping[str, Estimate]
+) -> dict[str, Composed]:
+    """ART, throughput and CPU usage of a closed loop of `concurrency` connections, composed.
+
+    ART is the mean of the undelayed requests and the network's part. Each connection always has a
+    request in flight, so throughput is concurrency over ART. CPU usage is read off the line of the
+    burst at that throughput. `metrics` are those that the burst measured.
+    """
+    undelayed = parts.undelayed_ms
+    art = undelayed.value + network.mean_ms
+    composed = {"art_ms": Composed(undelayed, _around(network.mean_ms, network.error_ms))}
+    throughput = 1000 * concurrency / art
+    own, shared = (throughput * e / art for e in (_half(undelayed) / Z, network.error_ms))
+    composed["throughput_rps"] = _of(throughput, own, shared)
+    line = parts.cpu
+    if line is None or "cpu_cores" not in metrics:
+        return composed
+    more = throughput - line.throughput_rps
+    cores = line.cores + line.slope * more
+    own = math.hypot(line.cores_error, line.slope_error * more, line.slope * own)
+    shared *= line.slope
+    for name in ("cpu_cores", "cpu_percent"):
+        scale = metrics[name].value / metrics["cpu_cores"].value
+        composed[name] = _of(scale * cores, scale * own, scale * shared)
+    return composed
+
+
+def _half(estimate: Estimate) -> float:
+    assert estimate.high is not None
+    return estimate.high - estimate.value
+
+
+def _around(value: float, error: float) -> Estimate:
+    return Estimate(value, value - Z * error, value + Z * error)
+
+
+def _of(value: float, own: float, shared: float) -> Composed:
+    return Composed(_around(value, own), _around(0.0, shared))
