@@ -49,7 +49,7 @@ def test_it_is_read() -> None:
     assert [t.number for t in found] == list(range(16))
     assert [t.number for t in found if t.outcome == "infeasible"] == [4, 13, 14]
     assert {t.environment for t in found} == {""}
-    assert all(t.to_json()["format"] == 4 for t in found)
+    assert all(t.to_json()["format"] == 5 for t in found)
 
 
 def test_it_is_shown_reported_and_exported(tune: Tune) -> None:
