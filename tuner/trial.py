@@ -17,7 +17,7 @@ from tuner.measure.measurement import Measurement
 from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, Drops, RequestOutcome
-from tuner.measure.score import Score, score
+from tuner.measure.score import Score, requests_needed, score
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
     DeploymentSpec,
@@ -156,6 +156,8 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
     measurement = _measured(
         study, configuration, burst, deployment.host_cpus, drops, rig.calibration
     )
+    if deployment.ready_seconds is not None:
+        measurement = measurement.having("ready_seconds", deployment.ready_seconds)
     if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
@@ -209,7 +211,14 @@ def _measured(
 ) -> Measurement:
     load = study.load
     return measure_burst(
-        burst, host_cpus, load.batch_seconds, drops, calibration, load.max_foreign_percent
+        burst,
+        host_cpus,
+        load.batch_seconds,
+        drops,
+        calibration,
+        load.max_foreign_percent,
+        latency_bound_ms=study.latency_bound_ms,
+        needed=study.metrics,
     ).with_reserved(configuration, study.prices)
 
 
@@ -228,10 +237,12 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
 
 
 def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
+    """The load of a trial. It waits for the requests that the study's percentiles need."""
     rate = configuration.get("rate")
+    fewest = max(study.load.min_requests, requests_needed(study.metrics))
     return LoadProfile(
         int(configuration["concurrency"]),
-        study.load,
+        replace(study.load, min_requests=fewest),
         study.seed,
         rate_rps=None if rate is None else float(rate),
         lossy=NetworkSpec.of(configuration).lossy,

@@ -17,8 +17,10 @@ from tuner.backends import BACKENDS, backend_named
 from tuner.backends.backend import Backend, BackendOptions, run_until_valid
 from tuner.errors import InputError
 from tuner.serving.image import build_image
+from tuner.spec.metrics import METRICS
+from tuner.spec.reservation import RESERVED, reserved
 from tuner.spec.space import Configuration, Value
-from tuner.spec.study import Stage
+from tuner.spec.study import Constraint, Prices, Stage
 from tuner.trial import TrialRequest
 
 
@@ -64,6 +66,28 @@ def test_a_trial_is_measured_with_the_objectives_and_its_phases(backend: Backend
     assert result.deployment["backend"] == backend.name
     assert told
     json.dumps(result.to_json())
+
+
+def test_a_metric_is_measured_or_said_to_be_unmeasurable(backend: Backend) -> None:
+    spec = replace(backend.study, prices=Prices(0.04, 0.005))
+    if backend.name != "replay":  # it has what was recorded
+        load = replace(spec.load, latency_bound_ms=1000.0, max_seconds=20.0)
+        bound = Constraint("p99_ms", "<=", 1000.0)
+        spec = replace(spec, load=load, constraints=(*spec.constraints, bound))
+    backend.study = spec
+    measurement = backend.run_trial(TrialRequest(asked(backend), "0000", fresh=True)).measurement
+    assert measurement is not None
+    exact = reserved(asked(backend), spec.prices)
+    assert {n: e.value for n, e in measurement.metrics.items() if n in RESERVED} == exact
+    if backend.name == "replay":
+        return
+    lacking = set(METRICS) - set(measurement.metrics) - {"late_percent"}
+    assert lacking <= set(backend.unmeasurable())
+    assert 0 < measurement.metrics["ready_seconds"].value < 30
+    assert measurement.metrics["goodput_rps"].value > 0
+    reused = backend.run_trial(TrialRequest(asked(backend, concurrency=1), "0001")).measurement
+    assert reused is not None
+    assert "ready_seconds" not in reused.metrics
 
 
 def test_what_cannot_serve_is_a_result(backend: Backend) -> None:

@@ -21,7 +21,7 @@ from tuner.spec.reservation import RESERVED
 
 
 def test_all_metrics_of_a_known_burst() -> None:
-    found = measure_burst(closed_loop(), host_cpus=4, batch_seconds=0.25, calibration=CALIBRATION)
+    found = measure_burst(closed_loop(), 4, 0.25, calibration=CALIBRATION, latency_bound_ms=20)
     values = {name: estimate.value for name, estimate in found.metrics.items()}
     assert values == pytest.approx(
         {
@@ -31,6 +31,7 @@ def test_all_metrics_of_a_known_burst() -> None:
             "p95_ms": 10,
             "p99_ms": 10,
             "throughput_rps": 400,
+            "goodput_rps": 400,
             "error_rate": 0,
             "cpu_percent": 100 * 0.75 / 4,
             "cpu_cores": 0.75,
@@ -54,8 +55,8 @@ def test_all_metrics_of_a_known_burst() -> None:
             "energy_j_per_request": 0.02,
         }
     )
-    # Only an open loop can be late, only a lossy network delays; the reserved are no burst's.
-    others = {"late_percent", "delayed_percent", "loss_delay_ms", *RESERVED}
+    # Only an open loop can be late, only a lossy network delays; the others are no burst's.
+    others = {"late_percent", "delayed_percent", "loss_delay_ms", "ready_seconds", *RESERVED}
     assert set(values) == set(METRICS) - others
     assert (found.verdict, found.findings) == ("VALID", ())
     assert (found.requests, found.warmup_requests) == (1600, 396)
@@ -182,3 +183,12 @@ def test_intervals_hold_their_value(
         assert np.isfinite(estimate.value)
         if estimate.low is not None and estimate.high is not None:
             assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_goodput_counts_what_kept_the_bound() -> None:
+    burst = closed_loop()  # each request takes 10 ms
+    metrics = measure_burst(burst, 4, 0.25, latency_bound_ms=9.9).metrics
+    assert metrics["goodput_rps"].value == 0
+    kept = measure_burst(burst, 4, 0.25, latency_bound_ms=10).metrics
+    assert kept["goodput_rps"] == kept["throughput_rps"]
+    assert "goodput_rps" not in measure_burst(burst, 4, 0.25).metrics

@@ -4,8 +4,8 @@ import pytest
 
 from tuner.errors import TrialFailed
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.measure.score import PERCENTILES, score
-from tuner.spec.metrics import METRICS
+from tuner.measure.score import score
+from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.study import Constraint, Objective
 
 

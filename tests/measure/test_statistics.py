@@ -22,6 +22,7 @@ from tuner.measure.statistics import (
     rate,
     ratio,
     relative_half_width,
+    scarce_percentile,
 )
 
 
@@ -230,3 +231,38 @@ def test_a_share_lies_in_its_interval_between_0_and_1(case: tuple[int, int]) -> 
     assert 0 <= found.low <= found.value == some / of <= found.high <= 1
     if some == 0:
         assert found.high > 0
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=400), st.sampled_from([0.9, 0.95, 0.99]))
+def test_a_scarce_percentile_has_an_interval_around_a_sample(values: list[float], p: float) -> None:
+    ascending = np.sort(values)
+    estimate = scarce_percentile(ascending, p)
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert 0 <= estimate.low <= estimate.value <= estimate.high
+    assert estimate.value in ascending
+    if (enough := percentile(ascending, p)) is not None:
+        assert estimate == enough
+
+
+@pytest.mark.parametrize(
+    ("count", "p"), [(20, 0.99), (60, 0.99), (200, 0.99), (400, 0.99), (40, 0.95)]
+)
+def test_a_scarce_percentile_of_an_exponential_tail_is_inside_its_interval(
+    count: int, p: float
+) -> None:
+    rng = np.random.default_rng(5)
+    truth = -np.log(1 - p)
+    inside = 0
+    for _ in range(500):
+        estimate = scarce_percentile(np.sort(rng.exponential(size=count)), p)
+        assert estimate is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        inside += estimate.low <= truth <= estimate.high
+    assert inside > 0.9 * 500
+
+
+def test_nothing_is_no_percentile() -> None:
+    assert scarce_percentile(np.zeros(0), 0.99) is None

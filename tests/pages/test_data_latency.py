@@ -12,8 +12,8 @@ from tests.pages.recordings import recording, recordings
 from tuner.load.parquet import Recording
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, RequestOutcome
-from tuner.measure.score import PERCENTILES
 from tuner.results.burst_latency import BINS, POINTS, SHARES, ecdf, in_window, latency_of
+from tuner.spec.metrics import PERCENTILES
 
 
 def recorded(burst: Burst) -> Recording:

@@ -12,7 +12,7 @@ from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
 from tuner.measure.calibration import Calibration
 from tuner.measure.host_use import HostUse
-from tuner.measure.measurement import Measurement
+from tuner.measure.measurement import Measurement, Missing
 from tuner.measure.record import StudyRecord
 from tuner.spec.study import Stage, StudySpec
 from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_stages, run_trial
@@ -50,6 +50,10 @@ class Backend(Protocol):
         serve, of which `cpu_percent` is a share.
         """
         ...
+
+    def unmeasurable(self) -> Mapping[str, Missing]:
+        """The metrics that it cannot measure here, by name. It need not be entered for that."""
+        return {}
 
     def calibrate(self) -> Calibration | None:
         """Measure the load engine itself, on the path that requests take.
@@ -123,8 +127,9 @@ class DeployingBackend(Backend):
     """A backend that deploys and sends: each trial is `tuner.trial.run_trial`.
 
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
-    measures the load engine on the path to its deployments. `watch` is `host_use`. Where the study
-    says so (`search.stay`), the next trial reuses a deployment that it can use.
+    measures the load engine on the path to its deployments. `watch` is `host_use`, `missing` is
+    what is `unmeasurable`. Where the study says so (`search.stay`), the next trial reuses a
+    deployment that it can use.
     """
 
     name: str
@@ -133,14 +138,13 @@ class DeployingBackend(Backend):
     connect: Connect
     calibrator: Callable[[Deployer], Calibration | None] = lambda _: None
     watch: Callable[[float], HostUse | None] = lambda _: None
+    missing: Mapping[str, Missing] = field(default_factory=dict)
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.study.search.stay:
-            metrics = {o.metric for o in self.study.objectives}
-            metrics |= {c.metric for c in self.study.constraints}
-            needs_peak = "memory_peak_mib" in metrics
+            needs_peak = "memory_peak_mib" in self.study.metrics
             self._reuse = ReusingDeployer(self.deployer, needs_peak=needs_peak)
 
     @property
@@ -158,6 +162,9 @@ class DeployingBackend(Backend):
     def environment(self) -> Mapping[str, Any]:
         return self.deployer.environment()
 
+    def unmeasurable(self) -> Mapping[str, Missing]:
+        return self.missing
+
     def calibrate(self) -> Calibration | None:
         self._calibration = self.calibrator(self.deployer)
         return self._calibration
@@ -171,7 +178,12 @@ class DeployingBackend(Backend):
         if request.fresh:
             self._reuse.deploy_anew()
         result = run_trial(self.study, request, replace(self.rig, deployer=self._reuse))
-        return replace(result, deployment={**result.deployment, **self._reuse.facts})
+        facts = self._reuse.facts
+        if facts.get("stayed") and result.measurement is not None:
+            # What was measured of the start-up is another trial's.
+            measurement = result.measurement.lacking("ready_seconds")
+            result = replace(result, measurement=measurement)
+        return replace(result, deployment={**result.deployment, **facts})
 
     def run_stages(self, request: TrialRequest, stages: Sequence[Stage]) -> tuple[Measurement, ...]:
         return run_stages(self.study, request, self.rig, stages)

@@ -14,6 +14,8 @@ from tuner.load.sender import LoadGenerator
 from tuner.measure.calibration import Calibration
 from tuner.measure.golden import load_golden
 from tuner.measure.host_use import HostUse, watch_host
+from tuner.measure.powercap import missing_energy
+from tuner.measure.proc import SYS
 from tuner.serving.built_model import require_built
 from tuner.spec.study import LoadProfile, StudySpec
 from tuner.trial import Client
@@ -50,7 +52,9 @@ def docker_backend(
 
     if deployer is None:
         deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)
-    return DeployingBackend("docker", study, deployer, connect, calibrator, _watch)
+    return DeployingBackend(
+        "docker", study, deployer, connect, calibrator, _watch, missing_energy(SYS)
+    )
 
 
 def _watch(seconds: float) -> HostUse | None:

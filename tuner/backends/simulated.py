@@ -24,6 +24,8 @@ from tuner.backends.simulated_burst import simulate
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployment
 from tuner.errors import Infeasible, SetupError
+from tuner.measure.measurement import Missing
+from tuner.measure.powercap import ENERGY
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, ContainerCounters, Drops
 from tuner.spec.host import Host
@@ -37,13 +39,34 @@ true values."""
 
 _STARTUP_CPU_NS = 800_000_000
 
+_COUNTERS = (
+    "client_wait_percent",
+    "cpu_pressure_percent",
+    "foreign_percent",
+    "io_pressure_percent",
+    "memory_pressure_percent",
+    "received_mib_per_s",
+    "replica_wait_percent",
+    "retransmitted_percent",
+    "sent_mib_per_s",
+    "steal_percent",
+)
+_MISSING: Mapping[str, Missing] = {
+    **ENERGY,
+    **dict.fromkeys(
+        _COUNTERS,
+        Missing("a simulated host has no such counter", "Use --backend docker, or another metric."),
+    ),
+}
+"""What a computed host does not have."""
+
 
 def simulated_backend(
     study: StudySpec, _options: BackendOptions = NO_OPTIONS, /
 ) -> DeployingBackend:
     """A computed copy of this host: its CPUs and memory, and noise that the study's seed fixes."""
     deployer, sender = SimulatedDeployer(Host.this(), study.seed), SimulatedSender()
-    return DeployingBackend("simulated", study, deployer, sender.connect)
+    return DeployingBackend("simulated", study, deployer, sender.connect, missing=_MISSING)
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,11 @@ class SimulatedDeployment:
     @property
     def host_cpus(self) -> int:
         return self._host.host.cpus
+
+    @property
+    def ready_seconds(self) -> float:
+        """As long as a replica needs for the CPU time of its start-up."""
+        return _STARTUP_CPU_NS / 1e9 / min(1.0, self._spec.cpu)
 
     @property
     def client_namespace(self) -> str | None:

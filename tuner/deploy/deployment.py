@@ -37,6 +37,7 @@ class DockerDeployment:
     host_cpus: int
     local: bool
     links: Links
+    ready_seconds: float | None
 
     @property
     def model_name(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -269,7 +270,12 @@ class DockerDeployer:
             space = self._space
             joined = world.enter_context(space.joined(network, executor)) if space else None
             replicas = make()
-            in_parallel(executor, lambda r: self._bring_up(r, spec), replicas, given_up.set)
+
+            def ready(replica: Replica) -> float | None:
+                self._bring_up(replica, spec)
+                return None if replica.started is None else time.monotonic() - replica.started
+
+            waited = in_parallel(executor, ready, replicas, given_up.set)
             self._mend_page_cache(executor, replicas)
             addresses = [replica.address[0] for replica in replicas]
             end = None
@@ -296,6 +302,7 @@ class DockerDeployer:
                 self._info["NCPU"],
                 self._local,
                 links,
+                None if None in waited else max(s for s in waited if s is not None),
             )
             try:
                 yield deployment
@@ -312,6 +319,7 @@ class DockerDeployer:
                 self._keeper.read()
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
+        """Wait until a replica serves as it should."""
         replica.check_limits(spec)
         replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
         if self._golden is not None:

@@ -35,6 +35,14 @@ class Deployment(Target, Protocol):
     @property
     def host_cpus(self) -> int: ...
 
+    @property
+    def ready_seconds(self) -> float | None:
+        """From the start of a replica until it answered rightly, of the slowest one.
+
+        None where the replicas were not brought up here.
+        """
+        ...
+
     def impair(self, network: NetworkSpec) -> AbstractContextManager[Impairment]:
         """Make every replica's link as bad as `network` says until the block ends.
 

@@ -55,6 +55,8 @@ class Replica:
     address: tuple[str, int]
     source: CounterSource
     given_up: Event
+    started: float | None = None
+    """When the engine was asked to start it, by `time.monotonic()`; None: not by this process."""
 
     @property
     def url(self) -> str:
@@ -207,6 +209,7 @@ class ReplicaMaker:
             raise GivenUp
         try:
             container = self._create(index)
+            started = time.monotonic()
             container.start()
         except APIError as error:
             reason = str(error.explanation)
@@ -219,7 +222,15 @@ class ReplicaMaker:
             raise
         container.reload()
         rest, address = (self.reach.address(container, self.network, p) for p in self._ports())
-        return Replica(index, container, rest, address, self.reach.source(container), self.given_up)
+        return Replica(
+            index,
+            container,
+            rest,
+            address,
+            self.reach.source(container),
+            self.given_up,
+            started,
+        )
 
     def _ports(self) -> tuple[int, int]:
         """The port of the REST API and the port of the requests."""

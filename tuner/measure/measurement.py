@@ -54,6 +54,14 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Why a metric cannot be measured somewhere, and what to do about it."""
+
+    why: str
+    mend: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One reason to doubt a measurement, and the remedy."""
 
@@ -125,6 +133,14 @@ class Measurement:
     def verdict(self) -> Verdict:
         verdicts = {finding.verdict for finding in self.findings}
         return "INVALID" if "INVALID" in verdicts else "WARN" if "WARN" in verdicts else "VALID"
+
+    def having(self, metric: str, value: float) -> Measurement:
+        """The same with one metric more, without an interval."""
+        return replace(self, metrics={**self.metrics, metric: Estimate(value)})
+
+    def lacking(self, metric: str) -> Measurement:
+        """The same without this metric."""
+        return replace(self, metrics={n: e for n, e in self.metrics.items() if n != metric})
 
     def with_reserved(
         self, configuration: Mapping[str, Value], prices: Prices | None

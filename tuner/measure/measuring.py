@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,10 +12,18 @@ from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.packet_loss import loss_metrics, loss_parts
 from tuner.measure.plugin_metrics import MeasuredWindow, added_metrics
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
-from tuner.measure.score import PERCENTILES
-from tuner.measure.statistics import NANOSECONDS, around, art, batches, percentile, proportion, rate
+from tuner.measure.statistics import (
+    NANOSECONDS,
+    around,
+    art,
+    batches,
+    percentile,
+    proportion,
+    rate,
+    scarce_percentile,
+)
 from tuner.measure.validity import CheckedBurst, findings
-from tuner.spec.metrics import LATE_NS
+from tuner.spec.metrics import LATE_NS, PERCENTILES
 from tuner.spec.study import LoadSpec
 
 
@@ -26,6 +34,9 @@ def measure_burst(
     drops: Sequence[Drops] = (),
     calibration: Calibration | None = None,
     max_foreign_percent: float = LoadSpec.max_foreign_percent,
+    *,
+    latency_bound_ms: float | None = None,
+    needed: Collection[str] = (),
 ) -> Measurement:
     """The metrics of `tuner.spec.metrics` that `burst` shows, with intervals where possible.
 
@@ -34,7 +45,9 @@ def measure_burst(
     of `batch_seconds`. Counters have their own clock, so their differences are divided by the time
     between their two readings. `host_cpus` is the number of CPUs of the containers' host. `drops`
     is what an impaired network dropped, `max_foreign_percent` the share of the host's CPUs that
-    other processes may take. A metric that could not be measured is absent, never zero.
+    other processes may take. `latency_bound_ms` is what a request must keep to count as goodput.
+    A percentile needs many requests; one of the metrics that are `needed` is estimated from fewer
+    too, with a wide interval. A metric that could not be measured is absent, never zero.
     """
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
@@ -43,7 +56,8 @@ def measure_burst(
     good = window.outcome == RequestOutcome.OK
     seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
     metrics = {
-        **_requests(burst, window, batch_seconds),
+        **_requests(burst, window, batch_seconds, needed),
+        **_goodput(burst, window, batch_seconds, latency_bound_ms),
         **resources.of_replicas(burst, host_cpus),
         **resources.of_client(burst),
         **resources.of_host(burst, calibration),
@@ -55,7 +69,9 @@ def measure_burst(
     if parts is not None:
         metrics |= loss_metrics(parts)
     metrics |= added_metrics(MeasuredWindow(burst, window, seconds, dict(metrics), host_cpus))
-    evidence = CheckedBurst(burst, window, metrics, tuple(drops), calibration, max_foreign_percent)
+    evidence = CheckedBurst(
+        burst, window, metrics, tuple(drops), calibration, max_foreign_percent, frozenset(needed)
+    )
     return Measurement(
         metrics=metrics,
         findings=findings(evidence),
@@ -77,7 +93,9 @@ def measure_burst(
     )
 
 
-def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dict[str, Estimate]:
+def _requests(
+    burst: Burst, window: RequestSamples, batch_seconds: float, needed: Collection[str]
+) -> dict[str, Estimate]:
     """The metrics of the requests."""
     metrics: dict[str, Estimate] = {}
     good = window.outcome == RequestOutcome.OK
@@ -93,7 +111,8 @@ def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dic
     duration_ms = np.sort(window.duration_ns[good]) / 1e6
     metrics["art_ms"] = around(float(duration_ms.mean()), art(spans))
     for name, p in PERCENTILES.items():
-        if (estimate := percentile(duration_ms, p)) is not None:
+        of = scarce_percentile if name in needed else percentile
+        if (estimate := of(duration_ms, p)) is not None:
             metrics[name] = estimate
     throughput = int(np.count_nonzero(good)) / seconds
     metrics["throughput_rps"] = rate(spans, batch_seconds, throughput)
@@ -101,6 +120,20 @@ def _requests(burst: Burst, window: RequestSamples, batch_seconds: float) -> dic
         each = resources.per_request(burst.cpu, spans, batch_seconds)
         metrics["cpu_ms_per_request"] = around(1000 * cores.value / throughput, each)
     return metrics
+
+
+def _goodput(
+    burst: Burst, window: RequestSamples, batch_seconds: float, bound_ms: float | None
+) -> dict[str, Estimate]:
+    """Successful requests per second that took at most `bound_ms`; nothing without a bound."""
+    if bound_ms is None or not len(window):
+        return {}
+    kept = burst.samples.select(burst.samples.duration_ns <= bound_ms * 1e6)
+    span_ns = round(batch_seconds * NANOSECONDS)
+    spans = batches(kept, burst.window_start_ns, burst.window_end_ns, span_ns)
+    in_time = (window.outcome == RequestOutcome.OK) & (window.duration_ns <= bound_ms * 1e6)
+    seconds = (burst.window_end_ns - burst.window_start_ns) / NANOSECONDS
+    return {"goodput_rps": rate(spans, batch_seconds, int(np.count_nonzero(in_time)) / seconds)}
 
 
 def _late(burst: Burst) -> Estimate | None:

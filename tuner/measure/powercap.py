@@ -11,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tuner.measure.measurement import Missing
+
 _COUNTED = ("package", "dram")
+
+_MISSING = Missing(
+    "the host's energy counters (RAPL, /sys/class/powercap) cannot be read",
+    "Ask for cpu_ms_per_request in its place, or run where RAPL is (on most kernels as root).",
+)
+ENERGY: Mapping[str, Missing] = {"power_w": _MISSING, "energy_j_per_request": _MISSING}
+"""The metrics that need RAPL, with what to say where there is none."""
+
+
+def missing_energy(sys: Path) -> Mapping[str, Missing]:
+    """The metrics that need RAPL where it cannot be read; none where it can."""
+    return {} if energy(sys) else ENERGY
 
 
 def energy(sys: Path) -> dict[str, tuple[int, int]]:

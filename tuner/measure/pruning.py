@@ -13,9 +13,8 @@ from tuner.measure.measurement import Estimate, student
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import Repeatability
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
-from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.reservation import reserved
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.errors import TrialFailed
-from tuner.measure.measurement import Measurement
+from tuner.errors import InputError, TrialFailed
+from tuner.measure.measurement import Measurement, Missing
+from tuner.measure.powercap import ENERGY
 from tuner.measure.statistics import fewest_samples
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.study import Constraint, Objective
 
 
@@ -43,18 +44,33 @@ def _value(measurement: Measurement, name: str) -> float:
         return measurement.metrics[name].value
     metric = METRICS[name]
     good = measurement.requests - sum(measurement.errors.values())
-    percentile = PERCENTILES.get(name)
     if not good:
         why = f"none of {measurement.requests} requests in the window succeeded"
         mend = "Look at the trial's errors, or raise load.timeout_seconds or load.max_seconds."
-    elif percentile is not None:
-        why = f"it needs {fewest_samples(percentile)} successful requests, the window has {good}"
+    elif name in PERCENTILES:
+        needed = fewest_samples(PERCENTILES[name])
+        why = f"it needs {needed} successful requests, the window has {good}"
         mend = "Raise load.min_requests, load.min_seconds and load.max_seconds."
+    elif name in ENERGY:
+        why, mend = ENERGY[name].why, ENERGY[name].mend
     else:
         why = "the containers' counters do not have it"
         mend = f"Use another metric than {name}."
     raise TrialFailed(f"{metric.label} ({name}) could not be measured: {why}", mend)
 
 
-PERCENTILES: Mapping[str, float] = {"p50_ms": 0.50, "p90_ms": 0.90, "p95_ms": 0.95, "p99_ms": 0.99}
-"""The metrics that are percentiles of response time."""
+def refuse_unmeasurable(metrics: Sequence[str], missing: Mapping[str, Missing]) -> None:
+    """Raise InputError where one of `metrics` is among those that are `missing`."""
+    lacking = [name for name in metrics if name in missing]
+    if lacking:
+        reasons = dict.fromkeys(f"{name}: {missing[name].why}" for name in lacking)
+        mends = dict.fromkeys(missing[name].mend for name in lacking)
+        raise InputError(
+            f"the study asks for what cannot be measured here: {'; '.join(reasons)}",
+            " ".join(mends),
+        )
+
+
+def requests_needed(metrics: Collection[str]) -> int:
+    """The fewest successful requests from which each percentile among `metrics` is known well."""
+    return max((fewest_samples(p) for name, p in PERCENTILES.items() if name in metrics), default=0)

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr
+from scipy.special import bdtr, gammaincinv
 
 from tuner.measure.measurement import CONFIDENCE, Estimate, Z, student
 from tuner.measure.samples import RequestOutcome, RequestSamples
@@ -162,6 +162,34 @@ def percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
     high = int(ranks[np.searchsorted(below, 1 - tail)]) + 1
     rank = math.ceil(n * p - 1e-9)
     return Estimate(*(float(ascending[r - 1]) for r in (rank, low, high)))
+
+
+def scarce_percentile(ascending: npt.NDArray[np.float64], p: float) -> Estimate | None:
+    """As `percentile`, where there are fewer samples than that needs; None without any.
+
+    Its interval is wide. Even the largest sample may lie below the quantile then. Beyond it an
+    exponential tail is assumed, with the mean excess of the slowest tenth of the samples, but of
+    five at least (Coles 2001, "An Introduction to Statistical Modeling of Extreme Values", 4.3). Of
+    that excess the upper 95 % bound is taken, as the excesses' sum has a gamma distribution. Where
+    the interval of order statistics ends at the largest sample, the assumption adds nothing.
+    """
+    n = len(ascending)
+    if not n:
+        return None
+    enough = percentile(ascending, p)
+    if enough is not None:
+        return enough
+    tail = (1 - CONFIDENCE) / 2
+    below = bdtr(np.arange(n + 1, dtype=np.float64), n, p)
+    low = int(np.searchsorted(below, tail, side="right"))
+    largest, slowest = float(ascending[-1]), min(n - 1, max(5, n // 10))
+    excess = largest
+    if slowest:
+        total = float((ascending[-slowest:] - ascending[-slowest - 1]).sum())
+        excess = total / float(gammaincinv(slowest, 0.05))
+    beyond = excess * max(0.0, math.log(-math.log(tail) / (n * (1 - p))))
+    value = float(ascending[math.ceil(n * p - 1e-9) - 1])
+    return Estimate(value, float(ascending[low - 1]) if low else 0.0, largest + beyond)
 
 
 def proportion(successes: int, n: int) -> Estimate:

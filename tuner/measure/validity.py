@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,9 @@ from scipy.special import bdtr, bdtrc
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
+from tuner.measure.statistics import NANOSECONDS, fewest_samples
 from tuner.measure.stopping import CAPPED
+from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import LoadSpec
 
 LITTLE = (0.97, 1.03)
@@ -75,12 +78,14 @@ class CheckedBurst:
     drops: tuple[Drops, ...] = ()
     calibration: Calibration | None = None
     max_foreign_percent: float = LoadSpec.max_foreign_percent
+    needed: frozenset[str] = frozenset()
+    """The metrics of objectives and constraints."""
 
 
 def findings(of: CheckedBurst) -> tuple[Finding, ...]:
     """All findings, in the order of the checks."""
     loop = _little if of.burst.rate_rps is None else _open_loop
-    checks = (_requests, _errors, loop, _shares, _capacity, _loss, _major_faults)
+    checks = (_requests, _percentiles, _errors, loop, _shares, _capacity, _loss, _major_faults)
     return tuple(finding for check in checks for finding in check(of))
 
 
@@ -99,6 +104,18 @@ def _requests(of: CheckedBurst) -> Iterator[Finding]:
     if good and silent > 0 and burst.rate_rps is None:
         what = f"{silent} of {burst.concurrency} connections completed no request in the window"
         yield Finding("WARN", what, longer)
+
+
+def _percentiles(of: CheckedBurst) -> Iterator[Finding]:
+    """Whether a percentile that is needed rests on enough requests."""
+    good = int(np.count_nonzero(of.window.outcome == RequestOutcome.OK))
+    seconds = (of.burst.window_end_ns - of.burst.window_start_ns) / NANOSECONDS
+    names = [n for n, p in PERCENTILES.items() if n in of.needed and good < fewest_samples(p)]
+    if good and names:
+        most = max(fewest_samples(PERCENTILES[name]) for name in names)
+        what = f"{' and '.join(names)} of {good} requests, where {most} are enough: known roughly"
+        longest = math.ceil(most / good * seconds)
+        yield Finding("WARN", what, f"Raise load.max_seconds to {longest} s.")
 
 
 def _errors(of: CheckedBurst) -> Iterator[Finding]:

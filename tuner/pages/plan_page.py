@@ -49,6 +49,8 @@ def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
     yield "finished so far", counted(plan.done, "trial")
     if plan.budget_seconds is not None:
         yield "time until the budget is used up", f"at most {duration(plan.budget_seconds)}"
+    if plan.percentiles is not None:
+        yield "requests for percentiles", str(plan.percentiles)
     yield (
         "initial design",
         f"{counted(plan.start, 'trial')}: the baseline, corners of the space, Sobol points",

@@ -9,7 +9,8 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Facts, Log, Words
 from tuner.results.summary import Summary
-from tuner.results.wording import counted, duration, figure, metric_interval
+from tuner.results.wording import counted, duration, figure, metric_interval, together
+from tuner.spec.metrics import PERCENTILES
 from tuner.study.loop import Failed, Finished, Repeating
 from tuner.study.plan import Plan
 from tuner.study.quiet import HostBusy, HostQuiet
@@ -41,10 +42,11 @@ def trial_line(study: StudyRecord, trial: TrialRecord) -> str:
     if trial.measurement is None:
         return f"{start}infeasible, {trial.reason} ({trial.seconds:.1f} s)"
     metrics = trial.measurement.metrics
+    names = [*(o.metric for o in study.objectives), *(c.metric for c in study.constraints)]
+    if not PERCENTILES.keys() & set(names):
+        names.append("p95_ms")
     values = [
-        metric_interval(o.metric, metrics[o.metric])
-        for o in study.objectives
-        if o.metric in metrics
+        metric_interval(name, metrics[name]) for name in dict.fromkeys(names) if name in metrics
     ]
     how = ", deployment reused" if trial.stayed else ""
     return f"{start}{', '.join(values)}, {verdict(trial)} ({trial.seconds:.1f} s{how})"
@@ -54,7 +56,8 @@ def failure_line(event: Failed | Repeating | Finished) -> str:
     """Why a trial does not count, or is measured again, in one line."""
     match event:
         case Failed():
-            return f"trial {event.number} failed and says nothing: {event.reason}"
+            mend = f". {event.mend}" if event.mend else ""
+            return f"trial {event.number} failed and says nothing: {event.reason}{mend}"
         case Repeating():
             return f"trial {event.number} is measured again: {event.reason}"
         case Finished(record):
@@ -78,9 +81,14 @@ def verdict(trial: TrialRecord) -> str:
         return trial.reason
     return (
         trial.measurement.verdict
-        + ("" if trial.feasible else ", breaks a constraint")
+        + ("" if trial.feasible else f", breaks {together(broken(trial))}")
         + (", cut short" if trial.cut_short else "")
     )
+
+
+def broken(trial: TrialRecord) -> tuple[str, ...]:
+    """The constraints that a trial breaks: `p95_ms <= 15`."""
+    return tuple(text for text, violation in trial.violations.items() if violation > 0)
 
 
 def time_left(spent: float, done: int, left: int | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tuner.measure.measurement import Estimate, Measurement
-from tuner.measure.score import PERCENTILES
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
 from tuner.pages.panels import Panel, line, panels, scale
@@ -16,7 +15,7 @@ from tuner.pages.theme import Trace
 from tuner.results.burst_latency import SHARES, Latency
 from tuner.results.wording import figure as number
 from tuner.results.wording import interval
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, PERCENTILES
 
 _TIME = "response time (ms)"
 _SHOWN = ("art_ms", *PERCENTILES)

@@ -11,8 +11,8 @@ from tuner.arrays import Counts, Floats
 from tuner.load.parquet import Recording
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import RequestOutcome, RequestSamples
-from tuner.measure.score import PERCENTILES
 from tuner.measure.statistics import percentile
+from tuner.spec.metrics import PERCENTILES
 
 POINTS = 200
 """Of an ECDF, at most."""

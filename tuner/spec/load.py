@@ -12,7 +12,7 @@ from tuner.errors import InputError, SetupError
 from tuner.spec import study_files, yaml
 from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.parameters import search_space
 from tuner.spec.problems import KeyPath, Problem, nearest
 from tuner.spec.space import SearchSpace, as_text
@@ -68,9 +68,11 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_repeated(document),
         *_rate(document, space),
         *_scenarios(document, space),
-        *_unpriced(document),
+        *_not_measured(document),
     ]:
         file.refuse(problems)
+    objectives, constraints = _objectives(document), _constraints(document)
+    judged = {*(o.metric for o in objectives), *(c.metric for c in constraints)}
     return StudySpec(
         name=name,
         description=document.description.strip(),
@@ -86,14 +88,16 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
             page_cache=document.serving.page_cache,
         ),
         load=LoadSpec(**document.load.model_dump()),
-        objectives=_objectives(document),
-        constraints=_constraints(document),
+        objectives=objectives,
+        constraints=constraints,
         budget=Budget(
             trials=document.budget.trials,
             seconds=parse_duration(document.budget.time) if document.budget.time else None,
         ),
         search=SearchSpec(
-            **document.search.model_dump(exclude={"scenarios"}),
+            **document.search.model_dump(exclude={"scenarios", "stay"}),
+            # Start-up is measured of new deployments only.
+            stay=document.search.stay and "ready_seconds" not in judged,
             scenarios=tuple(document.search.scenarios),
         ),
         seed=document.seed,
@@ -227,21 +231,24 @@ def _repeated(document: StudyDocument) -> list[Problem]:
     ]
 
 
-def _unpriced(document: StudyDocument) -> list[Problem]:
-    """Problems of objectives and constraints that need `prices`, where there are none."""
-    if document.prices is not None:
-        return []
+def _not_measured(document: StudyDocument) -> list[Problem]:
+    """Problems of objectives and constraints whose metric needs a key that is not there."""
+    constraints = _constraints(document)
+    bounded = any(c.metric in PERCENTILES and c.operator == "<=" for c in constraints)
+    needs = {}
+    if document.prices is None:
+        needs["cost_per_month"] = "the section prices: {core_hour: ..., gib_hour: ...}"
+    if document.load.latency_bound_ms is None and not bounded:
+        needs["goodput_rps"] = "the key load.latency_bound_ms, or a constraint such as p95_ms <= 80"
     metrics = {
         "objectives": [o.metric for o in _objectives(document)],
-        "constraints": [c.metric for c in _constraints(document)],
+        "constraints": [c.metric for c in constraints],
     }
     return [
-        Problem(
-            (key, i), "cost_per_month needs the section prices: {core_hour: ..., gib_hour: ...}"
-        )
+        Problem((key, i), f"{name} needs {needs[name]}")
         for key, names in metrics.items()
         for i, name in enumerate(names)
-        if name == "cost_per_month"
+        if name in needs
     ]
 
 

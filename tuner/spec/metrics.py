@@ -15,6 +15,10 @@ LATE_NS = 1_000_000
 """An open loop's request that is sent later than this after it was due counts as late."""
 
 
+PERCENTILES: Mapping[str, float] = {"p50_ms": 0.50, "p90_ms": 0.90, "p95_ms": 0.95, "p99_ms": 0.99}
+"""The metrics that are percentiles of response time."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A name, its unit, the direction in which it is better, and its definition.
@@ -69,6 +73,14 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "successful requests per second of the window",
         ),
         Metric(
+            "goodput_rps",
+            "requests/s",
+            "maximize",
+            "goodput",
+            "successful requests per second that kept the latency bound: `load.latency_bound_ms`,"
+            " or else the least bound of a constraint such as `p95_ms <= 80`",
+        ),
+        Metric(
             "error_rate",
             "",
             "minimize",
@@ -102,6 +114,14 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "peak memory",
             "peak memory of each replica since its start, summed over the replicas",
+        ),
+        Metric(
+            "ready_seconds",
+            "s",
+            "minimize",
+            "start-up",
+            "from the start of a replica until it has answered rightly, of the slowest one; not"
+            " measured where a deployment is reused",
         ),
         Metric(
             "reserved_cores",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from tuner.spec.metrics import Direction
+from tuner.spec.metrics import PERCENTILES, Direction
 from tuner.spec.space import Configuration, SearchSpace
 
 Operator = Literal["<=", ">="]
@@ -113,6 +113,8 @@ class LoadSpec:
     max_foreign_percent: float = 25.0
     """A measurement is INVALID where other processes took more than this share of the host's
     CPU."""
+    latency_bound_ms: float | None = None
+    """What a request must keep to count as goodput; None for the bound of a constraint."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,24 @@ class StudySpec:
     baseline_every: int = 10
     """The baseline is measured again after this many trials; never for 0."""
     prices: Prices | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that a trial must measure: of the objectives, then of the constraints."""
+        names = [*(o.metric for o in self.objectives), *(c.metric for c in self.constraints)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def latency_bound_ms(self) -> float | None:
+        """What a request must keep to count as goodput; None where nothing says it.
+
+        Of several constraints on percentiles it is the least bound: a request that keeps it keeps
+        them all.
+        """
+        bounds = [
+            c.bound for c in self.constraints if c.metric in PERCENTILES and c.operator == "<="
+        ]
+        return self.load.latency_bound_ms or min(bounds, default=None)
 
     def protocols(self) -> tuple[LoadProtocol, ...]:
         """The protocols in which its trials send, the baseline's first."""

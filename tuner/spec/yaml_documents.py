@@ -254,6 +254,10 @@ class LoadDocument(Document):
     """A measurement is INVALID if other processes took more than this share of the host's CPU
     time."""
 
+    latency_bound_ms: Positive | None = LoadSpec.latency_bound_ms
+    """A request that takes no longer counts towards `goodput_rps`. By default the least bound of a
+    constraint such as `p95_ms <= 80`."""
+
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
         if self.max_seconds < self.min_seconds:

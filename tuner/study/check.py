@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tuner.deploy.docker_engine import connect, present_image
@@ -14,12 +15,17 @@ from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
 from tuner.errors import TuneError
 from tuner.measure.host_use import HostUse, watch_host
+from tuner.measure.powercap import missing_energy
+from tuner.measure.proc import SYS
+from tuner.measure.score import refuse_unmeasurable
+from tuner.results.percentile_needs import percentile_needs
 from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.image import base_tag, find_image
 from tuner.spec.host import Host
+from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import NetworkSpec, StudySpec
 from tuner.study.quiet import MOST_SECONDS, too_busy
-from tuner.study.storage import open_storage
+from tuner.study.storage import finished_trials, open_storage
 
 _MIN_DISK_MIB = 1024
 _LOOK_SECONDS = 1.0
@@ -66,6 +72,10 @@ def checks(study: StudySpec, results: Path, url: str, watch: Watch = watch_host)
             yield Check("image", False, "not looked for: no engine", "see above")
             yield Check("network", False, "not tried: no engine", "see above")
     yield _check("model", lambda: _model(study))
+    yield _check("metrics", lambda: _measurable(study))
+    if PERCENTILES.keys() & set(study.metrics):
+        done = partial(finished_trials, study.name, url)
+        yield _check("percentiles", lambda: str(percentile_needs(study, done())))
     yield _resources(study)
     yield _quiet(study, watch)
     yield _disk(results)
@@ -98,6 +108,12 @@ def _network(tools: NetworkTools, study: StudySpec) -> str:
     )
     plan_rules(worst, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
     return str(tools)
+
+
+def _measurable(study: StudySpec) -> str:
+    """The metrics of the study in words. Raises InputError where this host cannot measure one."""
+    refuse_unmeasurable(study.metrics, missing_energy(SYS))
+    return ", ".join(study.metrics)
 
 
 def _model(study: StudySpec) -> str:

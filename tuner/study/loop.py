@@ -18,6 +18,7 @@ from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.pruning import pruner_of
 from tuner.measure.record import TrialRecord
+from tuner.measure.score import refuse_unmeasurable
 from tuner.model.initial_design import initial_trials
 from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
@@ -69,6 +70,7 @@ class Failed:
 
     number: int
     reason: str
+    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,11 @@ def run_study(
     trial is stored as failed and keeps its record. The run waits until the host is quiet
     (`tuner.study.quiet`): before it measures anything, and after each INVALID measurement.
 
-    Raises TuneError after `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a row.
-    Whatever else is raised passes through, with no trial of this run left RUNNING.
+    Raises InputError before the first trial where the backend cannot measure an objective or a
+    constraint. Raises TuneError after `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a
+    row. Whatever else is raised passes through, with no trial of this run left RUNNING.
     """
+    refuse_unmeasurable(spec.metrics, backend.unmeasurable())
     broken: list[Configuration] = []
     untrusted = 0
     with handled_interrupts(), backend, shielded():
@@ -154,7 +158,7 @@ def run_study(
                 if alone:
                     trial.set_user_attr(GIVEN_UP, True)
                 fail(study, trial, error.message, again=baseline or not alone)
-                observe(Failed(trial.number, error.message))
+                observe(Failed(trial.number, error.message, error.mend))
                 _end_after(broken, error)
             except BaseException as error:
                 reason = "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)
@@ -229,8 +233,8 @@ def _end_after(broken: Sequence[Configuration], error: TrialFailed) -> None:
     if len(broken) == MOST_FAILURES:
         raise TuneError(
             f"{MOST_FAILURES} trials in a row broke; the last: {error.message}",
-            "mend the cause (`tune check` looks for the usual ones), then run again:"
-            " the study goes on where it stopped",
+            f"{error.mend or 'mend the cause (`tune check` looks for the usual ones)'}"
+            " Then run again: the study goes on where it stopped",
         ) from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from tuner.measure.record import TrialRecord
 from tuner.model.initial_design import initial_trials
 from tuner.results.grid_cost import GridCost, grid_cost
+from tuner.results.percentile_needs import PercentileNeeds, percentile_needs
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 
@@ -21,6 +22,7 @@ class Plan(GridCost):
     seconds: float | None
     start: int
     done: int
+    percentiles: PercentileNeeds | None
 
     @property
     def budget_seconds(self) -> float | None:
@@ -44,4 +46,5 @@ def plan_study(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
         seconds=study.budget.seconds,
         start=initial_trials(study.budget.trials),
         done=len(done),
+        percentiles=percentile_needs(study, done),
     )
