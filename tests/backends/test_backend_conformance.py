@@ -81,7 +81,9 @@ def test_a_metric_is_measured_or_said_to_be_unmeasurable(backend: Backend) -> No
     assert {n: e.value for n, e in measurement.metrics.items() if n in RESERVED} == exact
     if backend.name == "replay":
         return
-    lacking = set(METRICS) - set(measurement.metrics) - {"late_percent"}
+    # Only an open loop can be late, only a lossy network delays.
+    elsewhere = {"late_percent", "delayed_percent", "loss_delay_ms", "capacity_rps"}
+    lacking = set(METRICS) - set(measurement.metrics) - elsewhere
     assert lacking <= set(backend.unmeasurable())
     assert 0 < measurement.metrics["ready_seconds"].value < 30
     assert measurement.metrics["goodput_rps"].value > 0
