@@ -1,4 +1,4 @@
-"""What every test may ask for (a Docker Engine, a compose tool, a browser), and how tests run.
+"""What every test may ask for (an engine, a compose tool, kubectl, a browser), and how tests run.
 
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 
@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import gc
 import shutil
 import sqlite3
+import sys
 import warnings
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -128,6 +129,15 @@ def compose() -> list[str]:
         return list(compose_command())
     except SetupError as error:
         _unavailable(f"{error.message}: `scripts/setup --tests` installs one")
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    """The path of kubectl, which has kustomize; no test asks a cluster."""
+    # The lock's first: another one on the PATH may be of any age.
+    own = Path(sys.executable).with_name("kubectl")
+    found = str(own) if own.exists() else shutil.which("kubectl")
+    return found or _unavailable("no kubectl: requirements.txt has one for Linux on x86-64")
 
 
 @pytest.fixture(scope="session")

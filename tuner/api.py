@@ -502,16 +502,18 @@ class Study:
         scenario: Scenario | None = None,
         output: str | Path | None = None,
         on_remark: Callable[[str], None] = lambda _: None,
-        **options: Any,  # noqa: ANN401 -- those of tuner.export.render.Asked
+        **options: Any,  # noqa: ANN401 -- those of tuner.export.render.ExportOptions
     ) -> str:
         """The picked configurations as a text of that format; also written to `output`.
 
-        `options` are those that only some formats take (`tuner.export.render.Asked`). The format
-        `study` is the whole study in one file, and needs `output`. `on_remark` is told what to
-        know about the text. Raises InputError where there is nothing to pick, and for what the
-        format does not take.
+        `options` are those that only some formats take (`tuner.export.render.ExportOptions`). The
+        format `study` is the whole study in one file, and needs `output`. So do the formats that
+        are a directory, `helm` and `kustomize`. The text of these is empty. `on_remark` is told
+        what to know about the export. Raises InputError where there is nothing to pick, and for
+        what the format does not take.
         """
-        from tuner.export.render import Asked, render
+        from tuner.export.directory import write_exported
+        from tuner.export.render import DIRECTORY_FORMATS, ExportOptions, render
         from tuner.files import writable, written_whole
         from tuner.results.study_file import SUFFIX, is_study_file, write_study
 
@@ -525,11 +527,18 @@ class Study:
             write_study(target, self.finished)
             return ""
         when = None if scenario is None else as_text_of(scenario)
-        exported = render(self.record, format, Asked(pick, when, **options))
+        if format in DIRECTORY_FORMATS and target is None:
+            raise InputError(
+                f"the format {format} is a directory with several files",
+                "give --output DIRECTORY: one that does not exist yet, or an earlier export",
+            )
+        exported = render(self.record, format, ExportOptions(pick, when, **options))
         for remark in exported.remarks:
             on_remark(remark)
         text = exported.text
-        if target is not None:
+        if target is not None and exported.files:
+            write_exported(target, exported.files)
+        elif target is not None:
             with writable(target), written_whole(target) as file:
                 file.write(text.encode())
         return text

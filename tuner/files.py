@@ -1,8 +1,9 @@
-"""Writes files as a whole or not at all."""
+"""Writes files and directories as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,32 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink()
         raise
+
+
+@contextmanager
+def directory_written_whole(path: Path) -> Iterator[Path]:
+    """A new directory that takes the place of `path` when the block ends.
+
+    What was at `path`, a directory or nothing, is gone then. If the block raises, it stays as it
+    is. Raises OSError where the directory cannot be written.
+    """
+    path = path.resolve()
+    new, old = (Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) for _ in range(2))
+    try:
+        yield new
+        new.chmod(0o755)
+        if not path.exists():
+            new.rename(path)
+            return
+        path.replace(old)
+        try:
+            new.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -59,9 +59,30 @@ def test_files_that_deploy_and_notes_beside_them(small: Tune, tmp_path: Path) ->
     objects = small("export", *SMALL, "-f", "kubernetes", "--claim", "models", "--pick", "min-art")
     assert objects.code == 0, objects.err
     assert "claimName: models" in objects.out
+    placed = small(
+        *("export", *SMALL, "-f", "kserve", "--name", "digits", "--namespace", "ml"),
+        *("--model-source", "s3://bucket/digits", "--image", "registry.example/serving:1"),
+    )
+    assert placed.code == 0, placed.err
+    service = yaml.safe_load(placed.out)
+    assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("digits", "ml")
+    assert "image: registry.example/serving:1" in placed.out
     env = small("export", *SMALL, "-f", "env", "--pick", "0")
     assert env.code == 0, env.err
     assert "\nTUNE_CONFIG_CPU=1.0\n" in env.out
+
+
+def test_a_directory_is_written_again_but_not_over_files_of_others(small: Tune) -> None:
+    for form, entry in (("helm", "Chart.yaml"), ("kustomize", "kustomization.yaml")):
+        ended = small("export", *SMALL, "-f", form, "--output", "made", "--name", "digits")
+        assert (ended.code, ended.out) == (0, ""), ended.err
+        assert "wrote made" in ended.err
+        assert read_provenance(Path("made", entry).read_text()).study == "small"
+    Path("made/mine").touch()
+    refused = small("export", *SMALL, "-f", "helm", "--output", "made")
+    assert (refused.code, refused.out) == (2, "")
+    assert "would remove: mine" in refused.err
+    assert Path("made/kustomization.yaml").exists()
 
 
 def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> None:
@@ -87,6 +108,12 @@ def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> Non
         (("--when", "cpu=1"), "cpu is a decision"),
         (("--format", "csv", "--claim", "a"), "the format csv does not take --claim"),
         (("--format", "compose", "--port", "70000"), "are not all within 1 to 65535"),
+        (("--format", "compose", "--port", "1"), "are not all within 1 to 65535"),
+        (("--format", "compose", "--grpc-port", "8501"), "overlap"),
+        (("--format", "compose", "--name", "Mnist"), "is not a DNS-1123 label"),
+        (("--format", "compose", "--image", "--rm"), "is not an image reference"),
+        (("--format", "helm"), "give --output DIRECTORY"),
+        (("--format", "kubernetes", "--model-source", "s3://a"), "add --init-image"),
     ],
 )
 def test_what_cannot_be_exported(

@@ -12,6 +12,7 @@ from tests.study.small import FEASIBLE, run, specification
 from tests.verify.exported import LOOSE, TIGHT, study_of
 from tuner.export.compose import to_compose
 from tuner.export.provenance import PREFIX
+from tuner.export.served import served_by
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, write_study
@@ -25,7 +26,7 @@ FILE = "compose.yaml"
 def export(study: StudyRecord, number: int = 0) -> None:
     trial = study.trial(number)
     assert trial is not None
-    Path(FILE).write_text(to_compose(study, trial, Path("versions")))
+    Path(FILE).write_text(to_compose(served_by(study, trial), Path("versions")))
 
 
 @pytest.fixture

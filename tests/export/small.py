@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from tuner.export.served import served_by
+from tuner.export.workload import Workload, workload
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
@@ -128,3 +131,8 @@ def named(name: str, model: str, value: str, **configuration: Value) -> StudyRec
     return replace(
         study(one), name=name, model=model, serving={"image": "tune", "flags": {"text": value}}
     )
+
+
+def made(record: StudyRecord, **options: Any) -> Workload:  # noqa: ANN401 -- those of `workload`
+    """The first trial of `record` for Kubernetes, under the name `digits`."""
+    return workload(served_by(record, record.trials[0]), name="digits", **options)

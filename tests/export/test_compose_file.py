@@ -44,7 +44,7 @@ def services(
     balancer: str | None = None,
     first_port: int = 8501,
 ) -> dict[str, Any]:
-    text = to_compose(record, record.trials[0], versions, first_port, balancer)
+    text = to_compose(served_by(record, record.trials[0]), versions, first_port, balancer)
     found: dict[str, Any] = yaml.safe_load(text)
     assert list(found) == ["services"]
     return dict(found["services"])
@@ -104,7 +104,9 @@ def test_compose_reads_what_was_meant(
 ) -> None:
     nasty = named("it's", "m", "".join(NASTY[:4]))
     file = tmp_path / "compose.yaml"
-    file.write_text(to_compose(nasty, nasty.trials[0], tmp_path, balancer=balancer), newline="")
+    file.write_text(
+        to_compose(served_by(nasty, nasty.trials[0]), tmp_path, balancer=balancer), newline=""
+    )
     read = subprocess.run(
         [*compose, "-p", "x", "-f", str(file), "config"], capture_output=True, text=True, check=True
     )
@@ -120,10 +122,10 @@ def test_with_a_balancer_only_that_is_published() -> None:
     assert list(found) == ["half_plus_two-0", "half_plus_two-1"]
     assert not any("ports" in service for service in found.values())
     assert balancer["image"] == BALANCER
-    assert balancer["ports"] == ["127.0.0.1:9000:8501"]
+    assert balancer["ports"] == ["127.0.0.1:9000:8501", "127.0.0.1:8999:8500"]
     assert balancer["depends_on"] == list(found)
     assert (balancer["read_only"], balancer["cap_drop"]) == (True, ["ALL"])
-    text = to_compose(TWO, TWO.trials[0], VERSIONS, balancer=BALANCER, first_port=9000)
+    text = to_compose(served_by(TWO, TWO.trials[0]), VERSIONS, balancer=BALANCER, first_port=9000)
     assert "spreads requests over the replicas: 127.0.0.1:9000" in text
     assert "It was not part of the measurement" in text
 
@@ -140,13 +142,14 @@ def test_an_image_of_a_study_is_checked_too() -> None:
         services(odd)
 
 
-def conf(record: StudyRecord, port: int, directory: Path, *upstream: str) -> Path:
+def conf(record: StudyRecord, port: int, grpc: int, directory: Path, *upstream: str) -> Path:
     """The balancer's configuration, with names and directories of this machine."""
-    what = served_by(record, record.trials[0])
-    text = nginx_conf(what, [f"replica-{i}" for i in range(len(upstream))])
-    for i, address in enumerate(upstream):
-        text = text.replace(f"server replica-{i}:{what.port} ", f"server {address} ")
-    text = text.replace(f"listen {what.port}", f"listen 127.0.0.1:{port}")
+    served = served_by(record, record.trials[0])
+    text = nginx_conf(served, [f"replica-{i}" for i in range(len(upstream))])
+    for own, listening in ((served.plan.port, port), (served.plan.grpc_port, grpc)):
+        for i, address in enumerate(upstream):
+            text = text.replace(f"server replica-{i}:{own} ", f"server {address} ")
+        text = text.replace(f"listen {own}", f"listen 127.0.0.1:{listening}")
     path = directory / "nginx.conf"
     path.write_text(text.replace("/tmp/", f"{directory}/"))
     return path
@@ -162,7 +165,7 @@ def nginx() -> str:
 
 @pytest.mark.parametrize("record", [TWO, GRPC], ids=["rest", "grpc"])
 def test_nginx_takes_the_configuration(nginx: str, record: StudyRecord, tmp_path: Path) -> None:
-    path = conf(record, 9, tmp_path, "127.0.0.1:1", "127.0.0.1:2")
+    path = conf(record, 9, 10, tmp_path, "127.0.0.1:1", "127.0.0.1:2")
     done = subprocess.run(
         [nginx, "-e", "stderr", "-t", "-c", str(path)], capture_output=True, text=True, check=False
     )
@@ -206,7 +209,7 @@ def test_nginx_spreads_requests_of_any_size_over_the_replicas(nginx: str, tmp_pa
             world.enter_context(answering(lambda i=i: asked.append(i)))  # type: ignore[misc]
             for i in range(2)
         ]
-        path = conf(TWO, port, tmp_path, *upstream)
+        path = conf(TWO, port, free_port(), tmp_path, *upstream)
         process = subprocess.Popen(
             [nginx, "-e", "stderr", "-c", str(path)], stderr=subprocess.DEVNULL
         )

@@ -4,7 +4,6 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from docker.models.containers import Container
 
 from tests.export import up
 from tuner.export.compose import to_compose
+from tuner.export.served import served_by
 from tuner.serving.image import build_image
 
 pytestmark = pytest.mark.docker
@@ -37,28 +37,30 @@ def test_an_exported_configuration_starts_serves_and_is_limited(
     engine: DockerClient, compose: list[str], tmp_path: Path
 ) -> None:
     study, model = up.record(build_image(engine, print)), up.versions(tmp_path)
-    port = up.two_free_ports()
+    port = up.free_ports()
     file = tmp_path / "compose.yaml"
-    file.write_text(to_compose(study, study.trials[0], model, port))
+    file.write_text(to_compose(served_by(study, study.trials[0]), model, port))
     with brought_up(engine, compose, file) as containers:
         for replica in (port, port + 1):
             up.wait_until_ready(replica)
             up.check_answers(replica)
+            up.check_answers_in_grpc(replica - 2)
         assert len(containers) == 2
         for container in containers:
             up.check_limits(container, model)
+            up.wait_until_healthy(container)
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_a_load_balancer_answers_for_the_replicas(
     engine: DockerClient, compose: list[str], tmp_path: Path, protocol: str
 ) -> None:
-    of_rest, model = up.record(build_image(engine, print)), up.versions(tmp_path)
-    study = replace(of_rest, specification={"load": {"protocol": protocol}})
+    study, model = up.record(build_image(engine, print)), up.versions(tmp_path)
     nginx = up.nginx_image(engine)
-    port = up.two_free_ports()
+    first = up.free_ports()
+    port = first if protocol == "rest" else first - 1
     file = tmp_path / "compose.yaml"
-    file.write_text(to_compose(study, study.trials[0], model, port, balancer=nginx))
+    file.write_text(to_compose(served_by(study, study.trials[0]), model, first, balancer=nginx))
     check = up.check_answers if protocol == "rest" else up.check_answers_in_grpc
     try:
         with brought_up(engine, compose, file) as containers:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.export.small import ANY_TEXT, IMAGE, NASTY, named, study, trial
 from tuner.errors import InputError
 from tuner.export.docker_run import to_docker_run
+from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord
 
 VERSIONS = Path("/versions")
@@ -87,7 +88,7 @@ def after(words: Sequence[str], option: str) -> list[str]:
 
 
 TWO = study(trial(7, 3.0, 30.0, configuration={"replicas": 2, "cpu": 0.5}))
-SCRIPT = to_docker_run(TWO, TWO.trials[0], VERSIONS, first_port=9000)
+SCRIPT = to_docker_run(served_by(TWO, TWO.trials[0]), VERSIONS, first_port=9000)
 
 
 def test_up_makes_a_network_and_limited_hardened_replicas_and_waits(tools: Path) -> None:
@@ -97,8 +98,8 @@ def test_up_makes_a_network_and_limited_hardened_replicas_and_waits(tools: Path)
     network = commands[0][-1]
     first, second = started(commands)
     assert [after(c, "--publish") for c in (first, second)] == [
-        ["127.0.0.1:9000:8501"],
-        ["127.0.0.1:9001:8501"],
+        ["127.0.0.1:9000:8501", "127.0.0.1:8998:8500"],
+        ["127.0.0.1:9001:8501", "127.0.0.1:8999:8500"],
     ]
     assert after(first, "--network") == [network]
     assert after(first, "--cpus") == ["0.5"]
@@ -153,7 +154,7 @@ def test_down_removes_what_carries_the_label(tools: Path) -> None:
 
 def test_a_dry_run_prints_what_a_run_would_do_and_does_nothing(tools: Path) -> None:
     nasty = named("a", "m", NASTY[0] + NASTY[3], replicas=2)
-    script = to_docker_run(nasty, nasty.trials[0], VERSIONS)
+    script = to_docker_run(served_by(nasty, nasty.trials[0]), VERSIONS)
     commands, ended = run(tools, script, "--dry-run")
     assert (commands, ended.returncode) == ([], 0)
     printed, _ = run(tools, ended.stdout)
@@ -172,21 +173,28 @@ def test_an_unknown_action_is_refused(tools: Path) -> None:
     assert "usage: sh" in ended.stderr
 
 
-def test_a_grpc_replica_is_asked_for_its_status_on_the_port_that_the_engine_chose(
-    tools: Path,
-) -> None:
+def test_a_grpc_replica_is_asked_for_its_status_on_the_rest_port(tools: Path) -> None:
     grpc = study(replace(trial(0, 3.0, 30.0), deployment={"protocol": "grpc"}))
-    commands, ended = run(tools, to_docker_run(grpc, grpc.trials[0], VERSIONS))
+    script = to_docker_run(served_by(grpc, grpc.trials[0]), VERSIONS, first_grpc_port=7000)
+    commands, ended = run(tools, script)
     assert ended.returncode == 0, ended.stderr
     (only,) = started(commands)
-    assert after(only, "--publish") == ["127.0.0.1:8501:8500", "127.0.0.1::8501"]
+    assert after(only, "--publish") == ["127.0.0.1:8501:8501", "127.0.0.1:7000:8500"]
     assert (tools / "asked").read_text().split() == [
-        "http://127.0.0.1:40001/v1/models/half_plus_two"
+        "http://127.0.0.1:8501/v1/models/half_plus_two"
     ]
 
 
+def test_a_name_of_the_users_names_network_and_containers(tools: Path) -> None:
+    script = to_docker_run(served_by(TWO, TWO.trials[0]), VERSIONS, name="digits")
+    commands, ended = run(tools, script)
+    assert ended.returncode == 0, ended.stderr
+    assert commands[0][-1] == "digits"
+    assert [after(c, "--name") for c in started(commands)] == [["digits-0"], ["digits-1"]]
+
+
 def check_words(tools: Path, found: StudyRecord, value: str, versions: Path) -> None:
-    script = to_docker_run(found, found.trials[0], versions)
+    script = to_docker_run(served_by(found, found.trials[0]), versions)
     assert subprocess.run(["sh", "-n"], input=script.encode(), check=False).returncode == 0
     commands, ended = run(tools, script)
     assert ended.returncode == 0, ended.stderr
@@ -220,4 +228,4 @@ def test_the_engine_gets_exactly_the_words(tools: Path, name: str, model: str, v
 def test_what_no_process_can_be_given_is_refused() -> None:
     found = named("a", "m", "a\0b")
     with pytest.raises(InputError, match="NUL"):
-        to_docker_run(found, found.trials[0], VERSIONS)
+        to_docker_run(served_by(found, found.trials[0]), VERSIONS)

@@ -10,6 +10,7 @@ from docker.models.containers import Container
 
 from tests.export import up
 from tuner.export.docker_run import SCRIPT_LABEL, to_docker_run
+from tuner.export.served import served_by
 from tuner.serving.image import build_image
 
 pytestmark = pytest.mark.docker
@@ -29,9 +30,9 @@ def containers(engine: DockerClient, project: str) -> list[Container]:
 
 def test_the_script_starts_serves_and_leaves_nothing(engine: DockerClient, tmp_path: Path) -> None:
     study, model = up.record(build_image(engine, print)), up.versions(tmp_path)
-    port = up.two_free_ports()
+    port = up.free_ports()
     file = tmp_path / "run.sh"
-    file.write_text(to_docker_run(study, study.trials[0], model, port))
+    file.write_text(to_docker_run(served_by(study, study.trials[0]), model, port))
     project = f"tune-{study.name}-0"
     try:
         run(file, "--dry-run")
@@ -49,7 +50,7 @@ def test_the_script_starts_serves_and_leaves_nothing(engine: DockerClient, tmp_p
         for replica in (port, port + 1):
             up.check_answers(replica)
         other = tmp_path / "other.sh"
-        other.write_text(to_docker_run(study, study.trials[0], model, port + 1))
+        other.write_text(to_docker_run(served_by(study, study.trials[0]), model, port + 1))
         refused = subprocess.run(["sh", str(other)], capture_output=True, text=True, check=False)
         assert refused.returncode == 1
         assert "take it down first" in refused.stderr
@@ -68,7 +69,7 @@ def test_a_replica_that_does_not_start_is_told_with_its_last_words(
     study = replace(study, serving=broken)
     file = tmp_path / "run.sh"
     model = up.versions(tmp_path)
-    file.write_text(to_docker_run(study, study.trials[0], model, up.two_free_ports()))
+    file.write_text(to_docker_run(served_by(study, study.trials[0]), model, up.free_ports()))
     try:
         ended = subprocess.run(["sh", str(file)], capture_output=True, text=True, check=False)
         assert ended.returncode == 1

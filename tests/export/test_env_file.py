@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.export.small import ANY_TEXT, IMAGE, NASTY, named, study, trial
 from tuner.errors import InputError
 from tuner.export.env import to_env
+from tuner.export.served import served_by
 
 PLAIN = re.compile("[a-zA-Z0-9_./:,@%+=-]*")
 
@@ -39,9 +40,11 @@ def as_a_shell_reads(text: str, directory: Path) -> dict[str, str]:
 
 def test_it_holds_configuration_flags_image_and_variables(tmp_path: Path) -> None:
     one = study(trial(0, 3.0, 30.0, configuration={"replicas": 2}))
-    text = to_env(one, one.trials[0])
+    text = to_env(served_by(one, one.trials[0]))
     expected = {
         "TUNE_IMAGE": IMAGE,
+        "TUNE_REST_PORT": "8501",
+        "TUNE_GRPC_PORT": "8500",
         "TUNE_CONFIG_CONCURRENCY": "1",
         "TUNE_CONFIG_CPU": "1.0",
         "TUNE_CONFIG_MEMORY": "192",
@@ -67,12 +70,12 @@ def test_it_holds_configuration_flags_image_and_variables(tmp_path: Path) -> Non
 def test_both_readers_get_the_value_or_nobody_does(tmp_path: Path, name: str, value: str) -> None:
     found = named(name, "m", value)
     if PLAIN.fullmatch(value):
-        text = to_env(found, found.trials[0])
+        text = to_env(served_by(found, found.trials[0]))
         assert as_an_engine_reads(text) == as_a_shell_reads(text, tmp_path)
         assert as_an_engine_reads(text)["SALT"] == value
     else:
         with pytest.raises(InputError, match="differently"):
-            to_env(found, found.trials[0])
+            to_env(served_by(found, found.trials[0]))
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -81,12 +84,15 @@ def test_what_a_shell_would_act_upon_is_refused_and_a_name_is_a_comment(
 ) -> None:
     in_value = named("a", "m", text)
     if text in ("", "null", "--privileged", "-e"):
-        assert as_a_shell_reads(to_env(in_value, in_value.trials[0]), tmp_path)["SALT"] == text
+        assert (
+            as_a_shell_reads(to_env(served_by(in_value, in_value.trials[0])), tmp_path)["SALT"]
+            == text
+        )
     else:
         with pytest.raises(InputError, match="read"):
-            to_env(in_value, in_value.trials[0])
+            to_env(served_by(in_value, in_value.trials[0]))
     in_name = named(text, "m", "a")
-    assert "SALT" in as_a_shell_reads(to_env(in_name, in_name.trials[0]), tmp_path)
+    assert "SALT" in as_a_shell_reads(to_env(served_by(in_name, in_name.trials[0])), tmp_path)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -94,10 +100,10 @@ def test_what_a_shell_would_act_upon_is_refused_and_a_name_is_a_comment(
 def test_a_variable_that_changes_the_shell_itself_is_refused(name: str) -> None:
     changed = replace(study(trial(0, 3.0, 30.0)), serving={"env": {name: "x"}})
     with pytest.raises(InputError, match=name):
-        to_env(changed, changed.trials[0])
+        to_env(served_by(changed, changed.trials[0]))
 
 
 def test_a_name_that_stands_for_two_things_is_refused() -> None:
     one = replace(study(trial(0, 3.0, 30.0)), serving={"env": {"TUNE_CONFIG_CPU": "4"}})
     with pytest.raises(InputError, match="would have the name TUNE_CONFIG_CPU"):
-        to_env(one, one.trials[0])
+        to_env(served_by(one, one.trials[0]))

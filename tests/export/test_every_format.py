@@ -18,14 +18,19 @@ from tests.export.small import FULL, NASTY
 from tests.study.small import FEASIBLE, run, specification
 from tuner.errors import InputError
 from tuner.export.provenance import PREFIX, read_provenance
-from tuner.export.render import Asked, ExportFormat, render
+from tuner.export.render import Exported, ExportFormat, ExportOptions, render
 from tuner.measure.record import StudyRecord
 from tuner.results.findings import find
 from tuner.results.summary import summarise
 from tuner.serving.built_model import directory_checksum
 from tuner.study.storage import study_record
 
-ONE_EACH = ("compose", "kubernetes", "docker-run", "env")
+ONE_EACH = ("compose", "kubernetes", "docker-run", "env", "kserve", "helm", "kustomize")
+FIRST_WORDS: dict[str, dict[str, str]] = {
+    "helm": {"apiVersion": "v2", "type": "application"},
+    "kserve": {"kind": "InferenceService"},
+    "kustomize": {"kind": "Kustomization"},
+}
 PICKS = (
     ("knee", None),
     ("min-art", None),
@@ -56,9 +61,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def asked(form: ExportFormat, choice: str, when: str | None, model: Path) -> Asked:
+def asked(form: ExportFormat, choice: str, when: str | None, model: Path) -> ExportOptions:
     deployed = form in ("compose", "docker-run")
-    return Asked(choice, when, model_path=model if deployed else None)
+    return ExportOptions(choice, when, model_path=model if deployed else None)
+
+
+def entry(exported: Exported) -> str:
+    """The text of an export, or that of the first file of a directory."""
+    return exported.text or next(iter(exported.files.values()))
 
 
 def check(form: ExportFormat, text: str, count: int) -> None:
@@ -75,6 +85,8 @@ def check(form: ExportFormat, text: str, count: int) -> None:
     elif form == "kubernetes":
         for found in yaml.safe_load_all(text):
             kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+    elif form in FIRST_WORDS:
+        assert yaml.safe_load(text).items() >= FIRST_WORDS[form].items()
     elif form == "docker-run":
         assert subprocess.run(["sh", "-n"], input=text.encode(), check=False).returncode == 0
     else:
@@ -95,14 +107,14 @@ def test_a_format_holds_what_was_picked_or_says_why_not(
         return
     exported = render(simulated, form, asked(form, choice, when, model))
     expected = {t.number for t in summary.front} | fronts if when is None else inside
-    check(form, exported.text, {"all": len(expected), "0,1": 2}.get(choice, 1))
+    check(form, entry(exported), {"all": len(expected), "0,1": 2}.get(choice, 1))
     if form in (*ONE_EACH, "yaml"):
-        found = read_provenance(exported.text)
+        found = read_provenance(entry(exported))
         assert (found.study, found.backend) == ("small", "simulated")
         assert found.objectives.keys() == {"art_ms", "cpu_percent"}
         assert found.predicted.keys() == found.objectives.keys()
     if form in ONE_EACH:
-        assert "WARNING: SIMULATED" in exported.text
+        assert "WARNING: SIMULATED" in entry(exported)
 
 
 @pytest.mark.parametrize("form", get_args(ExportFormat))
@@ -111,32 +123,39 @@ def test_names_and_values_of_users_stay_inert(form: ExportFormat, model: Path) -
     nasty = replace(FULL, name=bad, model="m", serving={"flags": {}, "env": {}})
     nasty = replace(nasty, environment={"host": {"name": bad, "cpus": bad}})
     exported = render(nasty, form, asked(form, "knee", None, model))
-    check(form, exported.text, 1)
+    check(form, entry(exported), 1)
     if form in ONE_EACH:
-        assert read_provenance(exported.text).study == bad
-        assert read_provenance(exported.text).host["name"] == bad
+        assert read_provenance(entry(exported)).study == bad
+        assert read_provenance(entry(exported)).host["name"] == bad
 
 
 def test_a_study_of_few_trials_is_exported_without_predictions() -> None:
-    found = read_provenance(render(FULL, "kubernetes", Asked()).text)
+    found = read_provenance(render(FULL, "kubernetes", ExportOptions()).text)
     assert found.predicted == {}
 
 
 @pytest.mark.parametrize(
     ("form", "more", "words"),
     [
-        ("csv", Asked(balancer="nginx:1"), "the format csv does not take --balancer"),
-        ("compose", Asked(claim="a"), "the format compose does not take --claim"),
-        ("env", Asked(port=1), "the format env does not take --port"),
+        ("csv", ExportOptions(balancer="nginx:1"), "the format csv does not take --balancer"),
+        ("compose", ExportOptions(claim="a"), "the format compose does not take --claim"),
+        ("env", ExportOptions(port=1), "the format env does not take --port"),
+        ("env", ExportOptions(grpc_port=1), "the format env does not take --grpc-port"),
+        ("json", ExportOptions(image="a:1"), "the format json does not take --image"),
+        ("env", ExportOptions(name="a"), "the format env does not take --name"),
+        ("compose", ExportOptions(namespace="a"), "the format compose does not take --namespace"),
+        ("helm", ExportOptions(namespace="a"), "the format helm does not take --namespace"),
+        ("compose", ExportOptions(model_source="s3://a"), "compose does not take --model-source"),
+        ("compose", ExportOptions(init_image="a:1"), "compose does not take --init-image"),
         (
             "kubernetes",
-            Asked(model_path=Path()),
+            ExportOptions(model_path=Path()),
             "the format kubernetes does not take --model-path",
         ),
     ],
 )
 def test_an_option_of_another_format_is_refused(
-    form: ExportFormat, more: Asked, words: str
+    form: ExportFormat, more: ExportOptions, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
         render(FULL, form, more)
@@ -145,10 +164,10 @@ def test_an_option_of_another_format_is_refused(
 def test_a_model_that_is_not_here_is_said_with_the_mend(tmp_path: Path) -> None:
     unknown = replace(FULL, model="unknown")
     with pytest.raises(InputError, match="'unknown' is not on this machine") as caught:
-        render(unknown, "compose", Asked())
+        render(unknown, "compose", ExportOptions())
     assert "--model-path DIR" in caught.value.mend
     with pytest.raises(InputError, match="no version of a model"):
-        render(unknown, "docker-run", Asked(model_path=tmp_path))
+        render(unknown, "docker-run", ExportOptions(model_path=tmp_path))
 
 
 def test_a_model_that_is_not_built_or_not_the_measured_one_is_remarked(
@@ -156,21 +175,21 @@ def test_a_model_that_is_not_built_or_not_the_measured_one_is_remarked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     known = replace(FULL, model="mnist")
-    (unbuilt,) = render(known, "compose", Asked("2", when="loss=0")).remarks
+    (unbuilt,) = render(known, "compose", ExportOptions("2", when="loss=0")).remarks
     assert "mnist is not built here" in unbuilt
     measured = {**FULL.environment, "model_checksum": directory_checksum(model / "3")}
     same = replace(FULL, environment=measured)
-    assert render(same, "compose", Asked("2", model_path=model)).remarks == ()
+    assert render(same, "compose", ExportOptions("2", model_path=model)).remarks == ()
     other = replace(FULL, environment={**measured, "model_checksum": "0" * 64})
-    (remark,) = render(other, "compose", Asked("2", model_path=model)).remarks
+    (remark,) = render(other, "compose", ExportOptions("2", model_path=model)).remarks
     assert "is not the one that was measured" in remark
 
 
 def test_a_pick_across_scenarios_says_which_one_it_is_of() -> None:
-    (remark,) = render(FULL, "json", Asked("knee")).remarks
+    (remark,) = render(FULL, "json", ExportOptions("knee")).remarks
     assert "trial 2 belongs to one of 2 scenarios, concurrency=1 loss=0" in remark
     assert "--when concurrency=1,loss=0" in remark
-    assert render(FULL, "json", Asked("knee", "loss=0")).remarks == ()
+    assert render(FULL, "json", ExportOptions("knee", "loss=0")).remarks == ()
 
 
 def test_what_the_model_does_not_recommend_is_named_with_its_chance(
@@ -182,7 +201,7 @@ def test_what_the_model_does_not_recommend_is_named_with_its_chance(
     predicted = {p.configuration for p in front.predicted_front}
     for configuration, judged in front.measured.items():
         number = found.trials[configuration][0]
-        remarks = "".join(render(simulated, "json", Asked(str(number))).remarks)
+        remarks = "".join(render(simulated, "json", ExportOptions(str(number))).remarks)
         remark = (
             f"trial {number} is on the front of its scenario with probability"
             f" {judged.on_front:.2f}."

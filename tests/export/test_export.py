@@ -16,6 +16,7 @@ from tests.export.small import BUSY, FULL, IMAGE, SPACE, infeasible, study, tria
 from tuner.errors import InputError
 from tuner.export.compose import to_compose
 from tuner.export.pick import only, pick
+from tuner.export.served import served_by
 from tuner.export.trial_documents import to_csv, to_json, to_yaml
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Condition, Parameter, SearchSpace
@@ -174,17 +175,18 @@ def services(text: str) -> dict[str, Any]:
 
 def test_compose_has_a_hardened_limited_service_per_replica(tmp_path: Path) -> None:
     chosen = trial(7, 3.0, 30.0, configuration={"replicas": 2, "cpu": 0.5, "threads": 1})
-    found = services(to_compose(study(chosen), chosen, tmp_path, first_port=9000))
+    found = services(to_compose(served_by(study(chosen), chosen), tmp_path, first_port=9000))
     assert list(found) == ["half_plus_two-0", "half_plus_two-1"]
     assert [s["ports"] for s in found.values()] == [
-        ["127.0.0.1:9000:8501"],
-        ["127.0.0.1:9001:8501"],
+        ["127.0.0.1:9000:8501", "127.0.0.1:8998:8500"],
+        ["127.0.0.1:9001:8501", "127.0.0.1:8999:8500"],
     ]
+    assert found["half_plus_two-1"].pop("healthcheck")["test"][:3] == ["CMD", "bash", "-c"]
     assert found["half_plus_two-1"] == {
         "image": IMAGE,
         "command": ["--rest_api_num_threads=4", "--session_threads=1"],
         "environment": {"A": "1", "SALT": "a", "MODEL_NAME": "half_plus_two"},
-        "ports": ["127.0.0.1:9001:8501"],
+        "ports": ["127.0.0.1:9001:8501", "127.0.0.1:8999:8500"],
         "volumes": [
             {
                 "type": "bind",
@@ -207,7 +209,7 @@ def test_compose_has_a_hardened_limited_service_per_replica(tmp_path: Path) -> N
 
 def test_compose_keeps_a_dollar_sign_from_being_a_variable(tmp_path: Path) -> None:
     chosen = trial(0, 3.0, 30.0, configuration={"salt": "$HOME"})
-    found = services(to_compose(study(chosen), chosen, tmp_path / "a$b"))
+    found = services(to_compose(served_by(study(chosen), chosen), tmp_path / "a$b"))
     assert found["half_plus_two-0"]["environment"]["SALT"] == "$$HOME"
     assert found["half_plus_two-0"]["volumes"][0]["source"] == f"{tmp_path}/a$$b"
 
@@ -218,7 +220,7 @@ def test_compose_gives_another_image_its_writable_directory(tmp_path: Path) -> N
     official = replace(
         study(chosen), serving={"image": reference}, environment={"image": reference}
     )
-    (service,) = services(to_compose(official, chosen, tmp_path)).values()
+    (service,) = services(to_compose(served_by(official, chosen), tmp_path)).values()
     assert service["image"] == reference
     assert service["tmpfs"] == ["/tmp:rw,noexec,nosuid,size=16m"]
     assert service["command"] == ["--session_threads=2"]
@@ -226,7 +228,7 @@ def test_compose_gives_another_image_its_writable_directory(tmp_path: Path) -> N
 
 def test_compose_says_what_was_measured_and_where(tmp_path: Path) -> None:
     chosen = trial(7, 3.0, 30.0, configuration={"replicas": 2, **BUSY})
-    text = to_compose(study(chosen), chosen, tmp_path)
+    text = to_compose(served_by(study(chosen), chosen), tmp_path)
     header = text[: text.index("services:")]
     assert "Study small, model half_plus_two, trial 7." in header
     assert "replicas=2" in header
@@ -240,7 +242,7 @@ def test_compose_says_what_was_measured_and_where(tmp_path: Path) -> None:
 def test_compose_of_a_simulated_trial_warns_and_names_an_image(tmp_path: Path) -> None:
     chosen = trial(0, 3.0, 30.0, backend="simulated")
     simulated = replace(study(chosen), environment={"backend": "simulated"})
-    text = to_compose(simulated, chosen, tmp_path)
+    text = to_compose(served_by(simulated, chosen), tmp_path)
     assert "WARNING: SIMULATED" in text
     assert "Simulated: ART (ms) 3" in text
     assert "easured:" not in text
@@ -251,7 +253,7 @@ def test_compose_of_a_simulated_trial_warns_and_names_an_image(tmp_path: Path) -
 def test_compose_refuses_ports_that_do_not_exist(tmp_path: Path, first_port: int) -> None:
     chosen = trial(0, 3.0, 30.0, configuration={"replicas": 2})
     with pytest.raises(InputError, match="within 1 to 65535"):
-        to_compose(study(chosen), chosen, tmp_path, first_port)
+        to_compose(served_by(study(chosen), chosen), tmp_path, first_port)
 
 
 CONDITIONAL = SearchSpace(
@@ -290,7 +292,9 @@ def test_an_inactive_parameter_is_in_no_export() -> None:
         ("True", "16"),
     ]
     commands = [
-        yaml.safe_load(to_compose(found, one, Path("/versions")))["services"]["half_plus_two-0"]
+        yaml.safe_load(to_compose(served_by(found, one), Path("/versions")))["services"][
+            "half_plus_two-0"
+        ]
         for one in found.trials
     ]
     assert "--batching=false" in commands[0]["command"]

@@ -9,10 +9,15 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from tests.export.small import ANY_TEXT, FULL, IMAGE, NASTY, named, study, trial
+from tests.export.small import ANY_TEXT, FULL, IMAGE, NASTY, made, named, study, trial
 from tuner.errors import InputError
+from tuner.export.autoscaler import Autoscaling
 from tuner.export.kubernetes import to_kubernetes
+from tuner.export.provenance import read_provenance
+from tuner.export.served import served_by
+from tuner.export.workload import workload
 from tuner.measure.record import StudyRecord
+from tuner.serving.server.app import PROMETHEUS_PATH
 
 VERSIONS = ["1.25", "1.31", kubernetes_validate.latest_version()]
 LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -22,8 +27,12 @@ def objects(text: str) -> dict[str, dict[str, Any]]:
     return {found["kind"]: found for found in yaml.safe_load_all(text)}
 
 
+def text_of(record: StudyRecord, claim: str | None = None) -> str:
+    return to_kubernetes(workload(served_by(record, record.trials[0]), claim=claim))
+
+
 def exported(record: StudyRecord, claim: str | None = None) -> dict[str, dict[str, Any]]:
-    return objects(to_kubernetes(record, record.trials[0], claim))
+    return objects(text_of(record, claim))
 
 
 def pod(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def test_one_replica_has_no_budget_that_would_block_a_drain() -> None:
     ("claim", "name"), [(None, r"half-plus-two-[0-9a-f]{8}-model"), ("my.claim", r"my\.claim")]
 )
 def test_the_model_comes_from_a_claim(claim: str | None, name: str) -> None:
-    text = to_kubernetes(FULL, FULL.trials[0], claim)
+    text = text_of(FULL, claim)
     volume = pod(objects(text))["volumes"][0]["persistentVolumeClaim"]
     assert re.fullmatch(name, volume["claimName"])
     assert volume["readOnly"] is True
@@ -145,7 +154,98 @@ def test_the_model_comes_from_a_claim(claim: str | None, name: str) -> None:
 @pytest.mark.parametrize("claim", ["", "A", "-a", "a..b", "a\n", "x" * 254])
 def test_a_claim_has_the_name_of_one(claim: str) -> None:
     with pytest.raises(InputError, match="PersistentVolumeClaim"):
-        to_kubernetes(FULL, FULL.trials[0], claim)
+        text_of(FULL, claim)
+
+
+FETCHED = {"model_source": "s3://bucket/models/m?a=1", "init_image": "fetch/er:1"}
+
+
+def test_an_init_container_leaves_the_model_where_the_server_reads_it() -> None:
+    found = objects(to_kubernetes(made(OFFICIAL, **FETCHED)))
+    (fetching,) = pod(found)["initContainers"]
+    server = container(found)
+    path = "/models/half_plus_two"
+    assert fetching["image"] == "fetch/er:1"
+    assert fetching["args"] == ["s3://bucket/models/m?a=1", path]
+    assert fetching["volumeMounts"] == [{"name": "model", "mountPath": path}]
+    assert server["volumeMounts"][0] == {"name": "model", "mountPath": path, "readOnly": True}
+    assert pod(found)["volumes"][0] == {"name": "model", "emptyDir": {}}
+    # Otherwise the pod would reserve more than was measured, or not be Guaranteed.
+    assert fetching["resources"] == server["resources"]
+    assert fetching["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    for part in found.values():
+        kubernetes_validate.validate(part, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"init_image": "a:1"}, "has no model to fetch"),
+        ({**FETCHED, "claim": "a"}, "two places"),
+        ({**FETCHED, "init_image": "--privileged"}, "not an image reference"),
+        *(
+            ({**FETCHED, "model_source": uri}, "not the URI of a model")
+            for uri in ("", "bucket/a", "s3://", "s3://a b", "s3://$(A)", "s3://a'", "S3://a")
+        ),
+    ],
+)
+def test_a_model_comes_from_one_place_that_is_one(options: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        made(TWO, **options)
+
+
+def test_name_namespace_and_image_are_the_users() -> None:
+    served = served_by(TWO, TWO.trials[0], "registry.example/serving:1")
+    text = to_kubernetes(workload(served, name="digits", namespace="ml"))
+    for part in objects(text).values():
+        assert (part["metadata"]["name"], part["metadata"]["namespace"]) == ("digits", "ml")
+    assert container(objects(text))["image"] == "registry.example/serving:1"
+    assert f"push there what was measured as {IMAGE}" in text
+    assert read_provenance(text).image == IMAGE
+
+
+@pytest.mark.parametrize("name", ["", "A", "1a", "a_b", "a.b", "-a", "a-", "a\n", "a" * 54])
+def test_a_name_is_a_label_that_every_format_can_have(name: str) -> None:
+    with pytest.raises(InputError, match=r"--name .* is not a DNS-1123 label"):
+        workload(served_by(TWO, TWO.trials[0]), name=name)
+
+
+@pytest.mark.parametrize("name", ["", "A", "a_b", "a.b", "-a", "a-", "a\n", "a" * 64])
+def test_a_namespace_is_a_label(name: str) -> None:
+    with pytest.raises(InputError, match=r"--namespace .* is not a DNS-1123 label"):
+        made(TWO, namespace=name)
+    assert made(TWO, namespace="1" * 63).namespace == "1" * 63
+
+
+def test_prometheus_finds_metrics_where_the_image_has_them() -> None:
+    def annotations(record: StudyRecord) -> object:
+        return exported(record)["Deployment"]["spec"]["template"]["metadata"].get("annotations")
+
+    assert annotations(TWO) == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "8501",
+        "prometheus.io/path": PROMETHEUS_PATH,
+    }
+    assert annotations(OFFICIAL) is None
+    monitored = {**TWO.serving, "flags": {"monitoring_config_file": "/models/m.conf"}}
+    assert annotations(replace(TWO, serving=monitored)) is None
+
+
+def test_an_autoscaler_has_the_number_of_replicas_to_itself() -> None:
+    found = objects(to_kubernetes(made(FULL, autoscaling=Autoscaling(1, 5, 60))))
+    assert "replicas" not in found["Deployment"]["spec"]
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+    scaling = found["HorizontalPodAutoscaler"]
+    kubernetes_validate.validate(scaling, VERSIONS[-1], strict=True)
+    spec = scaling["spec"]
+    assert spec["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": found["Deployment"]["metadata"]["name"],
+    }
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 5)
+    target = {"type": "Utilization", "averageUtilization": 60}
+    assert spec["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
 
 
 def test_a_path_that_cannot_be_mounted_is_refused() -> None:

@@ -14,6 +14,8 @@ from tuner.errors import InputError
 from tuner.export.header import header
 from tuner.export.kubernetes import to_kubernetes
 from tuner.export.provenance import ANNOTATION, PREFIX, provenance, read_provenance
+from tuner.export.served import served_by
+from tuner.export.workload import workload
 from tuner.measure.measurement import Estimate
 from tuner.results.predicted_front import Predicted
 
@@ -44,7 +46,9 @@ def test_what_a_model_predicts_is_there_too() -> None:
     predicted = Predicted(one.configuration, 0, (11.0, 13.0), (10.0, 12.0), (12.0, 14.0), 0.9, 1.0)
     back = read_provenance(provenance(FULL, one, predicted).to_line())
     assert back.predicted["cpu_percent"] == Estimate(13.0, 12.0, 14.0)
-    assert "Predicted by the model: ART (ms) 11 (10-12)" in header(FULL, one, predicted, [])
+    assert "Predicted by the model: ART (ms) 11 (10-12)" in header(
+        served_by(FULL, one), predicted, []
+    )
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
@@ -61,7 +65,7 @@ def test_no_name_ends_a_comment_or_passes_for_the_provenance(
     name: str, model: str, value: str, notes: list[str]
 ) -> None:
     found = named(name, model, value)
-    text = header(found, found.trials[0], None, notes)
+    text = header(served_by(found, found.trials[0]), None, notes)
     assert all(line.startswith("#") for line in text.splitlines())
     assert read_provenance(text).study == name
 
@@ -73,7 +77,7 @@ def test_the_first_line_counts_and_not_what_a_user_wrote_below() -> None:
 
 
 def test_a_kubernetes_object_has_it_as_an_annotation_too() -> None:
-    text = to_kubernetes(FULL, FULL.trials[1])
+    text = to_kubernetes(workload(served_by(FULL, FULL.trials[1])))
     without = yaml.safe_dump_all(yaml.safe_load_all(text))
     assert PREFIX not in without
     assert ANNOTATION in without

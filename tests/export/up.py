@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -61,18 +62,23 @@ def record(image: str) -> StudyRecord:
     return StudyRecord(name, MODEL, space, objectives, (), serving, {"image": image}, (trial,))
 
 
-def two_free_ports() -> int:
-    """The first of two neighbouring ports of loopback that are free now."""
+def free_ports() -> int:
+    """The first port for REST of two replicas: it, the next and the two before are free now.
+
+    They are ports of loopback; the two before are those that an export publishes for gRPC.
+    """
     for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
+        with ExitStack() as bound:
+            first = bound.enter_context(socket.socket())
             first.bind(("127.0.0.1", 0))
             port = int(first.getsockname()[1])
             try:
-                second.bind(("127.0.0.1", port + 1))
+                for other in (port + 1, port + 2, port + 3):
+                    bound.enter_context(socket.socket()).bind(("127.0.0.1", other))
             except (OSError, OverflowError):
                 continue
-            return port
-    pytest.fail("no two neighbouring free ports")
+            return port + 2
+    pytest.fail("no four neighbouring free ports")
 
 
 def wait_until_ready(port: int) -> None:
@@ -130,6 +136,18 @@ def check_limits(container: Container, model: Path) -> None:
     assert "SALT=$HOME" in container.attrs["Config"]["Env"]
     (mount,) = container.attrs["Mounts"]
     assert (mount["Source"], mount["RW"]) == (str(model), False)
+
+
+def wait_until_healthy(container: Container) -> None:
+    """The check of the file says that it serves."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        container.reload()
+        health = container.attrs["State"]["Health"]
+        if health["Status"] == "healthy":
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not healthy within {READY_SECONDS:g} s: {health}")
 
 
 def nginx_image(engine: DockerClient) -> str:

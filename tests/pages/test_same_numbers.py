@@ -10,6 +10,7 @@ import pytest
 
 from tuner.export.findings_document import document
 from tuner.export.header import header
+from tuner.export.served import served_by
 from tuner.measure.measurement import Estimate
 from tuner.pages.blocks import Block, Cell, Facts, Figure, Link, Log, Page, Points, Table, Words
 from tuner.pages.note import study_note
@@ -174,7 +175,7 @@ def answers(small: FinishedStudy) -> Mapping[str, str]:
         "report": page_text(report(small)),
         "note": page_text(study_note(record, 0)),
         "terminal": plain_text(study_blocks(record)),
-        "export": header(record, best, None, ()),
+        "export": header(served_by(record, best), None, ()),
     }
 
 

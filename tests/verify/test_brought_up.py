@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from tests.export.up import two_free_ports
+from tests.export.up import free_ports
 from tests.verify.exported import LOOSE, MODEL, TIGHT, environment_of, study_of, write_model
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.ownership import LABEL
@@ -22,6 +22,7 @@ from tuner.deploy.projects import PROJECT_LABEL, project_of
 from tuner.errors import SetupError
 from tuner.export.compose import to_compose
 from tuner.export.docker_run import to_docker_run
+from tuner.export.served import served_by
 from tuner.measure.measurement import Measurement
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, write_study
@@ -38,11 +39,11 @@ Write = Callable[[StudyRecord, Path, int], str]
 
 
 def write_compose(study: StudyRecord, versions: Path, port: int) -> str:
-    return to_compose(study, study.trials[0], versions, port)
+    return to_compose(served_by(study, study.trials[0]), versions, port)
 
 
 def write_script(study: StudyRecord, versions: Path, port: int) -> str:
-    return to_docker_run(study, study.trials[0], versions, port)
+    return to_docker_run(served_by(study, study.trials[0]), versions, port)
 
 
 FORMATS = [pytest.param(write_compose, id="compose"), pytest.param(write_script, id="docker-run")]
@@ -72,7 +73,7 @@ def written(
     if not Path("models", MODEL).exists():
         write_model()
     study = study_of(measurement, environment_of(engine))
-    text = write(study, load_model(MODEL).versions, two_free_ports())
+    text = write(study, load_model(MODEL).versions, free_ports())
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)

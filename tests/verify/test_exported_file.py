@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,13 @@ import pytest
 from tests.verify.exported import MODEL, study_of
 from tuner.errors import InputError, SetupError
 from tuner.export.compose import to_compose
+from tuner.export.directory import write_exported
 from tuner.export.docker_run import to_docker_run
+from tuner.export.helm import to_helm
+from tuner.export.kustomize import to_kustomize
 from tuner.export.provenance import PREFIX
+from tuner.export.served import served_by
+from tuner.export.workload import Workload, workload
 from tuner.spec.load import load_model
 from tuner.verify.bring_up import bring_up, compose_command
 from tuner.verify.exported_file import read_exported
@@ -18,7 +24,7 @@ from tuner.verify.specification import specification_of
 @pytest.fixture
 def compose_text() -> str:
     study = study_of()
-    return to_compose(study, study.trials[0], Path("versions"))
+    return to_compose(served_by(study, study.trials[0]), Path("versions"))
 
 
 def written(text: str) -> Path:
@@ -36,7 +42,7 @@ def test_a_compose_file_says_which_trial_it_is_from(compose_text: str) -> None:
 
 def test_a_script_is_known_by_its_first_line() -> None:
     study = study_of()
-    text = to_docker_run(study, study.trials[0], Path("versions"))
+    text = to_docker_run(served_by(study, study.trials[0]), Path("versions"))
     found = read_exported(written(text))
     assert found.kind == "docker-run"
     assert found.provenance.model == MODEL
@@ -70,6 +76,23 @@ def test_what_cannot_be_verified_is_refused_with_the_mend(
     assert mend in error.value.mend
 
 
+@pytest.mark.parametrize(
+    ("write", "check"), [(to_helm, "helm lint exported"), (to_kustomize, "kubectl kustomize")]
+)
+def test_a_directory_for_kubernetes_is_refused_with_the_mend(
+    write: Callable[[Workload], dict[str, str]], check: str
+) -> None:
+    study = study_of()
+    write_exported(Path("exported"), write(workload(served_by(study, study.trials[0]))))
+    with pytest.raises(InputError, match="is for Kubernetes") as error:
+        read_exported(Path("exported"))
+    assert check in error.value.mend
+    assert "compose" in error.value.mend
+    Path("another").mkdir()
+    with pytest.raises(InputError, match="a directory that `tune export` did not write"):
+        read_exported(Path("another"))
+
+
 def test_a_file_that_is_not_there_or_no_text_is_refused() -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_exported(Path("missing"))
@@ -87,7 +110,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused() -> None:
 )
 def test_what_the_tool_says_is_told(said: str, message: str) -> None:
     study = study_of()
-    text = to_docker_run(study, study.trials[0], Path("versions"))
+    text = to_docker_run(served_by(study, study.trials[0]), Path("versions"))
     first, rest = text.split("\n", 1)
     path = written(f"{first}\necho '{said}' >&2; exit 1\n{rest}")
     with pytest.raises(SetupError, match=message):
@@ -96,7 +119,7 @@ def test_what_the_tool_says_is_told(said: str, message: str) -> None:
 
 def test_a_script_is_given_its_project_as_a_label() -> None:
     study = study_of()
-    text = to_docker_run(study, study.trials[0], Path("versions"))
+    text = to_docker_run(served_by(study, study.trials[0]), Path("versions"))
     first, rest = text.split("\n", 1)
     path = written(f'{first}\nprintf %s "$TUNE_LABEL" >label; exit\n{rest}')
     bring_up(read_exported(path))("tune-verify-0123")

@@ -32,6 +32,9 @@ class Format(StrEnum):
     compose = "compose"
     kubernetes = "kubernetes"
     docker_run = "docker-run"
+    helm = "helm"
+    kustomize = "kustomize"
+    kserve = "kserve"
     env = "env"
     replay = "replay"
     study = "study"
@@ -67,8 +70,8 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="kubernetes: the PersistentVolumeClaim that holds the model. [default:"
-            " MODEL-model]",
+            help="kubernetes, helm, kustomize, kserve: the PersistentVolumeClaim that holds the"
+            " model. [default: NAME-model]",
         ),
     ] = None,
     model_path: Annotated[
@@ -83,8 +86,54 @@ def export(
     port: Annotated[
         int | None,
         typer.Option(
-            help="compose, docker-run: the first port to publish; each replica takes the next."
-            " [default: 8501]"
+            help="compose, docker-run: the first port to publish for REST; each replica takes the"
+            " next. [default: 8501]"
+        ),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="compose, docker-run: the first port to publish for gRPC. [default: the ports"
+            " right before those for REST, so 8500 for one replica]",
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The serving image to write, such as the name in your registry of the image that"
+            " was measured. [default: the measured one]",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of what is deployed: Kubernetes objects, chart, compose services, containers"
+            " of the script. [default: made from the model or the study]",
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="kubernetes, kustomize, kserve: the namespace of the objects.",
+        ),
+    ] = None,
+    model_source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="kubernetes, helm, kustomize, kserve: where each pod fetches the model before it"
+            " starts, instead of --claim. Needs --init-image, except in kserve.",
+        ),
+    ] = None,
+    init_image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="With --model-source: the init container's image. It gets the URI and a directory,"
+            " as KServe's storage initializer does.",
         ),
     ] = None,
     sampler: GridOption = None,
@@ -94,10 +143,12 @@ def export(
 ) -> None:
     """Export configurations: as data, or as a file that deploys one of them.
 
-    compose, kubernetes, docker-run (a shell script) and env hold one configuration. json, yaml and
-    csv hold any number. study is the whole study in one file, which tune show, explain, report,
-    compare and export take for --study. replay is the full grid (or what --storage names) as a
-    Parquet file, which tune run --backend replay and tune compare --against take.
+    compose, docker-run (a shell script), kubernetes, kserve (an InferenceService), env, helm and
+    kustomize hold one configuration. helm and kustomize are directories, written to --output.
+    json, yaml and csv hold any number. study is the whole study in one file, which tune show,
+    explain, report, compare and export take for --study. replay is the full grid (or what
+    --storage names) as a Parquet file, which tune run --backend replay and tune compare --against
+    take.
 
     Example: tune export --study mnist --format kubernetes --when loss=1,concurrency=4
     """
@@ -110,14 +161,25 @@ def export(
         chosen.export("study", output=output)
         print(f"wrote {output}", file=sys.stderr)
         return
+    is_directory = format_ in (Format.helm, Format.kustomize)
     text = chosen.export(
         cast("ExportFormat", format_.value),
         pick=pick,
         scenario=when,
+        output=output if is_directory else None,
         on_remark=lambda line: print(f"note: {line}", file=sys.stderr),
         balancer=balancer,
         claim=claim,
         model_path=model_path,
         port=port,
+        grpc_port=grpc_port,
+        image=image,
+        name=name,
+        namespace=namespace,
+        model_source=model_source,
+        init_image=init_image,
     )
-    write_text(text, output)
+    if is_directory:
+        print(f"wrote {output}", file=sys.stderr)
+    else:
+        write_text(text, output)

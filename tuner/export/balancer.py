@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tuner.export.published import PublishedPorts
 from tuner.export.served import Served, check_reference
 
 SERVICE = "balancer"
@@ -18,14 +19,15 @@ _FILE = "/tmp/nginx.conf"  # noqa: S108 -- a file system of the container's own
 
 _RETRY_SECONDS = 2
 _CONNECT_SECONDS = 2  # one lost SYN is sent again after 1 s
+_ANSWER_SECONDS = 60
 
 _START = f'printf %s "${_VARIABLE}" > {_FILE} && exec nginx -e stderr -c {_FILE}'
 
 
 def balancer_service(
-    served: Served, image: str, replicas: Sequence[str], port: int
+    served: Served, image: str, replicas: Sequence[str], ports: PublishedPorts
 ) -> dict[str, Any]:
-    """The compose service that answers on 127.0.0.1:`port` for the services `replicas`.
+    """The compose service that answers on the first of `ports` for the services `replicas`.
 
     Texts are as the container gets them: `$` is not yet doubled. The service has no limits, because
     the study measured none. Raises InputError where `image` is not an image reference.
@@ -34,7 +36,7 @@ def balancer_service(
         "image": check_reference(image),
         "entrypoint": ["sh", "-c", _START],
         "environment": {_VARIABLE: nginx_conf(served, replicas)},
-        "ports": [f"127.0.0.1:{port}:{served.port}"],
+        "ports": ports.of(0, served.plan),
         "depends_on": list(replicas),
         "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m,mode=1777"],  # noqa: S108 -- in the container
         "user": served.plan.user,
@@ -48,24 +50,10 @@ def balancer_service(
 def nginx_conf(served: Served, replicas: Sequence[str]) -> str:
     """The configuration, which sends each request to the replica with the fewest under way.
 
-    Connections to replicas stay open. Bodies of any size pass through without being stored, and
-    nothing is written outside /tmp. A gRPC study gets gRPC. A replica that cannot be reached gets
-    no requests for two seconds; its requests go to another one. `zone` shares that state among all
-    workers. Without it a worker that found no replica while they started would answer 502 for ten
-    more seconds.
+    It listens on the replicas' own ports, for REST and for gRPC. Connections to replicas stay open.
+    Bodies of any size pass through without being stored, and nothing is written outside /tmp. A
+    replica that cannot be reached gets no requests for two seconds; its requests go to another one.
     """
-    grpc = served.protocol == "grpc"
-    upstream = "\n".join(
-        f"    server {name}:{served.port} fail_timeout={_RETRY_SECONDS}s;" for name in replicas
-    )
-    http2, passed = (" http2", "grpc_pass grpc") if grpc else ("", "proxy_pass http")
-    kind = "grpc" if grpc else "proxy"
-    rest = """\
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
-"""
     return f"""\
 daemon off;
 worker_processes auto;
@@ -81,19 +69,42 @@ http {{
   scgi_temp_path /tmp/scgi;
   client_max_body_size 0;
   keepalive_requests 1000000;
-  upstream replicas {{
-    zone replicas 256k;
-    least_conn;
-{upstream}
-    keepalive 64;
+{_upstream("rest", replicas, served.plan.port)}{_upstream("grpc", replicas, served.plan.grpc_port)}\
+  server {{
+    listen {served.plan.port};
+    location / {{
+      proxy_pass http://rest;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+      proxy_connect_timeout {_CONNECT_SECONDS}s;
+      proxy_read_timeout {_ANSWER_SECONDS}s;
+    }}
   }}
   server {{
-    listen {served.port}{http2};
+    listen {served.plan.grpc_port} http2;
     location / {{
-      {passed}://replicas;
-{"" if grpc else rest}      {kind}_connect_timeout {_CONNECT_SECONDS}s;
-      {kind}_read_timeout 60s;
+      grpc_pass grpc://grpc;
+      grpc_connect_timeout {_CONNECT_SECONDS}s;
+      grpc_read_timeout {_ANSWER_SECONDS}s;
     }}
   }}
 }}
+"""
+
+
+def _upstream(name: str, replicas: Sequence[str], port: int) -> str:
+    """`zone` shares what is known of the replicas among all workers.
+
+    Without it, a worker that found no replica while they started would answer 502 for ten more
+    seconds.
+    """
+    servers = "".join(f"    server {r}:{port} fail_timeout={_RETRY_SECONDS}s;\n" for r in replicas)
+    return f"""\
+  upstream {name} {{
+    zone {name} 256k;
+    least_conn;
+{servers}    keepalive 64;
+  }}
 """

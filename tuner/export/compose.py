@@ -6,80 +6,63 @@ plugin). So limits stand at the service, and there is neither `version` nor `nam
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import InputError
 from tuner.export.balancer import SERVICE, balancer_service
-from tuner.export.header import header, needs_image
+from tuner.export.header import header, metrics_note, needs_image
 from tuner.export.names import docker_name
-from tuner.export.served import Served, served_by
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.export.published import FIRST_PORT, published_ports
+from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
 from tuner.serving.container_plan import PIDS_LIMIT
 from tuner.spec.yaml_text import yaml_text
 
-FIRST_PORT = 8501
-
-_HIGHEST_PORT = 65535
+_CHECK_SECONDS = 10
+_CHECK = (
+    "exec 3<>/dev/tcp/127.0.0.1/$1 && printf 'GET %s HTTP/1.0\\r\\n\\r\\n' \"$2\" >&3"
+    " && read -r line <&3 && [[ $line == *' 200 '* ]]"
+)
+"""Asks the REST API with what serving images have: bash, and neither curl nor, mostly, Python."""
 
 
 def to_compose(
-    study: StudyRecord,
-    trial: TrialRecord,
+    served: Served,
     model_versions: Path,
     first_port: int = FIRST_PORT,
     balancer: str | None = None,
     predicted: Predicted | None = None,
+    *,
+    first_grpc_port: int | None = None,
+    name: str | None = None,
 ) -> str:
-    """The replicas of `trial` as the services `<model>-0`, `<model>-1`, ...
+    """The replicas of `served` as the services `<name>-0`, `<name>-1`, ...
 
-    Replica i answers on 127.0.0.1, port `first_port` + i. With an image of nginx as `balancer`,
-    only the balancer answers, on `first_port`. `model_versions` is the directory on the engine's
-    host with the model's numbered versions. Raises InputError where the ports do not exist, or the
-    study has a value that no container can have.
+    `name` is by default the model's. Replica i answers on the ports i of `published_ports`. With an
+    image of nginx as `balancer`, only the balancer answers, on the first ports. `model_versions` is
+    the directory on the engine's host with the model's numbered versions. Raises InputError where
+    the ports do not exist, and where `balancer` is not an image reference.
     """
-    served = served_by(study, trial)
-    ports = ports_from(first_port, served.replicas if balancer is None else 1)
+    entrances = served.replicas if balancer is None else 1
+    ports = published_ports(entrances, first_port, first_grpc_port)
     versions = model_versions.resolve()
-    stem = docker_name(study.model)
+    stem = name or docker_name(served.study.model)
     names = [f"{stem}-{i}" for i in range(served.replicas)]
     services = {name: _service(served, versions) for name in names}
     if balancer is None:
-        for name, port in zip(names, ports, strict=True):
-            services[name]["ports"] = [f"127.0.0.1:{port}:{served.port}"]
+        for index, service in enumerate(services.values()):
+            service["ports"] = ports.of(index, served.plan)
     else:
-        services[SERVICE] = balancer_service(served, balancer, names, ports[0])
+        services[SERVICE] = balancer_service(served, balancer, names, ports)
     notes = [
-        *entrances(ports, balancer),
-        needs_image(study),
+        *ports.notes(balancer),
+        needs_image(served),
+        *metrics_note(served),
         f"Needs the model's versions in {versions}",
     ]
     body = yaml_text({"services": _literal(services)})
-    return f"{header(study, trial, predicted, notes)}\n{body}"
-
-
-def ports_from(first_port: int, count: int) -> range:
-    """`count` consecutive ports. Raises InputError where one of them does not exist."""
-    ports = range(first_port, first_port + count)
-    if not 1 <= ports[0] <= ports[-1] <= _HIGHEST_PORT:
-        raise InputError(
-            f"ports {ports[0]} to {ports[-1]} for {count} replicas are not all within"
-            f" 1 to {_HIGHEST_PORT}",
-            "choose another first port",
-        )
-    return ports
-
-
-def entrances(ports: range, balancer: str | None = None) -> list[str]:
-    """Notes on where clients send their requests."""
-    listed = ", ".join(f"127.0.0.1:{port}" for port in ports)
-    if balancer is not None:
-        return [
-            f"{balancer} (of the nginx family) spreads requests over the replicas: {listed}",
-            "It was not part of the measurement: its own time and CPU usage come on top.",
-        ]
-    return [f"Clients must spread their requests over all ports: {listed}"]
+    return f"{header(served, predicted, notes)}\n{body}"
 
 
 def _service(served: Served, versions: Path) -> dict[str, Any]:
@@ -110,7 +93,20 @@ def _service(served: Served, versions: Path) -> dict[str, Any]:
     }
     if plan.tmpfs:
         service["tmpfs"] = [f"{path}:{options}" for path, options in plan.tmpfs.items()]
+    if served.is_tensorflow_serving:  # whose images have bash
+        service["healthcheck"] = _health_check(served)
     return service | {"restart": "unless-stopped"}
+
+
+def _health_check(served: Served) -> dict[str, Any]:
+    """Healthy once the model is loaded. Compose shows the state, and restarts nothing for it."""
+    return {
+        "test": ["CMD", "bash", "-c", _CHECK, "health", str(served.plan.port), served.status_path],
+        "interval": f"{_CHECK_SECONDS}s",
+        "timeout": "5s",
+        "retries": 3,
+        "start_period": f"{math.ceil(served.ready_seconds)}s",
+    }
 
 
 def _literal(value: Any) -> Any:  # noqa: ANN401 -- any plain data

@@ -10,11 +10,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuner.export.compose import FIRST_PORT, entrances, ports_from
-from tuner.export.header import header, needs_image
+from tuner.export.header import header, metrics_note, needs_image
 from tuner.export.names import docker_name
-from tuner.export.served import Served, served_by
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.export.published import FIRST_PORT, published_ports
+from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
 from tuner.serving.container_plan import PIDS_LIMIT
 
@@ -26,38 +25,43 @@ _SAME_FOR_ALL = Path(__file__).with_name("docker_run.sh")
 _PATIENCE = 2
 """How many times longer than measured a replica may take: production may be busier."""
 
-_STATUS = "127.0.0.1::"
-"""The engine chooses the port on which a gRPC replica answers for its status."""
-
 
 def to_docker_run(
-    study: StudyRecord,
-    trial: TrialRecord,
+    served: Served,
     model_versions: Path,
     first_port: int = FIRST_PORT,
     predicted: Predicted | None = None,
+    *,
+    first_grpc_port: int | None = None,
+    name: str | None = None,
 ) -> str:
-    """A script that starts the replicas of `trial` (`up`) or removes them (`down`).
+    """A script that starts the replicas of `served` (`up`) or removes them (`down`).
 
-    Replica i answers on 127.0.0.1, port `first_port` + i. `up` may be run again. `--dry-run` prints
-    the commands instead of running them. All words are quoted. The variable `TUNE_LABEL` adds one
-    more label to everything that the script makes. Raises InputError as `to_compose` does.
+    `name` begins the names of containers and names their network; by default it is made from the
+    study's name and the trial. Replica i answers on the ports i of `published_ports`. `up` may be
+    run again. `--dry-run` prints the commands instead of running them. All words are quoted. The
+    variable `TUNE_LABEL` adds one more label to everything that the script makes. Raises InputError
+    where the ports do not exist.
     """
-    served = served_by(study, trial)
-    ports = ports_from(first_port, served.replicas)
+    ports = published_ports(served.replicas, first_port, first_grpc_port)
     versions = model_versions.resolve()
-    project = f"tune-{docker_name(study.name)}-{trial.number}"
-    runs = [_run(served, versions, project, port) for port in ports]
+    project = name or f"tune-{docker_name(served.study.name)}-{served.trial.number}"
+    published = [ports.of(i, served.plan) for i in range(served.replicas)]
+    runs = [_run(served, versions, project, entrances) for entrances in published]
     content = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
     notes = [
-        *entrances(ports),
-        needs_image(study),
+        *ports.notes(),
+        needs_image(served),
+        *metrics_note(served),
         f"Needs the model's versions in {versions}",
         "sh FILE [up] starts the replicas and waits until they are ready; sh FILE down removes",
         "them; --dry-run prints the commands instead. Needs docker, and curl or wget.",
     ]
     starts = [f"start {_words([_name(project, i), *words])}" for i, words in enumerate(runs)]
-    waits = [_wait(served, _name(project, i), port) for i, port in enumerate(ports)]
+    waits = [
+        f"wait_for {_words([_name(project, i), str(port), served.status_path])}"
+        for i, port in enumerate(ports.rest)
+    ]
     settings = [
         "set -eu",
         "",
@@ -68,7 +72,7 @@ def to_docker_run(
         *_function("replicas", starts),
         *_function("await", waits),
     ]
-    top = header(study, trial, predicted, notes)
+    top = header(served, predicted, notes)
     return f"#!/bin/sh\n{top}\n" + "\n".join(settings) + f"\n{_SAME_FOR_ALL.read_text()}"
 
 
@@ -81,13 +85,12 @@ def _function(name: str, commands: Sequence[str]) -> list[str]:
     return [f"{name}() {{", *commands, "}", ""]
 
 
-def _run(served: Served, versions: Path, project: str, port: int) -> list[str]:
+def _run(served: Served, versions: Path, project: str, entrances: Sequence[str]) -> list[str]:
     """The words after `docker run -d` and the labels. `--` ends the options."""
     plan, memory = served.plan, f"{served.memory_mib}m"
     words = [
         *("--network", project),
-        *("--publish", f"127.0.0.1:{port}:{served.port}"),
-        *(("--publish", f"{_STATUS}{plan.port}") if served.port != plan.port else ()),
+        *(word for entrance in entrances for word in ("--publish", entrance)),
         *("--restart", "unless-stopped"),
         *("--cpus", f"{served.cpu:.9g}"),
         *("--memory", memory),
@@ -114,12 +117,6 @@ def _mount(source: Path, target: str) -> str:
     line = io.StringIO()
     csv.writer(line).writerow(["type=bind", f"source={source}", f"target={target}", "readonly"])
     return line.getvalue().removesuffix("\r\n")
-
-
-def _wait(served: Served, name: str, port: int) -> str:
-    rest = f"{served.plan.port}/tcp"
-    own = str(port) if served.port == served.plan.port else f'"$(published {_words([name, rest])})"'
-    return f"wait_for {_words([name])} {own} {_words([served.status_path])}"
 
 
 def _words(words: Sequence[str]) -> str:

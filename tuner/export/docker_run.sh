@@ -66,8 +66,6 @@ fetch() (
   fi
 )
 
-published() { docker port "$1" "$2" | sed -n '1s/.*://p'; }
-
 # wait_for NAME PORT PATH: until the model is loaded; the container's last words where it is not.
 wait_for() {
   left=$seconds

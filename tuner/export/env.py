@@ -6,8 +6,7 @@ import re
 
 from tuner.errors import InputError
 from tuner.export.header import header
-from tuner.export.served import served_by
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
 from tuner.spec.space import as_text
 
@@ -19,18 +18,19 @@ _ACTED_UPON = re.compile(
 )
 
 
-def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None = None) -> str:
-    """The image, each parameter, each server flag, and the variables of the containers.
+def to_env(served: Served, predicted: Predicted | None = None) -> str:
+    """The image, its ports, each parameter, each server flag, and the variables of the containers.
 
-    These are `TUNE_IMAGE`, `TUNE_CONFIG_<PARAMETER>` in the parameter's unit (scenario parameters
-    included), `TUNE_FLAG_<FLAG>`, and the containers' variables under their own names. Raises
-    InputError for a value that a shell and `--env-file` read differently, and for a name that two
-    entries would have.
+    These are `TUNE_IMAGE`, `TUNE_REST_PORT`, `TUNE_GRPC_PORT`, `TUNE_CONFIG_<PARAMETER>` in the
+    parameter's unit (scenario parameters included), `TUNE_FLAG_<FLAG>`, and the containers'
+    variables under their own names. Raises InputError for a value that a shell and `--env-file`
+    read differently, and for a name that two entries would have.
     """
-    served = served_by(study, trial)
     entries = [
         ("TUNE_IMAGE", served.plan.image),
-        *((_key("TUNE_CONFIG", n), as_text(v)) for n, v in trial.configuration.items()),
+        ("TUNE_REST_PORT", str(served.plan.port)),
+        ("TUNE_GRPC_PORT", str(served.plan.grpc_port)),
+        *((_key("TUNE_CONFIG", n), as_text(v)) for n, v in served.trial.configuration.items()),
         *((_key("TUNE_FLAG", n), v) for n, v in served.flags.items()),
         *served.plan.environment.items(),
     ]
@@ -38,17 +38,17 @@ def to_env(study: StudyRecord, trial: TrialRecord, predicted: Predicted | None =
     for name, value in entries:
         if name in variables:
             raise InputError(
-                f"two entries of trial {trial.number} would have the name {name}",
+                f"two entries of trial {served.trial.number} would have the name {name}",
                 "rename the flag or variable in the study, or use another format",
             )
         variables[name] = _plain(name, value)
     notes = [
         "For `. FILE` in a shell (set -a exports it) and for docker run --env-file FILE.",
-        "TUNE_CONFIG_* are the configuration, TUNE_FLAG_* the server's flags; the rest are the",
-        "variables of each container.",
+        "TUNE_CONFIG_* are the configuration, TUNE_FLAG_* the server's flags; TUNE_REST_PORT and",
+        "TUNE_GRPC_PORT are ports of each container, and the rest are its variables.",
     ]
     lines = "".join(f"{name}={value}\n" for name, value in variables.items())
-    return f"{header(study, trial, predicted, notes)}\n{lines}"
+    return f"{header(served, predicted, notes)}\n{lines}"
 
 
 def _key(prefix: str, name: str) -> str:

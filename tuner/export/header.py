@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tuner.export.names import comments
 from tuner.export.provenance import Provenance, provenance
-from tuner.export.served import image_of
+from tuner.export.served import Served, image_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.predicted_front import Predicted
@@ -18,8 +18,7 @@ _RULE = "!" * 88
 
 
 def header(
-    study: StudyRecord,
-    trial: TrialRecord,
+    served: Served,
     predicted: Predicted | None,
     notes: Sequence[str],
 ) -> str:
@@ -27,6 +26,7 @@ def header(
 
     Every line begins with `#`, whatever is in the study.
     """
+    study, trial = served.study, served.trial
     origin = provenance(study, trial, predicted)
     lines = [*_warning(origin), *_about(study, trial, origin), "", *notes]
     return f"{comments(lines)}{origin.to_line()}\n"
@@ -64,9 +64,18 @@ def _about(study: StudyRecord, trial: TrialRecord, origin: Provenance) -> list[s
     ]
 
 
-def needs_image(study: StudyRecord) -> str:
+def needs_image(served: Served) -> str:
     """A line on where the image comes from."""
-    return f"Needs the image {image_of(study)} (`tune image build` makes tune's own)."
+    image, measured = served.plan.image, image_of(served.study)
+    if image == measured:
+        return f"Needs the image {image} (`tune image build` makes tune's own)."
+    return f"Needs the image {image}: push there what was measured as {measured}."
+
+
+def metrics_note(served: Served) -> list[str]:
+    """A line on where Prometheus finds metrics; none where the image may have none."""
+    path = served.plan.metrics_path
+    return [] if path is None else [f"Metrics for Prometheus: {path} on the REST port."]
 
 
 def _warning(origin: Provenance) -> list[str]:

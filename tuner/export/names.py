@@ -6,6 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from tuner.errors import InputError
+from tuner.spec.problems import short_text
+
+_LONGEST_LABEL = 63
+_LONGEST_NAME = 53
+
 _LONGEST_PART = 40
 """Characters. It leaves room for a suffix within the 63 of a DNS label."""
 
@@ -19,6 +25,30 @@ def dns_label(text: str) -> str:
     different names stay different.
     """
     return _fitted(text, r"[a-z](?:[a-z0-9-]*[a-z0-9])?", r"[^a-z0-9]+")
+
+
+def check_name(text: str) -> str:
+    """`text` itself. Raises InputError where an export cannot have that name in every format.
+
+    It is a DNS-1123 label that begins with a letter, as the name of a Service does, and is short
+    enough for a release of Helm and for what KServe adds to it.
+    """
+    if len(text) > _LONGEST_NAME or re.fullmatch(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", text) is None:
+        raise InputError(
+            f"--name {short_text(text)} is not a DNS-1123 label that begins with a letter",
+            f"use at most {_LONGEST_NAME} small letters, digits and -, but no - at the end",
+        )
+    return text
+
+
+def check_namespace(text: str) -> str:
+    """`text` itself. Raises InputError where Kubernetes has no namespace of that name."""
+    if len(text) > _LONGEST_LABEL or re.fullmatch(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", text) is None:
+        raise InputError(
+            f"--namespace {short_text(text)} is not a DNS-1123 label",
+            f"use at most {_LONGEST_LABEL} small letters, digits and -, but no - at an end",
+        )
+    return text
 
 
 def docker_name(text: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.serving.container_plan import ContainerPlan, container_plan
+from tuner.serving.container_plan import BUILT_IN_SERVERS, ContainerPlan, container_plan
 from tuner.serving.image import image_tag
-from tuner.spec.study import LoadProtocol, ServingSpec
+from tuner.spec.study import ServingSpec
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -21,8 +21,7 @@ _READY_SECONDS = ServingSpec.ready_seconds
 class Served:
     """`replicas` containers of `plan`, each with `cpu` cores and `memory_mib` MiB.
 
-    `protocol` is that of the trial's requests, `ready_seconds` the time that a replica had to
-    become ready, `flags` the server's flags.
+    `ready_seconds` is the time that a replica had to become ready, `flags` are the server's flags.
     """
 
     study: StudyRecord
@@ -32,13 +31,12 @@ class Served:
     replicas: int
     cpu: float
     memory_mib: int
-    protocol: LoadProtocol
     ready_seconds: float
 
     @property
-    def port(self) -> int:
-        """The port on which a container answers requests of the protocol."""
-        return self.plan.port_of(self.protocol)
+    def is_tensorflow_serving(self) -> bool:
+        """Whether the server is TensorFlow Serving or takes its command line, not a package's."""
+        return self.study.serving.get("server", ServingSpec.server) in BUILT_IN_SERVERS
 
     @property
     def status_path(self) -> str:
@@ -46,8 +44,8 @@ class Served:
         return f"/v1/models/{quote(self.study.model, safe='')}"
 
 
-def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
-    """The containers of `trial`.
+def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) -> Served:
+    """The containers of `trial`. `image` is another reference of the image that was measured.
 
     Raises InputError where the study sets what tune itself sets, or what no container can have.
     """
@@ -57,6 +55,8 @@ def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
     server = str(study.serving.get("server", ServingSpec.server))
     serving = ServingSpec(_asked(study), server, flags=flags | set_flags, env=env | set_env)
     plan = container_plan(serving, study.model, image_of(study))
+    if image is not None:
+        plan = replace(plan, image=image)
     _refuse_impossible(plan)
     return Served(
         study=study,
@@ -66,7 +66,6 @@ def served_by(study: StudyRecord, trial: TrialRecord) -> Served:
         replicas=int(trial.configuration["replicas"]),
         cpu=float(trial.configuration["cpu"]),
         memory_mib=int(trial.configuration["memory"]),
-        protocol=_protocol(study, trial),
         ready_seconds=float(study.serving.get("ready_seconds", _READY_SECONDS)),
     )
 
@@ -88,13 +87,6 @@ def check_reference(image: str) -> str:
 
 def _asked(study: StudyRecord) -> str:
     return str(study.serving.get("image", "tune"))
-
-
-def _protocol(study: StudyRecord, trial: TrialRecord) -> LoadProtocol:
-    """The protocol of the trial's requests; of a simulated trial, that of its settings."""
-    load = study.specification.get("load", {})
-    configured = trial.configuration.get("protocol", load.get("protocol", "rest"))
-    return "grpc" if trial.deployment.get("protocol", configured) == "grpc" else "rest"
 
 
 def _refuse_impossible(plan: ContainerPlan) -> None:

@@ -20,8 +20,12 @@ PIDS_LIMIT = 1024
 """The most processes and threads of a replica: more than a server needs, less than a fault
 makes."""
 
+METRICS_PATH = "/monitoring/prometheus/metrics"
+"""Where TensorFlow Serving answers Prometheus, unless its monitoring file names another path."""
+
 _USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
 _TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")
+_MONITORING = "monitoring_config_file"
 _TAKEN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH")
 
 
@@ -31,6 +35,7 @@ class ContainerPlan:
 
     `entrypoint` is None to use the image's own; `command` follows it. The model's versions are
     mounted at `model_mount`, read-only. `tmpfs` maps the only writable paths to mount options.
+    `metrics_path` is where its REST port answers Prometheus; None where it may not.
     """
 
     image: str
@@ -42,6 +47,7 @@ class ContainerPlan:
     model_mount: str
     user: str
     tmpfs: Mapping[str, str]
+    metrics_path: str | None = None
 
     def port_of(self, protocol: LoadProtocol) -> int:
         """The port that answers requests of `protocol`."""
@@ -111,6 +117,8 @@ def _tensorflow_serving(serving: ServingSpec, model_name: str, image: str) -> Co
         grpc_port=GRPC_PORT,
         model_mount=f"/models/{model_name}",
         user=_USER,
+        # Ours has metrics without a monitoring file. What such a file says is not known here.
+        metrics_path=METRICS_PATH if ours and _MONITORING not in serving.flags else None,
         # tune's server writes nothing. What another image writes is unknown.
         tmpfs={} if ours else {"/tmp": "rw,noexec,nosuid,size=16m"},  # noqa: S108 in the container
     )

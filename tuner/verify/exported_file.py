@@ -9,6 +9,8 @@ from typing import Literal
 import yaml
 
 from tuner.errors import InputError
+from tuner.export.directory import entry_of
+from tuner.export.helm import ENTRY as CHART
 from tuner.export.provenance import Provenance, read_provenance
 from tuner.spec.yaml_loader import MOST_CHARACTERS, text_documents
 
@@ -28,6 +30,8 @@ class ExportedFile:
 
 def read_exported(path: Path) -> ExportedFile:
     """Raises InputError for a file that `tune export` did not write or `tune verify` cannot use."""
+    if path.is_dir():
+        raise _of_a_directory(path)
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MOST_CHARACTERS + 1)
@@ -53,8 +57,20 @@ def _kind(path: Path, text: str) -> ExportedKind:
     if isinstance(first, dict) and isinstance(first.get("services"), dict):
         return "compose"
     if isinstance(first, dict) and {"apiVersion", "kind"} <= first.keys():
-        raise InputError(
-            f"{path} is for Kubernetes, which `tune verify` does not bring up",
-            "kubectl apply --dry-run=server checks it; verify the same trial as a compose file",
-        )
+        raise _for_a_cluster(path, f"kubectl apply --dry-run=server -f {path}")
     raise InputError(f"{path} is neither a compose file nor a docker-run script", _MEND)
+
+
+def _of_a_directory(path: Path) -> InputError:
+    entry = entry_of(path)
+    if entry is None:
+        return InputError(f"{path} is a directory that `tune export` did not write", _MEND)
+    check = f"helm lint {path}" if entry.name == CHART else f"kubectl kustomize {path}"
+    return _for_a_cluster(path, check)
+
+
+def _for_a_cluster(path: Path, check: str) -> InputError:
+    return InputError(
+        f"{path} is for Kubernetes, which `tune verify` does not bring up",
+        f"`{check}` checks its form. Export the same trial as a compose file to verify it",
+    )
