@@ -5,8 +5,8 @@ import numpy as np
 from tests.model.served_space import CANDIDATES, SPACE, bursts, fits, number, some_rows
 from tuner.arrays import Floats
 from tuner.model.candidates import Candidates
-from tuner.model.feasibility import probability_of_serving, served
-from tuner.model.observations import Observation
+from tuner.model.feasibility import probability_of_serving
+from tuner.model.observations import Observation, served
 from tuner.spec.space import Configuration, SearchSpace
 
 ABLE = np.array([fits(x) for x in CANDIDATES.configurations])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import conditional
 from tuner.model.initial_design import initial_design, initial_trials
-from tuner.spec.space import Condition, Parameter, Role, SearchSpace, Value
+from tuner.spec.space import Condition, Configuration, Parameter, Role, SearchSpace, Value
 
 FIVE = SearchSpace(
     (
@@ -114,6 +114,39 @@ def test_several_share_a_deployment(each: int) -> None:
     changes = sum(a != b for a, b in itertools.pairwise(deployments))
     assert changes == math.ceil(14 / each) - 1
     assert len({c["concurrency"] for c in found}) >= 4
+
+
+MNIST = SearchSpace(
+    (
+        Parameter("concurrency", "int", "scenario", 4, choices=(1, 4, 16)),
+        Parameter("cpu", "float", "decision", 1.0, choices=(0.25, 0.5, 1.0, 2.0)),
+        Parameter("memory", "int", "decision", 256, choices=(48, 64, 128, 256, 512)),
+        Parameter("replicas", "int", "decision", 1, choices=(1, 2, 3, 4)),
+        Parameter("loss", "float", "scenario", 0.0, choices=(0.0, 1.0, 5.0)),
+    )
+)
+
+
+def scenarios_of(found: list[Configuration], names: tuple[str, ...]) -> list[Configuration]:
+    return [c.only(names) for c in found]
+
+
+@pytest.mark.parametrize("each", [1, 2])
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_every_scenario_comes_before_any_comes_again(each: int, seed: int) -> None:
+    came = scenarios_of(initial_design(MNIST, 18, seed, each=each), ("concurrency", "loss"))
+    assert len(set(came[:9])) == len(set(came[9:])) == 9
+    many = scenarios_of(initial_design(FIVE, 14, seed, each=each), ("concurrency", "loss"))
+    assert len(set(many)) == 14
+    assert len({c["concurrency"] for c in many}) >= 5
+    assert len({c["loss"] for c in many}) >= 4
+
+
+def test_scenarios_are_those_that_the_study_names() -> None:
+    found = initial_design(MNIST, 12, 1, each=2, scenarios=("loss",))
+    came = scenarios_of(found, ("loss",))
+    assert [len(set(came[i : i + 3])) for i in range(0, 12, 3)] == [3, 3, 3, 3]
 
 
 def test_without_loads_to_vary_nothing_is_shared() -> None:

@@ -115,6 +115,21 @@ class TrialRecord:
         return max(0.0, last - self.deploy_seconds)
 
     @property
+    def came_up(self) -> bool:
+        """Whether its deployment came up; if not, load and network had no part in its end."""
+        return "connect" in self.phases
+
+    @property
+    def working_set_mib(self) -> float | None:
+        """The most memory that a replica used in this trial; None where that is unknown."""
+        peak = self.metric("memory_peak_mib")
+        since = self.deployment.get("memory_peak_since")
+        # Where the kernel cannot count it anew, the peak may be that of an earlier trial.
+        if peak is None or (self.stayed and since != f"{self.number:04d}"):
+            return None
+        return peak.value / int(self.configuration.get("replicas", 1))
+
+    @property
     def seconds(self) -> float:
         """Wall time of the whole trial."""
         return sum(self.phases.values())

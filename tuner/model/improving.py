@@ -11,10 +11,9 @@ from scipy.stats import qmc
 from tuner.arrays import Floats, Indices
 from tuner.model.acquisition import log_improvement
 from tuner.model.candidates import Candidates
-from tuner.model.feasibility import served
 from tuner.model.initial_design import value_at
 from tuner.model.large_space import near, sampled
-from tuner.model.observations import Observation
+from tuner.model.observations import Observation, served
 from tuner.model.pareto import front
 from tuner.model.scales import Scale
 from tuner.model.surrogate import Surrogate

@@ -32,8 +32,19 @@ def bursts_each(search: SearchSpec) -> int:
     return 2 if search.stay and search.sampler == "bayes" else 1
 
 
+def starts(space: SearchSpace, count: int, seed: int, search: SearchSpec) -> list[Configuration]:
+    """The initial design of a study that is searched like this."""
+    each = bursts_each(search)
+    return initial_design(space, count, seed, each=each, scenarios=search.scenarios)
+
+
 def initial_design(
-    space: SearchSpace, count: int, seed: int, *, each: int = 1
+    space: SearchSpace,
+    count: int,
+    seed: int,
+    *,
+    each: int = 1,
+    scenarios: Sequence[str] = (),
 ) -> list[Configuration]:
     """`count` distinct configurations of `space`, or all of them where it has fewer.
 
@@ -45,6 +56,10 @@ def initial_design(
 
     With `each` above 1, so many follow one another on one deployment (`SearchSpace.deployment_of`),
     under loads and networks that are spread evenly: of the same seconds more are then bursts.
+
+    No scenario comes again before every scenario has come, and the first ones are spread evenly.
+    Scenarios are the combinations of values of the parameters `scenarios`; none: of all whose role
+    it is. That holds where they can be counted, and where no scenario needs another deployment.
     """
     rng = np.random.default_rng([seed, 0])
     places = math.ceil(count / each)
@@ -54,13 +69,49 @@ def initial_design(
     )
     if each > 1:
         firsts = itertools.chain.from_iterable(_elsewhere(space, firsts, each, rng))
+    turns = _scenarios(space, scenarios, count, seed)
     design: dict[Configuration, None] = {}
     # Taken one by one: a later stage fills the places that duplicates leave.
-    for candidate in itertools.chain(firsts, _rest(space, rng)):
+    for candidate in firsts:
+        if len(design) >= count:
+            break
+        turn = turns[len(design) % len(turns)] if turns else {}
+        design.setdefault(space.effective({**space.filled(candidate), **turn}))
+    for candidate in _rest(space, rng):
         if len(design) >= count:
             break
         design.setdefault(candidate)
     return list(design)[:count]
+
+
+def _scenarios(
+    space: SearchSpace, names: Sequence[str], count: int, seed: int
+) -> Sequence[Configuration]:
+    """All scenarios, the baseline's first and the next ones spread evenly over their values.
+
+    None where they cannot be counted, or where one needs another deployment than another.
+    """
+    names = tuple(names) or tuple(p.name for p in space.with_role("scenario"))
+    parameters = [p for p in space if p.name in names]
+    size = SearchSpace(tuple(parameters)).size()
+    if not parameters or size is None or size > ENUMERABLE or set(names) - set(LIVE):
+        return ()
+    rng = np.random.default_rng([seed, 2])
+    first = space.baseline().only(names)
+    spread = (
+        space.effective(
+            {
+                **space.filled(space.baseline()),
+                **{p.name: value_at(p, float(u)) for p, u in zip(parameters, point, strict=True)},
+            }
+        ).only(names)
+        for point in qmc.Sobol(len(parameters), scramble=True, rng=rng).random(
+            2 ** math.ceil(math.log2(max(count, 2)))
+        )
+    )
+    every = list(SearchSpace(tuple(parameters)).grid())
+    rest = (every[i] for i in rng.permutation(len(every)))
+    return tuple(dict.fromkeys(itertools.chain([first], spread, rest)))
 
 
 def _elsewhere(

@@ -22,7 +22,9 @@ class Observation:
     value, None where it is unknown; empty where all are. `cut_short` says that the burst was ended
     early, since its configuration was surely no candidate. `deploy_seconds` is what bringing up and
     tearing down took, 0 where the deployment stayed up from the trial before; `burst_seconds` is
-    all the rest; None where they are unknown.
+    all the rest; None where they are unknown. `working_set_mib` is the most memory that a replica
+    used, None where it is unknown. `started` is whether the deployment came up, `out_of_memory`
+    whether memory is what it lacked.
     """
 
     number: int
@@ -33,6 +35,9 @@ class Observation:
     cut_short: bool = False
     deploy_seconds: float | None = None
     burst_seconds: float | None = None
+    working_set_mib: float | None = None
+    started: bool = True
+    out_of_memory: bool = False
 
     @classmethod
     def of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:
@@ -47,4 +52,12 @@ class Observation:
             bool(record.cut_short),
             record.deploy_seconds,
             record.burst_seconds,
+            record.working_set_mib,
+            record.outcome != "infeasible" or record.came_up,
+            record.outcome == "infeasible" and record.reason == "out of memory",
         )
+
+
+def served(observation: Observation) -> bool:
+    """Whether the configuration could serve."""
+    return observation.values is not None and observation.violations.get(SERVES, -1.0) <= 0

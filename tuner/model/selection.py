@@ -11,6 +11,7 @@ import numpy as np
 
 from tuner.arrays import Floats, Indices, Mask
 from tuner.model.acquisition import Interest, overall_gain, robust_interest, scenario_interest
+from tuner.model.feasibility import LIKELY
 from tuner.model.learning import Learning
 from tuner.model.observations import Observation
 from tuner.model.surrogate import Surrogate
@@ -116,6 +117,26 @@ def select(surrogate: Surrogate, free: Indices, sought: Sought) -> Selection:
         bool(stays[best]),
         about,
     )
+
+
+def balanced(surrogate: Surrogate, free: Indices, observations: Sequence[Observation]) -> Indices:
+    """Those of the rows `free` that are in scenarios with too few trials, or all of them.
+
+    Too few are fewer than half of an equal share of the trials, and none at all: worth per second
+    alone may starve a scenario whose front looks simple from afar. Only what likely serves is
+    called for.
+    """
+    candidates = surrogate.candidates
+    count = len(candidates.scenarios)
+    numbers = {scenario: number for number, scenario in enumerate(candidates.scenarios)}
+    trials = np.zeros(count)
+    for o in observations:
+        number = numbers.get(o.configuration.only(candidates.scenario_parameters))
+        if number is not None:
+            trials[number] += 1
+    short = trials < max(1.0, trials.sum() / (2 * count))
+    called: Indices = free[short[candidates.scenario[free]] & (surrogate.feasible[free] > LIKELY)]
+    return called if len(called) else free
 
 
 def best_gain(surrogate: Surrogate, free: Indices, sought: Sought) -> float:

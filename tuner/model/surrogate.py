@@ -17,9 +17,9 @@ from tuner.model.candidates import Candidates
 from tuner.model.constraint_models import ConstraintModel, bounded_columns, constraint_models
 from tuner.model.evidence import Column, Evidence
 from tuner.model.exact import Exact, exact_values
-from tuner.model.feasibility import probability_of_serving, served
+from tuner.model.feasibility import probability_of_serving
 from tuner.model.gp import grouped
-from tuner.model.observations import Observation
+from tuner.model.observations import Observation, served
 from tuner.model.pareto import logarithms
 from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit

@@ -16,7 +16,7 @@ import numpy as np
 
 from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.model.initial_design import bursts_each, initial_design, initial_trials
+from tuner.model.initial_design import initial_trials, starts
 from tuner.model.pareto import MARGIN, hypervolume
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
@@ -131,7 +131,7 @@ def _starts(study: StudyRecord) -> frozenset[Configuration]:
         return frozenset()
     count = initial_trials(study.specification["budget"].get("trials"))
     seed = int(study.specification.get("seed", 0))
-    return frozenset(initial_design(study.search_space, count, seed, each=bursts_each(search)))
+    return frozenset(starts(study.search_space, count, seed, search))
 
 
 def _ends(trials: Sequence[TrialRecord], clock: Timeline) -> Floats:

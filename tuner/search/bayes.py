@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,15 @@ from optuna.trial import FrozenTrial
 
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
-from tuner.model.feasibility import served
-from tuner.model.initial_design import bursts_each, initial_design
+from tuner.model.initial_design import starts
 from tuner.model.large_space import is_whole, sampled
-from tuner.model.observations import Observation
+from tuner.model.memory_floor import hopeless, with_enough_memory
+from tuner.model.observations import Observation, served
 from tuner.model.pareto import front
 from tuner.model.selection import (
     Costs,
     Sought,
+    balanced,
     best_gain,
     reasons_of,
     reasons_of_initial,
@@ -32,6 +33,7 @@ from tuner.search.study_sampler import (
     OWNER,
     WHY,
     Proposal,
+    SpaceExhausted,
     StudySampler,
     taken_by,
     turn_of,
@@ -115,19 +117,38 @@ class ServingSampler(StudySampler):
         seen = self._seen(study, others)
         fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if len(seen) + len(pending(self._space, others, -1)) < self._startup:
-            for start in self._starts():
+            for start in self._starts(seen):
                 if start not in taken and _agrees(start, fixed):
                     return Proposal(start, {WHY: dict(reasons_of_initial())})
         look = self._look(study, others, seen, taken, fixed)
         if len(look.free) == 0:
+            if self.unvisited(study) == 0:
+                raise SpaceExhausted(
+                    "what is left of the search space has too little memory to serve",
+                    "Widen the search space, or ask for repeats.",
+                )
             return Proposal(self._any(taken, turn_of(trial, others)))
-        selection = select(look.surrogate, look.free, look.sought)
+        free = look.free
+        if self._target == "per-scenario":
+            free = balanced(look.surrogate, free, seen)
+        selection = select(look.surrogate, free, look.sought)
         why = dict(reasons_of(look.surrogate, selection, look.sought))
         return Proposal(look.surrogate.candidates.configurations[selection.row], {WHY: why})
 
-    def _starts(self) -> list[Configuration]:
-        each = bursts_each(self._search)
-        return initial_design(self._space, self._startup, self._seed, each=each)
+    def _starts(self, seen: Sequence[Observation]) -> Iterator[Configuration]:
+        for start in starts(self._space, self._startup, self._seed, self._search):
+            yield with_enough_memory(self._space, seen, start)
+
+    def unvisited(self, study: Study) -> int | None:
+        """As the base class says, less what surely has too little memory."""
+        trials = study.get_trials(deepcopy=False)
+        seen = self._seen(study, trials)
+        if self._lattice is None or not is_whole(self._space, len(seen)):
+            return super().unvisited(study)
+        candidates = Candidates.of(self._space, None, self._scenarios)
+        is_free = ~hopeless(candidates, seen)
+        is_free[_rows(candidates, taken_by(self._space, trials))] = False
+        return int(np.count_nonzero(is_free))
 
     def _seen(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Observation]:
         return self._observed.of(trials, _metrics(study))
@@ -145,7 +166,7 @@ class ServingSampler(StudySampler):
         surrogate = self._model(study, seen, waiting, last)
         candidates = surrogate.candidates
         surrogate = surrogate.with_pending(_rows(candidates, waiting))
-        is_free = np.ones(len(candidates), dtype=np.bool_)
+        is_free = ~hopeless(candidates, seen)
         is_free[_rows(candidates, taken)] = False
         if fixed:
             agrees = np.array([_agrees(c, fixed) for c in candidates.configurations])

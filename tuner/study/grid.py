@@ -112,7 +112,7 @@ class Grid:
                 and record.outcome == "infeasible"
                 and record.same_as is None
                 and record.attempts == 1
-                and "connect" not in record.phases
+                and not record.came_up
                 and self._group[GridPoint(point.grid_pass, record.configuration)] == group
             ),
             None,

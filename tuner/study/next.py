@@ -20,7 +20,8 @@ from tuner.study.queue import (
     is_repeat,
     queue_baseline,
     queue_confirmation,
-    queue_initial_design,
+    queue_start,
+    starts_left,
     waiting,
 )
 from tuner.study.storage import GAINS, PASS, study_lock
@@ -76,10 +77,8 @@ class Next:
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
 
     def begin(self) -> bool:
-        """Queue what a study starts with; whether there is something to measure."""
+        """Whether there is something to measure."""
         with study_lock(self._study):
-            if self._grid is None:
-                queue_initial_design(self._spec, self._study)
             return self._more()
 
     def take(self) -> NextTrial | None:
@@ -88,8 +87,7 @@ class Next:
             if not self._more():
                 return None
             if self._grid is None:
-                if not queue_baseline(self._spec, self._study):
-                    queue_confirmation(self._spec, self._study, self._done.records)
+                self._queue_next()
             elif not waiting(self._study):
                 self._queue_point(self._grid)
             try:
@@ -126,7 +124,7 @@ class Next:
         trials = len(self._done.records) + running
         if self._until.reached(trials, self._done.seconds):
             return False
-        if waiting(self._study):
+        if waiting(self._study) or (self._grid is None and starts_left(self._study)):
             return True
         if self._until.converged > 0:
             self.converged = self._convergence.reached(len(self._done.records))
@@ -145,6 +143,13 @@ class Next:
             and (trial.datetime_start > oldest or trial.user_attrs.get(OWNER, "").startswith(here))
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         )
+
+    def _queue_next(self) -> None:
+        """Queue what comes before any proposal of the sampler, where something does."""
+        spec, study, done = self._spec, self._study, self._done.records
+        if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
+            return
+        queue_confirmation(spec, study, done)
 
     def _queue_point(self, grid: Grid) -> None:
         """Queue the next point of the grid, or the baseline where it is due between deployments."""

@@ -15,7 +15,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from tuner.errors import InputError
 from tuner.measure.record import TrialRecord
-from tuner.model.initial_design import bursts_each, initial_design, initial_trials
+from tuner.model.initial_design import initial_trials, starts
+from tuner.model.memory_floor import with_enough_memory
+from tuner.model.observations import Observation
 from tuner.results.confirmation import next_to_confirm
 from tuner.search.distributions import configuration, configuration_of
 from tuner.search.study_sampler import queue
@@ -53,25 +55,33 @@ class NextTrial:
     same_end: TrialRecord | None = None
 
 
-def queue_initial_design(spec: StudySpec, study: Study) -> None:
-    """Queue the baseline, corners and Sobol points once; a kill in between does no harm."""
-    if study.user_attrs.get(SEEDED):
-        return
+def queue_start(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> bool:
+    """Queue the next configuration of the initial design; whether there was one.
+
+    Where the trials that are `done` make its memory improbable, it has the least memory that is
+    not. A kill in between does no harm.
+    """
+    seeded = study.user_attrs.get(SEEDED, 0)
+    if seeded is True:
+        return False
     space = spec.search_space
-    starts = initial_design(
-        space,
-        initial_trials(spec.budget.trials),
-        spec.seed,
-        each=bursts_each(spec.search),
-    )
+    first = starts(space, initial_trials(spec.budget.trials), spec.seed, spec.search)
+    seen = [Observation.of(record, ()) for record in done]
     present = {configuration_of(space, trial) for trial in study.get_trials(deepcopy=False)}
-    for number, start in enumerate(starts):
-        due = number > 1 and spec.baseline_every and (number - 1) % spec.baseline_every == 0
-        if due:
-            queue(study, space, space.baseline(), {BASELINE: True})
-        if start not in present:
-            queue(study, space, start)
-    study.set_user_attr(SEEDED, True)
+    for number, start in enumerate(first[seeded:], seeded + 1):
+        configuration = with_enough_memory(space, seen, start)
+        new = configuration not in present
+        if new:
+            queue(study, space, configuration)
+        study.set_user_attr(SEEDED, number == len(first) or number)
+        if new:
+            return True
+    return False
+
+
+def starts_left(study: Study) -> bool:
+    """Whether the initial design has configurations that were not queued yet."""
+    return study.user_attrs.get(SEEDED) is not True
 
 
 def queue_baseline(spec: StudySpec, study: Study) -> bool:

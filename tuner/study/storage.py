@@ -31,7 +31,7 @@ BACKEND = "backend"  # the name of who measures
 ENVIRONMENT = "environment"  # that of the last run: host, image, model, calibration
 ENVIRONMENT_OF = "environment "  # those of all runs; the key of each follows
 SAMPLES = "samples"  # the directory of the trials' samples
-SEEDED = "seeded"  # whether the initial design was queued
+SEEDED = "seeded"  # how many of the initial design were queued; True for all of them
 WARM = "warm start"  # what the study began with from another one
 GAINS = "expected gains"  # the last looks at convergence: number of trials, expected gain
 

@@ -1,0 +1,240 @@
+"""How much memory a replica needs: learned from what ran out, what served, and what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from tuner.arrays import Floats, Mask
+from tuner.model.candidates import Candidates, numbers
+from tuner.model.observations import Observation, served
+from tuner.spec.space import LIVE, Configuration, SearchSpace, Value
+
+OTHER_CAUSES = 0.02
+"""Probability that a configuration with memory enough cannot serve, before anything is known."""
+
+IMPROBABLE = 0.4
+"""A memory that suffices with less probability than this is not among a study's first trials."""
+
+ENOUGH_KILLS = 2
+"""So many trials that ran out of memory rule out whatever has no more memory and no less load."""
+
+_NO_NEED = (*LIVE, "cpu", "memory", "replicas")
+"""Parameters that do not change what a replica needs, but for the load that it holds."""
+
+_NEGLIGIBLE = 1e-4
+_LIMITED = 0.9
+"""A replica that used more than this share of its limit might have used more without it."""
+_LESS, _MORE, _WRONG = 0.15, 0.05, 0.002
+"""Of a working set: the deviations of the logarithm of the need below and above it, and the
+probability that it says nothing of the need."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryFloor:
+    """What is believed of the memory that a replica needs: base + slope x load.
+
+    `load` is the most requests that a replica holds at once. It serves with the probability that
+    its memory exceeds the need by a factor that is log-normal around 1 with deviation `width`. The
+    posterior is a `weight` for each of many (base, slope, width), shape (k,).
+    """
+
+    base: Floats
+    slope: Floats
+    width: Floats
+    weight: Floats
+
+    @classmethod
+    def expected(cls, low: float, high: float, load: float) -> MemoryFloor:
+        """Before anything is seen, where memory goes from `low` to `high` MiB and load to `load`.
+
+        Whoever chose the lowest memory thought it likely to be enough; larger needs are the less
+        likely the larger they are.
+        """
+        bases = np.geomspace(low / 4, high, 48)
+        slopes = np.concatenate([[0.0], np.geomspace(low / 64, high, 24) / load])
+        widths = np.array([0.02, 0.08, 0.25])
+        base, slope, width = (g.ravel() for g in np.meshgrid(bases, slopes, widths, indexing="ij"))
+        by_base = np.minimum(1.0, (0.7 * low / base) ** 2)
+        by_slope = np.where(
+            slope == 0.0, 0.2, 0.8 / 24 * np.minimum(1.0, low / np.maximum(slope * load, 1e-9))
+        )
+        weight = by_base * by_slope
+        return cls(base, slope, width, weight / weight.sum())
+
+    def _chances(self, memory: Floats, load: Floats) -> Floats:
+        need = self.base + self.slope * load[:, None]
+        chances: Floats = ndtr(np.log(memory[:, None] / need) / self.width)
+        return chances
+
+    def learned(
+        self,
+        good: tuple[Floats, Floats],
+        bad: tuple[Floats, Floats],
+        other: Floats,
+        peaks: tuple[Floats, Floats],
+    ) -> MemoryFloor:
+        """After what could serve and what could not, each as (memory, load), shape (n,).
+
+        `other`, shape of `bad`'s, is the probability that nothing but memory was in the way.
+        `peaks` are (working set, load): what replicas used that had more.
+        """
+        pairs, counts = np.unique(np.column_stack(good), axis=0, return_counts=True)
+        logs: Floats = np.log(self.weight) + counts @ np.log(
+            np.maximum(self._chances(*pairs.T), 1e-12)
+        )
+        table, where = np.unique(np.column_stack([*bad, other]), axis=0, return_counts=True)
+        failed = 1.0 - table[:, 2, None] * self._chances(table[:, 0], table[:, 1])
+        logs = logs + where @ np.log(np.maximum(failed, 1e-12)) + self._agreement(*peaks)
+        weight = np.exp(logs - logs.max())
+        # What is left of the grid is small, and most of it is impossible.
+        kept = weight > _NEGLIGIBLE
+        weight = weight[kept] / weight[kept].sum()
+        return MemoryFloor(self.base[kept], self.slope[kept], self.width[kept], weight)
+
+    def _agreement(self, peak: Floats, load: Floats) -> Floats:
+        """How well each (base, slope, width) agrees with working sets, as a logarithm, shape (k,).
+
+        A replica needs about what it used at most. It may need less, since a kernel takes some of
+        it back under pressure. Working sets share such an error, so that all count as one.
+        """
+        if not len(peak):
+            return np.zeros_like(self.base)
+        used, where = np.unique(load, return_inverse=True)
+        least = np.full(len(used), np.inf)
+        np.minimum.at(least, where.reshape(-1), np.log(peak))
+        off = np.log(self.base + self.slope * used[:, None]) - least[:, None]
+        off /= np.where(off > 0, _MORE, _LESS)
+        agreement: Floats = np.log(_WRONG + (1 - _WRONG) * np.exp(-0.5 * off**2)).mean(axis=0)
+        return agreement
+
+    def probability(self, memory: Floats, load: Floats) -> Floats:
+        """P(memory suffices), shape (n,)."""
+        pairs, where = np.unique(np.column_stack([memory, load]), axis=0, return_inverse=True)
+        probabilities: Floats = (self._chances(*pairs.T) @ self.weight)[where.reshape(-1)]
+        return probabilities
+
+    def blamed(self, memory: Floats, load: Floats, other: Floats) -> Floats:
+        """P(memory was too small) for configurations that could not serve, shape (n,)."""
+        enough = self._chances(memory, load)
+        probabilities: Floats = ((1.0 - enough) / (1.0 - other[:, None] * enough)) @ self.weight
+        return probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryEvidence:
+    """What observations say of memory, each part as arrays of shape (n,).
+
+    `good` and `bad` are the (memory, load) of what could serve and what could not, `peaks` the
+    (working set, load) of what had memory to spare. A replica that came not even up held no
+    request: its load is 0.
+    """
+
+    good: tuple[Floats, Floats]
+    bad: tuple[Floats, Floats]
+    peaks: tuple[Floats, Floats]
+
+    @classmethod
+    def of(cls, space: SearchSpace, observations: Sequence[Observation]) -> MemoryEvidence:
+        memory, load = memory_and_load(space, [o.configuration for o in observations])
+        load = np.where([o.started for o in observations], load, 0.0)
+        serves = np.array([served(o) for o in observations], dtype=np.bool_)
+        used = np.array([o.working_set_mib or np.nan for o in observations], dtype=np.float64)
+        spare = serves & (used < _LIMITED * memory)
+        return cls(
+            (memory[serves], load[serves]),
+            (memory[~serves], load[~serves]),
+            (used[spare], load[spare]),
+        )
+
+
+def hopeless(candidates: Candidates, observations: Sequence[Observation]) -> Mask:
+    """Which candidates two trials that ran out of memory rule out, shape (n,).
+
+    Those had no less memory for each replica and no more load, and the same values of every other
+    decision that may change what a replica needs: more cores or another network do not help. A
+    trial that served with no more memory and no more room for its load speaks against it.
+    """
+    killed = [o for o in observations if o.out_of_memory]
+    if len(killed) < ENOUGH_KILLS or all(p.name != "memory" for p in candidates.space):
+        return np.zeros(len(candidates), dtype=np.bool_)
+    memory, load = memory_and_load_of(candidates)
+    ruled_out, contradicted = np.zeros((2, len(candidates)), dtype=np.intp)
+    for o in observations:
+        if not (o.out_of_memory or served(o)):
+            continue
+        (had,), (held,) = memory_and_load(candidates.space, [o.configuration])
+        alike = np.ones(len(candidates), dtype=np.bool_)
+        for name, values in _other_decisions(candidates).items():
+            alike &= values == o.configuration.get(name)
+        if o.out_of_memory:
+            ruled_out += alike & (had >= memory) & ((held if o.started else 0.0) <= load)
+        else:
+            contradicted += alike & (had <= memory) & (held >= load)
+    result: Mask = (ruled_out >= ENOUGH_KILLS) & (contradicted == 0)
+    return result
+
+
+def with_enough_memory(
+    space: SearchSpace, observations: Sequence[Observation], configuration: Configuration
+) -> Configuration:
+    """The configuration, or where its memory is improbable the like with the least that is not."""
+    parameter = next((p for p in space if p.name == "memory"), None)
+    values = None if parameter is None else parameter.values()
+    if not values or "memory" not in configuration or not observations:
+        return configuration
+    given = float(configuration["memory"])
+    choices = [v for v in sorted(values, key=float) if float(v) >= given]
+    others = [Configuration.of({**configuration, "memory": v}) for v in choices]
+    candidates = Candidates.of(space, others)
+    memory, load = memory_and_load_of(candidates)
+    # Whatever else was in the way says nothing of memory.
+    telling = [o for o in observations if served(o) or o.out_of_memory]
+    evidence = MemoryEvidence.of(space, telling)
+    highest = max(float(load.max()), *evidence.good[1], *evidence.bad[1], 1.0)
+    floor = MemoryFloor.expected(
+        float(min(values, key=float)), float(max(values, key=float)), highest
+    )
+    other = np.full(len(evidence.bad[0]), 1.0 - OTHER_CAUSES)
+    chance = floor.learned(evidence.good, evidence.bad, other, evidence.peaks).probability(
+        memory, load
+    )
+    probable = (chance >= IMPROBABLE) & ~hopeless(candidates, telling)
+    return others[int(np.argmax(probable))] if probable.any() else configuration
+
+
+@lru_cache(maxsize=4)
+def expected_floor(candidates: Candidates) -> MemoryFloor | None:
+    if all(p.name != "memory" for p in candidates.space):
+        return None
+    memory, load = memory_and_load_of(candidates)
+    return MemoryFloor.expected(float(memory.min()), float(memory.max()), float(load.max()))
+
+
+@lru_cache(maxsize=4)
+def _other_decisions(candidates: Candidates) -> Mapping[str, npt.NDArray[np.object_]]:
+    """The values of all parameters that may change what a replica needs, shape (n,) each."""
+    names = [p.name for p in candidates.space if p.name not in _NO_NEED]
+    return {
+        name: np.array([c.get(name) for c in candidates.configurations], dtype=np.object_)
+        for name in names
+    }
+
+
+@lru_cache(maxsize=4)
+def memory_and_load_of(candidates: Candidates) -> tuple[Floats, Floats]:
+    return memory_and_load(candidates.space, candidates.configurations)
+
+
+def memory_and_load(
+    space: SearchSpace, configurations: Sequence[Mapping[str, Value]]
+) -> tuple[Floats, Floats]:
+    """Memory of a replica, and the most requests that it holds at once; shape (n,) each."""
+    concurrency = numbers(space, configurations, "concurrency", 1.0)
+    replicas = numbers(space, configurations, "replicas", 1.0)
+    return numbers(space, configurations, "memory", 1.0), np.ceil(concurrency / replicas)
