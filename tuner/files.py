@@ -39,22 +39,35 @@ def directory_written_whole(path: Path) -> Iterator[Path]:
     is. Raises OSError where the directory cannot be written.
     """
     path = path.resolve()
-    new, old = (Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) for _ in range(2))
+    new = _beside(path)
     try:
         yield new
         new.chmod(0o755)
-        if not path.exists():
-            new.rename(path)
-            return
-        path.replace(old)
-        try:
-            new.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
+        _take_place(new, path)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_place(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    old = _beside(path)
+    try:
+        path.replace(old)
+        new.rename(path)
+    except BaseException:
+        if not path.exists():
+            old.rename(path)
+        raise
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A new empty directory next to `path`, from where a rename moves no data."""
+    return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
 
 
 @contextmanager

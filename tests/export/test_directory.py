@@ -123,3 +123,22 @@ def test_it_says_where_it_comes_from(tmp_path: Path) -> None:
         assert entry is not None
         assert read_provenance(entry.read_text()).trial == TWO.served.trial.number
     assert entry_of(tmp_path) is None
+
+
+def test_what_was_there_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "made"
+    write_exported(path, CHART)
+    renamed = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target == path and (self / "half").exists():
+            raise KeyboardInterrupt
+        return renamed(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), directory_written_whole(path) as directory:
+        (directory / "half").touch()
+    assert tree(path) == CHART
+    assert list(tmp_path.iterdir()) == [path]

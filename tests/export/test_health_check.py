@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.export.small import named, study, trial
-from tests.serving.processes import free_port
+from tests.serving.processes import free_port, needs_tensorflow, running
 from tuner.export.compose import to_compose
 from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord
@@ -69,6 +69,14 @@ def test_a_replica_is_healthy_when_the_model_is_loaded(model: str) -> None:
 def test_it_is_not_while_the_server_says_otherwise(status: int) -> None:
     with answering(status) as (port, _):
         assert checked(ONE, port) != 0
+
+
+@needs_tensorflow
+def test_tunes_own_server_is_healthy_with_the_model_it_has(tmp_path: Path) -> None:
+    with running(tmp_path / "log") as server:
+        server.wait_until(lambda: server.versions()["123"] == ("AVAILABLE", "OK"))
+        assert checked(ONE, server.port) == 0
+        assert checked(replace(ONE, model="another"), server.port) != 0
 
 
 def test_it_is_not_where_nothing_listens() -> None:

@@ -23,9 +23,7 @@ VALUES = "values.yaml"
 TEMPLATES = "templates"
 
 _VERSION = "0.1.0"
-_ABOUT_VALUES = (
-    "As it was measured; Chart.yaml says what that gave. Resources are those of a replica."
-)
+_ABOUT_VALUES = "Chart.yaml says where these values come from. Resources are those of a replica."
 
 
 def to_helm(workload: Workload) -> dict[str, str]:
