@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +13,47 @@ from typing import BinaryIO
 
 from tuner.errors import InputError
 
+_MODE = 0o644
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that replaces `path` when the block ends. If the block raises, `path` stays as it is.
+    """A file whose content is that of `path` when the block ends. If the block raises, `path` stays
+    as it is.
 
-    Raises OSError where the file cannot be written.
+    A regular file is replaced, keeping its permissions; a link to one still leads there. A pipe, a
+    terminal or another device stays what it is and receives the content. Raises OSError where the
+    file cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    before = _status(path)
+    if before is None or stat.S_ISREG(before.st_mode):
+        mode = stat.S_IMODE(before.st_mode) if before else _MODE
+        with _replacing(Path(os.path.realpath(path)), mode) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        with path.open("wb") as receiver:
+            shutil.copyfileobj(file, receiver)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """That of the file itself, which a link leads to; None where there is none."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
+    descriptor, name = tempfile.mkstemp(prefix=".tune.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 
+from tuner.cli.output import OutputLostError, discard_output, guarded_output
+from tuner.errors import InputError, TuneError
 from tuner.interrupts import handled_interrupts
 
 BAD_INPUT = 2
@@ -22,19 +26,45 @@ def main() -> None:
     130 interrupted.
     """
     with handled_interrupts():
-        from tuner.cli.app import app
-        from tuner.errors import TuneError
-
         try:
-            app()
+            with guarded_output():
+                from tuner.cli.app import app
+
+                app()
         except TuneError as error:
-            print(f"tune: {error.message}", file=sys.stderr)
-            if error.mend:
-                print(f"  mend: {error.mend}", file=sys.stderr)
-            sys.exit(BAD_INPUT)
+            _refuse(error)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader (`head`, a pager) went away; that is no error.
-            sys.stderr.close()
-            sys.exit(0)
+        except OutputLostError as lost:
+            discard_output()
+            if lost.reader_left:  # `head`, or a pager: that is no error
+                sys.exit(0)
+            _refuse(
+                InputError(
+                    f"standard output cannot be written: {lost.reason}",
+                    "free space there, or write to somewhere else",
+                )
+            )
+        except OSError as error:
+            _refuse(_of_the_system(error))
+
+
+def _refuse(error: TuneError) -> None:
+    with suppress(OSError):  # of standard error, of which nobody can be told
+        print(f"tune: {error.message}", file=sys.stderr)
+        if error.mend:
+            print(f"  mend: {error.mend}", file=sys.stderr, flush=True)
+    sys.exit(BAD_INPUT)
+
+
+def _of_the_system(error: OSError) -> InputError:
+    """What the operating system refuses, where the code that asked for it says nothing better."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return InputError("the working directory was deleted", "change to a directory that exists")
+    reason = error.strerror or str(error)
+    return InputError(
+        reason if error.filename is None else f"{error.filename}: {reason}",
+        "check the path, its permissions, and the space on its disk",
+    )

@@ -14,7 +14,7 @@ from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
 from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.parameters import search_space
-from tuner.spec.problems import KeyPath, Problem, nearest
+from tuner.spec.problems import KeyPath, Problem, nearest, short_text
 from tuner.spec.space import SearchSpace, as_text
 from tuner.spec.study import (
     Budget,
@@ -182,7 +182,7 @@ def _study_file(name_or_path: str, root: Path) -> tuple[str, Path]:
     name = study_files.real(path).parent.name if path.stem == "study" else path.stem
     if not re.fullmatch(study_files.NAME_PATTERN, name):
         raise InputError(
-            f"{name_or_path}: a study in this file would be called {name!r}; "
+            f"{name_or_path}: a study in this file would be called {short_text(name)}; "
             f"expected {study_files.name_expected(name)}",
             "Rename the file (or the directory of study.yaml).",
         )
