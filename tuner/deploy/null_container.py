@@ -17,7 +17,7 @@ from tuner.deploy import null_server
 from tuner.deploy.cpu_placement import CpuPlacement
 from tuner.deploy.engine_statistics import CounterSource
 from tuner.deploy.ownership import remove_container
-from tuner.deploy.reach import Reach
+from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import SetupError
 from tuner.measure.samples import ContainerCounters
 from tuner.serving.container_plan import PIDS_LIMIT, PORT
@@ -79,25 +79,27 @@ def null_container(
         container.start()
         container.reload()
         host, port = reach.address(container, network, PORT)
-        _wait(container, f"http://{host}:{port}/")
+        wait_until_it_answers(container, f"http://{host}:{port}/")
         source = reach.source(container)
         yield NullServer((host, port), source, model_name, client_namespace, placed.client, local)
     finally:
         remove_container(container)
 
 
-def _wait(container: Container, url: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            requests.post(url, data=b"{}", timeout=1.0).raise_for_status()
-        except requests.RequestException as error:
-            if time.monotonic() >= deadline:
-                log = container.logs(tail=5).decode(errors="replace")
-                raise SetupError(
-                    f"the null server did not answer within {_PATIENCE:g} s: {error}\n{log}",
-                    "look for a firewall between this machine and its containers",
-                ) from error
-            time.sleep(0.02)
-        else:
-            return
+def wait_until_it_answers(container: Container, url: str, seconds: float = _PATIENCE) -> None:
+    """Raises SetupError, with the end of the container's log, where there is no answer in time."""
+    deadline = time.monotonic() + seconds
+    with DirectSession() as session:
+        while True:
+            try:
+                session.post(url, data=b"{}", timeout=1.0).raise_for_status()
+            except requests.RequestException as error:
+                if time.monotonic() >= deadline:
+                    log = container.logs(tail=5).decode(errors="replace")
+                    raise SetupError(
+                        f"the null server did not answer within {seconds:g} s: {error}\n{log}",
+                        "look for a firewall between this machine and its containers",
+                    ) from error
+                time.sleep(0.02)
+            else:
+                return

@@ -1,14 +1,27 @@
-"""How this machine reaches containers: their addresses and their counters."""
+"""How this machine reaches containers: their addresses, requests to them and their counters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import requests
 from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, counter_source
+
+
+class DirectSession(requests.Session):  # noqa: TID251 -- the only one
+    """A session for requests to containers.
+
+    It does not look at HTTP_PROXY: a proxy cannot reach the addresses of this machine's containers,
+    and NO_PROXY does not list them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tuner.deploy.engine_statistics import CounterSource
 from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.logs import harmless
 from tuner.deploy.parallel import GivenUp
-from tuner.deploy.reach import Reach
+from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.golden import Golden
 from tuner.measure.samples import ContainerCounters
@@ -82,7 +82,7 @@ class Replica:
         """Poll the model's status. Raises Infeasible if the container dies or takes too long."""
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
-        with requests.Session() as session:
+        with DirectSession() as session:
             while not self.given_up.is_set():
                 if _is_available(session, f"{self.url}/v1/models/{model}"):
                     return
@@ -102,7 +102,7 @@ class Replica:
     def check_answers(self, model: ModelSpec, golden: Golden) -> None:
         """Send the first golden requests. Raises TrialFailed if an answer is wrong."""
         url = f"{self.url}/v1/models/{model.name}:predict"
-        with requests.Session() as session:
+        with DirectSession() as session:
             for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
                 try:
                     reply = session.post(url, data=body, timeout=_ANSWER_TIMEOUT)
@@ -175,7 +175,7 @@ class Replica:
         return harmless(self.log(_LOG_LINES))
 
 
-def _is_available(session: requests.Session, url: str) -> bool:
+def _is_available(session: DirectSession, url: str) -> bool:
     try:
         reply = session.get(url, timeout=_PROBE_TIMEOUT)
         if reply.status_code != 200:

@@ -8,6 +8,7 @@ import requests
 
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
+from tuner.deploy.reach import DirectSession
 from tuner.errors import Infeasible, TrialFailed
 from tuner.serving.first_run import refused
 from tuner.serving.image import find_image
@@ -37,14 +38,14 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
     with DockerDeployer(model, serving, "first-run", golden=False) as deployer:
         try:
-            with deployer.deploy(spec, model.name) as deployment, requests.Session() as session:
+            with deployer.deploy(spec, model.name) as deployment, DirectSession() as session:
                 url = f"{deployment.replicas[0].url}/v1/models/{model.name}:predict"
                 return [_ask(session, url, n, body) for n, body in enumerate(bodies)]
         except Infeasible as error:
             raise refused(_words(error)) from error
 
 
-def _ask(session: requests.Session, url: str, number: int, body: bytes) -> bytes:
+def _ask(session: DirectSession, url: str, number: int, body: bytes) -> bytes:
     try:
         reply = session.post(url, data=body, timeout=ANSWER_SECONDS)
     except requests.RequestException as error:
