@@ -71,7 +71,8 @@ class TrialRequest:
 
     `label` names the trial on whatever is created for it. A `fresh` trial needs a deployment of its
     own; another one may use what the last trial left up. `pruner` may end the burst early.
-    `observe` is told each phase as it begins, and the burst's progress.
+    `observe` is told each phase as it begins, and the burst's progress. `loss_is_known` says that
+    the study knows what lost packets add to ART, so that the burst need not.
     """
 
     configuration: Configuration
@@ -79,6 +80,7 @@ class TrialRequest:
     fresh: bool = False
     pruner: Pruner | None = None
     observe: Observe = lambda _: None
+    loss_is_known: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
                 rig.deployer.deploy(deployment_spec(study, configuration), request.label)
             )
             phases.begin("connect")
-            profile = load_profile(study, configuration)
+            profile = replace(
+                load_profile(study, configuration), loss_is_known=request.loss_is_known
+            )
             client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(NetworkSpec.of(configuration)))

@@ -18,7 +18,7 @@ from tuner.backends.simulated_host import (
     open_loop,
     samples_of,
 )
-from tuner.measure.packet_loss import is_delayed
+from tuner.measure.packet_loss import loss_so_far
 from tuner.measure.pruning import Pruner, WindowSoFar
 from tuner.measure.samples import (
     Burst,
@@ -33,6 +33,7 @@ from tuner.measure.statistics import Batches, batches
 from tuner.measure.stopping import (
     FEWEST_WARMUP_REQUESTS,
     cut_short,
+    to_be_known,
     warm_up,
     window,
     window_left,
@@ -194,19 +195,17 @@ def _stop(
         n += 1
         now = start_ns + n * span
         errors = int(np.count_nonzero(failed_ns < now))
-        slow = None
-        if profile.lossy:
-            inside = samples.duration_ns[(end_ns >= start_ns) & (end_ns < now)]
-            slow = int(np.count_nonzero(is_delayed(inside)))
         first, seconds = _first(seen, n), n * span / 1e9
-        decision = window(first, errors, seconds, spec, slow)
+        loss = loss_so_far(samples, start_ns, now, span) if profile.lossy else None
+        known = to_be_known(first, loss, loss_is_known=profile.loss_is_known)
+        decision = window(known.batches, errors, seconds, spec, known.slow, known.mean)
         if decision.done:
             return _Ended(now, decision.reason)
         if pruner is not None:
             until = cpu([start_ns + i * span for i in range(n + 1)])
             requests = partial(samples.select, (end_ns >= start_ns) & (end_ns < now))
             if why := pruner(WindowSoFar(first, until, spec.batch_seconds, requests)):
-                left = window_left(first, seconds, spec, slow)
+                left = window_left(known.batches, seconds, spec, known.slow)
                 return _Ended(now, cut_short(why, seconds), why, left)
 
 

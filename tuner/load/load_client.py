@@ -18,11 +18,11 @@ from tuner.load.target import CpuTimes, Target
 from tuner.load.ticks import (
     Tick,
     batches_of,
-    count_delayed,
     decode_tick,
     fewest_completed,
     joined_samples,
     kept_answers,
+    loss_so_far,
 )
 from tuner.measure import stopping
 from tuner.measure.pruning import Pruner, WindowSoFar
@@ -141,7 +141,7 @@ class LoadClient:
                 observe(progress_of("warm-up", None, ticks, batches, left, decision.reason))
 
     def _window(self, start: Tick, observe: ObserveProgress, pruner: Pruner | None) -> Window:
-        spec = self._profile.spec
+        profile, spec = self._profile, self._profile.spec
         cpu = [self._target.cpu_times()]
         before = self._read(start)
         ticks: list[Tick] = []
@@ -151,13 +151,14 @@ class LoadClient:
             seconds = _seconds(start.now_ns, ticks[-1].now_ns)
             errors = sum(t.errors for t in ticks)
             batches = batches_of(ticks).paired()
-            delayed = count_delayed(ticks) if self._profile.lossy else None
-            decision = stopping.window(batches, errors, seconds, spec, delayed)
+            loss = loss_so_far(ticks) if profile.lossy else None
+            known = stopping.to_be_known(batches, loss, loss_is_known=profile.loss_is_known)
+            decision = stopping.window(known.batches, errors, seconds, spec, known.slow, known.mean)
             if decision.done:
                 saved = max(0.0, spec.max_seconds - seconds)
                 after = self._read(ticks[-1])
                 return Window(start, ticks, cpu, before, after, decision.reason, "", saved)
-            left = stopping.window_left(batches, seconds, spec, delayed)
+            left = stopping.window_left(known.batches, seconds, spec, known.slow)
             seen = WindowSoFar(
                 batches,
                 cpu_readings(cpu),

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.load import wire
-from tuner.measure.packet_loss import RETRANSMISSION_NS, is_delayed
+from tuner.measure.packet_loss import RETRANSMISSION_NS, count_unclear, is_delayed
 from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
+from tuner.measure.stopping import LossSoFar
 
 MEDIAN_SAMPLES = 16384
 """The median of a window so far is computed from about this many of its requests."""
@@ -48,8 +49,8 @@ class Tick:
 
     @cached_property
     def long_ns(self) -> npt.NDArray[np.int64]:
-        """The response times that a lost packet may have made longer."""
-        return self.successful_ns[self.successful_ns >= RETRANSMISSION_NS]
+        """The response times that a lost packet may have made longer, and those near them."""
+        return self.successful_ns[self.successful_ns >= RETRANSMISSION_NS / 2]
 
     @cached_property
     def total_ms(self) -> float:
@@ -112,14 +113,20 @@ def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
     return int(counts.min())
 
 
-def count_delayed(ticks: Sequence[Tick]) -> int:
-    """How many successful requests took a retransmission timeout longer than the median."""
-    long_ns = np.concatenate([t.long_ns for t in ticks])
-    if not len(long_ns):
-        return 0
+def loss_so_far(ticks: Sequence[Tick]) -> LossSoFar:
+    """What lost packets did in these ticks: an even number of them, two for each batch."""
+    batches = batches_of(ticks)
+    if not batches.count.sum():
+        return LossSoFar(0, 0, batches.paired())
     step = 1 + sum(t.successful for t in ticks) // MEDIAN_SAMPLES
-    median = np.median(np.concatenate([t.successful_ns[::step] for t in ticks]))
-    return int(np.count_nonzero(is_delayed(long_ns, float(median))))
+    median = float(np.median(np.concatenate([t.successful_ns[::step] for t in ticks])))
+    delayed = [t.long_ns[is_delayed(t.long_ns, median)] for t in ticks]
+    unclear = sum(count_unclear(t.long_ns, median) for t in ticks)
+    undelayed = Batches(
+        batches.count - [len(d) for d in delayed],
+        batches.total_ms - [float(d.sum() / 1e6) for d in delayed],
+    )
+    return LossSoFar(sum(map(len, delayed)), unclear, undelayed.paired())
 
 
 def joined_samples(ticks: Sequence[Tick]) -> RequestSamples:

@@ -56,11 +56,11 @@ class NetworkPart:
         return math.hypot(self.delay_ms * self.share_error, self.share * self.delay_error_ms)
 
 
-def inseparable(parts: LossParts) -> str:
-    """Why a burst cannot be taken apart; empty where it can."""
-    if parts.delayed > MOST_DELAYED * parts.requests:
+def inseparable(requests: int, delayed: int, unclear: int) -> str:
+    """Why the delayed requests of a burst cannot be told from the others; empty where they can."""
+    if delayed > MOST_DELAYED * requests:
         return "a lost packet delayed most of its requests"
-    if parts.unclear > 2 + MOST_UNCLEAR * parts.delayed:
+    if unclear > 2 + MOST_UNCLEAR * delayed:
         return "response times without a lost packet are as long as its delay"
     return ""
 

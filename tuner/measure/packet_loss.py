@@ -14,6 +14,7 @@ from tuner.measure import resources
 from tuner.measure.measurement import CpuLine, Estimate, LossParts, Z, student
 from tuner.measure.samples import Burst, RequestOutcome, RequestSamples
 from tuner.measure.statistics import around, batches, proportion, ratio
+from tuner.measure.stopping import LossSoFar
 
 RETRANSMISSION_NS = 180_000_000
 """The least that a lost packet adds to a response time: Linux' shortest retransmission timeout
@@ -35,6 +36,28 @@ def is_delayed(duration_ns: Counts, median_ns: float | None = None) -> Mask:
     return np.asarray(duration_ns >= median + RETRANSMISSION_NS)
 
 
+def count_unclear(duration_ns: Counts, median_ns: float | None = None) -> int:
+    """How many of the response times, shape (n,), may be delayed or not: by half a timeout."""
+    if not len(duration_ns):
+        return 0
+    median = np.median(duration_ns) if median_ns is None else median_ns
+    above = duration_ns - median
+    return int(np.count_nonzero((above >= RETRANSMISSION_NS / 2) & (above < RETRANSMISSION_NS)))
+
+
+def loss_so_far(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> LossSoFar:
+    """What lost packets did in the window [start_ns, end_ns) of `samples`, in spans of time."""
+    end = samples.start_ns + samples.duration_ns
+    inside = (samples.outcome == RequestOutcome.OK) & (end >= start_ns) & (end < end_ns)
+    good = samples.select(inside)
+    late = is_delayed(good.duration_ns)
+    return LossSoFar(
+        int(np.count_nonzero(late)),
+        count_unclear(good.duration_ns),
+        batches(good.select(~late), start_ns, end_ns, span_ns),
+    )
+
+
 def loss_parts(burst: Burst, window: RequestSamples, batch_seconds: float) -> LossParts | None:
     """The parts of a burst, whose requests in the window are `window`.
 
@@ -45,19 +68,17 @@ def loss_parts(burst: Burst, window: RequestSamples, batch_seconds: float) -> Lo
         return None
     late = is_delayed(good.duration_ns)
     times_ms = good.duration_ns / 1e6
-    span_ns = round(batch_seconds * 1e9)
-    ends = burst.window_start_ns, burst.window_end_ns, span_ns
+    ends = burst.window_start_ns, burst.window_end_ns, round(batch_seconds * 1e9)
     spans = batches(good.select(~late), *ends)
     base = float(times_ms[~late].mean())
     own = around(base, ratio(spans.total_ms, spans.count))
     if own.low is None:
         return None
     delays = times_ms[late] - base
-    above_half = good.duration_ns >= np.median(good.duration_ns) + RETRANSMISSION_NS / 2
     return LossParts(
         requests=len(good),
         delayed=len(delays),
-        unclear=int(np.count_nonzero(above_half & ~late)),
+        unclear=count_unclear(good.duration_ns),
         undelayed_ms=own,
         delay_ms=float(delays.mean()) if len(delays) else 0.0,
         delay_sd_ms=float(delays.std(ddof=1)) if len(delays) > 1 else 0.0,

@@ -13,9 +13,10 @@ from tuner.measure.measurement import Estimate, student
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import Repeatability
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
+from tuner.measure.stated import COMPOSED, LossyNetwork
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
 from tuner.spec.metrics import METRICS, PERCENTILES
-from tuner.spec.reservation import reserved
+from tuner.spec.reservation import RESERVED, reserved
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective
 
@@ -39,6 +40,9 @@ class WindowSoFar:
     batch_seconds: float
     samples: Callable[[], RequestSamples]
 
+
+INDIFFERENT = frozenset({"error_rate", "memory_peak_mib", "ready_seconds", *RESERVED})
+"""Metrics that a longer lossy burst would not know better."""
 
 Pruner = Callable[[WindowSoFar], str]
 """Why the burst may end now, in words; empty while it is to go on."""
@@ -133,6 +137,27 @@ def pruner_of(
         host_cpus,
         exact,
     )
+
+
+def loss_is_known(study: StudyRecord, configuration: Configuration) -> bool:
+    """Whether the study knows what lost packets add to the ART of a configuration.
+
+    Then its burst need not wait for delayed requests. The network's part must be known to within
+    the study's precision (one standard error), must not have been denied to this configuration
+    before, and must decide all that the study judges.
+    """
+    judged = {o.metric for o in study.objectives} | {c.metric for c in study.constraints}
+    network = LossyNetwork.of(configuration)
+    if network is None or not judged <= COMPOSED | INDIFFERENT:
+        return False
+    parts = []
+    for trial in study.trials:
+        if trial.stated is not None and LossyNetwork.of(trial.configuration) == network:
+            if trial.stated.network is not None:
+                parts.append(trial.stated.network)
+            elif trial.configuration == configuration:
+                return False
+    return bool(parts) and all(p.error_ms <= study.precision * p.mean_ms for p in parts)
 
 
 def _rivals(study: StudyRecord, configuration: Configuration) -> list[Rival]:

@@ -16,6 +16,9 @@ from tuner.measure.network_part import NetworkPart, inseparable, network_parts
 from tuner.spec.space import Configuration, Value
 from tuner.spec.study import NetworkSpec
 
+COMPOSED = frozenset({"art_ms", "throughput_rps", "cpu_cores", "cpu_percent"})
+"""The metrics that are composed."""
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -67,59 +70,69 @@ def stated_bursts(
     bursts: Sequence[tuple[Configuration, Measurement]],
 ) -> tuple[StatedBurst | None, ...]:
     """How each of a study's bursts is stated; None for one without packet loss."""
-    lossy = [NetworkSpec.of(configuration).lossy for configuration, _ in bursts]
-    why_alone = [_why_alone(*b) if has else "" for b, has in zip(bursts, lossy, strict=True)]
-    parts: dict[_Network, dict[Configuration, list[LossParts]]] = {}
-    for (configuration, measurement), has, why in zip(bursts, lossy, why_alone, strict=True):
-        if has and not why and measurement.loss is not None:
-            group = parts.setdefault(_Network.of(configuration), {})
+    why_alone = [_why_alone(*burst) for burst in bursts]
+    parts: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
+    for (configuration, measurement), why in zip(bursts, why_alone, strict=True):
+        network = LossyNetwork.of(configuration)
+        if why == "" and network is not None and measurement.loss is not None:
+            group = parts.setdefault(network, {})
             group.setdefault(configuration, []).append(measurement.loss)
     networks = {network: network_parts(group) for network, group in parts.items()}
 
-    def stated(configuration: Configuration, measurement: Measurement, why: str) -> StatedBurst:
-        if why or measurement.loss is None:
+    def stated(
+        configuration: Configuration, measurement: Measurement, why: str | None
+    ) -> StatedBurst | None:
+        if why is None:
+            return None
+        network = LossyNetwork.of(configuration)
+        if why or network is None or measurement.loss is None:
             return StatedBurst(alone=why)
-        part = networks[_Network.of(configuration)][configuration]
+        part = networks[network][configuration]
         if isinstance(part, str):
             return StatedBurst(alone=part)
         concurrency = int(configuration["concurrency"])
         composed = composed_metrics(measurement.loss, part, concurrency, measurement.metrics)
         return StatedBurst(part, composed)
 
-    return tuple(
-        stated(*burst, why) if has else None
-        for burst, has, why in zip(bursts, lossy, why_alone, strict=True)
-    )
+    return tuple(stated(*burst, why) for burst, why in zip(bursts, why_alone, strict=True))
 
 
 @dataclass(frozen=True)
-class _Network:
-    """What decides how lost packets delay a request."""
+class LossyNetwork:
+    """A network that only loses packets: what decides how that delays a request."""
 
     loss_in: float
     loss_out: float
     protocol: Value | None
 
     @classmethod
-    def of(cls, configuration: Configuration) -> _Network:
+    def of(cls, configuration: Configuration) -> LossyNetwork | None:
+        """That of a configuration; None for another network, and for an open loop."""
         network = NetworkSpec.of(configuration)
+        if not network.lossy or network.shaped or configuration.get("rate") is not None:
+            return None
         return cls(network.loss_in, network.loss_out, configuration.get("protocol"))
 
 
-def _why_alone(configuration: Configuration, measurement: Measurement) -> str:
-    """Why the own values of a lossy burst count; empty where nothing speaks against its network's.
+def _why_alone(configuration: Configuration, measurement: Measurement) -> str | None:
+    """Why the own values of a burst count; empty where nothing speaks against its network's part.
 
-    The network's part is that of a closed loop in which a lost packet is all that delays requests.
+    None where no packets are lost. The network's part is that of a closed loop in which a lost
+    packet is all that delays requests.
     """
+    network = NetworkSpec.of(configuration)
+    if not network.lossy:
+        return None
     if configuration.get("rate") is not None:
         return "in an open loop a delayed request delays those that wait behind it"
-    if NetworkSpec.of(configuration).shaped:
+    if network.shaped:
         return "the network delays packets too, not only loses them"
     if measurement.errors:
         return "some of its requests failed"
     if measurement.loss is None:
         return "its record says nothing about single delayed requests"
-    why = inseparable(measurement.loss)
+    parts = measurement.loss
+    why = inseparable(parts.requests, parts.delayed, parts.unclear)
     throttled = measurement.metrics.get("throttled_percent")
     if why and throttled is not None and throttled.value >= 1:
         why += f" (its CPU limit throttled it in {throttled.value:.0f} % of the periods)"

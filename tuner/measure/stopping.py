@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.measure.network_part import inseparable
 from tuner.measure.statistics import Batches, art, relative_half_width
 from tuner.spec.study import LoadSpec
 
@@ -62,20 +63,64 @@ def warm_up(batches: Batches, fewest: int, seconds: float, spec: LoadSpec) -> St
     return StopDecision(False, "response time to settle")
 
 
+@dataclass(frozen=True, eq=False)
+class LossSoFar:
+    """What lost packets did in a window so far.
+
+    They delayed `delayed` successful requests, `unclear` may be delayed or not. `undelayed` are the
+    whole batches without the delayed ones.
+    """
+
+    delayed: int
+    unclear: int
+    undelayed: Batches
+
+
+@dataclass(frozen=True, eq=False)
+class ToBeKnown:
+    """What a window is to know within `precision`: the mean of `batches`, `mean` in words.
+
+    It also waits for `slow` to reach `min_slow`, unless that is None.
+    """
+
+    batches: Batches
+    slow: int | None = None
+    mean: str = "ART"
+
+
+def to_be_known(batches: Batches, loss: LossSoFar | None, *, loss_is_known: bool) -> ToBeKnown:
+    """What a window of these whole batches is to know; `loss` is None where no packets are lost.
+
+    Where the study knows what the network adds to ART (`loss_is_known`), the mean of the undelayed
+    requests is enough, as long as these can be told from the delayed ones.
+    """
+    if loss is None:
+        return ToBeKnown(batches)
+    requests = int(batches.count.sum())
+    if not loss_is_known or inseparable(requests, loss.delayed, loss.unclear):
+        return ToBeKnown(batches, loss.delayed)
+    return ToBeKnown(loss.undelayed, mean="ART without lost packets")
+
+
 def window(
-    batches: Batches, errors: int, seconds: float, spec: LoadSpec, slow: int | None
+    batches: Batches,
+    errors: int,
+    seconds: float,
+    spec: LoadSpec,
+    slow: int | None,
+    mean: str = "ART",
 ) -> StopDecision:
     """Whether the measured window may end after `seconds`.
 
     `batches` are the whole batches of the window, `errors` counts its failed requests. `slow`
-    counts the responses that a retransmission timeout delayed, None where no packets are lost. The
-    window ends when the 95 % interval of ART is within `precision`, after `min_seconds`,
-    `min_requests` and `min_slow`. It also ends at `max_seconds`, or after `min_seconds` if every
-    request failed.
+    counts the responses that a retransmission timeout delayed, None where it need not wait for any.
+    The window ends when the 95 % interval of the batches' `mean` is within `precision`, after
+    `min_seconds`, `min_requests` and `min_slow`. It also ends at `max_seconds`, or after
+    `min_seconds` if every request failed.
     """
     requests = int(batches.count.sum())
     width = relative_half_width(art(batches))
-    precision = f"ART known to {width:.1%}, asked for {spec.precision:.1%}"
+    precision = f"{mean} known to {width:.1%}, asked for {spec.precision:.1%}"
     few = max(0, spec.min_requests - requests)
     few_slow = 0 if slow is None else max(0, spec.min_slow - slow)
     reason = ""
@@ -86,7 +131,7 @@ def window(
     elif not few and not few_slow and width <= spec.precision:
         reason = f"{precision}, after {seconds:.1f} s and {requests} requests"
     elif seconds >= spec.max_seconds:
-        shortfalls = [precision if np.isfinite(width) else "ART has no interval"]
+        shortfalls = [precision if np.isfinite(width) else f"{mean} has no interval"]
         shortfalls += [f"{requests} of {spec.min_requests} requests"] * (few > 0)
         shortfalls += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
         reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(shortfalls)}"

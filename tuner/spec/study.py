@@ -276,7 +276,8 @@ class LoadProfile:
     Without `rate_rps` it is a closed loop of `concurrency` connections, each with one request in
     flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
     does. At most `concurrency` are in flight; a request that finds no free connection waits, and
-    its response time counts from when it was due. `lossy` says that packets will be lost.
+    its response time counts from when it was due. `lossy` says that packets will be lost, and
+    `loss_is_known` that the study knows already what that adds to ART.
     """
 
     concurrency: int
@@ -285,6 +286,7 @@ class LoadProfile:
     rate_rps: float | None = None
     lossy: bool = False
     protocol: LoadProtocol = "rest"
+    loss_is_known: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
-from tuner.measure.pruning import pruner_of
+from tuner.measure.pruning import loss_is_known, pruner_of
 from tuner.measure.record import TrialRecord
 from tuner.measure.score import refuse_unmeasurable
 from tuner.model.initial_design import initial_trials
@@ -205,10 +205,11 @@ def _measured(
     if next_trial.same_end is not None:
         return untried_record(run, next_trial, next_trial.same_end)
     number, configuration = next_trial.trial.number, next_trial.configuration
-    pruner = None
+    so_far, pruner = record_so_far(run.spec, next_trial.done), None
     if next_trial.prunable and run.spec.search.cut_short:
-        pruner = pruner_of(record_so_far(run.spec, next_trial.done), configuration, run.host_cpus)
-    request = TrialRequest(configuration, f"{number:04d}", next_trial.fresh, pruner, observe)
+        pruner = pruner_of(so_far, configuration, run.host_cpus)
+    known = loss_is_known(so_far, configuration)
+    request = TrialRequest(configuration, f"{number:04d}", next_trial.fresh, pruner, observe, known)
 
     def wait_to_repeat(first: TrialResult) -> None:
         observe(Repeating(number, first.invalidities))
