@@ -21,6 +21,7 @@ from tuner.measure.score import Score, requests_needed, score
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
     DeploymentSpec,
+    KnownLoss,
     LoadProfile,
     LoadProtocol,
     NetworkSpec,
@@ -71,8 +72,8 @@ class TrialRequest:
 
     `label` names the trial on whatever is created for it. A `fresh` trial needs a deployment of its
     own; another one may use what the last trial left up. `pruner` may end the burst early.
-    `observe` is told each phase as it begins, and the burst's progress. `loss_is_known` says that
-    the study knows what lost packets add to ART, so that the burst need not.
+    `observe` is told each phase as it begins, and the burst's progress. `known_loss` is what
+    the study knows of what lost packets add to ART, so that the burst need not learn it.
     """
 
     configuration: Configuration
@@ -80,7 +81,7 @@ class TrialRequest:
     fresh: bool = False
     pruner: Pruner | None = None
     observe: Observe = lambda _: None
-    loss_is_known: bool = False
+    known_loss: KnownLoss | None = None
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,7 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
                 rig.deployer.deploy(deployment_spec(study, configuration), request.label)
             )
             phases.begin("connect")
-            profile = replace(
-                load_profile(study, configuration), loss_is_known=request.loss_is_known
-            )
+            profile = replace(load_profile(study, configuration), known_loss=request.known_loss)
             client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(NetworkSpec.of(configuration)))

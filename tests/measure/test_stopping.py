@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.measure.statistics import Batches, art, relative_half_width
-from tuner.measure.stopping import CAPPED, has_settled, warm_up, window
-from tuner.spec.study import LoadSpec
+from tuner.measure.stopping import (
+    CAPPED,
+    LossSoFar,
+    has_settled,
+    to_be_known,
+    warm_up,
+    window,
+)
+from tuner.spec.study import KnownLoss, LoadProfile, LoadSpec
 
 SPEC = LoadSpec(min_seconds=2, max_seconds=8, min_requests=500, precision=0.05)
 
@@ -135,3 +142,27 @@ def test_a_window_that_may_end_fulfils_the_rule(
 def test_reasons_are_words() -> None:
     reason = window(batches([2.0, 2.2] * 4), 0, 2.0, SPEC, None).reason
     assert "ART known to " in reason
+
+
+def test_without_loss_art_is_to_be_known() -> None:
+    whole = batches([5.0] * 8)
+    known = to_be_known(whole, None, LoadProfile(4, SPEC, 0, known_loss=KnownLoss(4.0, 0.1)))
+    assert (known.batches, known.slow, known.mean) == (whole, None, "ART")
+
+
+def test_where_the_study_knows_the_loss_the_undelayed_mean_is_enough() -> None:
+    whole, undelayed = batches([5.0, 25.0] * 4), batches([3.0, 3.1] * 4)
+    loss = LossSoFar(16, 0, undelayed)
+
+    def rule(known: KnownLoss | None, loss: LossSoFar = loss) -> tuple[Batches, int | None]:
+        asked = to_be_known(whole, loss, LoadProfile(4, SPEC, 0, lossy=True, known_loss=known))
+        return asked.batches, asked.slow
+
+    assert rule(KnownLoss(4.0, 0.3)) == (undelayed, None)
+    assert rule(None) == (whole, 16), "nothing is known"
+    assert rule(KnownLoss(4.0, 0.4)) == (whole, 16), "5 % of 7 ms are less"
+    assert rule(KnownLoss(4.0, 0.3), replace(loss, unclear=5)) == (whole, 16)
+    asked = to_be_known(whole, loss, LoadProfile(4, SPEC, 0, known_loss=KnownLoss(4.0, 0.3)))
+    decision = window(asked.batches, 0, 2.4, SPEC, asked.slow, asked.mean)
+    assert decision.done
+    assert decision.reason.startswith("ART without lost packets known to 1")

@@ -197,7 +197,7 @@ def _stop(
         errors = int(np.count_nonzero(failed_ns < now))
         first, seconds = _first(seen, n), n * span / 1e9
         loss = loss_so_far(samples, start_ns, now, span) if profile.lossy else None
-        known = to_be_known(first, loss, loss_is_known=profile.loss_is_known)
+        known = to_be_known(first, loss, profile)
         decision = window(known.batches, errors, seconds, spec, known.slow, known.mean)
         if decision.done:
             return _Ended(now, decision.reason)

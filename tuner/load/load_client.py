@@ -152,7 +152,7 @@ class LoadClient:
             errors = sum(t.errors for t in ticks)
             batches = batches_of(ticks).paired()
             loss = loss_so_far(ticks) if profile.lossy else None
-            known = stopping.to_be_known(batches, loss, loss_is_known=profile.loss_is_known)
+            known = stopping.to_be_known(batches, loss, profile)
             decision = stopping.window(known.batches, errors, seconds, spec, known.slow, known.mean)
             if decision.done:
                 saved = max(0.0, spec.max_seconds - seconds)

@@ -18,7 +18,7 @@ from tuner.measure.statistics import Batches, art, percentile, proportion, rate
 from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.reservation import RESERVED, reserved
 from tuner.spec.space import Configuration
-from tuner.spec.study import Constraint, Objective
+from tuner.spec.study import Constraint, KnownLoss, Objective
 
 FEWEST_BATCHES = 3
 """With fewer batches than these a window is not pruned."""
@@ -139,25 +139,27 @@ def pruner_of(
     )
 
 
-def loss_is_known(study: StudyRecord, configuration: Configuration) -> bool:
-    """Whether the study knows what lost packets add to the ART of a configuration.
+def known_loss(study: StudyRecord, configuration: Configuration) -> KnownLoss | None:
+    """What the study knows of what lost packets add to the ART of a configuration, at worst.
 
-    Then its burst need not wait for delayed requests. The network's part must be known to within
-    the study's precision (one standard error), must not have been denied to this configuration
-    before, and must decide all that the study judges.
+    None where it knows nothing, where the network's part does not hold for the configuration, or
+    where the study judges something that only delayed requests show.
     """
     judged = {o.metric for o in study.objectives} | {c.metric for c in study.constraints}
     network = LossyNetwork.of(configuration)
     if network is None or not judged <= COMPOSED | INDIFFERENT:
-        return False
+        return None
     parts = []
     for trial in study.trials:
         if trial.stated is not None and LossyNetwork.of(trial.configuration) == network:
             if trial.stated.network is not None:
                 parts.append(trial.stated.network)
             elif trial.configuration == configuration:
-                return False
-    return bool(parts) and all(p.error_ms <= study.precision * p.mean_ms for p in parts)
+                return None
+    if not parts:
+        return None
+    worst = max(parts, key=lambda part: part.error_ms)
+    return KnownLoss(worst.mean_ms, worst.error_ms)
 
 
 def _rivals(study: StudyRecord, configuration: Configuration) -> list[Rival]:

@@ -16,6 +16,7 @@ from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import CpuLine, Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
+from tuner.measure.stopping import CAPPED
 from tuner.spec.fingerprint import space_of
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
@@ -223,6 +224,11 @@ def _stated(trial: TrialRecord, stated: StatedBurst | None, metrics: Sequence[st
         if metric in totals:
             change = totals[metric].value - own[metric].value
             violations[text] += change if rest[0] == "<=" else -change
+    findings = trial.measurement.findings
+    art = stated.composed.get("art_ms")
+    if art is not None and art.own_error <= art.network_error:
+        # A longer window would have told little: what it left open is the network's part.
+        findings = tuple(f for f in findings if CAPPED not in f.what)
     return replace(
         trial,
         values=tuple(
@@ -230,7 +236,7 @@ def _stated(trial: TrialRecord, stated: StatedBurst | None, metrics: Sequence[st
             for name, value in zip(metrics, trial.values, strict=True)
         ),
         violations=violations,
-        measurement=replace(trial.measurement, metrics={**own, **totals}),
+        measurement=replace(trial.measurement, metrics={**own, **totals}, findings=findings),
         stated=stated,
         burst_alone=trial,
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tuner.measure.network_part import inseparable
 from tuner.measure.statistics import Batches, art, relative_half_width
-from tuner.spec.study import LoadSpec
+from tuner.spec.study import LoadProfile, LoadSpec
 
 FEWEST_WARMUP_REQUESTS = 2
 """Of each replica: its first two requests are outliers, whatever the batches say."""
@@ -88,16 +88,21 @@ class ToBeKnown:
     mean: str = "ART"
 
 
-def to_be_known(batches: Batches, loss: LossSoFar | None, *, loss_is_known: bool) -> ToBeKnown:
+def to_be_known(batches: Batches, loss: LossSoFar | None, profile: LoadProfile) -> ToBeKnown:
     """What a window of these whole batches is to know; `loss` is None where no packets are lost.
 
-    Where the study knows what the network adds to ART (`loss_is_known`), the mean of the undelayed
-    requests is enough, as long as these can be told from the delayed ones.
+    The mean of the undelayed requests is enough where the study knows what the network adds: to
+    within the precision of ART, as one standard error. The delayed requests must be clear then.
     """
     if loss is None:
         return ToBeKnown(batches)
-    requests = int(batches.count.sum())
-    if not loss_is_known or inseparable(requests, loss.delayed, loss.unclear):
+    known, undelayed = profile.known_loss, art(loss.undelayed)
+    if (
+        known is None
+        or undelayed is None
+        or known.error_ms > profile.spec.precision * (undelayed.value + known.mean_ms)
+        or inseparable(int(batches.count.sum()), loss.delayed, loss.unclear)
+    ):
         return ToBeKnown(batches, loss.delayed)
     return ToBeKnown(loss.undelayed, mean="ART without lost packets")
 

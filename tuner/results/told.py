@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.measure.measurement import Estimate, Measurement, Z
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.results.wording import figure, interval
+from tuner.results.wording import counted, figure, interval
 from tuner.spec.metrics import title
 
 
@@ -58,6 +58,28 @@ def measurement_doubts(measured: Measurement) -> Iterator[str]:
     if measured.errors:
         listed = ", ".join(f"{count} {name}" for name, count in measured.errors.items())
         yield f"Requests that did not succeed: {listed}"
+
+
+def loss_told(trial: TrialRecord) -> Iterator[tuple[str, str]]:
+    """What lost packets have to do with the values of a trial: a name and what is said of it."""
+    stated, measured = trial.stated, trial.as_measured.measurement
+    if stated is None or measured is None or measured.loss is None:
+        return
+    if (network := stated.network) is None:
+        yield "lost packets", f"this burst alone says what they cost: {stated.alone}"
+        return
+    added = interval(_around(network.mean_ms, network.error_ms))
+    share = interval(_around(100 * network.share, 100 * network.share_error))
+    delay = interval(_around(network.delay_ms, network.delay_error_ms))
+    yield "ART without lost packets", f"{interval(measured.loss.undelayed_ms)} ms"
+    bursts = counted(network.bursts, "burst")
+    says = f"they add {added} ms: {share} % of the requests take {delay} ms longer"
+    yield "lost packets", f"{says} ({bursts} of this network)"
+    yield "this burst alone", f"ART {interval(measured.metrics['art_ms'])} ms; not used"
+
+
+def _around(value: float, error: float) -> Estimate:
+    return Estimate(value, max(0.0, value - Z * error), value + Z * error)
 
 
 def trial_doubts(study: StudyRecord, trial: TrialRecord) -> Iterator[str]:

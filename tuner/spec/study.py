@@ -270,14 +270,22 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class KnownLoss:
+    """What lost packets add to the mean response time, with its standard error, both in ms."""
+
+    mean_ms: float
+    error_ms: float
+
+
+@dataclass(frozen=True)
 class LoadProfile:
     """The load of one trial, sent as `spec` says.
 
     Without `rate_rps` it is a closed loop of `concurrency` connections, each with one request in
     flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
     does. At most `concurrency` are in flight; a request that finds no free connection waits, and
-    its response time counts from when it was due. `lossy` says that packets will be lost, and
-    `loss_is_known` that the study knows already what that adds to ART.
+    its response time counts from when it was due. `lossy` says that packets will be lost,
+    `known_loss` what the study knows already of what that adds to ART.
     """
 
     concurrency: int
@@ -286,7 +294,7 @@ class LoadProfile:
     rate_rps: float | None = None
     lossy: bool = False
     protocol: LoadProtocol = "rest"
-    loss_is_known: bool = False
+    known_loss: KnownLoss | None = None
 
 
 @dataclass(frozen=True)

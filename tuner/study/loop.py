@@ -16,7 +16,7 @@ from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
 from tuner.interrupts import handled_interrupts, interruptible, shielded
 from tuner.load.burst_progress import BurstProgress
-from tuner.measure.pruning import loss_is_known, pruner_of
+from tuner.measure.pruning import known_loss, pruner_of
 from tuner.measure.record import TrialRecord
 from tuner.measure.score import refuse_unmeasurable
 from tuner.model.initial_design import initial_trials
@@ -208,7 +208,7 @@ def _measured(
     so_far, pruner = record_so_far(run.spec, next_trial.done), None
     if next_trial.prunable and run.spec.search.cut_short:
         pruner = pruner_of(so_far, configuration, run.host_cpus)
-    known = loss_is_known(so_far, configuration)
+    known = known_loss(so_far, configuration)
     request = TrialRequest(configuration, f"{number:04d}", next_trial.fresh, pruner, observe, known)
 
     def wait_to_repeat(first: TrialResult) -> None:
