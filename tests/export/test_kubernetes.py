@@ -200,7 +200,7 @@ def test_name_namespace_and_image_are_the_users() -> None:
     for part in objects(text).values():
         assert (part["metadata"]["name"], part["metadata"]["namespace"]) == ("digits", "ml")
     assert container(objects(text))["image"] == "registry.example/serving:1"
-    assert f"push there what was measured as {IMAGE}" in text
+    assert f"which must be what was measured as {IMAGE}" in text
     assert read_provenance(text).image == IMAGE
 
 

@@ -14,7 +14,6 @@ from tuner.cli.options import (
     BackendOption,
     FinishedOption,
     GridOption,
-    OutputOption,
     Sampler,
     StorageOption,
     opened,
@@ -139,7 +138,14 @@ def export(
     sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
-    output: OutputOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; for helm and kustomize, a directory. [default: standard output]",
+        ),
+    ] = None,
 ) -> None:
     """Export configurations: as data, or as a file that deploys one of them.
 

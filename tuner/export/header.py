@@ -69,7 +69,7 @@ def needs_image(served: Served) -> str:
     image, measured = served.plan.image, image_of(served.study)
     if image == measured:
         return f"Needs the image {image} (`tune image build` makes tune's own)."
-    return f"Needs the image {image}: push there what was measured as {measured}."
+    return f"Needs the image {image}, which must be what was measured as {measured}."
 
 
 def metrics_note(served: Served) -> list[str]:

@@ -128,7 +128,8 @@ class Workload:
             [
                 *notes,
                 *self.model.notes(),
-                needs_image(self.served) + " Every node must be able to pull or hold it.",
+                needs_image(self.served),
+                "Every node must be able to pull or hold it.",
                 *metrics_note(self.served),
                 "All replicas were measured on one host. Here they spread over nodes where there",
                 "are several, so each shares its node's CPUs with other pods than in the",
