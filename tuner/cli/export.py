@@ -167,7 +167,9 @@ def export(
         chosen.export("study", output=output)
         print(f"wrote {output}", file=sys.stderr)
         return
-    is_directory = format_ in (Format.helm, Format.kustomize)
+    from tuner.export.render import DIRECTORY_FORMATS
+
+    is_directory = format_.value in DIRECTORY_FORMATS
     text = chosen.export(
         cast("ExportFormat", format_.value),
         pick=pick,
