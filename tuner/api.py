@@ -392,30 +392,22 @@ class Study:
         return front_frame(record, [summary.pooled[trial.number] for trial in front])
 
     def recommend(self, scenario: Scenario | None = None) -> ChosenConfiguration:
-        """What is recommended for a scenario, or overall: what `export` writes.
+        """What is recommended for a scenario: what `export` writes.
 
-        With its objectives and their 95 % intervals, its change against the baseline, and the
-        probability that it is on its front. Raises InputError for a scenario that was not
-        measured, and where nothing feasible was.
+        By default for the scenario that the study expects, or its only one. With its objectives and
+        their 95 % intervals, its change against the defaults, and the probability that nothing else
+        is better. Raises InputError for a scenario that was not measured, where one must be named,
+        and where nothing feasible was measured.
         """
+        from tuner.export.pick import pick
         from tuner.results.chosen import chosen_configurations
         from tuner.results.findings import find
         from tuner.results.summary import summarise
 
         record = self.record
+        (trial,) = pick(record, "knee", None if scenario is None else as_levels_text(scenario))
         chosen = chosen_configurations(record, summarise(record), find(record))
-        if scenario is None:
-            best = chosen.overall
-        else:
-            asked = self._scenario(record, scenario)
-            options = (*chosen.scenarios, *([chosen.overall] if chosen.overall else []))
-            best = next((c for c in options if c.scenario == asked), None)
-        if best is None:
-            raise InputError(
-                f"study {record.name!r} has measured nothing feasible there",
-                "run more trials, or widen the search space",
-            )
-        return best
+        return next(c for c in chosen.scenarios if c.trial == trial.number)
 
     def predict(self, configuration: Mapping[str, Value]) -> Outcome:
         """What the model of the study expects of a configuration, measured or not.
@@ -526,7 +518,7 @@ class Study:
                 )
             write_study(target, self.finished)
             return ""
-        when = None if scenario is None else as_text_of(scenario)
+        when = None if scenario is None else as_levels_text(scenario)
         if format in DIRECTORY_FORMATS and target is None:
             raise InputError(
                 f"the format {format} is a directory with several files",
@@ -613,16 +605,14 @@ class Study:
     def _scenario(record: StudyRecord, scenario: Scenario) -> Configuration:
         from tuner.export.scenario import scenario as measured_scenario
 
-        return measured_scenario(record, as_text_of(scenario))
+        return measured_scenario(record, as_levels_text(scenario))
 
 
-def as_text_of(scenario: Scenario) -> str:
+def as_levels_text(scenario: Scenario) -> str:
     """A scenario as `--when` takes it: `loss=1,concurrency=8`."""
-    from tuner.spec.space import as_text
+    from tuner.spec.space import as_levels
 
-    if isinstance(scenario, str):
-        return scenario
-    return ",".join(f"{name}={as_text(value)}" for name, value in scenario.items())
+    return scenario if isinstance(scenario, str) else as_levels(scenario)
 
 
 def file_name(study: str) -> str:

@@ -17,5 +17,6 @@ load: {{min_seconds: 0.5, max_seconds: 1, min_requests: 50}}
 objectives: [art_ms, cpu_percent]
 budget: {{trials: {trials}}}
 search: {{sampler: random}}
+answer: {{expected: {{concurrency: 4, loss: 0}}}}
 seed: {seed}
 """

@@ -40,6 +40,7 @@ def test_a_grid_is_measured_exported_replayed_and_compared_with(tune: Tune) -> N
     assert "[4/4]" in ran.out
     assert "Requests:" not in ran.out
     assert "--backend replay --format compose" in ran.out
+    assert "tune verify" not in ran.out  # a recorded grid deploys nothing
     assert Path("studies/small/results/replay.db").exists()
     assert ["small", "replay", "4", "0"] in [s.split() for s in tune("list").out.splitlines()]
     compose = tune("export", *SMALL, "--backend", "replay", "--format", "compose")

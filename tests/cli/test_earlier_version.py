@@ -61,7 +61,7 @@ def test_it_is_shown_reported_and_exported(tune: Tune) -> None:
         ("show", *OF_IT, "13"),
         ("explain", *OF_IT),
         ("report", *OF_IT),
-        ("export", *OF_IT, "--format", "compose", "--pick", "knee"),
+        ("export", *OF_IT, "--format", "compose", "--when", "concurrency=4"),
         ("export", *OF_IT, "--format", "study", "--output", "before.study.zip"),
         ("show", "--study", "before.study.zip"),
     ):

@@ -103,7 +103,7 @@ def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> Non
         (("--format", "study", "--output", "small"), "ends in .zip"),
         (("--format", "replay"), "a study file has no full grid"),
         (("--format", "compose", "--pick", "all"), "exactly one configuration"),
-        (("--pick", "best"), "expected knee, all, trial numbers"),
+        (("--pick", "best"), "expected knee, robust, all, trial numbers"),
         (("--pick", "min art_ms where cpu_percent <= 0"), "the nearest is trial"),
         (("--when", "cpu=1"), "cpu is a decision"),
         (("--format", "csv", "--claim", "a"), "the format csv does not take --claim"),

@@ -17,7 +17,7 @@ from tuner.measure.record import StudyRecord
 from tuner.pages.note import ROWS, study_note
 from tuner.render.markdown import inert, to_markdown
 from tuner.results.summary import summarise
-from tuner.results.wording import difference, interval
+from tuner.results.wording import deployment_text, metric_interval
 from tuner.spec.space import Parameter, SearchSpace
 from tuner.spec.study import Objective
 from tuner.study.storage import study_record
@@ -57,17 +57,16 @@ def test_it_has_the_answer_so_far(shown: Shown) -> None:
     assert [numbers(row[0])[0] for row in rows(found["Overall front"])] == [
         t.number for t in summary.front
     ]
-    best = summary.recommended
+    best = summary.headline
     assert best is not None
-    assert numbers(found["Recommended"])[0] == best.number
-    for index in range(len(record.objectives)):
-        assert inert(interval(summary.pooled[best.number].estimate(index))) in found["Recommended"]
-        by = summary.against_baseline[best.configuration][index]
-        assert by is not None
-        assert f"{inert(difference(by))} against the baseline" in found["Recommended"]
-    assert [row[3] for row in rows(found["Front of each scenario"])] == [
-        ", ".join(str(t.number) for t in s.front) or "none" for s in summary.scenarios
-    ]
+    said = found["What to deploy"]
+    assert (
+        inert(deployment_text(record.search_space, record.decision_of(best.configuration))) in said
+    )
+    for index, objective in enumerate(record.objectives):
+        assert inert(metric_interval(objective.metric, best.pooled.estimate(index))) in said
+    chosen = [r.pooled.representative.number for r in summary.recommendations.values()]
+    assert [numbers(" | ".join(row))[0] for row in rows(said)] == chosen
 
 
 def test_it_counts_and_says_what_was_asked(shown: Shown) -> None:
@@ -92,7 +91,7 @@ def test_it_counts_and_says_what_was_asked(shown: Shown) -> None:
 def test_a_study_without_trials_has_one_too() -> None:
     text = note(study_record(opened(specification())), running=1)
     assert "After 0 trials:" in text
-    assert "Nothing yet" in sections(text)["Recommended"]
+    assert "Nothing was measured yet." in sections(text)["What to deploy"]
     assert "Overall front" not in sections(text)
 
 
@@ -100,7 +99,7 @@ def test_where_nothing_is_feasible_nothing_is_recommended() -> None:
     spec = specification(("[8, 64, 256], default: 256", "[8], default: 8"))
     found = sections(note(study_record(run(spec, more=4)), running=0))
     assert "4 of them infeasible" in found["Study small"]
-    assert "Nothing yet" in found["Recommended"]
+    assert "no feasible trial among 4" in found["What to deploy"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def study(*trials: TrialRecord) -> StudyRecord:
         serving={"image": "tune", "flags": {"rest_api_num_threads": "4"}, "env": {"A": "1"}},
         environment={"backend": "docker", "image": IMAGE, "host": {"cpus": np.int64(2)}},
         trials=trials,
+        specification={"answer": {"expected": {"concurrency": 1, "loss": 0.0}}},
     )
 
 

@@ -26,7 +26,7 @@ def numbers(trials: tuple[TrialRecord, ...]) -> list[int]:
     return [t.number for t in trials]
 
 
-def test_knee_is_the_balanced_feasible_trial() -> None:
+def test_knee_is_the_best_compromise_among_feasible_trials() -> None:
     assert numbers(pick(FULL, "knee")) == [2]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.model.pareto import front, hypervolume, knee, logarithms, minimised, non_dominated
+from tuner.model.pareto import front, hypervolume, logarithms, minimised, non_dominated
 from tuner.spec.metrics import Direction
 
 MINIMISE_BOTH: tuple[Direction, ...] = ("minimize", "minimize")
@@ -74,50 +74,6 @@ def test_hypervolume_of_one_objective_is_a_length() -> None:
 
 def test_points_outside_the_reference_add_nothing() -> None:
     assert hypervolume([[1, 1], [0, 9], [5, 0]], [3, 3]) == 4.0
-
-
-@given(points(2).filter(bool))
-def test_the_knee_is_on_the_front(found: list[list[int]]) -> None:
-    values = np.array(found, dtype=float) + 1
-    assert non_dominated(values)[knee(values, MINIMISE_BOTH)]
-
-
-@given(points(2).filter(bool), st.floats(0.01, 100), st.floats(0.01, 100))
-def test_the_knee_does_not_depend_on_units(
-    found: list[list[int]], first: float, second: float
-) -> None:
-    values = np.array(found, dtype=float) + 1
-    mine = values[knee(values, MINIMISE_BOTH)]
-    other = values[knee(values * [first, second], MINIMISE_BOTH)]
-    scaled = _distances(values)
-    assert scaled[tuple(mine)] == pytest.approx(scaled[tuple(other)], abs=1e-9)
-
-
-def _distances(values: np.ndarray) -> dict[tuple[float, ...], float]:
-    logs = np.log(values)
-    on_front = logs[non_dominated(logs)]
-    low, span = on_front.min(axis=0), np.ptp(on_front, axis=0)
-    scaled = (logs - low) / np.where(span > 0, span, 1)
-    return {tuple(v): float(np.sum(s**2)) for v, s in zip(values, scaled, strict=True)}
-
-
-def test_the_knee_is_the_balanced_point() -> None:
-    convex = [[1, 100], [2, 4], [100, 1]]
-    concave = [[1, 100], [60, 70], [100, 1]]
-    assert knee(convex, MINIMISE_BOTH) == 1
-    assert knee(concave, MINIMISE_BOTH) == 0  # both ends are nearer to the ideal
-    assert knee([[5, 5]], MINIMISE_BOTH) == 0
-
-
-def test_the_knee_knows_directions() -> None:
-    # Throughput is better when larger: the second point has nearly all of it at a tenth of cost.
-    values = [[100, 100], [90, 10], [10, 9]]
-    assert knee(values, ("maximize", "minimize")) == 1
-
-
-def test_nothing_cannot_be_recommended() -> None:
-    with pytest.raises(ValueError, match="no point"):
-        knee(np.empty((0, 2)), MINIMISE_BOTH)
 
 
 def test_minimised_negates_what_is_maximised_and_refuses_nan() -> None:

@@ -60,32 +60,29 @@ def page_text(page: Page) -> str:
 
 
 def recommended(found: Json) -> Json:
-    overall = found["fronts"]["overall"]
-    return next(p for p in overall["front"] if p["trial"] == overall["recommended"])
+    """What is recommended for the scenario that the study expects."""
+    expected = found["expected"]
+    return next(r for r in found["recommended"] if r["scenario"] == expected)
 
 
-def in_its_scenario(found: Json) -> Json:
-    """What is recommended in the first scenario that has something."""
-    front = next(s for s in found["fronts"]["scenarios"] if s["recommended"] is not None)
-    return next(p for p in front["front"] if p["trial"] == front["recommended"])
+def elsewhere(found: Json) -> Json:
+    """What is recommended in the first scenario."""
+    return found["recommended"][0]
 
 
 def estimate(of: Json, metric: str) -> str:
     return interval(Estimate(**of["objectives"][metric]))
 
 
+def value(of: Json, metric: str) -> str:
+    return figure(of["objectives"][metric]["value"])
+
+
 def change(found: Json, metric: str) -> str:
-    number = found["fronts"]["overall"]["recommended"]
+    number = found["fronts"]["overall"]["front"][0]["trial"]
     of = next(t for t in found["trials"] if t["trial"] == number)["objectives"][metric]
     by = Estimate(of["delta_percent"], of["delta_low"], of["delta_high"])
     return f"{difference(by)}"
-
-
-def on_front(found: Json) -> str:
-    number = found["fronts"]["overall"]["recommended"]
-    fronts = found["findings"]["scenarios"]
-    of = next(p for f in fronts for p in f["measured"] if number in p["trials"])
-    return chance(of["on_front"])
 
 
 def infeasible(found: Json) -> str:
@@ -120,25 +117,25 @@ NUMBERS: Mapping[str, tuple[Callable[[Json], str], str]] = {
         lambda found: estimate(recommended(found), "cpu_percent"),
         "report note export terminal",
     ),
-    "its ART against the baseline": (
+    "how sure that is": (
+        lambda found: chance(recommended(found)["chance"]),
+        "report note export terminal",
+    ),
+    "its trial": (lambda found: str(recommended(found)["trial"]), "report note export terminal"),
+    "ART at the fast end against the baseline": (
         lambda found: change(found, "art_ms"),
-        "report note export terminal",
+        "note terminal",
     ),
-    "its CPU usage against the baseline": (
+    "CPU usage there against the baseline": (
         lambda found: change(found, "cpu_percent"),
-        "report note export terminal",
+        "note terminal",
     ),
-    "its probability of being on the front": (on_front, "report"),
-    "its trial": (
-        lambda found: f"trial: {found['fronts']['overall']['recommended']}",
-        "note",
-    ),
-    "ART of what is recommended in a scenario": (
-        lambda found: estimate(in_its_scenario(found), "art_ms"),
+    "ART of what is recommended in another scenario": (
+        lambda found: value(elsewhere(found), "art_ms"),
         "report note terminal",
     ),
-    "CPU usage of what is recommended in a scenario": (
-        lambda found: estimate(in_its_scenario(found), "cpu_percent"),
+    "what that reserves": (
+        lambda found: f"{elsewhere(found)['reserved']['mib']:g}",
         "report note terminal",
     ),
     "ART at the fast end of the front": (
@@ -169,8 +166,9 @@ def found(small: FinishedStudy) -> Json:
 def answers(small: FinishedStudy) -> Mapping[str, str]:
     """Each answer as plain text."""
     record = small.record
-    best = summarise(record).recommended
-    assert best is not None
+    chosen = summarise(record).headline
+    assert chosen is not None
+    best = chosen.pooled.representative
     return {
         "report": page_text(report(small)),
         "note": page_text(study_note(record, 0)),

@@ -62,15 +62,15 @@ def test_fronts_hold_feasible_trials_only_sorted_by_the_first_objective() -> Non
     by_scenario = {s.scenario["concurrency"]: s for s in found.scenarios}
     assert [t.number for t in by_scenario[1].front] == [1, 0]
     assert [t.number for t in by_scenario[4].front] == [2]
-    best = by_scenario[4].recommended
-    assert best is not None
-    assert best.number == 2
-    assert found.recommended in found.front
+    best = found.recommendations[by_scenario[4].scenario]
+    assert best.pooled.representative.number == 2
+    assert found.recommends(best.configuration)
+    assert not found.recommends(found.front[1].configuration)
 
 
 def test_nothing_feasible_is_an_empty_front() -> None:
     found = summarise(study(infeasible(0, 1, 1.0)))
     assert found.front == ()
-    assert found.recommended is None
-    assert all(s.front == () and s.recommended is None for s in found.scenarios)
+    assert (found.headline, dict(found.recommendations)) == (None, {})
+    assert all(s.front == () for s in found.scenarios)
     assert summarise(study()).front == ()

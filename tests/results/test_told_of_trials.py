@@ -20,8 +20,7 @@ def test_why_a_trial_was_proposed_and_what_was_predicted_of_it() -> None:
     proposed, predicted = why_proposed(study(ONE), replace(ONE, why=why))
     assert proposed == "Why it was proposed: tells most about loss=1."
     assert predicted == (
-        "Predicted then, with 95 % intervals: ART (ms) 9.5 (8.61-10.5), CPU usage (% of host) 0"
-        " (0-0);"
+        "Predicted then, with 95 % intervals: ART (ms) 9.5 (8.61-10.5), CPU usage (% of host) 0;"
         " P(feasible) 0.88; acquisition 0.0021"
     )
     assert list(why_proposed(study(ONE), ONE)) == []

@@ -32,6 +32,7 @@ constraints: [error_rate <= 0.01]
 budget: {trials: 8}
 baseline_every: 0
 search: {sampler: tpe, cut_short: false, confirm: 0}
+answer: {expected: {concurrency: 4, loss: 0}}
 seed: 3
 """
 """36 configurations; 8 MiB are too few to serve, 64 MiB too few at times."""

@@ -71,6 +71,7 @@ def run(
     from tuner.cli.live import live_view
     from tuner.errors import InputError
     from tuner.pages.run_page import converged, interrupted
+    from tuner.pages.study_page import end_blocks
     from tuner.render.terminal import show
 
     grid = sampler is Sampler.grid
@@ -89,7 +90,10 @@ def run(
                 on_event=view.observe,
             )
     except KeyboardInterrupt:
-        show(*interrupted(len(chosen.record.trials), _resume(chosen, passes or 1, replay)))
+        record = chosen.record
+        if record.trials:
+            show(*end_blocks(record))
+        show(*interrupted(len(record.trials), _resume(chosen, passes or 1, replay)))
         raise typer.Exit(INTERRUPTED) from None
     show(*converged(view.reasons))
     raise typer.Exit(_end(chosen))
@@ -103,24 +107,14 @@ def _resume(study: Study, passes: int, replay: Path | None) -> str:
 
 
 def _end(study: Study) -> int:
-    """Print the front and what to do next; the exit code."""
+    """Print the answer and what to do next; the exit code."""
     from tuner.pages.run_page import next_steps
     from tuner.pages.study_page import end_blocks
     from tuner.render.terminal import show
     from tuner.results.summary import summarise
-    from tuner.study.storage import samples_directory
 
     record = study.record
     summary = summarise(record)
-    samples = samples_directory(study.optuna, study.results)
-    show(*end_blocks(record, summary))
-    show(
-        *next_steps(
-            record,
-            summary,
-            selecting(study, grid=False),
-            study.url,
-            samples if samples.exists() else None,
-        )
-    )
+    show(*end_blocks(record))
+    show(*next_steps(record, summary, selecting(study, grid=False)))
     return 0 if summary.front else NOTHING_FEASIBLE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.errors import InputError
@@ -16,8 +16,8 @@ SHORT = {"art": "art_ms", "cpu": "cpu_percent"}
 """Names for metrics in `min-art` and `min-cpu`."""
 
 EXPECTED = (
-    "knee, all, trial numbers such as 7,12, min-METRIC or max-METRIC of an objective (min-art,"
-    " min-cpu), or a budget such as 'min art_ms where cpu_percent <= 40'"
+    "knee, robust, all, trial numbers such as 7,12, min-METRIC or max-METRIC of an objective"
+    " (min-art, min-cpu), or a budget such as 'min art_ms where cpu_percent <= 40'"
 )
 
 _NUMBERS = re.compile(r"\s*[0-9]{1,18}(\s*,\s*[0-9]{1,18})*\s*")
@@ -27,7 +27,12 @@ _BUDGET = re.compile(r"(min|max) (\w+)(?: where (.+))?")
 
 @dataclass(frozen=True)
 class Knee:
-    """The recommended trial of the front."""
+    """What is recommended for a scenario."""
+
+
+@dataclass(frozen=True)
+class LeastRegret:
+    """The decision of least regret over all scenarios."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,10 @@ class Best:
         return f"{self.direction[:3]} {self.metric}" + (f" where {bounds}" if bounds else "")
 
 
-Choice = Knee | Every | Numbers | Best
+Choice = Knee | LeastRegret | Every | Numbers | Best
+
+
+_BY_WORD: Mapping[str, Choice] = {"knee": Knee(), "robust": LeastRegret(), "all": Every()}
 
 
 def parse(text: str, objectives: Sequence[Objective]) -> Choice:
@@ -64,8 +72,8 @@ def parse(text: str, objectives: Sequence[Objective]) -> Choice:
     Raises InputError for any other text, for a metric that is not known, and for `min-` or `max-`
     of what the study does not minimise or maximise.
     """
-    if (word := text.strip()) in {"knee", "all"}:
-        return Knee() if word == "knee" else Every()
+    if (choice := _BY_WORD.get(text.strip())) is not None:
+        return choice
     if _NUMBERS.fullmatch(text):
         return Numbers(tuple(sorted({int(number) for number in text.split(",")})))
     if match := _EXTREME.fullmatch(text):

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.export import trial_documents
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.chosen import ChosenConfiguration, chosen_configurations
 from tuner.results.findings import Findings, FrontFindings, find
 from tuner.results.pooled import Pooled
 from tuner.results.predicted_front import Predicted
@@ -27,10 +28,15 @@ def document(study: StudyRecord) -> dict[str, Any]:
             {**plain, **_of_search(trial)}
             for plain, trial in zip(whole["trials"], study.trials, strict=True)
         ],
+        "expected": None if study.expected is None else dict(study.expected),
+        "recommended": [
+            _recommended(study, choice)
+            for choice in chosen_configurations(study, summary, findings).scenarios
+        ],
         "fronts": {
-            "overall": _front(study, summary.front, summary.recommended, summary),
+            "overall": _front(study, summary.front, summary),
             "scenarios": [
-                {"scenario": dict(s.scenario), **_front(study, s.front, s.recommended, summary)}
+                {"scenario": dict(s.scenario), **_front(study, s.front, summary)}
                 for s in summary.scenarios
             ],
             "unstable": [
@@ -79,14 +85,32 @@ def _of_search(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
+def _recommended(study: StudyRecord, choice: ChosenConfiguration) -> dict[str, Any]:
+    """What to deploy in a scenario, as `tuner.pages.what_to_deploy` says it."""
+    recommendation = choice.recommendation
+    assert recommendation is not None
+    return {
+        "scenario": dict(choice.scenario),
+        "decision": dict(study.decision_of(choice.configuration)),
+        "trial": choice.trial,
+        "bursts": choice.bursts,
+        "chance": recommendation.chance,
+        "settled": recommendation.settled,
+        "objectives": {
+            o.metric: {"value": e.value, "low": e.low, "high": e.high}
+            for o, e in zip(study.objectives, choice.values, strict=True)
+        },
+        "reserved": asdict(choice.reserved),
+        "equals": [dict(study.decision_of(c)) for c in recommendation.equals],
+    }
+
+
 def _front(
     study: StudyRecord,
     front: Sequence[TrialRecord],
-    recommended: TrialRecord | None,
     summary: Summary,
 ) -> dict[str, Any]:
     return {
-        "recommended": None if recommended is None else recommended.number,
         "front": [_pooled(study, summary.pooled[t.number]) for t in front],
     }
 

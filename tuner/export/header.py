@@ -10,6 +10,7 @@ from tuner.export.served import Served, image_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.predicted_front import Predicted
+from tuner.results.recommendation import sureness
 from tuner.results.summary import summarise
 from tuner.results.wording import difference, interval, label
 from tuner.spec.metrics import title
@@ -52,6 +53,9 @@ def _about(study: StudyRecord, trial: TrialRecord, origin: Provenance) -> list[s
         if name in origin.predicted:
             expected = _figure(name, origin.predicted[name])
             lines.append(f"Predicted by the model: {expected}")
+    chosen = summary.recommendations.get(scenario)
+    if chosen is not None and chosen.configuration == trial.configuration:
+        lines.append(f"Recommended there: {sureness(study, chosen)}.")
     return [
         *lines,
         f"Scenario in which that was {how}: {scenario or 'none'}",

@@ -6,42 +6,106 @@ import math
 from collections.abc import Sequence
 
 from tuner.errors import InputError
-from tuner.export.choice import Best, Every, Knee, Numbers, parse, with_unit
+from tuner.export.choice import (
+    Best,
+    Every,
+    Knee,
+    LeastRegret,
+    Numbers,
+    parse,
+    with_unit,
+)
 from tuner.export.scenario import scenario
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.results.findings import find
 from tuner.results.pooled import Pooled
-from tuner.results.summary import ScenarioSummary, Summary, summarise
+from tuner.results.summary import Summary, summarise
 from tuner.spec.metrics import METRICS
-from tuner.spec.space import Configuration
+from tuner.spec.space import Configuration, as_levels
+
+_SHOWN = 9
+"""The most scenarios that a message lists."""
 
 
 def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[TrialRecord, ...]:
     """The feasible trials that `choice` means (`tuner.export.choice`), sorted by number.
 
-    `knee` is the recommended trial of the overall front. `all` is every trial of the overall front
-    and of the scenario fronts. `when` names a scenario (`tuner.export.scenario`): then only that
-    one counts. A configuration with several bursts is judged by all of them; its trial is the one
-    nearest to their mean. Raises InputError for a choice that cannot be understood, for a trial
-    that is missing, infeasible or of another scenario, and where no trial is left.
+    `knee` is what is recommended for a scenario (`tuner.results.recommendation`): for `when`, else
+    for the one that the study expects, else for the only one. `robust` is the decision of least
+    regret over all scenarios. `all` is every trial of the overall front and of the scenario fronts.
+    `when` names a scenario (`tuner.export.scenario`): then only that one counts. A configuration
+    with several bursts is judged by all of them; its trial is the one nearest to their mean. Raises
+    InputError for a choice that cannot be understood, for a trial that is missing, infeasible or of
+    another scenario, where a scenario must be named, and where no trial is left.
     """
     criterion = parse(choice, study.objectives)
     bound = None if when is None else scenario(study, when)
     if isinstance(criterion, Numbers):
         return tuple(_numbered(study, number, bound) for number in criterion.numbers)
     summary = summarise(study)
-    if isinstance(criterion, Best):
-        return (_best(study, summary, criterion, bound),)
-    fronts = [ScenarioSummary(Configuration(()), 0, summary.front, summary.recommended)]
-    if bound is not None:
-        fronts = [s for s in summary.scenarios if s.scenario == bound]
-    elif isinstance(criterion, Every):
-        fronts += summary.scenarios
-    if fronts[0].recommended is None:
-        raise _nothing_feasible(study, bound)
-    if isinstance(criterion, Knee):
-        return (fronts[0].recommended,)
-    chosen = {trial.number: trial for scope in fronts for trial in scope.front}
-    return tuple(chosen[number] for number in sorted(chosen))
+    if not summary.front:
+        raise _nothing_feasible(study, None)
+    match criterion:
+        case Best():
+            return (_best(study, summary, criterion, bound),)
+        case Knee():
+            return (_recommended(study, summary, bound),)
+        case LeastRegret():
+            return (_least_regret(study, summary, bound),)
+        case Every():
+            fronts = [s.front for s in summary.scenarios if bound in (None, s.scenario)]
+            fronts += [] if bound is not None else [summary.front]
+            chosen = {trial.number: trial for front in fronts for trial in front}
+            if not chosen:
+                raise _nothing_feasible(study, bound)
+            return tuple(chosen[number] for number in sorted(chosen))
+
+
+def _recommended(study: StudyRecord, summary: Summary, bound: Configuration | None) -> TrialRecord:
+    """The trial that stands for what is recommended in a scenario."""
+    recommendations = summary.recommendations
+    if bound is None and study.expected is None and len(recommendations) > 1:
+        names = "; ".join(as_levels(s) for s in list(recommendations)[:_SHOWN])
+        more = len(recommendations) - _SHOWN
+        raise InputError(
+            f"study {study.name!r} recommends something for each of {len(recommendations)}"
+            " scenarios",
+            f"name one with --when ({names}{f'; and {more} more' if more > 0 else ''}), mark it in"
+            " the study as answer.expected, or pick robust: one decision for all",
+        )
+    chosen = summary.headline if bound is None else recommendations.get(bound)
+    if chosen is None:
+        raise _nothing_feasible(study, bound or study.expected)
+    return chosen.pooled.representative
+
+
+def _least_regret(study: StudyRecord, summary: Summary, bound: Configuration | None) -> TrialRecord:
+    """A trial of the decision of least regret: of `bound`, else of the expected scenario, else of
+    any.
+    """
+    findings = find(study)
+    robust = None if findings is None else findings.robust
+    if robust is None:
+        raise InputError(
+            f"study {study.name!r} knows no decision that serves in every scenario",
+            "run more trials, or name a scenario with --when and pick knee",
+        )
+    measured = {
+        study.scenario_of(p.configuration): p.representative
+        for p in summary.pooled.values()
+        if p.eligible and study.decision_of(p.configuration) == robust.decision
+    }
+    trial = measured.get(bound) if bound is not None else None
+    if bound is None and measured:
+        expected = study.expected
+        trial = (measured.get(expected) if expected else None) or next(iter(measured.values()))
+    if trial is None:
+        where = "" if bound is None else f" at {bound}"
+        raise InputError(
+            f"the decision of least regret, {robust.decision}, was not measured{where}",
+            f"run more trials: tune run --study {study.name}",
+        )
+    return trial
 
 
 def only(trials: Sequence[TrialRecord]) -> TrialRecord:

@@ -27,6 +27,7 @@ from tuner.export.workload import Workload, workload
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.findings import Findings, find
 from tuner.results.predicted_front import Predicted
+from tuner.results.summary import summarise
 
 ExportFormat = Literal[
     "json",
@@ -106,7 +107,7 @@ def render(study: StudyRecord, form: ExportFormat, options: ExportOptions) -> Ex
     trial = None if form in _DATA else only(trials)
     findings = find(study)
     listed = options.pick[:1].isdigit()
-    said = tuple(remarks(study, trials, findings, options.when, listed=listed))
+    said = tuple(remarks(study, summarise(study), trials, options.when, listed=listed))
     if trial is None:
         return Exported(_document(study, form, trials, findings), said)
     served = served_by(study, trial, options.image)

@@ -20,7 +20,7 @@ from tuner.measure.stopping import CAPPED
 from tuner.spec.fingerprint import space_of
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
-from tuner.spec.study import Constraint, LoadSpec, Objective, Prices
+from tuner.spec.study import AnswerSpec, Constraint, LoadSpec, Objective, Prices
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
@@ -362,6 +362,17 @@ class StudyRecord:
             document.get("environments"),
             document.get("warm_start"),
         )
+
+    @cached_property
+    def answer(self) -> AnswerSpec:
+        """What decides which configuration is recommended."""
+        return AnswerSpec(**self.specification.get("answer", {}))
+
+    @cached_property
+    def expected(self) -> Configuration | None:
+        """The scenario that the study expects; None where it names none."""
+        values = self.answer.expected
+        return self.scenario_of(Configuration.of(values)) if values else None
 
     @cached_property
     def scenario_parameters(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Dominance, fronts, hypervolume and the recommended point. Pure NumPy, any number of objectives.
+"""Dominance, fronts and hypervolume. Pure NumPy, any number of objectives.
 
 Points are arrays of shape (n, m): n points, m objectives, smaller is better in every column.
 `minimised` turns objective values of any direction into such points.
@@ -111,24 +111,3 @@ def _volume(points: Floats, reference: Floats) -> float:
         for i, depth in enumerate(depths)
         if depth > 0
     )
-
-
-def knee(values: npt.ArrayLike, directions: Sequence[Direction]) -> int:
-    """Index of the recommended point: the balanced one of the front.
-
-    Logarithms of the values, shape (n, m), are scaled so that over the front each objective runs
-    from 0 (best) to 1 (worst); the point with the least Euclidean distance to the ideal corner
-    (all 0) is recommended: the compromise solution with p = 2 of Yu, Management Science 19(8),
-    1973. On a front that bends towards the ideal this is its knee; on one that does not it is
-    still a point between the extremes, where "furthest from the chord" would return an extreme.
-    Ties go to the better first objective. Raises ValueError without points.
-    """
-    points = minimised(logarithms(values), directions)
-    if len(points) == 0:
-        raise ValueError("no point to recommend: there are none")
-    indices = front(points)
-    candidates = points[indices]
-    best = candidates.min(axis=0)
-    spread = candidates.max(axis=0) - best
-    scaled = (candidates - best) / np.where(spread > 0, spread, 1.0)
-    return int(indices[np.argmin(np.sum(scaled**2, axis=1))])

@@ -12,8 +12,9 @@ every scenario's front, so never behind one, and seldom what anybody wants.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from tuner.spec.space import Configuration
 _DECISIONS = 24
 _RIVALS = 10
 _LIKELY = 0.02
+_EVEN = 0.5
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Robust:
 
     `regret` is the expected worst regret over all scenarios, `low` and `high` hold 95 % of the
     draws; `scenario` is where it is worst most often. `best` is the probability that no other
-    decision's worst regret is lower by more than `TOLERANCE`. `by_scenario` has each scenario, in
+    decision's worst regret is lower by more than the margin. `by_scenario` has each scenario, in
     the candidates' order, with the expected regret there. `behind` is the share by which its
     objectives are behind a front (`tuner.model.chances.behind`) in the scenario where they are the
     most, in expectation. `left_out` counts the decisions that do not surely serve in every
@@ -115,22 +118,37 @@ def worst_regrets(surrogate: Surrogate, table: Decisions) -> tuple[Indices, Floa
 
 
 def minimax(
-    surrogate: Surrogate, within: Sequence[Chances], *, count: int = DRAWS
+    surrogate: Surrogate,
+    within: Sequence[Chances],
+    *,
+    margin: float = TOLERANCE,
+    among: Collection[Configuration] = (),
+    reserves: Callable[[Configuration], Any] = lambda _: 0,
+    count: int = DRAWS,
 ) -> Robust | None:
     """The decision whose expected worst regret over all scenarios is least.
 
-    `within` has each scenario's chances, in the candidates' order. None where no decision surely
-    serves in every scenario.
+    `within` has each scenario's chances, in the candidates' order. A decision of `among` is taken
+    where one surely serves. Of the decisions whose worst regret is, with even odds, not higher by
+    more than `margin` (a logarithm), the one with the least `reserves` is taken. None where no
+    decision surely serves in every scenario.
     """
     table = decisions(surrogate.candidates)
     able, worst = worst_regrets(surrogate, table)
     if not len(able) or not within:
         return None
+    left_out = len(table.decisions) - len(able)
+    if preferred := [i for i, row in enumerate(able) if table.decisions[row] in among]:
+        able, worst = able[preferred], worst[preferred]
     likely = able[np.argsort(worst, kind="stable")[:_DECISIONS]]
     own = table.rows[likely]
     regrets, behinds = _drawn_regrets(surrogate, own, within, count)
     most = regrets.max(axis=2)
-    chosen = int(np.argmin(most.mean(axis=0)))
+    least = int(np.argmin(most.mean(axis=0)))
+    alike = np.flatnonzero((most <= most[:, [least]] + margin).mean(axis=0) >= _EVEN)
+    chosen = min(
+        alike.tolist(), key=lambda i: (reserves(table.decisions[likely[i]]), most[:, i].mean())
+    )
     low, high = np.quantile(most[:, chosen], [0.025, 0.975])
     where = np.bincount(regrets[:, chosen].argmax(axis=1), minlength=own.shape[1]).argmax()
     return Robust(
@@ -139,7 +157,7 @@ def minimax(
         float(np.expm1(low)),
         float(np.expm1(high)),
         surrogate.candidates.scenarios[int(where)],
-        float((most[:, chosen] <= most.min(axis=1) + TOLERANCE).mean()),
+        float((most[:, chosen] <= most.min(axis=1) + margin + _ROUNDING).mean()),
         tuple(
             zip(
                 surrogate.candidates.scenarios,
@@ -148,7 +166,7 @@ def minimax(
             )
         ),
         float(np.expm1(behinds[:, chosen].mean(axis=0).max())),
-        len(table.decisions) - len(able),
+        left_out,
     )
 
 

@@ -124,9 +124,10 @@ def _traces(sources: Sources, data: FrontData, pair: tuple[int | None, int]) -> 
         if points := data.at(place):
             bars = place == "front" or away <= MOST_INTERVALS
             yield marks(study, mark, [of_point(study, p) for p in points], pair, bars=bars)
-    for mark, chosen in ((BASELINE, data.baseline), (RECOMMENDED, data.recommended)):
-        if chosen is not None:
-            yield marks(study, mark, [of_point(study, chosen)], pair, bars=False)
+    baseline = () if data.baseline is None else (data.baseline,)
+    for mark, chosen in ((BASELINE, baseline), (RECOMMENDED, data.recommended)):
+        if chosen:
+            yield marks(study, mark, [of_point(study, p) for p in chosen], pair, bars=False)
     findings = sources.findings
     if findings is not None and not sources.summary.scenarios and across is not None:
         chosen_by_model = [of_prediction(study, p) for p in findings.overall.predicted_front]
@@ -160,7 +161,8 @@ def _caption(sources: Sources, data: FrontData, pair: tuple[int | None, int]) ->
 def _table(sources: Sources, data: FrontData) -> Table:
     study = sources.record
     metrics = [title(o.metric) for o in study.objectives]
-    kinds = {id(data.baseline): "baseline", id(data.recommended): "recommended"}
+    kinds = {id(p): "recommended" for p in data.recommended}
+    kinds |= {id(data.baseline): "baseline"}
 
     def place(point: PlacedConfiguration) -> str:
         more = f", {kinds[id(point)]}" if id(point) in kinds else ""

@@ -10,10 +10,10 @@ from tuner.pages.front_figure import front_figures
 from tuner.pages.marks import columns_of, values_of
 from tuner.pages.scenario_figure import scenario_figure, scenario_panels
 from tuner.pages.sources import Sources
-from tuner.results.in_words import WITH_SCENARIOS, listed
+from tuner.results.in_words import listed
+from tuner.results.mixture import mixture_of_scenarios
 from tuner.results.places import FrontData, front_data, infeasible_by_reason
-from tuner.results.wording import counted, interval
-from tuner.spec.metrics import METRICS
+from tuner.results.wording import counted
 
 NAME, TITLE = "fronts", "Fronts"
 
@@ -26,13 +26,13 @@ def fronts_section(sources: Sources) -> Section:
 def _blocks(sources: Sources) -> Iterator[Block]:
     study = sources.record
     data = front_data(study, sources.summary)
-    yield Words(_lead(sources, data), "lead")
+    yield Words(_lead(sources), "lead")
     if data.points:
         yield from front_figures(sources, data)
     yield from _doubts(sources, data)
     panels = scenario_panels(study, sources.summary, sources.findings)
-    if panels:
-        yield Words(WITH_SCENARIOS)
+    if mixture := mixture_of_scenarios(study, sources.summary):
+        yield Words(mixture)
     if any(panel.points or panel.predicted_front for panel in panels):
         yield scenario_figure(sources, panels)
         yield from decision_table(study, decisions_on_fronts(study, panels, sources.findings))
@@ -40,22 +40,13 @@ def _blocks(sources: Sources) -> Iterator[Block]:
     yield from _infeasible(sources, data)
 
 
-def _lead(sources: Sources, data: FrontData) -> str:
+def _lead(sources: Sources) -> str:
     study, summary = sources.record, sources.summary
     if not study.trials and not study.failed:
         return "Nothing was measured yet."
     if not summary.front:
         return f"Nothing feasible was measured in {len(study.trials)} trials: there is no front."
-    best = data.recommended
-    assert best is not None
-    values = ", ".join(
-        f"{METRICS[o.metric].label} {interval(e)} {METRICS[o.metric].unit}".rstrip()
-        for o, e in zip(study.objectives, best.estimates, strict=True)
-    )
-    return (
-        f"The overall front has {counted(len(summary.front), 'configuration')}; recommended is"
-        f" {best.configuration}: {values}."
-    )
+    return f"The overall front has {counted(len(summary.front), 'configuration')}."
 
 
 def _doubts(sources: Sources, data: FrontData) -> Iterator[Block]:

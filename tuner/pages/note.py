@@ -1,6 +1,6 @@
 """A study that is running, on one page for people: what was asked, and the answer so far.
 
-Of measurements alone: a model takes its time, and this is written anew after every trial.
+It is written anew after every trial.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Block, Page, Section, Table, Words
 from tuner.pages.searched import question
-from tuner.pages.study_page import (
-    doubt_words,
-    front_table,
-    measured_scenarios,
-    recommended_blocks,
-)
-from tuner.results.in_words import WITH_SCENARIOS, not_measured
+from tuner.pages.study_page import doubt_words, front_table
+from tuner.pages.what_to_deploy import answer_blocks
+from tuner.results.findings import find
+from tuner.results.in_words import not_measured
+from tuner.results.mixture import mixture_of_scenarios
 from tuner.results.summary import Summary, summarise
 from tuner.results.wording import counted, plain
 from tuner.spec.space import Parameter
@@ -29,9 +27,8 @@ def study_note(record: StudyRecord, running: int) -> Page:
     """The note of a study: what its finished trials say, and how many trials are `running`."""
     summary = summarise(record)
     sections = (
-        ("recommended", "Recommended", _recommended(record, summary)),
+        ("recommended", "What to deploy", answer_blocks(record, summary, find(record))),
         ("front", "Overall front", _front(record, summary)),
-        ("scenarios", "Front of each scenario", _scenarios(record, summary)),
         ("doubts", "What is uncertain", doubt_words(record, summary)),
         ("space", "Search space", (_space(record), question(record))),
     )
@@ -58,25 +55,12 @@ def _counts(record: StudyRecord, running: int) -> str:
     return f"After {counted(finished, 'trial')}: {', '.join(parts)}."
 
 
-def _recommended(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    if summary.recommended is None:
-        yield Words("Nothing yet: no trial was measured to the end and is feasible.")
-        return
-    yield from recommended_blocks(record, summary)
-    if len(summary.scenarios) > 1:
-        yield Words(WITH_SCENARIOS)
-
-
 def _front(record: StudyRecord, summary: Summary) -> Iterator[Block]:
     if summary.front:
         yield front_table(record, summary, ROWS)
         yield from _left_out(len(summary.front))
-
-
-def _scenarios(record: StudyRecord, summary: Summary) -> Iterator[Block]:
-    if summary.scenarios:
-        yield measured_scenarios(record, summary, ROWS)
-        yield from _left_out(len(summary.scenarios))
+        if mixture := mixture_of_scenarios(record, summary):
+            yield Words(mixture)
 
 
 def _space(record: StudyRecord) -> Table:

@@ -55,7 +55,9 @@ def _shown(sources: Sources) -> tuple[list[_Shown], list[str]]:
     """
     shown: list[_Shown] = []
     missing: list[str] = []
-    roles = {"baseline": sources.record.baseline, "recommended": sources.summary.recommended}
+    headline = sources.summary.headline
+    recommended = None if headline is None else headline.pooled.representative
+    roles = {"baseline": sources.record.baseline, "recommended": recommended}
     for role, trial in roles.items():
         if trial is None:
             missing.append(f"There is no {role} trial: nothing was measured for it.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.blocks import Block, Facts, Log, Words
+from tuner.pages.blocks import Block, Log, Words
 from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval, together
 from tuner.spec.metrics import PERCENTILES
+from tuner.spec.space import as_levels
 from tuner.study.loop import Failed, Finished, Repeating
 from tuner.study.plan import Plan
 from tuner.study.quiet import HostBusy, HostQuiet
@@ -121,20 +121,20 @@ def interrupted(trials: int, command: str) -> Iterator[Block]:
     yield Words(f"Resume with: {command}")
 
 
-def next_steps(
-    record: StudyRecord, summary: Summary, options: str, url: str, samples: Path | None
-) -> Iterator[Block]:
-    """Where everything is, and the commands for what one does next.
+def next_steps(record: StudyRecord, summary: Summary, options: str) -> Iterator[Block]:
+    """The commands for what one does next.
 
     `options` are those that select this run's backend and storage.
     """
-    kept = [("trials", url)] + ([] if samples is None else [("requests", str(samples))])
-    yield Facts(tuple(kept), "Stored in")
     study = f"--study {record.name}{options}"
-    commands = [
-        f"tune show {study}",
-        f"tune report {study}",
-        f"tune dashboard {study}",
-        f"tune export {study} --format compose --pick knee",
-    ]
-    yield Log("Next", "\n".join(commands if summary.front else commands[:3]))
+    commands = [f"tune show {study}", f"tune report {study}"]
+    chosen = summary.headline or next(iter(summary.recommendations.values()), None)
+    if chosen is not None:
+        several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
+        when = f" --when {as_levels(chosen.scenario)}" if several else ""
+        commands = [
+            f"tune export {study} --format compose{when} --output compose.yaml",
+            *([] if "--backend replay" in options else [f"tune verify compose.yaml {study}"]),
+            *commands,
+        ]
+    yield Log("Next", "\n".join(commands))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.blocks import Block, Cell, Facts, Link, Scatter, Table, Words
+from tuner.pages.blocks import Block, Cell, Scatter, Table, Words
 from tuner.pages.decisions import regret_blocks
 from tuner.pages.front_figure import front_scatter
 from tuner.pages.marks import columns_of, foldable, trial_link, values_of
 from tuner.pages.run_page import verdict
 from tuner.pages.scenario_figure import scenario_panels, scenario_table
-from tuner.pages.summary_section import recommended, uncertain
+from tuner.pages.summary_section import uncertain
+from tuner.pages.what_to_deploy import answer_blocks
 from tuner.results import in_words
 from tuner.results.findings import find
+from tuner.results.mixture import mixture_of_scenarios
 from tuner.results.places import front_data
 from tuner.results.summary import Summary, summarise
 from tuner.results.wording import counted, difference, figure, interval, label
@@ -27,35 +29,26 @@ def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
     """Fronts as measured and as predicted, decisions, what is uncertain, and every trial."""
     summary, findings = summarise(study), find(study)
     yield from _notices(study)
+    yield from answer_blocks(study, summary, findings)
     if summary.front:
-        yield front_table(study, summary)
-        yield from front_scatter(study, front_data(study, summary))
-        yield from recommended_blocks(study, summary)
         scenarios = scenario_panels(study, summary, findings)
         if scenarios:
             yield scenario_table(study, findings, scenarios)
             if findings is not None:
                 yield Words(in_words.PREDICTED)
-            yield Words(in_words.WITH_SCENARIOS)
+        yield front_table(study, summary)
+        yield from front_scatter(study, front_data(study, summary))
+        if mixture := mixture_of_scenarios(study, summary):
+            yield Words(mixture)
         yield from regret_blocks(study, findings)
-    else:
-        yield _nothing(study)
     yield from uncertain(study, summary, findings)
     yield _trials(study)
 
 
-def end_blocks(study: StudyRecord, summary: Summary) -> Iterator[Block]:
-    """What was measured; nothing of a model, which takes its time."""
+def end_blocks(study: StudyRecord) -> Iterator[Block]:
+    """What a run ends with: the answer."""
     yield from _notices(study)
-    if summary.front:
-        yield front_table(study, summary)
-        if summary.scenarios:
-            yield measured_scenarios(study, summary)
-            yield Words(in_words.WITH_SCENARIOS)
-        yield from recommended_blocks(study, summary)
-    else:
-        yield _nothing(study)
-    yield from doubt_words(study, summary)
+    yield from answer_blocks(study, summarise(study), find(study))
 
 
 def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -> Table:
@@ -67,9 +60,7 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
         priorities += [0, 2]
     rows: list[tuple[Cell, ...]] = []
     for trial in summary.front[:most]:
-        best = summary.recommended is not None and trial.number == summary.recommended.number
-        row: list[Cell] = [Link(f"{trial.number} *", f"trial-{trial.number}")]
-        row = row if best else [trial_link(trial.number)]
+        row: list[Cell] = [trial_link(trial.number)]
         row += values_of(study, trial.configuration, units=False)
         for index in range(len(study.objectives)):
             row.append(interval(summary.pooled[trial.number].estimate(index)))
@@ -79,7 +70,7 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
         (*columns, *map(title, _BESIDE), "verdict"),
         tuple(rows),
         f"Overall Pareto front of study {study.name}: {len(summary.front)} of"
-        f" {counted(len(study.trials), 'trial')}, with 95 % intervals (* recommended)",
+        f" {counted(len(study.trials), 'trial')}, with 95 % intervals",
         priorities=(*priorities, *[4] * len(_BESIDE), 3),
         foldable=foldable(parameters, 1),
     )
@@ -156,50 +147,3 @@ def _verdict(study: StudyRecord, trial: TrialRecord) -> str:
 
 def _notices(study: StudyRecord) -> Iterator[Words]:
     yield from (Words(line, "doubt") for line in in_words.not_measured(study))
-
-
-def _nothing(study: StudyRecord) -> Words:
-    return Words(f"No feasible trial among {len(study.trials)} of study {study.name}.", "lead")
-
-
-def recommended_blocks(study: StudyRecord, summary: Summary) -> Iterator[Block]:
-    """What is recommended, as it was measured; nothing where nothing feasible was."""
-    best = summary.recommended
-    if best is None:
-        return
-    yield recommended(best.configuration)
-    rows: list[tuple[str, Cell]] = [("trial", trial_link(best.number))]
-    for index, objective in enumerate(study.objectives):
-        value = interval(summary.pooled[best.number].estimate(index))
-        by = _against_baseline(study, summary, best, index)
-        beside = "" if by in {"-", "baseline"} else f", {by} against the baseline"
-        rows.append((title(objective.metric), value + beside))
-    yield Facts(tuple(rows))
-
-
-def measured_scenarios(study: StudyRecord, summary: Summary, most: int | None = None) -> Table:
-    """How much was measured in each scenario, its front's trials, and what is recommended."""
-    names = columns_of(study, among=study.scenario_parameters)
-    objectives = [title(o.metric) for o in study.objectives]
-    rows: list[tuple[Cell, ...]] = []
-    for scenario in summary.scenarios[:most]:
-        best = scenario.recommended
-        row = (
-            *values_of(study, scenario.scenario, units=False, among=study.scenario_parameters),
-            str(scenario.measured),
-            in_words.listed([t.number for t in scenario.front]) or "none",
-        )
-        if best is None:
-            rows.append((*row, "-", "-", *["-"] * len(objectives)))
-            continue
-        pooled = summary.pooled[best.number]
-        values = (interval(pooled.estimate(i)) for i in range(len(objectives)))
-        decision = str(study.decision_of(best.configuration))
-        rows.append((*row, trial_link(best.number), decision, *values))
-    columns = ("trials", "trials on its front", "recommended trial", "its decision", *objectives)
-    return Table(
-        (*names, *columns),
-        tuple(rows),
-        "Front of each scenario, as measured, with 95 % intervals",
-        priorities=(*[0] * len(names), 2, 1, 0, 0, *[0] * len(objectives)),
-    )

@@ -52,12 +52,12 @@ def headline(sources: Sources, of: OnFronts) -> Words:
 
 
 def _standing(of: OnFronts) -> str:
-    fronts = together([_front(f) for f in of.fronts])
-    recommended = together([_front(f) for f in of.recommends])
-    says = f"On {fronts}."
-    if of.recommends == of.fronts:
-        return f"{says[:-1]}, and recommended there."
-    return f"{says} Recommended on {recommended}." if of.recommends else says
+    """Its fronts, and where it is recommended: there may be an equal that reserves more."""
+    fronts = f"On {together([_front(f) for f in of.fronts])}." if of.fronts else "On no front."
+    if not of.recommends:
+        return fronts
+    where = together(["this study" if s is None else str(s) for s in of.recommends])
+    return f"{fronts} Recommended for {where}."
 
 
 def _front(scenario: Configuration | None) -> str:

@@ -1,4 +1,4 @@
-"""What was searched, what is recommended, and how much of it was measured well."""
+"""The configurations that a study recommends, with all that is said of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tuner.results.baseline import Changes, changes
 from tuner.results.findings import Findings
 from tuner.results.outcomes import Outcome, default_decision, outcomes, with_decision
 from tuner.results.pooled import Pooled
+from tuner.results.recommendation import Recommendation
+from tuner.results.reserving import Reservation, reservation
 from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 
@@ -23,8 +25,8 @@ class ChosenConfiguration:
     percent the objectives are above the baseline's decision in the same scenario, by measurements
     of both where there are such (`changes_measured`), else by the model; None where neither knows.
     `from_baseline` are changes against the baseline itself, in its own scenario, where both were
-    measured. `is_baseline` says that the decision is the baseline's own. `on_front` is the
-    probability that it is on its scenario's front, None where no model says so.
+    measured. `is_baseline` says that the decision is the baseline's own. `recommendation` is what
+    makes it the choice for its scenario, None for a decision for all scenarios.
     """
 
     configuration: Configuration
@@ -32,11 +34,12 @@ class ChosenConfiguration:
     trial: int | None
     bursts: int
     values: tuple[Estimate, ...]
+    reserved: Reservation
     changes: tuple[Estimate | None, ...]
     changes_measured: bool
     from_baseline: tuple[Estimate | None, ...]
     is_baseline: bool
-    on_front: float | None
+    recommendation: Recommendation | None
 
     @property
     def measured(self) -> bool:
@@ -45,11 +48,12 @@ class ChosenConfiguration:
 
 @dataclass(frozen=True)
 class ChosenConfigurations:
-    """The knee of the overall front, that of every scenario's front, and the decision of least
-    regret in each scenario; none of them where nothing is feasible or no model knows.
+    """What is recommended in every scenario, and the decision of least regret in each; empty where
+    nothing is feasible or no model knows. `headline` is the one of `scenarios` that the study is
+    about: the scenario that it expects, or its only one.
     """
 
-    overall: ChosenConfiguration | None
+    headline: ChosenConfiguration | None
     scenarios: tuple[ChosenConfiguration, ...]
     robust: tuple[ChosenConfiguration, ...]
 
@@ -57,34 +61,42 @@ class ChosenConfigurations:
 def chosen_configurations(
     study: StudyRecord, summary: Summary, findings: Findings | None
 ) -> ChosenConfigurations:
-    """The chosen configurations of a study. Scenarios have their own where there are several."""
-    several = len(summary.scenarios) > 1
-    knees = [s.recommended.configuration for s in summary.scenarios if s.recommended is not None]
-    knees = knees if several else []
-    overall = [] if summary.recommended is None else [summary.recommended.configuration]
+    """The recommended configurations of a study, and what they give."""
+    recommended = list(summary.recommendations.values())
     robust: list[Configuration] = []
     if findings is not None and findings.robust is not None:
         scenarios = [f.scenario for f in findings.scenarios if f.scenario is not None]
         robust = [with_decision(study, findings.robust.decision, s) for s in scenarios]
-    predicted = outcomes(study, dict.fromkeys([*overall, *knees, *robust]))
+    configurations = [*(r.configuration for r in recommended), *robust]
+    predicted = outcomes(study, dict.fromkeys(configurations))
     measured = {p.configuration: p for p in summary.pooled.values() if p.bursts}
 
-    def chosen(configurations: list[Configuration]) -> tuple[ChosenConfiguration, ...]:
-        made = (
-            _choice(study, c, measured, predicted, findings, summary.against_baseline)
-            for c in configurations
+    def chosen(
+        configuration: Configuration, recommendation: Recommendation | None
+    ) -> ChosenConfiguration | None:
+        return _chosen(
+            study, configuration, recommendation, measured, predicted, summary.against_baseline
         )
-        return tuple(c for c in made if c is not None)
 
-    return ChosenConfigurations(next(iter(chosen(overall)), None), chosen(knees), chosen(robust))
+    by_scenario = {
+        r.scenario: choice
+        for r in recommended
+        if (choice := chosen(r.configuration, r)) is not None
+    }
+    headline = summary.headline
+    return ChosenConfigurations(
+        None if headline is None else by_scenario.get(headline.scenario),
+        tuple(by_scenario.values()),
+        tuple(choice for c in robust if (choice := chosen(c, None)) is not None),
+    )
 
 
-def _choice(
+def _chosen(
     study: StudyRecord,
     configuration: Configuration,
+    recommendation: Recommendation | None,
     measured: Mapping[Configuration, Pooled],
     predicted: Mapping[Configuration, Outcome],
-    findings: Findings | None,
     against_baseline: Mapping[Configuration, Changes],
 ) -> ChosenConfiguration | None:
     own, outcome = measured.get(configuration), predicted.get(configuration)
@@ -105,16 +117,16 @@ def _choice(
         by = changes(own, reference)
     elif outcome is not None and outcome.changes is not None:
         by = outcome.changes
-    chance = findings and findings.predicted(configuration)
     return ChosenConfiguration(
         configuration,
         scenario,
         None if own is None else own.representative.number,
         0 if own is None else len(own.bursts),
         values,
+        reservation(study, configuration),
         by,
         own is not None and reference is not None,
         against_baseline.get(configuration, (None,) * count),
         configuration == default,
-        chance.on_front if chance else None,
+        recommendation,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import standard_error
 from tuner.results.predicted_front import Predicted, predicted, predicted_front, rows_of
+from tuner.results.reserving import idle_everywhere, reservation
 from tuner.results.settle import SETTLED, Settling, settling
 from tuner.spec.space import Configuration
 
@@ -96,7 +98,7 @@ def find(study: StudyRecord) -> Findings | None:
     return Findings(
         overall,
         tuple(scenarios),
-        minimax(surrogate, within) if several else None,
+        _robust(study, surrogate, within) if several else None,
         most_serving(surrogate) if several else None,
         open_fronts,
         tuple(candidates.configurations[row] for row in open_fronts.first),
@@ -104,6 +106,20 @@ def find(study: StudyRecord) -> Findings | None:
         dict(zip(surrogate.metrics, map(float, surrogate.noise_sd), strict=True)),
         len(candidates),
         len(candidates) == study.search_space.size(),
+    )
+
+
+def _robust(study: StudyRecord, surrogate: Surrogate, within: Sequence[Chances]) -> Robust | None:
+    """The decision of least regret, one that was measured if possible: it can be exported."""
+    measured = {study.decision_of(t.configuration) for t in study.trials if t.eligible}
+    scenarios = surrogate.candidates.scenarios
+    busy = {d for d in measured if not idle_everywhere(study, d, scenarios)}
+    return minimax(
+        surrogate,
+        within,
+        margin=math.log1p(study.answer.margin),
+        among=busy or measured,
+        reserves=lambda decision: reservation(study, decision),
     )
 
 

@@ -17,10 +17,6 @@ from tuner.spec.metrics import METRICS, title
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
 REPLAYED = "REPLAY: these numbers were recorded before, nothing was run for them."
 
-WITH_SCENARIOS = (
-    "With every parameter free, the overall front prefers little load and a good network. What to"
-    " deploy is read from the front of the scenario that you expect."
-)
 PREDICTED = (
     "Predicted is what the model expects many bursts to average. P is the probability that no other"
     " configuration of the scenario is better by more than 2 % in every objective."

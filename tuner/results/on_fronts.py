@@ -1,4 +1,4 @@
-"""Which configurations are on a front, on which ones, and what they are compared with."""
+"""Which configurations are on a front or recommended, and what they are compared with."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
 from tuner.spec.space import Configuration
 
-_Front = tuple[Configuration | None, tuple[TrialRecord, ...], TrialRecord | None]
+_Front = tuple[Configuration | None, tuple[TrialRecord, ...]]
 
 
 @dataclass(frozen=True, eq=False)
 class OnFronts:
     """A configuration that is on `fronts`: scenarios, or None for the overall front.
 
-    Those of `recommends` recommend it. `reference` is what it is compared with: the decisions of
-    the baseline in its own scenario where they were measured there (`alike`), else the baseline;
-    None where that was not measured or is the configuration itself.
+    It is recommended in the scenarios `recommends`; None stands for a study with only one.
+    `reference` is what it is compared with: the decisions of the baseline in its own scenario where
+    they were measured there (`alike`), else the baseline; None where that was not measured or is
+    the configuration itself.
     """
 
     pooled: Pooled
@@ -31,17 +32,20 @@ class OnFronts:
 
 
 def on_fronts(study: StudyRecord, summary: Summary) -> tuple[OnFronts, ...]:
-    """Every configuration of any front once: the overall front's first, in each front's order."""
+    """Every configuration of any front once, the overall front's first, in each front's order; then
+    those that are recommended beside them.
+    """
     memberships: dict[int, tuple[list[Configuration | None], list[Configuration | None]]] = {}
-    fronts: list[_Front] = [(None, summary.front, summary.recommended)]
+    fronts: list[_Front] = [(None, summary.front)]
     if len(summary.scenarios) > 1:
-        fronts += [(s.scenario, s.front, s.recommended) for s in summary.scenarios]
-    for scenario, front, best in fronts:
+        fronts += [(s.scenario, s.front) for s in summary.scenarios]
+    for scenario, front in fronts:
         for trial in front:
-            fronts_of, recommends = memberships.setdefault(trial.number, ([], []))
-            fronts_of.append(scenario)
-            if best is not None and best.number == trial.number:
-                recommends.append(scenario)
+            memberships.setdefault(trial.number, ([], []))[0].append(scenario)
+    for scenario, chosen in summary.recommendations.items():
+        # It may be on no front: it reserves less than one that it cannot be told apart from.
+        _, recommends = memberships.setdefault(chosen.pooled.representative.number, ([], []))
+        recommends.append(scenario if len(summary.scenarios) > 1 else None)
     measured = {p.configuration: p for p in summary.pooled.values() if p.bursts}
     return tuple(
         _on_fronts(study, summary.pooled[number], tuple(of), tuple(recommends), measured)

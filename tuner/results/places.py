@@ -57,6 +57,7 @@ class Unserved:
 @dataclass(frozen=True)
 class FrontData:
     """Every configuration of a study, in the order of its first trial, those that failed last.
+    `recommended` has one for each scenario that has something feasible.
 
     `bursts` has number and values of each single burst of configurations with several.
     """
@@ -65,7 +66,7 @@ class FrontData:
     unserved: tuple[Unserved, ...]
     bursts: tuple[tuple[int, tuple[float, ...]], ...]
     baseline: PlacedConfiguration | None
-    recommended: PlacedConfiguration | None
+    recommended: tuple[PlacedConfiguration, ...]
 
     def at(self, place: Place) -> tuple[PlacedConfiguration, ...]:
         return tuple(p for p in self.points if p.place == place)
@@ -84,13 +85,13 @@ def front_data(study: StudyRecord, summary: Summary) -> FrontData:
         for f in study.failed
         if f.record is not None and f.record.measurement is not None
     ]
-    baseline, best = study.baseline, summary.recommended
+    baseline, chosen = study.baseline, summary.recommendations.values()
     return FrontData(
         (*points, *invalid),
         tuple(_unserved(pooled) for pooled in configurations if pooled.configuration not in placed),
         tuple((t.number, t.values) for p in configurations if len(p.bursts) > 1 for t in p.bursts),
         None if baseline is None else placed[baseline.configuration],
-        None if best is None else placed[best.configuration],
+        tuple(placed[r.configuration] for r in chosen),
     )
 
 

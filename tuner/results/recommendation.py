@@ -1,24 +1,177 @@
-"""What is recommended: the one configuration that `tune export` writes unless it is told otherwise.
+"""What is recommended: for each scenario, the configuration that a person should deploy.
 
 Everything that names a recommended configuration (terminal, report, dashboard, exports, the Python
-API) has it from `recommend`, through `tuner.results.summary`.
+API) has it from `recommend`, through `tuner.results.summary`. A scenario is never recommended: it
+is what the world does, and a recommendation is a decision for it.
+
+A decision is judged as in `tuner.model.regret`: by the objective that is furthest from the best
+value that the scenario allows. It is behind by how much further off that is than for the best
+compromise. Only what was measured, and is feasible, can be recommended. What else is likely is
+taken into account when the study's model says how sure the recommendation is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tuner.model.pareto import knee
+import numpy as np
+
+from tuner.arrays import Floats, Indices
+from tuner.measure.record import StudyRecord
+from tuner.model.chances import DRAWS, able_in, plausible
+from tuner.model.feasibility import SURE
+from tuner.model.regret import off_ideal
+from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import Pooled
-from tuner.spec.study import Objective
+from tuner.results.predicted_front import rows_of
+from tuner.results.reserving import idle_replicas, reservation
+from tuner.results.wording import chance
+from tuner.spec.space import Configuration
+
+SETTLED = 0.8
+"""A recommendation with at least this chance is settled."""
+
+_ALIKE = 0.5
+_ROUNDING = 1e-9
+_HOPELESS = np.log(10.0)
+"""How far behind what cannot serve in a draw counts: ten times as bad as the best compromise."""
 
 
-def recommend(front: Sequence[Pooled], objectives: Sequence[Objective]) -> Pooled | None:
-    """The configuration of a measured front that is the best compromise of all `objectives`.
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """The decision for one scenario, as its bursts measured it together.
 
-    That is the front's knee (`tuner.model.pareto.knee`), by the average of each configuration's
-    bursts. None where the front is empty.
+    `scenario` is empty in a study without scenarios. `chance` is the probability that no other
+    configuration of the scenario is better by more than the study's margin (`answer.margin`).
+    `equals` are the measured configurations that cannot be told apart from it and reserve more.
+    `rival` is the configuration that is the best compromise most often beside it, measured or not,
+    with the probability that it is better by more than the margin; None where there is none.
     """
-    if not front:
+
+    scenario: Configuration
+    pooled: Pooled
+    chance: float
+    equals: tuple[Configuration, ...] = ()
+    rival: tuple[Configuration, float] | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.pooled.configuration
+
+    @property
+    def settled(self) -> bool:
+        return self.chance >= SETTLED
+
+
+def recommend(
+    study: StudyRecord,
+    scenario: Configuration,
+    configurations: Sequence[Pooled],
+    surrogate: Surrogate | None,
+) -> Recommendation | None:
+    """What is recommended among the measured `configurations` of a scenario.
+
+    The best compromise of all objectives comes first. Then, of all that cannot be told apart from
+    it (with even odds, each objective is not worse by more than the margin), the one that reserves
+    least is taken. A configuration with replicas that never have a request is left out. Without a
+    `surrogate`, each configuration is known by its own bursts alone. None where nothing is
+    feasible.
+    """
+    measured = _without_idle(study, [p for p in configurations if p.eligible])
+    if not measured:
         return None
-    return front[knee([pooled.values for pooled in front], [o.direction for o in objectives])]
+    every, draws, able = _worlds(study, scenario, measured, surrogate)
+    count, margin = len(measured), np.log1p(study.answer.margin)
+    all_regrets = _regrets(able)
+    regrets = all_regrets[:, :count]
+    behind = np.minimum(regrets, _HOPELESS).mean(axis=0)
+    best = int(np.argmin(np.round(behind, 12)))
+    serves = np.isfinite(able[:, :count]).all(axis=2).mean(axis=0)
+    own = draws[:, :count]
+    alike = ((own <= own[:, [best]] + margin).mean(axis=0) >= _ALIKE).all(axis=1)
+    alike = np.flatnonzero(alike & (serves >= min(SURE, serves[best])))
+    first, *others = sorted(
+        alike.tolist(), key=lambda i: (reservation(study, measured[i].configuration), behind[i])
+    )
+    return Recommendation(
+        scenario,
+        measured[first],
+        float((regrets[:, first] <= margin + _ROUNDING).mean()),
+        tuple(measured[i].configuration for i in others),
+        _rival(all_regrets, first, margin, every),
+    )
+
+
+def _rival(
+    regrets: Floats, chosen: int, margin: float, configurations: Sequence[Configuration]
+) -> tuple[Configuration, float] | None:
+    """What is better than the chosen one most often, and how probable that is."""
+    better = (regrets + margin < regrets[:, [chosen]] - _ROUNDING).mean(axis=0)
+    likely = int(np.argmax(better))
+    return (configurations[likely], float(better[likely])) if better[likely] > 0 else None
+
+
+def _without_idle(study: StudyRecord, configurations: Sequence[Pooled]) -> list[Pooled]:
+    """Those without idle replicas; all, where each has some."""
+    busy = [p for p in configurations if not idle_replicas(study, p.configuration)]
+    return busy or list(configurations)
+
+
+def _worlds(
+    study: StudyRecord,
+    scenario: Configuration,
+    measured: Sequence[Pooled],
+    surrogate: Surrogate | None,
+) -> tuple[Sequence[Configuration], Floats, Floats]:
+    """Configurations, the `measured` ones first, then what else may be on the scenario's front; and
+    draws of their minimised logarithms, shape (count, n, m). The second array is infinite where a
+    configuration cannot serve in a draw.
+    """
+    rows = [surrogate.candidates.index(p.configuration) for p in measured] if surrogate else []
+    if surrogate is None or None in rows:
+        mean, sd = (np.array([getattr(p, name) for p in measured]) for name in ("mean", "sd"))
+        normal = np.random.default_rng(len(measured)).standard_normal((DRAWS, *mean.shape))
+        draws = mean + sd * normal
+        return [p.configuration for p in measured], draws, draws
+    own = np.array(rows, dtype=np.intp)
+    every = np.concatenate([own, _rivals(study, scenario, own, surrogate)])
+    rng = np.random.default_rng([len(every), len(own)])
+    draws = surrogate.draws(every, DRAWS, rng)
+    able = able_in(draws, surrogate.posterior(every).feasible, rng)
+    return [surrogate.candidates.configurations[row] for row in every], draws, able
+
+
+def _rivals(
+    study: StudyRecord, scenario: Configuration, own: Indices, surrogate: Surrogate
+) -> Indices:
+    """The rows of what may be on the scenario's front, but for `own` and what has idle replicas."""
+    rows = rows_of(surrogate, scenario)
+    likely = rows[plausible(surrogate.posterior(rows))]
+    configurations = surrogate.candidates.configurations
+    rivals = [
+        row
+        for row in np.setdiff1d(likely, own).tolist()
+        if not idle_replicas(study, configurations[row])
+    ]
+    return np.array(rivals, dtype=np.intp)
+
+
+def _regrets(able: Floats) -> Floats:
+    """How far each is behind the best compromise of its draw, shape (count, n): infinite where it
+    cannot serve.
+    """
+    ideal = able.min(axis=1)
+    some = np.isfinite(ideal).all(axis=1)
+    regrets = np.full(able.shape[:2], np.inf)
+    off = off_ideal(able[some], ideal[some])
+    regrets[some] = off - off.min(axis=1, keepdims=True)
+    return regrets
+
+
+def sureness(study: StudyRecord, recommendation: Recommendation) -> str:
+    """How sure a recommendation is, in words."""
+    return (
+        f"{chance(recommendation.chance)} that nothing else is better by more than"
+        f" {100 * study.answer.margin:g} %"
+    )

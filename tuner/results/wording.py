@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tuner.arrays import Floats
 from tuner.measure.measurement import Estimate
 from tuner.spec.metrics import METRICS
-from tuner.spec.space import Parameter, Value, as_text
+from tuner.spec.space import Parameter, SearchSpace, Value, as_text
 
 
 def figure(value: float) -> str:
@@ -93,6 +93,11 @@ def together(parts: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def sentence(text: str) -> str:
+    """A text that begins in lower case as a sentence."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def label(metric: str) -> str:
     """A metric as people call it: `ART`."""
     return METRICS[metric].label
@@ -126,6 +131,49 @@ def amount(parameter: Parameter, value: Value) -> str:
     if parameter.unit.endswith("s"):
         return f"{bare(parameter, value)} ({parameter.name})"
     return f"{bare(parameter, value)} of {parameter.name}"
+
+
+def deployment_text(space: SearchSpace, decision: Mapping[str, Value]) -> str:
+    """What to deploy, as a person says it: `2 replicas with 0.5 cores and 128 MiB each`.
+
+    Parameters other than replicas, cpu and memory follow by name: `, batching=true`.
+    """
+    replicas = decision.get("replicas", 1)
+    limits = [bare(space[name], decision[name]) for name in ("cpu", "memory") if name in decision]
+    each = " each" if replicas != 1 and limits else ""
+    text = f"{plain(replicas)} {'replica' if replicas == 1 else 'replicas'}"
+    text += f" with {together(limits)}{each}" if limits else ""
+    return text + _other_settings(decision)
+
+
+def deployment_column(space: SearchSpace, decision: Mapping[str, Value]) -> str:
+    """The same for a narrow column: `2 x 0.5 cores, 128 MiB`."""
+    limits = [bare(space[name], decision[name]) for name in ("cpu", "memory") if name in decision]
+    return f"{plain(decision.get('replicas', 1))} x {', '.join(limits)}" + _other_settings(decision)
+
+
+def _other_settings(decision: Mapping[str, Value]) -> str:
+    return "".join(
+        f", {name}={plain(value)}"
+        for name, value in decision.items()
+        if name not in ("replicas", "cpu", "memory")
+    )
+
+
+def scenario_text(space: SearchSpace, scenario: Mapping[str, Value]) -> str:
+    """A scenario as a person says it: `4 connections and a loss of 1 %`."""
+    parts = []
+    for name, value in scenario.items():
+        parameter = space[name]
+        unit = parameter.unit
+        parts.append(
+            bare(parameter, value)
+            if name in ("concurrency", "rate")
+            else f"a {name} of {bare(parameter, value)}"
+            if unit
+            else f"{name}={plain(value)}"
+        )
+    return together(parts)
 
 
 def counts(parameter: Parameter) -> bool:

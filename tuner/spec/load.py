@@ -14,9 +14,10 @@ from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
 from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.parameters import search_space
-from tuner.spec.problems import KeyPath, Problem, nearest, short_text
-from tuner.spec.space import SearchSpace, as_text
+from tuner.spec.problems import KeyPath, Problem, listed_values, nearest, short_text
+from tuner.spec.space import Parameter, SearchSpace, as_text
 from tuner.spec.study import (
+    AnswerSpec,
     Budget,
     Constraint,
     LoadSpec,
@@ -69,6 +70,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_rate(document, space),
         *_scenarios(document, space),
         *_not_measured(document),
+        *_expected(document, space),
     ]:
         file.refuse(problems)
     objectives, constraints = _objectives(document), _constraints(document)
@@ -100,6 +102,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
             stay=document.search.stay and "ready_seconds" not in judged,
             scenarios=tuple(document.search.scenarios),
         ),
+        answer=AnswerSpec(document.answer.margin, dict(document.answer.expected)),
         seed=document.seed,
         baseline_every=document.baseline_every,
         prices=Prices(**document.prices.model_dump()) if document.prices else None,
@@ -261,6 +264,39 @@ def _scenarios(document: StudyDocument, space: SearchSpace) -> list[Problem]:
         for i, name in enumerate(document.search.scenarios)
         if name not in names
     ]
+
+
+def _expected(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """Problems of `answer.expected`: it is empty, or has a value for each scenario parameter."""
+    expected = document.answer.expected
+    chosen = document.search.scenarios or [p.name for p in space.with_role("scenario")]
+    at: KeyPath = ("answer", "expected")
+    if expected and not chosen:
+        return [Problem(at, "expected nothing: no parameter of this search space is a scenario")]
+    problems = [
+        Problem((*at, name), f"expected a parameter of a scenario ({' or '.join(chosen)})")
+        for name in expected
+        if name not in chosen
+    ]
+    for parameter in space:
+        if not expected or parameter.name not in chosen:
+            continue
+        if parameter.name in expected:
+            problems += _not_a_value(parameter, expected[parameter.name], at)
+        elif parameter.when is None:
+            problems.append(Problem(at, f"expected a value for {parameter.name} too"))
+    return problems
+
+
+def _not_a_value(parameter: Parameter, value: Scalar, at: KeyPath) -> list[Problem]:
+    """A problem where a parameter cannot have that value."""
+    if parameter.takes(value):
+        return []
+    values = parameter.values()
+    choices = (
+        f"{parameter.low:g} to {parameter.high:g}" if values is None else listed_values(values)
+    )
+    return [Problem((*at, parameter.name), f"expected one of {choices}, found {as_text(value)}")]
 
 
 def _missing_files(document: StudyDocument, roots: Sequence[Path]) -> list[Problem]:

@@ -161,6 +161,8 @@ def _asking_for(level: ServiceLevel, study: str, space: str) -> tuple[str, str]:
         "constraints:\n" + "\n".join(f"  - {bound}" for bound in bounds),
     )
     study = _with(study, "  trials", "40")
+    # There is one scenario, so none must be named.
+    study = re.sub(r"(?m)^  expected: .*\n", "", study)
     study = _with(study, "  scenarios", "[concurrency]" if level.rate is None else "[rate]")
     space = _with_paragraph(space, "loss", _LOSS)
     if level.rate is None:

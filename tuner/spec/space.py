@@ -104,6 +104,20 @@ class Parameter:
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return tuple(round(self.low + i * self.step, 10) for i in range(count))
 
+    def takes(self, value: Value) -> bool:
+        """Whether it can have that value."""
+        values = self.values()
+        if values is not None:
+            # True == 1 in Python; in a study file they are different values.
+            return any(
+                value == v and isinstance(value, bool) == isinstance(v, bool) for v in values
+            )
+        if isinstance(value, bool | str):
+            return False
+        assert self.low is not None
+        assert self.high is not None
+        return self.low <= value <= self.high
+
     def active_in(self, values: Mapping[str, Value]) -> bool:
         """Whether a configuration with these values of other parameters has this one too."""
         when = self.when
@@ -155,6 +169,14 @@ def _short(value: Value) -> str:
 def as_text(value: Value) -> str:
     """A value as a command line or an environment holds it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def as_levels(scenario: Mapping[str, Value]) -> str:
+    """A scenario as `--when` takes it: `loss=1,concurrency=8`."""
+    return ",".join(
+        f"{name}={_short(value) if isinstance(value, float) else as_text(value)}"
+        for name, value in scenario.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tuner.spec.metrics import PERCENTILES, Direction
-from tuner.spec.space import Configuration, SearchSpace
+from tuner.spec.space import Configuration, SearchSpace, Value
 
 Operator = Literal["<=", ">="]
 SamplerName = Literal["bayes", "tpe", "gp", "nsga2", "random", "qmc", "grid"]
@@ -160,6 +160,19 @@ class SearchSpec:
 
 
 @dataclass(frozen=True)
+class AnswerSpec:
+    """What decides which configuration is recommended.
+
+    Configurations whose objectives differ by less than `margin`, a share, count as equal.
+    `expected` is the scenario that the user expects: values of scenario parameters by name, none
+    where no one scenario is expected.
+    """
+
+    margin: float = 0.05
+    expected: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StudySpec:
     """One study, its bounds resolved for this host."""
 
@@ -175,6 +188,7 @@ class StudySpec:
     budget: Budget
     seed: int
     search: SearchSpec = SearchSpec()
+    answer: AnswerSpec = AnswerSpec()
     baseline_every: int = 10
     """The baseline is measured again after this many trials; never for 0."""
     prices: Prices | None = None

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from tuner.spec.built_in import BUILT_INS, BuiltIn
 from tuner.spec.metrics import BUILT_IN_METRICS
 from tuner.spec.yaml_documents import (
+    AnswerDocument,
     BudgetDocument,
     LoadDocument,
     ModelDocument,
@@ -37,6 +38,7 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "load": LoadDocument,
     "objective": ObjectiveDocument,
     "prices": PricesDocument,
+    "answer": AnswerDocument,
     "budget": BudgetDocument,
     "search space": SearchSpaceDocument,
     "parameter": ParameterDocument,

@@ -34,6 +34,7 @@ from tuner.spec.metrics import BUILT_IN_METRICS, Direction
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
 from tuner.spec.study import (
+    AnswerSpec,
     Arrivals,
     LoadProtocol,
     LoadSpec,
@@ -361,6 +362,18 @@ class SearchDocument(Document):
     never."""
 
 
+class AnswerDocument(Document):
+    """What decides which configuration is recommended. It may change in a study that has begun."""
+
+    margin: Annotated[float, Field(ge=0, le=0.5)] = AnswerSpec.margin
+    """Configurations whose objectives differ by less than this share count as equal. Of equals,
+    tune recommends the one that reserves least."""
+
+    expected: dict[Name, Scalar] = Field(default_factory=dict)
+    """The scenario that you expect: a value for each scenario parameter, such as `{concurrency: 4,
+    loss: 0}`. What tune recommends first, and exports by default."""
+
+
 class StudyDocument(Document):
     """`studies/<name>/study.yaml`."""
 
@@ -402,6 +415,9 @@ class StudyDocument(Document):
 
     search: SearchDocument = SearchDocument()
     """How tune proposes configurations, and where it saves or repeats measurements."""
+
+    answer: AnswerDocument = AnswerDocument()
+    """What decides which configuration is recommended."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """The seed of everything that tune draws at random."""
