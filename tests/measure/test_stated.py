@@ -141,3 +141,19 @@ def test_a_window_that_ended_early_is_no_doubt_where_the_study_knows_the_rest() 
     found = stated_trials([*STUDY, changed(lossy(9), findings=doubts)], METRICS)[-1]
     assert found.measurement is not None
     assert found.measurement.findings == doubts[1:]
+
+
+def test_a_later_burst_changes_no_earlier_one_up_to_the_next_checkpoint() -> None:
+    trials = [lossy(i, delayed=35 + i % 10, replicas=1 + i % 3) for i in range(24)]
+    row = [stated_trials(trials[:n], METRICS) for n in range(20, 25)]
+    assert row[1][:20] == row[0], "21 trials: the first 20 say what the network adds"
+    assert row[1][20].stated is not None
+    assert row[1][20].stated.network is not None, "which holds for those that follow"
+    assert row[2][:20] != row[0], "22 trials are the next checkpoint"
+    assert row[3][:22] == row[2]
+
+
+def test_a_later_configuration_is_compared_with_the_earlier_ones() -> None:
+    trials = [lossy(i, delayed=40, replicas=1 + i % 3) for i in range(20)]
+    odd = stated_trials([*trials, lossy(20, delayed=120, cpu=0.5)], METRICS)[-1]
+    assert "its lost packets cost 15 ms per request" in alone(odd)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.arrays import Floats
+from tuner.measure.statistics import checkpoint
 from tuner.model.gp import (
     Data,
     Hyper,
     LogNormal,
     Priors,
-    checkpoint,
     fitted,
     matern,
     negative_log_posterior,

@@ -27,6 +27,7 @@ MOST_DELAYED = 0.4
 DIFFERS = 0.001
 """A configuration differs where one like the others would do so with less than this probability.
 Delays double with each loss in a row, so a few long ones are no sign yet."""
+MOST_CHI2 = float(chi2.isf(DIFFERS, 2))
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def inseparable(requests: int, delayed: int, unclear: int) -> str:
 
 def network_parts(
     bursts: Mapping[Configuration, Sequence[LossParts]],
+    later: Mapping[Configuration, Sequence[LossParts]] | None = None,
 ) -> Mapping[Configuration, NetworkPart | str]:
     """The part of one network in each configuration, from the bursts of all of them.
 
@@ -78,34 +80,51 @@ def network_parts(
     Clinical Trials 7, 1986). The more they do, the more a configuration's own bursts count for it
     (empirical Bayes). All have a reason where too few requests were delayed, or where no more than
     half of the configurations agree.
+
+    A `later` configuration, which is none of those, says something of itself only.
     """
-    names = list(bursts)
-    counts = _Counts.of([bursts[name] for name in names])
-    kept = np.ones(len(names), np.bool_)
-    reasons: dict[Configuration, str] = {}
-    while (values := counts.differences(kept)).max() > chi2.isf(DIFFERS, 2):
+    groups = {**bursts, **(later or {})}
+    names = list(groups)
+    counts = _Counts.of(list(groups.values()))
+    first = np.arange(len(names)) < len(bursts)
+    kept = first.copy()
+    differing: dict[int, str] = {}
+    while kept.any() and (values := counts.differences(kept)).max() > MOST_CHI2:
         worst = int(np.argmax(values))
         kept[worst] = False
-        reasons[names[worst]] = counts.in_words(worst, kept, float(values[worst]))
-    why = ""
-    if counts.delayed[kept].sum() < FEWEST_DELAYED:
-        why = f"fewer than {FEWEST_DELAYED} requests were delayed in this network so far"
-    elif len(names) > 1 and 2 * kept.sum() <= len(names):
-        why = "the configurations do not agree on what this network adds"
-    if why:
-        return dict.fromkeys(names, why)
-    amount = sum(len(bursts[name]) for name in names if name not in reasons)
-    parts = counts.parts(kept, amount)
-    return {name: reasons.get(name, part) for name, part in zip(names, parts, strict=True)}
+        differing[worst] = counts.in_words(worst, kept, float(values[worst]))
+    disagree = len(bursts) > 1 and 2 * len(differing) >= len(bursts)
+
+    def parts(used: Mask, rows: Sequence[int]) -> Sequence[NetworkPart | str]:
+        """Those of some rows, by the bursts of all configurations used."""
+        if disagree:
+            return ["the configurations do not agree on what this network adds"] * len(rows)
+        if counts.delayed[used].sum() < FEWEST_DELAYED:
+            few = f"fewer than {FEWEST_DELAYED} requests were delayed in this network so far"
+            return [few] * len(rows)
+        return counts.parts(used, rows)
+
+    rows = range(len(bursts))
+    found = list(parts(kept, rows))
+    if not disagree:
+        found = [differing.get(row, part) for row, part in enumerate(found)]
+    for row in range(len(bursts), len(names)):
+        used = kept.copy()
+        used[row] = True
+        value = float(counts.differences(used)[row])
+        differs = value > MOST_CHI2
+        found.append(counts.in_words(row, kept, value) if differs else parts(used, [row])[0])
+    return dict(zip(names, found, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """Of each configuration, shape (n,): requests, delayed ones, their delays' sum and scatter.
+    """By configuration, shape (n,): bursts, requests, delayed ones, sum and scatter of delays.
 
     `scatter` is the sum of squared deviations from the configuration's mean delay.
     """
 
+    bursts: Floats
     requests: Floats
     delayed: Floats
     total_ms: Floats
@@ -120,7 +139,7 @@ class _Counts:
             ).T
             mean = float(delayed @ delays) / max(float(delayed.sum()), 1.0)
             within = np.maximum(delayed - 1, 0) @ sds**2 + delayed @ (delays - mean) ** 2
-            rows.append((requests.sum(), delayed.sum(), delayed @ delays, within))
+            rows.append((len(group), requests.sum(), delayed.sum(), delayed @ delays, within))
         return cls(*np.array(rows, np.float64).T)
 
     def _pool(self, kept: Mask) -> tuple[float, float, float]:
@@ -135,34 +154,29 @@ class _Counts:
     def differences(self, kept: Mask) -> Floats:
         """Of each configuration kept, chi2 against all others kept, of share and delay: (n,)."""
         share, _, variance = self._pool(kept)
-        values = np.zeros(len(kept))
-        for row in np.flatnonzero(kept):
-            others = kept.copy()
-            others[row] = False
-            if not self.delayed[others].sum():
-                continue
-            expected, mean, _ = self._pool(others)
-            requests = 1 / self.requests[row] + 1 / self.requests[others].sum()
-            if binomial := share * (1 - share) * requests:
-                own = self.delayed[row] / self.requests[row]
-                values[row] += (own - expected) ** 2 / binomial
-            if self.delayed[row] and variance:
-                delays = variance * (1 / self.delayed[row] + 1 / self.delayed[others].sum())
-                own = self.total_ms[row] / self.delayed[row]
-                values[row] += (own - mean) ** 2 / delays
-        return values
+        requests, delayed, total_ms = (
+            np.sum(a[kept]) - a for a in (self.requests, self.delayed, self.total_ms)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = self.delayed / self.requests - delayed / requests
+            delays = self.total_ms / self.delayed - total_ms / delayed
+            values = np.nan_to_num(
+                shares**2 / (share * (1 - share) * (1 / self.requests + 1 / requests)), posinf=0.0
+            ) + np.nan_to_num(delays**2 / (variance * (1 / self.delayed + 1 / delayed)), posinf=0.0)
+        return np.where(kept & (delayed > 0), values, 0.0)
 
-    def parts(self, kept: Mask, bursts: int) -> list[NetworkPart]:
-        """That of each configuration, by all that are kept."""
+    def parts(self, kept: Mask, rows: Sequence[int]) -> list[NetworkPart]:
+        """Those of the configurations `rows`, by all bursts of those kept."""
         share, mean, variance = self._pool(kept)
         own = self.delayed / self.requests
         shares = _shrunk(own, self.requests, kept, share, share * (1 - share))
         own = self.total_ms / np.maximum(self.delayed, 1)
         delays = _shrunk(own, self.delayed, kept & (self.delayed > 0), mean, variance)
-        total, configurations = int(self.delayed[kept].sum()), int(kept.sum())
+        amounts = (int(a[kept].sum()) for a in (self.delayed, self.bursts, np.ones(len(kept))))
+        delayed, bursts, configurations = amounts
         return [
-            NetworkPart(s, s_error, d, d_error, total, bursts, configurations)
-            for s, s_error, d, d_error in np.column_stack([*shares, *delays]).tolist()
+            NetworkPart(s, s_error, d, d_error, delayed, bursts, configurations)
+            for s, s_error, d, d_error in np.column_stack([*shares, *delays])[rows].tolist()
         ]
 
     def in_words(self, row: int, others: Mask, value: float) -> str:

@@ -16,6 +16,7 @@ from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.measurement import CpuLine, Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
+from tuner.measure.statistics import checkpoint
 from tuner.measure.stopping import CAPPED
 from tuner.spec.fingerprint import space_of
 from tuner.spec.reservation import RESERVED
@@ -205,11 +206,13 @@ def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tupl
     """The trials as their study states them; `metrics` are the objectives', in its order.
 
     Those with packet loss get composed metrics (`tuner.measure.stated`), and the values and
-    violations that follow from them. What was stated before is stated anew.
+    violations that follow from them. What was stated before is stated anew. `trials` are in the
+    order of their numbers.
     """
     measured = [trial.as_measured for trial in trials]
     bursts = {t.number: (t.configuration, t.measurement) for t in measured if t.measurement}
-    stated = dict(zip(bursts, stated_bursts(tuple(bursts.values())), strict=True))
+    early = sum(t.measurement is not None for t in measured[: checkpoint(len(measured))])
+    stated = dict(zip(bursts, stated_bursts(tuple(bursts.values()), early), strict=True))
     return tuple(_stated(trial, stated.get(trial.number), metrics) for trial in measured)
 
 

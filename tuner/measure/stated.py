@@ -67,17 +67,26 @@ class StatedBurst:
 
 
 def stated_bursts(
-    bursts: Sequence[tuple[Configuration, Measurement]],
+    bursts: Sequence[tuple[Configuration, Measurement]], early: int
 ) -> tuple[StatedBurst | None, ...]:
-    """How each of a study's bursts is stated; None for one without packet loss."""
+    """How each of a study's bursts is stated; None for one without packet loss.
+
+    The networks are those of the first `early` bursts. So what a later burst says changes no
+    earlier one, and a model that learned from those need not learn anew.
+    """
     why_alone = [_why_alone(*burst) for burst in bursts]
-    parts: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
-    for (configuration, measurement), why in zip(bursts, why_alone, strict=True):
+    groups: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
+    late: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
+    for n, ((configuration, measurement), why) in enumerate(zip(bursts, why_alone, strict=True)):
         network = LossyNetwork.of(configuration)
         if why == "" and network is not None and measurement.loss is not None:
-            group = parts.setdefault(network, {})
+            group = (groups if n < early else late).setdefault(network, {})
             group.setdefault(configuration, []).append(measurement.loss)
-    networks = {network: network_parts(group) for network, group in parts.items()}
+    networks = {}
+    for network in groups.keys() | late.keys():
+        first, later = groups.get(network, {}), late.get(network, {})
+        new = {c: parts for c, parts in later.items() if c not in first}
+        networks[network] = network_parts(first, new)
 
     def stated(
         configuration: Configuration, measurement: Measurement, why: str | None

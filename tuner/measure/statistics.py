@@ -199,3 +199,16 @@ def proportion(successes: int, n: int) -> Estimate:
     centre = (p + Z**2 / (2 * n)) / shrink
     half = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / shrink
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+
+
+def checkpoint(count: int, dense: int = 20, growth: float = 1.08) -> int:
+    """Of `count` observations, the number of first ones from which what is slow is learned.
+
+    These are all up to `dense`, then the last of a row that grows by that factor.
+    """
+    if count <= dense:
+        return count
+    reached = dense
+    while (following := math.ceil(reached * growth)) <= count:
+        reached = following
+    return reached

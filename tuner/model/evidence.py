@@ -14,8 +14,9 @@ from functools import cached_property, lru_cache, partial
 import numpy as np
 
 from tuner.arrays import Floats, Indices
+from tuner.measure.statistics import checkpoint
 from tuner.model.candidates import Candidates
-from tuner.model.gp import Data, LogNormal, Priors, checkpoint, fitted, grouped
+from tuner.model.gp import Data, LogNormal, Priors, fitted, grouped
 from tuner.model.memo import Keyed, digest
 from tuner.model.observations import Observation
 from tuner.model.process import Places, Prior, Process

@@ -201,18 +201,6 @@ def _fitted(data: Data, priors: Priors) -> Fit:
     return Fit(Hyper.of(optimum.x), -float(optimum.fun))
 
 
-def checkpoint(count: int, dense: int = 20, growth: float = 1.08) -> int:
-    """The number of first observations from which hyperparameters are learned when there are
-    `count`: all up to `dense`, then the last of a row that grows by that factor.
-    """
-    if count <= dense:
-        return count
-    reached = dense
-    while (following := math.ceil(reached * growth)) <= count:
-        reached = following
-    return reached
-
-
 def grouped(owners: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
     """The distinct names in order, and the number of each column's name."""
     names = tuple(dict.fromkeys(owners))
