@@ -59,6 +59,9 @@ def test_an_open_loop_keeps_its_rate(arrivals: Arrivals) -> None:
 def test_an_open_loop_beyond_the_capacity_waits_and_leaves_requests_unsent() -> None:
     load = LoadSpec(min_seconds=2, max_seconds=2, warmup_max_seconds=1, arrivals="constant")
     burst = burst_of(LoadProfile(4, load, 0, rate_rps=20_000))
+    assert burst.cut_short.startswith("over-saturated: ")
+    assert burst.saved_seconds > 0
+    assert burst.window_end_ns - burst.window_start_ns < 2e9
     samples = burst.samples
     unsent = samples.select(samples.outcome == RequestOutcome.NOT_SENT)
     assert len(unsent) > 1000

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import time
 from dataclasses import replace
 
@@ -117,6 +118,18 @@ def test_a_server_that_is_too_slow_is_sent_to_late(start: Start) -> None:
     sent = samples.select(samples.outcome == RequestOutcome.OK)
     assert (np.diff(sent.start_ns) > 0).all()
     assert (np.diff(sent.delay_ns[1:]) > 0).all()
+
+
+def test_a_rate_that_is_over_saturated_ends_early_and_says_so(start: Start) -> None:
+    burst = send(
+        start(seconds=0.05), concurrency=1, spec=replace(CONSTANT, max_seconds=30.0), rate=RATE
+    )
+    assert re.fullmatch(
+        r"over-saturated: \d+ of \d+ requests/s were answered, so the backlog grows",
+        burst.cut_short,
+    )
+    assert "cut short after" in burst.stop_reason
+    assert burst.saved_seconds > 0
 
 
 def test_replicas_share_evenly(start: Start) -> None:

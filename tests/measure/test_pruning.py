@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.measure.measurement import Estimate
-from tuner.measure.pruning import FEWEST_BATCHES, BurstPruner, Rival, WindowSoFar, bounds, so_far
+from tuner.measure.pruning import (
+    FEWEST_BATCHES,
+    BurstPruner,
+    Rival,
+    WindowSoFar,
+    bounds,
+    over_saturated,
+    so_far,
+)
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
 from tuner.spec.study import Constraint, Objective
@@ -155,3 +165,37 @@ def test_bounds_hold_the_interval_and_what_differs_between_bursts(
 
 def test_a_value_without_an_interval_has_no_bounds() -> None:
     assert bounds(Estimate(3.0), 5, 0.1) == (-np.inf, np.inf)
+
+
+def test_a_backlog_that_surely_grows_ends_an_open_loop() -> None:
+    window = replace(seen(batches=10, each=30), due=900, ended=300)
+    assert over_saturated(window) == (
+        "over-saturated: 100 of 300 requests/s were answered, so the backlog grows"
+    )
+    assert not over_saturated(replace(window, batches=seen(batches=FEWEST_BATCHES - 1).batches))
+    assert not over_saturated(replace(window, due=None)), "a closed loop has no backlog"
+
+
+@pytest.mark.parametrize("rate", [10.0, 100.0, 2000.0])
+def test_the_queue_of_a_server_that_is_busy_to_90_percent_is_no_growing_backlog(
+    rate: float,
+) -> None:
+    rng = np.random.default_rng(3)
+    due = np.cumsum(rng.exponential(1 / rate, 20_000))
+    service = rng.exponential(0.9 / rate, len(due))
+    # One server, first come first served: each begins when it is due and the one before has ended.
+    total = np.cumsum(service)
+    ended = total + np.maximum.accumulate(due - np.concatenate([[0.0], total[:-1]]))
+    for batches in (FEWEST_BATCHES, 10, 25):
+        window, seconds = seen(batches=batches), batches * BATCH
+        for start in np.arange(0.0, due[-1] - seconds, max(seconds, due[-1] / 200)):
+            came, went = (
+                int(((at >= start) & (at < start + seconds)).sum()) for at in (due, ended)
+            )
+            assert not over_saturated(replace(window, due=came, ended=went))
+
+
+def test_a_share_that_the_measurement_accepts_is_no_reason_to_end() -> None:
+    window = replace(seen(batches=30), due=1_000_000, ended=960_000)
+    assert not over_saturated(window)
+    assert over_saturated(replace(window, ended=940_000))

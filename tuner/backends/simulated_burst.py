@@ -19,7 +19,7 @@ from tuner.backends.simulated_host import (
     samples_of,
 )
 from tuner.measure.packet_loss import loss_so_far
-from tuner.measure.pruning import Pruner, WindowSoFar
+from tuner.measure.pruning import Pruner, WindowSoFar, over_saturated
 from tuner.measure.samples import (
     Burst,
     ClientCounters,
@@ -201,12 +201,22 @@ def _stop(
         decision = window(known.batches, errors, seconds, spec, known.slow, known.mean)
         if decision.done:
             return _Ended(now, decision.reason)
-        if pruner is not None:
-            until = cpu([start_ns + i * span for i in range(n + 1)])
-            requests = partial(samples.select, (end_ns >= start_ns) & (end_ns < now))
-            if why := pruner(WindowSoFar(first, until, spec.batch_seconds, requests)):
-                left = window_left(known.batches, seconds, spec, known.slow)
-                return _Ended(now, cut_short(why, seconds), why, left)
+        is_open = profile.rate_rps is not None
+        if not is_open and pruner is None:
+            continue
+        ended = (end_ns >= start_ns) & (end_ns < now)
+        due = (samples.start_ns >= start_ns) & (samples.start_ns < now)
+        far = WindowSoFar(
+            first,
+            cpu([start_ns + i * span for i in range(n + 1)]),
+            spec.batch_seconds,
+            partial(samples.select, ended),
+            int(np.count_nonzero(due)) if is_open else None,
+            int(np.count_nonzero(ended)),
+        )
+        if why := over_saturated(far) or (pruner(far) if pruner else ""):
+            left = window_left(known.batches, seconds, spec, known.slow)
+            return _Ended(now, cut_short(why, seconds), why, left)
 
 
 def _first(of: Batches, n: int) -> Batches:

@@ -25,7 +25,7 @@ from tuner.load.ticks import (
     loss_so_far,
 )
 from tuner.measure import stopping
-from tuner.measure.pruning import Pruner, WindowSoFar
+from tuner.measure.pruning import Pruner, WindowSoFar, over_saturated
 from tuner.measure.samples import Burst, RequestOutcome, RequestSamples
 from tuner.spec.study import LoadProfile, Stage
 
@@ -80,6 +80,8 @@ class LoadClient:
 
     def run(self, observe: ObserveProgress | None = None, pruner: Pruner | None = None) -> Burst:
         """Warm up, then measure until the stop rule is met or `pruner` gives a reason to end.
+
+        An open loop that is over-saturated gives one too.
 
         `observe` is called about once a batch, in this thread, `pruner` after each batch of the
         window. Raises TrialFailed when the engine dies or hangs, and what `observe`, `pruner` and
@@ -164,8 +166,10 @@ class LoadClient:
                 cpu_readings(cpu),
                 spec.batch_seconds,
                 partial(joined_samples, tuple(ticks)),
+                None if self._profile.rate_rps is None else ticks[-1].due - start.due,
+                sum(len(t.samples) for t in ticks),
             )
-            if pruner is not None and (why := pruner(seen)):
+            if why := over_saturated(seen) or (pruner(seen) if pruner else ""):
                 reason = stopping.cut_short(why, seconds)
                 return Window(start, ticks, cpu, before, self._read(ticks[-1]), reason, why, left)
             observe(progress_of("window", start, ticks, batches, left, decision.reason))

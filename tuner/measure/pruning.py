@@ -15,6 +15,7 @@ from tuner.measure.repeatability import Repeatability
 from tuner.measure.samples import CpuReadings, RequestOutcome, RequestSamples
 from tuner.measure.stated import COMPOSED, LossyNetwork
 from tuner.measure.statistics import Batches, art, percentile, proportion, rate
+from tuner.measure.validity import KEPT_RATE
 from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.reservation import RESERVED, reserved
 from tuner.spec.space import Configuration
@@ -22,6 +23,8 @@ from tuner.spec.study import Constraint, KnownLoss, Objective
 
 FEWEST_BATCHES = 3
 """With fewer batches than these a window is not pruned."""
+
+_SURE_GROWTH = 4.0
 
 CONFIDENCE = 0.99
 """Of a bound: the pruner looks again after each batch, and one wrong look ends the burst."""
@@ -32,13 +35,16 @@ class WindowSoFar:
     """A measured window so far.
 
     `batches` are its k whole batches of `batch_seconds`, `cpu` the readings at their k + 1 ends;
-    `samples` gives the requests that completed in it.
+    `samples` gives the requests that completed in it. Of an open loop `due` counts the requests
+    that became due in it, None of a closed one, and `ended` those that ended in it, in any way.
     """
 
     batches: Batches
     cpu: CpuReadings
     batch_seconds: float
     samples: Callable[[], RequestSamples]
+    due: int | None = None
+    ended: int = 0
 
 
 INDIFFERENT = frozenset({"error_rate", "memory_peak_mib", "ready_seconds", *RESERVED})
@@ -46,6 +52,26 @@ INDIFFERENT = frozenset({"error_rate", "memory_peak_mib", "ready_seconds", *RESE
 
 Pruner = Callable[[WindowSoFar], str]
 """Why the burst may end now, in words; empty while it is to go on."""
+
+
+def over_saturated(seen: WindowSoFar) -> str:
+    """Why an open loop surely comes faster than it is answered; empty where it may not.
+
+    Its backlog grows without end, so its response times are those of the window's length. By chance
+    a backlog varies by the square root of the requests that came and went. Here it grew by more
+    than `_SURE_GROWTH` times that, and by more than the share that is not kept.
+    """
+    if seen.due is None or len(seen.batches) < FEWEST_BATCHES:
+        return ""
+    grown = seen.due - seen.ended
+    by_chance = _SURE_GROWTH * math.sqrt(seen.due + seen.ended)
+    if grown <= max(by_chance, (1 - KEPT_RATE) * seen.due):
+        return ""
+    seconds = len(seen.batches) * seen.batch_seconds
+    return (
+        f"over-saturated: {seen.ended / seconds:.0f} of {seen.due / seconds:.0f} requests/s were"
+        " answered, so the backlog grows"
+    )
 
 
 @dataclass(frozen=True)
