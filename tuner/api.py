@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tuner.backends.backend import Backend
     from tuner.backends.repeats import Repeats
     from tuner.export.render import ExportFormat
+    from tuner.measure.capacity import Capacity
     from tuner.measure.measurement import Measurement
     from tuner.measure.record import StudyRecord, TrialRecord
     from tuner.render.images import ImageFormat
@@ -359,6 +360,26 @@ class Study:
         specification = self._runnable()
         backend = backend_named(self.backend)(specification)
         return explored(backend, specification.search_space.baseline(), stages, on_event)
+
+    def measure_capacity(
+        self, constraints: Sequence[str] = (), *, on_event: Observe = lambda _: None
+    ) -> Capacity:
+        """Deploy that configuration once, and find the highest rate at which it holds.
+
+        By `constraints` such as `p95_ms <= 15`, by the study's where none are given, and by an
+        error rate of 0.01 where that has none. Raises InputError for what is no constraint,
+        Infeasible where it cannot serve, TrialFailed where the world broke.
+        """
+        from tuner.backends import backend_named
+        from tuner.backends.repeats import capacity_of
+        from tuner.spec.expressions import parse_constraint
+
+        specification = self._runnable()
+        if constraints:
+            parsed = tuple(parse_constraint(text) for text in constraints)
+            specification = replace(specification, constraints=parsed)
+        backend = backend_named(self.backend)(specification)
+        return capacity_of(backend, specification.search_space.baseline(), on_event)
 
     # ---- its answers -----------------------------------------------------------------------
 

@@ -13,11 +13,19 @@ from tuner.deploy.protocol import Deployer, Deployment
 from tuner.errors import Infeasible, TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.calibration import Calibration
+from tuner.measure.capacity import (
+    CAPACITY,
+    FIRST_RATE,
+    Capacity,
+    CapacitySearch,
+    capacity_constraints,
+)
 from tuner.measure.measurement import Measurement
 from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, Drops, RequestOutcome
 from tuner.measure.score import Score, requests_needed, score
+from tuner.measure.validity import MOST_OF_CAPACITY
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
     DeploymentSpec,
@@ -28,6 +36,8 @@ from tuner.spec.study import (
     Stage,
     StudySpec,
 )
+
+_CONNECTIONS_EACH = 8
 
 Observe = Callable[[str | BurstProgress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
@@ -46,6 +56,14 @@ class Client(Protocol):
         self, stages: Sequence[Stage], observe: Callable[[BurstProgress], None] | None = None
     ) -> Sequence[Burst]:
         """One burst through stages of fixed length; what each of them says by itself."""
+        ...
+
+    def climb(
+        self,
+        next_rate: Callable[[Burst | None], float | None],
+        observe: Callable[[BurstProgress], None] | None = None,
+    ) -> Sequence[Burst]:
+        """Bursts of an open loop, each at the rate that `next_rate` makes of the one before."""
         ...
 
 
@@ -143,12 +161,17 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
                 rig.deployer.deploy(deployment_spec(study, configuration), request.label)
             )
             phases.begin("connect")
-            profile = replace(load_profile(study, configuration), known_loss=request.known_loss)
+            climbs = CAPACITY in study.metrics
+            profile = (capacity_profile if climbs else load_profile)(study, configuration)
+            profile = replace(profile, known_loss=request.known_loss)
             client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(NetworkSpec.of(configuration)))
             phases.begin("burst")
-            burst = client.run(request.observe, request.pruner)
+            if climbs:
+                capacity, burst = _climbed(client, study, request, deployment.host_cpus, rig)
+            else:
+                capacity, burst = None, client.run(request.observe, request.pruner)
             deployment.verify()
             facts = deployment.facts(), impairment.facts(), deployment.log_tail()
             drops = impairment.drops()
@@ -159,6 +182,8 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
     measurement = _measured(
         study, configuration, burst, deployment.host_cpus, drops, rig.calibration
     )
+    if capacity is not None:
+        measurement = capacity.with_measured(measurement)
     if deployment.ready_seconds is not None:
         measurement = measurement.having("ready_seconds", deployment.ready_seconds)
     if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
@@ -202,6 +227,42 @@ def run_stages(
     return tuple(
         _measured(study, configuration, burst, cpus, drops, rig.calibration) for burst in bursts
     )
+
+
+def run_capacity(study: StudySpec, request: TrialRequest, rig: Rig) -> Capacity:
+    """Deploy the configuration once and find the highest rate at which it holds the constraints.
+
+    Raises Infeasible or TrialFailed.
+    """
+    configuration = request.configuration
+    request.observe("deploy")
+    with (
+        rig.deployer.deploy(deployment_spec(study, configuration), request.label) as deployment,
+        rig.connect(deployment, capacity_profile(study, configuration)) as client,
+        deployment.impair(NetworkSpec.of(configuration)),
+    ):
+        capacity, _ = _climbed(client, study, request, deployment.host_cpus, rig)
+        deployment.verify()
+    return capacity
+
+
+def _climbed(
+    client: Client, study: StudySpec, request: TrialRequest, host_cpus: int, rig: Rig
+) -> tuple[Capacity, Burst]:
+    """The capacity, and the burst that counts for it."""
+    configuration, calibration = request.configuration, rig.calibration
+    most = math.inf if calibration is None else MOST_OF_CAPACITY * calibration.capacity_rps.value
+    capacity = Capacity(CapacitySearch(most=most), capacity_constraints(study.constraints))
+
+    def next_rate(burst: Burst | None) -> float | None:
+        nonlocal capacity
+        if burst is not None:
+            measured = _measured(study, configuration, burst, host_cpus, (), calibration)
+            capacity = capacity.after(measured)
+        return capacity.search.next_rate()
+
+    bursts = client.climb(next_rate, request.observe)
+    return capacity, bursts[capacity.decisive]
 
 
 def _measured(
@@ -251,6 +312,20 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         lossy=NetworkSpec.of(configuration).lossy,
         protocol=_protocol(study, configuration),
     )
+
+
+def capacity_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
+    """The open loop in which a capacity is searched for.
+
+    It has connections enough for every replica, and Poisson arrivals where the study's load is a
+    closed loop.
+    """
+    profile = load_profile(study, configuration)
+    spec = profile.spec
+    if spec.arrivals == "closed":
+        spec = replace(spec, arrivals="poisson")
+    connections = max(profile.concurrency, _CONNECTIONS_EACH * int(configuration["replicas"]))
+    return replace(profile, concurrency=connections, spec=spec, rate_rps=FIRST_RATE)
 
 
 def _protocol(study: StudySpec, configuration: Configuration) -> LoadProtocol:

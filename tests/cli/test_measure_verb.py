@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +69,23 @@ def test_steps_and_ramps_give_a_row_for_each_level(measure: Tune) -> None:
     assert "late" in ramp.out
 
 
+def test_a_capacity_is_found_and_said_in_a_sentence(measure: Tune) -> None:
+    found = measure("--model", "mnist", "cpu=0.5", "--capacity", "--slo", "p95_ms <= 40")
+    assert found.code == 0, found.err
+    rows = [line.split() for line in found.out.splitlines() if line.strip()[:1].isdigit()]
+    assert len(rows) > 2
+    rates = [float(row[0].replace(",", "")) for row in rows]
+    assert rates == sorted(rates)
+    words = " ".join(found.out.split())
+    assert re.search(
+        r"Capacity: \d+ \(\d+-\d+\) requests/s hold p95_ms <= 40\. At \d+ requests/s it ", words
+    )
+    nothing = measure("--model", "mnist", "--capacity", "--slo", "p95_ms <= 0.01")
+    assert nothing.code == 3
+    assert "It has no capacity: even at 25 requests/s it does not hold: p95 " in nothing.out
+    assert measure("--model", "mnist", "memory=8", "--capacity").code == 3
+
+
 def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -> None:
     ended = measure("--model", "mnist", "--set", "memory=8")
     assert ended.code == 3
@@ -90,6 +108,9 @@ def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -
         (("--model", "mnist", "--ramp", "5"), "--ramp 5"),
         (("--model", "mnist", "--steps", "0,1"), "more than 0"),
         (("--model", "mnist", "--steps", "1", "--json"), "--json"),
+        (("--model", "mnist", "--steps", "1", "--capacity"), "--capacity chooses the levels"),
+        (("--model", "mnist", "--slo", "p95_ms <= 15"), "--slo is what --capacity holds"),
+        (("--model", "mnist", "--capacity", "--slo", "p95 < 15"), "expected a constraint"),
     ],
 )
 def test_bad_input_is_code_2_and_says_what_is_wrong(

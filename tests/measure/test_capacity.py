@@ -65,7 +65,7 @@ def test_no_rate_is_tried_that_is_known(truth: float, first: float) -> None:
 
 
 def test_what_was_answered_at_a_cliff_saves_steps() -> None:
-    blind = searched(lambda rate: CapacityStep(rate, rate <= 300, True), CapacitySearch(5000.0))
+    blind = searched(lambda rate: CapacityStep(rate, rate <= 300, False), CapacitySearch(5000.0))
     seeing = searched(host(300, 310), CapacitySearch(5000.0))
     assert len(seeing.steps) < len(blind.steps)
     assert len(seeing.steps) <= 4
@@ -83,8 +83,11 @@ def test_the_load_engine_is_not_asked_for_more_than_it_can(
 
 def test_what_holds_at_no_rate_has_no_capacity() -> None:
     found = searched(lambda rate: CapacityStep(rate, False, True), CapacitySearch())
-    assert found.estimate == Estimate(0.0, 0.0, LEAST_RATE)
+    assert found.estimate == Estimate(0.0, 0.0, 25.0)
     assert found.held is None
+    doubtful = searched(lambda rate: CapacityStep(rate, False, False), CapacitySearch())
+    assert doubtful.estimate == Estimate(0.0, 0.0, 100.0)
+    assert doubtful.steps[-1].rate == LEAST_RATE
 
 
 def test_steps_in_doubt_widen_the_interval() -> None:

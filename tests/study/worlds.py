@@ -105,6 +105,13 @@ class Busy:
     ) -> Burst:
         return _busy(self.client.run(observe, pruner))
 
+    def climb(
+        self,
+        next_rate: Callable[[Burst | None], float | None],
+        observe: Callable[[BurstProgress], None] | None = None,
+    ) -> Sequence[Burst]:
+        return [_busy(burst) for burst in self.client.climb(next_rate, observe)]
+
     def explore(
         self, stages: Sequence[Stage], observe: Callable[[BurstProgress], None] | None = None
     ) -> Sequence[Burst]:

@@ -11,11 +11,12 @@ from tuner.deploy.protocol import Deployer
 from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
 from tuner.measure.calibration import Calibration
+from tuner.measure.capacity import Capacity
 from tuner.measure.host_use import HostUse
 from tuner.measure.measurement import Measurement, Missing
 from tuner.measure.record import StudyRecord
 from tuner.spec.study import Stage, StudySpec
-from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_stages, run_trial
+from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_capacity, run_stages, run_trial
 
 
 class Backend(Protocol):
@@ -94,6 +95,15 @@ class Backend(Protocol):
         raise InputError(
             f"backend {self.name} cannot measure one level of load after another",
             "use another --backend",
+        )
+
+    def run_capacity(self, request: TrialRequest) -> Capacity:  # noqa: ARG002 -- see the message
+        """Find the highest rate that a configuration holds (`tuner.trial.run_capacity`).
+
+        Raises as `run_stages`.
+        """
+        raise InputError(
+            f"backend {self.name} cannot search for a capacity", "use another --backend"
         )
 
 
@@ -187,6 +197,9 @@ class DeployingBackend(Backend):
 
     def run_stages(self, request: TrialRequest, stages: Sequence[Stage]) -> tuple[Measurement, ...]:
         return run_stages(self.study, request, self.rig, stages)
+
+    def run_capacity(self, request: TrialRequest) -> Capacity:
+        return run_capacity(self.study, request, self.rig)
 
 
 @dataclass(frozen=True)

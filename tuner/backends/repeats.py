@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.backends.backend import Backend
 from tuner.measure.calibration import Calibration
+from tuner.measure.capacity import Capacity
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.statistics import mean
 from tuner.spec.space import Configuration
@@ -83,6 +84,15 @@ def repeated(
             each(number, result)
         environment = backend.environment()
     return Repeats(backend.study, configuration, environment, calibration, tuple(results))
+
+
+def capacity_of(backend: Backend, configuration: Configuration, observe: Observe) -> Capacity:
+    """The highest rate that `configuration` holds; see `Backend.run_capacity`."""
+    with backend:
+        observe("calibrate")
+        backend.calibrate()
+        request = TrialRequest(configuration, "capacity", fresh=True, observe=observe)
+        return backend.run_capacity(request)
 
 
 def explored(

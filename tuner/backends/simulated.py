@@ -286,6 +286,18 @@ class SimulatedClient:
     ) -> Burst:
         return self.target.send(self.profile, pruner)
 
+    def climb(
+        self,
+        next_rate: Callable[[Burst | None], float | None],
+        observe: Callable[[Any], None] | None = None,  # noqa: ARG002 -- see run
+    ) -> Sequence[Burst]:
+        """As the protocol says; the queue of a burst is gone before the next one."""
+        bursts: list[Burst] = []
+        while (rate := next_rate(bursts[-1] if bursts else None)) is not None:
+            profile = dataclasses.replace(self.profile, rate_rps=rate)
+            bursts.append(self.target.send(profile))
+        return bursts
+
     def explore(
         self,
         stages: Sequence[Stage],

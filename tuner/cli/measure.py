@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +72,21 @@ def measure(
     seconds: Annotated[
         float, typer.Option(min=1, help="Length of each step, or of each part of a ramp.")
     ] = 5,
+    capacity: Annotated[
+        bool,
+        typer.Option(
+            "--capacity",
+            help="Find the highest rate of requests at which it holds the constraints.",
+        ),
+    ] = False,
+    slo: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="With --capacity: a constraint in place of the study's, such as 'p95_ms <= 15'."
+            " May be repeated.",
+        ),
+    ] = None,
     backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -83,11 +98,19 @@ def measure(
     from tuner.errors import InputError
 
     exploring = steps is not None or ramp is not None
-    if exploring and (repeat > 1 or as_json):
-        raise InputError("--repeat and --json do not go with --steps or --ramp", "leave them out")
+    if (exploring or capacity) and (repeat > 1 or as_json):
+        raise InputError(
+            "--repeat and --json do not go with --steps, --ramp or --capacity", "leave them out"
+        )
+    if exploring and capacity:
+        raise InputError("--capacity chooses the levels itself", "leave out --steps and --ramp")
+    if slo and not capacity:
+        raise InputError("--slo is what --capacity holds", "give --capacity too, or leave it out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
     chosen = _opened(model, study, trial, backend, storage)
     narrowed = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
+    if capacity:
+        raise typer.Exit(_capacity(narrowed, slo or ()))
     raise typer.Exit(
         _explore(narrowed, levels) if exploring else _measure(narrowed, repeat, as_json=as_json)
     )
@@ -149,6 +172,23 @@ def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
         return NOTHING_FEASIBLE
     show(*stage_blocks(study.specification, stages, measurements))
     return 0
+
+
+def _capacity(study: Study, constraints: Sequence[str]) -> int:
+    """Search for the capacity and print each step; the exit code."""
+    from tuner.errors import Infeasible
+    from tuner.pages.by_hand import about, capacity_blocks, could_not_serve
+    from tuner.render.terminal import show
+
+    show(*about(study.specification, study.backend))
+    try:
+        with status(quiet=False) as observe:
+            found = study.measure_capacity(constraints, on_event=observe)
+    except Infeasible as reason:
+        show(could_not_serve(reason))
+        return NOTHING_FEASIBLE
+    show(*capacity_blocks(found))
+    return 0 if found.search.held else NOTHING_FEASIBLE
 
 
 def _stages(steps: str | None, ramp: str | None, seconds: float) -> tuple[Stage, ...]:

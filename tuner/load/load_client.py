@@ -120,6 +120,51 @@ class LoadClient:
             for window, stage in zip(windows, stages, strict=True)
         )
 
+    def climb(
+        self,
+        next_rate: Callable[[Burst | None], float | None],
+        observe: ObserveProgress | None = None,
+    ) -> tuple[Burst, ...]:
+        """One burst after another, each at the rate that `next_rate` asks for.
+
+        `next_rate` is given the burst before, None at first, and ends the climb with None. Each
+        burst has a warm-up and a window of its own, as in `run`. Between two of them nothing is
+        sent until the backlog is answered, for `timeout_seconds` at most. Needs an open loop.
+        Raises as `run`.
+        """
+        observe = observe or (lambda _: None)
+        ticks: list[Tick] = []
+        climbed: list[tuple[Window, float]] = []
+        rate = next_rate(None)
+        while rate is not None:
+            if ticks:
+                self._drain(ticks)
+            ticks += self._warm_up(rate, observe)
+            window = self._window(ticks[-1], observe, None)
+            ticks += window.ticks
+            climbed.append((window, rate))
+            so_far = self._samples(ticks)
+            rate = next_rate(self._burst(so_far, window, self._profile.concurrency, rate))
+        if not climbed:
+            return ()
+        samples = self._samples([*ticks, *self._stop()])
+        return tuple(
+            self._burst(samples, window, self._profile.concurrency, rate)
+            for window, rate in climbed
+        )
+
+    def _drain(self, ticks: list[Tick]) -> None:
+        """Send nothing new until all that was due has ended. Extends `ticks`."""
+        self._engine.send(wire.follow_command([(math.inf, 0.0, 0.0)]))
+        began = time.perf_counter_ns()
+        before = len(ticks)
+        patience = self._profile.spec.timeout_seconds
+        while _seconds(began, ticks[-1].now_ns) < patience:
+            stopped = any(t.began for t in ticks[before:])
+            if stopped and sum(len(t.samples) for t in ticks) >= ticks[-1].due:
+                return
+            ticks.append(self._tick())
+
     def _warm_up(self, level: float, observe: ObserveProgress) -> list[Tick]:
         spec = self._profile.spec
         self._engine.send(wire.follow_command([(math.inf, level, level)]))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tuner.measure.measurement import Estimate, Measurement
+from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.validity import KEPT_RATE
 from tuner.spec.study import Constraint
 
@@ -31,7 +31,6 @@ UNBOUNDED = (Constraint("error_rate", "<=", 0.01),)
 
 _GROWTH = 4.0
 _BELOW_ANSWERED = 0.9
-_ABOVE_ANSWERED = 1.05
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,45 @@ def judged_step(
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """A search under these `constraints`, and the measurement of each of its steps, in order."""
+
+    search: CapacitySearch
+    constraints: tuple[Constraint, ...]
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def decisive(self) -> int:
+        """The index of the step that counts: the highest rate that held, else the lowest."""
+        step = self.search.held or self.search.cliff
+        assert step is not None
+        return self.search.steps.index(step)
+
+    def after(self, measurement: Measurement) -> Capacity:
+        """With one more step: the burst at the rate that the search asked for."""
+        rate = self.search.next_rate()
+        assert rate is not None
+        step = judged_step(rate, measurement, self.constraints)
+        measurements = (*self.measurements, measurement)
+        return Capacity(self.search.after(step), self.constraints, measurements)
+
+    def with_measured(self, measurement: Measurement) -> Measurement:
+        """The measurement of the step that counts, with the capacity among its metrics."""
+        estimate = self.search.estimate
+        findings = measurement.findings
+        if self.search.cliff is None:
+            findings = (*findings, _engine_ends(estimate.value))
+        metrics = {**measurement.metrics, CAPACITY: estimate}
+        return replace(measurement, metrics=metrics, findings=findings)
+
+
+@dataclass(frozen=True)
 class CapacitySearch:
     """The steps so far, from `first` on; no rate is above `most`, the load engine's own end.
 
     The rates grow or fall fourfold until one holds and one fails, then their geometric mean is
-    tried. A step whose backlog grew says more: no rate above what it answered can hold.
+    tried. A step whose backlog grew says more: the capacity is likely near what it answered. Where
+    even a quarter of a rate that was answered surely fails, no rate holds.
     """
 
     first: float = FIRST_RATE
@@ -103,7 +136,7 @@ class CapacitySearch:
         known = (
             len(self.steps) >= MOST_STEPS
             or (high is None and low is not None and low >= self.most)
-            or (low is None and high is not None and high <= LEAST_RATE)
+            or (low is None and high is not None and (high <= LEAST_RATE or self._hopeless()))
             or (low is not None and high is not None and high <= (1 + PRECISION) * low)
         )
         if known:
@@ -114,6 +147,11 @@ class CapacitySearch:
             rate = self._below(high) if low is None else self._between(low, high)
         return max(LEAST_RATE, min(rate, self.most))
 
+    def _hopeless(self) -> bool:
+        """Whether two rates surely failed though they were answered: less load would not help."""
+        failed = [s for s in self.steps if s.sure and not s.holds and s.answered is None]
+        return len(failed) > 1
+
     def _below(self, high: float) -> float:
         """A rate that may hold, where none has and `high` failed."""
         answered = self.cliff.answered if self.cliff else None
@@ -122,12 +160,15 @@ class CapacitySearch:
         return min(_BELOW_ANSWERED * answered, high / (1 + PRECISION))
 
     def _between(self, low: float, high: float) -> float:
-        """A rate between one that held and one that failed."""
+        """A rate between one that held and one that failed.
+
+        Where the failed one had a backlog that grew, the capacity is likely near what it answered.
+        The last step is then just so far above that it ends the search where it fails.
+        """
         answered = self.cliff.answered if self.cliff else None
-        if answered is not None:
-            end = min(high, max(low, _ABOVE_ANSWERED * answered))
-            if math.sqrt(low * end) > (1 + PRECISION / 2) * low:
-                return math.sqrt(low * end)
+        if answered is not None and low < answered:
+            near = max(_BELOW_ANSWERED * answered, (1 + PRECISION) * low)
+            return min(near, math.sqrt(low * high)) if near < high else math.sqrt(low * high)
         return math.sqrt(low * high)
 
     @property
@@ -144,6 +185,14 @@ class CapacitySearch:
         surely = [s.rate for s in self.steps if not s.holds and s.sure]
         failed = [s.rate for s in self.steps if not s.holds]
         return Estimate(value, low, min(surely) if surely else max(failed))
+
+
+def _engine_ends(rate: float) -> Finding:
+    return Finding(
+        "WARN",
+        f"the capacity is at least {rate:.0f} requests/s: the load engine can send no more",
+        "Use a larger host, or a configuration that is slower.",
+    )
 
 
 def _most(estimate: Estimate) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from tuner.backends.repeats import Repeats
 from tuner.errors import Infeasible
+from tuner.measure.capacity import Capacity, CapacityStep
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
 from tuner.pages.blocks import Block, Facts, Points, Table, Words
+from tuner.pages.capacity_words import capacity_sentence
 from tuner.pages.trial_facts import burst_facts
 from tuner.pages.trial_tables import metric_table, network, phase_table, replica_table
 from tuner.results.in_words import announced
@@ -21,6 +23,7 @@ from tuner.trial import TrialResult
 
 _MOST_COLUMNS = 6
 _LEVELS = ("art_ms", "p50_ms", "p95_ms", "p99_ms", "throughput_rps", "cpu_percent")
+_RATES = ("throughput_rps", "cpu_percent", "error_rate")
 _IN_A_LINE = ("art_ms", "cpu_percent", "throughput_rps")
 
 
@@ -94,6 +97,30 @@ def stage_blocks(
         priorities=(0, *(priorities.get(name, 3) for name in names), 1),
     )
     yield from _doubts(measurements)
+
+
+def capacity_blocks(capacity: Capacity) -> Iterator[Block]:
+    """A row for each rate that was tried, in ascending order, and the capacity in a sentence."""
+    names = [*dict.fromkeys([*(c.metric for c in capacity.constraints), *_RATES])]
+    pairs = zip(capacity.search.steps, capacity.measurements, strict=True)
+    rows = tuple(
+        (figure(step.rate), *_cells(measured, names), _step_verdict(step))
+        for step, measured in sorted(pairs, key=lambda pair: pair[0].rate)
+    )
+    yield Table(
+        ("rate (requests/s)", *map(title, names), "holds"),
+        rows,
+        "Each rate that was tried, with 95 % intervals",
+        priorities=(0, *(0 if name not in _RATES else 1 for name in names), 0),
+    )
+    yield Words(capacity_sentence(capacity), "lead")
+    yield from _doubts([capacity.with_measured(capacity.measurements[capacity.decisive])])
+
+
+def _step_verdict(step: CapacityStep) -> str:
+    if step.answered is not None:
+        return "no, over-saturated"
+    return ("yes" if step.holds else "no") + ("" if step.sure else ", but it is close")
 
 
 def _cells(measured: Measurement, names: Sequence[str]) -> Iterator[str]:

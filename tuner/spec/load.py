@@ -332,6 +332,11 @@ def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:
     """A problem where an open loop lacks the parameter `rate`, or a closed loop has it."""
     has_rate = any(parameter.name == "rate" for parameter in space)
     is_open = document.load.arrivals != "closed"
+    judged = [o.metric for o in _objectives(document)]
+    judged += [c.metric for c in _constraints(document)]
+    if "capacity_rps" in judged:
+        text = "capacity_rps finds the rate itself: leave the parameter 'rate' out"
+        return [Problem(("search_space",), text)] if has_rate else []
     if has_rate == is_open:
         return []
     text = (

@@ -81,6 +81,15 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             " or else the least bound of a constraint such as `p95_ms <= 80`",
         ),
         Metric(
+            "capacity_rps",
+            "requests/s",
+            "maximize",
+            "capacity",
+            "highest rate of an open loop at which the study's other constraints hold (an error"
+            " rate of 0.01 where there are none) and the backlog does not grow; the trial's other"
+            " metrics are those at that rate",
+        ),
+        Metric(
             "error_rate",
             "",
             "minimize",

@@ -1,0 +1,42 @@
+"""The capacity of a configuration in words."""
+
+from __future__ import annotations
+
+from tuner.measure.capacity import Capacity, CapacityStep
+from tuner.results.wording import figure, interval, metric_interval, together
+from tuner.spec.metrics import METRICS
+
+
+def capacity_sentence(capacity: Capacity) -> str:
+    """The highest rate that holds, the bounds that it holds, and what broke just above it."""
+    held, cliff = capacity.search.held, capacity.search.cliff
+    bounds = together([str(c) for c in capacity.constraints])
+    if held is None:
+        assert cliff is not None
+        broke = _broke(capacity, cliff)
+        return f"It has no capacity: even at {figure(cliff.rate)} requests/s {broke}."
+    capacity_text = interval(capacity.search.estimate)
+    if cliff is None:
+        return (
+            f"It holds {bounds} at {figure(held.rate)} requests/s, the most that the load engine"
+            " can send; its capacity is higher."
+        )
+    return (
+        f"Capacity: {capacity_text} requests/s hold {bounds}. At {figure(cliff.rate)} requests/s"
+        f" {_broke(capacity, cliff)}."
+    )
+
+
+def _broke(capacity: Capacity, cliff: CapacityStep) -> str:
+    """How a rate failed."""
+    measured = capacity.measurements[capacity.search.steps.index(cliff)].metrics
+    if cliff.answered is not None:
+        return f"it is over-saturated: it answers {figure(cliff.answered)} requests/s"
+    values = [
+        metric_interval(c.metric, measured[c.metric])
+        if c.metric in measured
+        else f"{METRICS[c.metric].label} could not be measured"
+        for c in capacity.constraints
+        if str(c) in cliff.failed
+    ]
+    return f"it does not hold: {together(values)}"
