@@ -8,7 +8,7 @@ from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.docker_engine import other_machine
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.load.calibrate import calibrate
+from tuner.load.calibrate import LEAST_TIMEOUT, calibrate
 from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.calibration import Calibration
@@ -48,7 +48,9 @@ def docker_backend(
         with deployer.null_server() as target:
             if target is None:
                 return None
-            return calibrate(generator, target, payloads[first].bodies, protocol=first)
+            timeout = max(LEAST_TIMEOUT, study.load.timeout_seconds)
+            bodies = payloads[first].bodies
+            return calibrate(generator, target, bodies, protocol=first, timeout_seconds=timeout)
 
     if deployer is None:
         deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,11 +20,15 @@ from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
 FLOOR_CONNECTIONS = 1
 CAPACITIES = (16, 64)
-"""Numbers of connections. The capacity is that of the faster one."""
+"""Numbers of connections, as far as `MOST_IN_FLIGHT` allows. The faster one has the capacity."""
+
+MOST_IN_FLIGHT = 100_000_000
+"""Bytes of requests under way. With more of them, single requests wait for seconds."""
 
 IDLE_SECONDS = 1.0
+LEAST_TIMEOUT = 5.0
 
-_SPEC = LoadSpec(batch_seconds=0.05, warmup_max_seconds=0.3, timeout_seconds=5.0)
+_SPEC = LoadSpec(batch_seconds=0.05, warmup_max_seconds=0.3)
 
 
 def calibrate(
@@ -32,36 +37,74 @@ def calibrate(
     bodies: Sequence[bytes],
     stage_seconds: float = 1.0,
     protocol: LoadProtocol = "rest",
+    timeout_seconds: float = LEAST_TIMEOUT,
 ) -> Calibration:
     """Send `bodies`, of `protocol`, to `target`, which only answers, in stages of that length.
 
-    Before that the host's idle power is measured for one second, where it has RAPL. Raises
-    TrialFailed when a request fails, and as `LoadGenerator.connect`.
+    Where no request ends in a stage, all are repeated with a length of several times
+    `timeout_seconds`, after which a request has failed. Before that the host's idle power is
+    measured for one second, where it has RAPL. Raises TrialFailed when a request fails, and as
+    `LoadGenerator.connect`.
     """
     power = _idle_power(target)
-    stages = [Stage(stage_seconds, level, level) for level in (FLOOR_CONNECTIONS, *CAPACITIES)]
-    profile = LoadProfile(max(CAPACITIES), _SPEC, seed=0, protocol=protocol)
-    with generator.connect(target, profile, bodies) as client:
-        floor, *others = client.explore(stages)
-    failed = np.count_nonzero(floor.samples.outcome != RequestOutcome.OK)
-    if failed:
-        raise TrialFailed(
-            f"{failed} of {len(floor.samples)} requests failed during the calibration"
-        )
+    largest = max(map(len, bodies))
+    levels = (FLOOR_CONNECTIONS, *capacity_levels(largest))
+    spec = replace(_SPEC, timeout_seconds=timeout_seconds)
+    profile = LoadProfile(max(levels), spec, seed=0, protocol=protocol)
+    for seconds in (stage_seconds, 3 * timeout_seconds):
+        stages = [Stage(seconds, level, level) for level in levels]
+        with generator.connect(target, profile, bodies) as client:
+            bursts = client.explore(stages)
+        _refuse_failed(bursts, largest, timeout_seconds)
+        if all(map(_rate, bursts)):
+            break
+    measured = [(burst, rate) for burst in bursts if (rate := _rate(burst)) is not None]
     span_ns = round(_SPEC.batch_seconds * 1e9)
+    floor = bursts[0]
     floor_ms = art(batches(floor.samples, floor.window_start_ns, floor.window_end_ns, span_ns))
-    assert floor_ms is not None
-    fastest, capacity = max(((b, _rate(b)) for b in others), key=lambda pair: pair[1].value)
+    if floor_ms is None:
+        raise TrialFailed(
+            "no request ended during the calibration", _mend(largest, timeout_seconds)
+        )
+    # Of large requests one connection may send most.
+    rates = measured[1:] if levels[1:] == CAPACITIES and measured[1:] else measured
+    fastest, capacity = max(rates, key=lambda pair: pair[1].value)
     cpu_ns = fastest.client_end.cpu_ns - fastest.client_start.cpu_ns
     requests = capacity.value * _seconds(fastest)
     return Calibration(floor_ms, capacity, fastest.concurrency, cpu_ns / requests / 1e3, power)
 
 
-def _rate(burst: Burst) -> Estimate:
-    """Successful requests per second in the window."""
+def capacity_levels(largest_body: int) -> tuple[int, ...]:
+    """How many connections to measure the capacity with, for bodies of up to so many bytes."""
+    most = max(1, MOST_IN_FLIGHT // max(1, largest_body))
+    return tuple(dict.fromkeys(min(level, most) for level in CAPACITIES))
+
+
+def _refuse_failed(bursts: Sequence[Burst], largest_body: int, timeout_seconds: float) -> None:
+    """Raise TrialFailed where a request failed. Those that the end of the load cut off did not."""
+    samples, end = bursts[0].samples, bursts[-1].window_end_ns
+    ended = samples.start_ns + samples.duration_ns < end
+    failed = np.count_nonzero(ended & (samples.outcome != RequestOutcome.OK))
+    if failed:
+        raise TrialFailed(
+            f"{failed} of {np.count_nonzero(ended)} requests failed during the calibration",
+            _mend(largest_body, timeout_seconds),
+        )
+
+
+def _mend(largest_body: int, timeout_seconds: float) -> str:
+    return (
+        f"A request has up to {largest_body / 1e6:.3g} MB and {timeout_seconds:g} s: send smaller"
+        " inputs, raise load.timeout_seconds, or stop what else runs on this host."
+    )
+
+
+def _rate(burst: Burst) -> Estimate | None:
+    """Successful requests per second in the window; None without one, or without a whole batch."""
     span = _SPEC.batch_seconds
     spans = batches(burst.samples, burst.window_start_ns, burst.window_end_ns, round(span * 1e9))
-    return rate(spans, span, float(spans.count.sum()) / (len(spans) * span))
+    count = float(spans.count.sum())
+    return rate(spans, span, count / (len(spans) * span)) if count else None
 
 
 def _seconds(burst: Burst) -> float:
