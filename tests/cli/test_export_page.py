@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from tests.export.small import study, trial
+from tests.export.small import holding, study, trial
 from tuner.cli.app import app
 from tuner.cli.export import Format
 from tuner.export.render import ExportOptions, render
+from tuner.measure.measurement import Estimate
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/deploy-an-export.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"(?m)^tune export (.*)$", PAGE)
 
 STUDY = study(
-    trial(0, 10.0, 40.0),
-    trial(1, 40.0, 10.0),
+    *(holding(one, Estimate(120.0), 0.5) for one in (trial(0, 10.0, 40.0), trial(1, 40.0, 10.0))),
     trial(2, 60.0, 60.0, configuration={"concurrency": 4, "loss": 1.0}),
 )
 

@@ -113,6 +113,7 @@ def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> Non
         (("--format", "compose", "--name", "Mnist"), "is not a DNS-1123 label"),
         (("--format", "compose", "--image", "--rm"), "is not an image reference"),
         (("--format", "helm"), "give --output DIRECTORY"),
+        (("--format", "kserve", "--autoscale", "100"), "needs capacity_rps, which trial"),
         (("--format", "kubernetes", "--model-source", "s3://a"), "add --init-image"),
     ],
 )

@@ -66,6 +66,14 @@ def trial(
     )
 
 
+def holding(one: TrialRecord, capacity: Estimate, used: float) -> TrialRecord:
+    """`one` with a capacity of so many requests/s, at which it used so many cores."""
+    assert one.measurement is not None
+    own = {"capacity_rps": capacity, "cpu_cores": Estimate(used)}
+    metrics = {**one.measurement.metrics, **own}
+    return replace(one, measurement=replace(one.measurement, metrics=metrics))
+
+
 def infeasible(number: int) -> TrialRecord:
     return replace(
         trial(number, 999.0, 99.0),

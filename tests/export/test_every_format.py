@@ -147,6 +147,7 @@ def test_a_study_of_few_trials_is_exported_without_predictions() -> None:
         ("helm", ExportOptions(namespace="a"), "the format helm does not take --namespace"),
         ("compose", ExportOptions(model_source="s3://a"), "compose does not take --model-source"),
         ("compose", ExportOptions(init_image="a:1"), "compose does not take --init-image"),
+        ("compose", ExportOptions(autoscale=1.0), "compose does not take --autoscale"),
         (
             "kubernetes",
             ExportOptions(model_path=Path()),

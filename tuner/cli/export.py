@@ -135,6 +135,14 @@ def export(
             " as KServe's storage initializer does.",
         ),
     ] = None,
+    autoscale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="kubernetes, helm, kustomize, kserve: add an autoscaler with as many replicas as"
+            " RATE requests/s need. The study must have measured capacity_rps.",
+        ),
+    ] = None,
     sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
@@ -186,6 +194,7 @@ def export(
         namespace=namespace,
         model_source=model_source,
         init_image=init_image,
+        autoscale=autoscale,
     )
     if is_directory:
         print(f"wrote {output}", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuner.errors import InputError
+from tuner.export.autoscaler import autoscaling_for
 from tuner.export.compose import to_compose
 from tuner.export.docker_run import to_docker_run
 from tuner.export.env import to_env
@@ -60,6 +61,7 @@ _TAKEN_BY: Mapping[str, tuple[ExportFormat, ...]] = {
     "claim": _CLUSTER,
     "model_source": _CLUSTER,
     "init_image": _CLUSTER,
+    "autoscale": _CLUSTER,
 }
 
 
@@ -70,7 +72,7 @@ class ExportOptions:
     `balancer` and `init_image` are images, and `image` is another reference of the measured one.
     `claim` is a PersistentVolumeClaim, `model_path` the directory of the model's versions,
     `model_source` a URI of it. `port` and `grpc_port` are the first published ports. `name` and
-    `namespace` are those of what is deployed.
+    `namespace` are those of what is deployed. `autoscale` is the most requests/s to scale for.
     """
 
     pick: str = "knee"
@@ -85,6 +87,7 @@ class ExportOptions:
     namespace: str | None = None
     model_source: str | None = None
     init_image: str | None = None
+    autoscale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,4 +200,7 @@ def _workload(
         claim=options.claim,
         model_source=options.model_source,
         init_image=options.init_image,
+        autoscaling=None
+        if options.autoscale is None
+        else autoscaling_for(served, options.autoscale),
     )

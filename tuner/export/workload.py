@@ -122,6 +122,7 @@ class Workload:
 
     def header(self, *notes: str) -> str:
         """The comments at the top of the file, with `notes` on how to use it first."""
+        scaling = self.autoscaling
         return header(
             self.served,
             self.predicted,
@@ -131,6 +132,7 @@ class Workload:
                 needs_image(self.served),
                 "Every node must be able to pull or hold it.",
                 *metrics_note(self.served),
+                *(() if scaling is None else scaling.notes),
                 "All replicas were measured on one host. Here they spread over nodes where there",
                 "are several, so each shares its node's CPUs with other pods than in the",
                 "measurement. The Service spreads connections, not requests: clients should hold",
