@@ -1,6 +1,6 @@
 """How wide the stated intervals of lossy bursts are, and whether they hold: alone and composed.
 
-    python benchmarks/lossy_intervals.py [--repeats 8] [--seed 1]        # simulated, in seconds
+    python benchmarks/lossy_intervals.py [--repeats 40] [--seed 1]       # simulated, in seconds
     python benchmarks/lossy_intervals.py --real [--minutes 18] [--save bursts.json]
     python benchmarks/lossy_intervals.py --read bursts.json
 
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=8, help="rounds")
     parser.add_argument("--minutes", type=float, default=18, help="of --real, at most")
     parser.add_argument("--seed", type=int, default=1, help="of the orders")
-    parser.add_argument("--seconds", type=float, default=6, help="the longest window")
+    parser.add_argument("--seconds", type=float, default=5, help="the longest window")
     parser.add_argument("--save", type=Path, help="write the bursts to this file")
     parser.add_argument("--read", type=Path, help="judge the bursts of this file")
     arguments = parser.parse_args()

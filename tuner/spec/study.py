@@ -95,7 +95,8 @@ class LoadSpec:
 
     The window ends when the 95 % confidence interval of ART is within `precision` (a share of
     ART) after at least `min_seconds` and `min_requests`, or at `max_seconds`. Where packets are
-    lost it also waits for `min_slow` responses that a retransmission timeout delayed.
+    lost it also waits for `min_slow` responses that a retransmission timeout delayed, until the
+    study knows what these add.
     """
 
     min_seconds: float = 2.0

@@ -228,7 +228,7 @@ class LoadDocument(Document):
 
     min_slow: Annotated[int, Field(ge=0)] = LoadSpec.min_slow
     """Where packets are lost, the window also waits for this many responses that a retransmission
-    timeout delayed."""
+    timeout delayed, until the study knows what these add to ART."""
 
     batch_seconds: Positive = LoadSpec.batch_seconds
     """Length of the batches whose means give the interval of ART. Choose a multiple of 0.1."""
