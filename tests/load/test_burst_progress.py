@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.load.burst_progress import progress_of
-from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, loss_so_far
+from tuner.load.ticks import MEDIAN_SAMPLES, Tick, batches_of, loss_of_ticks
 from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches, art, relative_half_width
 from tuner.measure.stopping import window_left
@@ -46,20 +46,20 @@ def test_slow_responses_exceed_the_median_by_a_retransmission_timeout(
     ticks = [tick(durations) for durations in row]
     flat = np.concatenate([t.samples.duration_ns for t in ticks])
     expected = np.count_nonzero(flat >= np.median(flat) + 180 * MS) if len(flat) else 0
-    assert loss_so_far(ticks).delayed == expected
+    assert loss_of_ticks(ticks).delayed == expected
 
 
 def test_slow_responses_of_very_many() -> None:
     n = 3 * MEDIAN_SAMPLES
     quick, lost = [5.0] * n, [204.0, 206.0, 190.0]
-    assert loss_so_far([tick(quick), tick(quick + lost), tick(quick)]).delayed == 3
-    assert loss_so_far([tick(quick), tick([184.0])]).delayed == 0
+    assert loss_of_ticks([tick(quick), tick(quick + lost), tick(quick)]).delayed == 3
+    assert loss_of_ticks([tick(quick), tick([184.0])]).delayed == 0
 
 
 def test_failed_requests_are_not_slow_responses() -> None:
     failed = tick([1.0, 1.0, 500.0])
     failed.samples.outcome[2] = RequestOutcome.TIMEOUT
-    assert loss_so_far([failed, tick([])]).delayed == 0
+    assert loss_of_ticks([failed, tick([])]).delayed == 0
 
 
 def test_late_requests_are_those_of_the_phase() -> None:

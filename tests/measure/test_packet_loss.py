@@ -11,8 +11,8 @@ from tuner.measure.packet_loss import (
     count_unclear,
     cpu_line,
     is_delayed,
+    loss_of_samples,
     loss_parts,
-    loss_so_far,
 )
 from tuner.measure.samples import Burst, RequestOutcome, RequestSamples
 
@@ -72,10 +72,10 @@ def test_failed_requests_are_in_no_part() -> None:
 
 def test_a_window_so_far_counts_what_completed_in_it() -> None:
     given = requests([5.0] * 39 + [250.0])
-    whole = loss_so_far(given, 0, 4 * SECOND, SECOND)
+    whole = loss_of_samples(given, 0, 4 * SECOND, SECOND)
     assert (whole.delayed, whole.unclear) == (1, 0)
     assert whole.undelayed.count.sum() == 39
-    assert loss_so_far(given, 0, 2 * SECOND, SECOND).delayed == 0
+    assert loss_of_samples(given, 0, 2 * SECOND, SECOND).delayed == 0
 
 
 def test_cpu_usage_is_a_line_over_throughput() -> None:

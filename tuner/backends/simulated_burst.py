@@ -18,7 +18,7 @@ from tuner.backends.simulated_host import (
     open_loop,
     samples_of,
 )
-from tuner.measure.packet_loss import loss_so_far
+from tuner.measure.packet_loss import loss_of_samples
 from tuner.measure.pruning import Pruner, WindowSoFar, over_saturated
 from tuner.measure.samples import (
     Burst,
@@ -196,7 +196,7 @@ def _stop(
         now = start_ns + n * span
         errors = int(np.count_nonzero(failed_ns < now))
         first, seconds = _first(seen, n), n * span / 1e9
-        loss = loss_so_far(samples, start_ns, now, span) if profile.lossy else None
+        loss = loss_of_samples(samples, start_ns, now, span) if profile.lossy else None
         known = to_be_known(first, loss, profile)
         decision = window(known.batches, errors, seconds, spec, known.slow, known.mean)
         if decision.done:

@@ -22,7 +22,7 @@ from tuner.load.ticks import (
     fewest_completed,
     joined_samples,
     kept_answers,
-    loss_so_far,
+    loss_of_ticks,
 )
 from tuner.measure import stopping
 from tuner.measure.pruning import Pruner, WindowSoFar, over_saturated
@@ -198,7 +198,7 @@ class LoadClient:
             seconds = _seconds(start.now_ns, ticks[-1].now_ns)
             errors = sum(t.errors for t in ticks)
             batches = batches_of(ticks).paired()
-            loss = loss_so_far(ticks) if profile.lossy else None
+            loss = loss_of_ticks(ticks) if profile.lossy else None
             known = stopping.to_be_known(batches, loss, profile)
             decision = stopping.window(known.batches, errors, seconds, spec, known.slow, known.mean)
             if decision.done:

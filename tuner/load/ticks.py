@@ -113,7 +113,7 @@ def fewest_completed(ticks: Sequence[Tick], replicas: int) -> int:
     return int(counts.min())
 
 
-def loss_so_far(ticks: Sequence[Tick]) -> LossSoFar:
+def loss_of_ticks(ticks: Sequence[Tick]) -> LossSoFar:
     """What lost packets did in these ticks: an even number of them, two for each batch."""
     batches = batches_of(ticks)
     if not batches.count.sum():

@@ -45,7 +45,7 @@ def count_unclear(duration_ns: Counts, median_ns: float | None = None) -> int:
     return int(np.count_nonzero((above >= RETRANSMISSION_NS / 2) & (above < RETRANSMISSION_NS)))
 
 
-def loss_so_far(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> LossSoFar:
+def loss_of_samples(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> LossSoFar:
     """What lost packets did in the window [start_ns, end_ns) of `samples`, in spans of time."""
     end = samples.start_ns + samples.duration_ns
     inside = (samples.outcome == RequestOutcome.OK) & (end >= start_ns) & (end < end_ns)
