@@ -43,7 +43,8 @@ def study() -> StudyRecord:
 
 def planted(found: StudyRecord) -> None:
     """The study as a file, and its trial as one that was simulated."""
-    found = replace(found, trials=tuple(replace(t, backend="simulated") for t in found.trials))
+    trials = (replace(t.as_measured, backend="simulated") for t in found.trials)
+    found = replace(found, trials=tuple(trials))
     export(found)
     write_study(Path("up.study.zip"), FinishedStudy(found, lambda _: None))
 
@@ -87,7 +88,7 @@ def test_what_is_outside_its_interval_ends_with_4(tune: Tune) -> None:
 
 def test_what_cannot_be_measured_ends_with_5(tune: Tune) -> None:
     found = study_of()
-    (trial,) = found.trials
+    trial = found.trials[0].as_measured
     assert trial.measurement is not None
     measurement = replace(trial.measurement, metrics={"p99_ms": Estimate(30.0)})
     trial = replace(trial, measurement=measurement, values=(30.0,))
