@@ -157,7 +157,7 @@ def test_the_summary_says_what_a_reader_asks(full: StudyRecord) -> None:
     said = texts(summary(sources(full)).blocks)
     for part in (
         "What to deploy in each scenario. P: nothing else is better by more than 5 %",
-        "recommendations are settled (P of at least 0.8)",
+        "are settled (P >= 0.8)",
         "objectives: least ART (ms), least CPU usage (% of host)",
         "configurations in the full grid: 18",
         "configurations measured: 18, 100 % of the grid",

@@ -164,6 +164,22 @@ def test_an_unmeasured_rival_makes_a_recommendation_doubtful() -> None:
     assert poorer.rival is not None
 
 
+def test_what_reserves_less_and_was_not_measured_is_named() -> None:
+    space = SearchSpace((CPU, MEMORY))
+    trials = [
+        measured(i, c, (4.0 / float(c["cpu"]), 20.0 * float(c["cpu"])))
+        for i, c in enumerate(space.grid())
+    ]
+    everything = summarise(study(space, trials)).headline
+    assert everything is not None
+    assert (everything.configuration["memory"], everything.leaner) == (48, None)
+    without = [t for t in trials if t.configuration != everything.configuration]
+    best = summarise(study(space, without)).headline
+    assert best is not None
+    assert best.configuration["memory"] == 128
+    assert best.leaner == everything.configuration
+
+
 @given(
     st.lists(
         st.tuples(

@@ -58,7 +58,7 @@ class Table:
     the columns of the largest number go first, those of 0 never. Without priorities all columns
     are needed. `foldable` are the indices of columns that, when it would be their turn to go, stand
     as one column of `name=value` instead. `muted` are the indices of rows that count for less, such
-    as infeasible trials.
+    as infeasible trials. A `brief` table is for a glance: what it leaves out is not named.
     """
 
     columns: tuple[str, ...]
@@ -67,6 +67,7 @@ class Table:
     priorities: tuple[int, ...] = ()
     foldable: tuple[int, ...] = ()
     muted: frozenset[int] = frozenset()
+    brief: bool = False
 
 
 @dataclass(frozen=True, eq=False)

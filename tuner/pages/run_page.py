@@ -127,14 +127,10 @@ def next_steps(record: StudyRecord, summary: Summary, options: str) -> Iterator[
     `options` are those that select this run's backend and storage.
     """
     study = f"--study {record.name}{options}"
-    commands = [f"tune show {study}", f"tune report {study}"]
+    commands = [f"tune show {study}"]
     chosen = summary.headline or next(iter(summary.recommendations.values()), None)
     if chosen is not None:
         several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
         when = f" --when {as_levels(chosen.scenario)}" if several else ""
-        commands = [
-            f"tune export {study} --format compose{when} --output compose.yaml",
-            *([] if "--backend replay" in options else [f"tune verify compose.yaml {study}"]),
-            *commands,
-        ]
-    yield Log("Next", "\n".join(commands))
+        commands.append(f"tune export {study} --format compose{when} --output compose.yaml")
+    yield Log("", "\n".join(commands))

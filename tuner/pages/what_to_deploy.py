@@ -18,11 +18,10 @@ from tuner.results.chosen import (
     chosen_configurations,
 )
 from tuner.results.findings import Findings
-from tuner.results.recommendation import SETTLED, sureness
+from tuner.results.recommendation import SETTLED, Recommendation, sureness
 from tuner.results.summary import Summary
 from tuner.results.wording import (
     chance,
-    column,
     counted,
     deployment_column,
     deployment_text,
@@ -40,6 +39,8 @@ from tuner.results.wording import (
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
 
+_EVEN = 0.5
+
 
 def answer_blocks(
     study: StudyRecord, summary: Summary, findings: Findings | None
@@ -52,9 +53,9 @@ def answer_blocks(
         yield Words(nothing_feasible(study), "lead")
         return
     if chosen.headline is not None:
-        yield Words(deploy_sentence(study, chosen.headline), "lead")
+        yield Words(deploy_sentence(study, summary, chosen.headline), "lead")
     if len(chosen.scenarios) > 1:
-        yield scenario_answers(study, chosen.scenarios)
+        yield scenario_answers(study, chosen.scenarios, units=chosen.headline is None)
         yield from _for_all(study, chosen, findings)
     yield Words(how_sure(study, summary, findings))
 
@@ -69,7 +70,7 @@ def nothing_feasible(study: StudyRecord) -> str:
     )
 
 
-def deploy_sentence(study: StudyRecord, choice: ChosenConfiguration) -> str:
+def deploy_sentence(study: StudyRecord, summary: Summary, choice: ChosenConfiguration) -> str:
     """What to deploy in the scenario of a recommendation, and what it gives there."""
     space = study.search_space
     text = deployment_text(space, study.decision_of(choice.configuration))
@@ -81,16 +82,31 @@ def deploy_sentence(study: StudyRecord, choice: ChosenConfiguration) -> str:
     recommendation = choice.recommendation
     if recommendation is None:
         return said
-    return f"{said} {sureness(study, recommendation)}.{_equals(study, choice)}"
+    return f"{said} {_sure(study, summary, recommendation)}"
 
 
-def _equals(study: StudyRecord, choice: ChosenConfiguration) -> str:
-    """The largest configuration that is no better, where there is one."""
-    equals = choice.recommendation.equals if choice.recommendation else ()
-    if not equals:
-        return ""
-    largest = deployment_text(study.search_space, study.decision_of(equals[-1]))
-    return f" More is no better: {largest} cannot be told apart from it."
+def _sure(study: StudyRecord, summary: Summary, recommendation: Recommendation) -> str:
+    """How sure a recommendation is, with its rival where that is probably better."""
+    rival = recommendation.rival
+    if recommendation.settled or rival is None or rival[1] < _EVEN:
+        return f"{sureness(study, recommendation)}.{_less_or_more(study, recommendation)}"
+    decision = deployment_text(study.search_space, study.decision_of(rival[0]))
+    untried = ", not measured yet," if _is_untried(summary, rival[0]) else ""
+    return f"Not settled: {decision}{untried} is probably better ({chance(rival[1])})."
+
+
+def _less_or_more(study: StudyRecord, recommendation: Recommendation) -> str:
+    """What reserves less and may do as well; else the largest that is no better."""
+
+    def text(configuration: Configuration) -> str:
+        return deployment_text(study.search_space, study.decision_of(configuration))
+
+    if recommendation.leaner is not None:
+        return f" Less may do: {text(recommendation.leaner)}, which was not measured yet."
+    if recommendation.equals:
+        largest = text(recommendation.equals[-1])
+        return f" More is no better: {largest} cannot be told apart from it."
+    return ""
 
 
 def _against_defaults(study: StudyRecord, choice: ChosenConfiguration) -> str:
@@ -106,41 +122,49 @@ def _against_defaults(study: StudyRecord, choice: ChosenConfiguration) -> str:
     return f" (against the defaults: {together(changes)}{source})" if changes else ""
 
 
-def scenario_answers(study: StudyRecord, choices: Sequence[ChosenConfiguration]) -> Table:
-    """A row per scenario: what to deploy, what it gives, and how sure that is."""
+def scenario_answers(
+    study: StudyRecord, choices: Sequence[ChosenConfiguration], *, units: bool = True
+) -> Table:
+    """A row per scenario: what to deploy, what it gives, and how sure that is.
+
+    Without `units` in its header it stands below a sentence that has them.
+    """
     space, names = study.search_space, study.scenario_parameters
-    columns = [*(column(space[name]) for name in names), "deploy"]
+    columns = [*names, "deploy"]
     priorities = [0] * len(columns)
     for objective in study.objectives:
         name = label(objective.metric)
-        columns += [title(objective.metric), f"{name} 95 %", f"{name} against the defaults"]
-        priorities += [0, 1, 2]
+        columns += [title(objective.metric) if units else name, f"{name} 95 %"]
+        priorities += [0, 2]
     rows: list[tuple[Cell, ...]] = []
     for choice in choices:
         row: list[Cell] = [
             plain(choice.scenario[name]) if name in choice.scenario else "-" for name in names
         ]
         row.append(deployment_column(space, study.decision_of(choice.configuration)))
-        for value, by in zip(choice.values, choice.changes, strict=True):
-            row += [figure(value.value), interval_ends(value) or "-", _change(choice, by)]
+        for value in choice.values:
+            row += [figure(value.value), interval_ends(value) or "-"]
+        row.append(_changes(choice))
         row += [plain(choice.reserved.cores), plain(choice.reserved.mib)]
         row.append("-" if choice.trial is None else trial_link(choice.trial))
         row.append("-" if choice.recommendation is None else f"{choice.recommendation.chance:.2f}")
         rows.append(tuple(row))
     return Table(
-        (*columns, "cores reserved", "MiB reserved", "trial", "P"),
+        (*columns, "against the defaults", "cores reserved", "MiB reserved", "trial", "P"),
         tuple(rows),
         "What to deploy in each scenario. P: nothing else is better by more than"
         f" {100 * study.answer.margin:g} %",
-        priorities=(*priorities, 3, 3, 2, 0),
+        priorities=(*priorities, 1, 3, 3, 3, 0),
+        brief=True,
     )
 
 
-def _change(choice: ChosenConfiguration, by: Estimate | None) -> str:
+def _changes(choice: ChosenConfiguration) -> str:
+    """How far each objective is from that of the defaults in the same scenario; `p`: predicted."""
     if choice.is_baseline:
-        return "the defaults"
-    mark = "" if choice.changes_measured else " p"
-    return "-" if by is None else difference(Estimate(by.value)) + mark
+        return "defaults"
+    changes = ["-" if by is None else difference(Estimate(by.value)) for by in choice.changes]
+    return ", ".join(changes) + ("" if choice.changes_measured else " p")
 
 
 def _for_all(
@@ -156,8 +180,8 @@ def _for_all(
     robust = findings.robust
     yield Words(
         f"One decision for all {len(chosen.scenarios)} scenarios:"
-        f" {deployment_text(study.search_space, robust.decision)}. Where it is worst"
-        f" ({robust.scenario}), it is {percent(robust.regret)} behind the best compromise."
+        f" {deployment_text(study.search_space, robust.decision)}, at worst"
+        f" {percent(robust.regret)} behind the best ({robust.scenario})."
     )
 
 
@@ -166,49 +190,36 @@ def how_sure(study: StudyRecord, summary: Summary, findings: Findings | None) ->
     chosen = list(summary.recommendations.values())
     settled = sum(r.settled for r in chosen)
     missing = len(summary.scenarios) - len(chosen)
-    said = [
-        f"{settled} of {counted(len(chosen), 'recommendation')}"
-        f" {'is' if settled == 1 else 'are'} settled (P of at least {SETTLED:g})."
-        if len(chosen) > 1
-        else f"It is settled: P is at least {SETTLED:g}."
-        if settled
-        else f"It is not settled: P is below {SETTLED:g}."
-    ]
+    once = sum(len(r.pooled.bursts) == 1 for r in chosen)
+    if len(chosen) > 1:
+        verb = "rests" if once == 1 else "rest"
+        bursts = f", {once} {verb} on one burst" if once else ""
+        said = [f"{settled} of {len(chosen)} are settled (P >= {SETTLED:g}){bursts}."]
+    else:
+        bursts = " It rests on one burst." if once else ""
+        said = [f"It is {'' if settled else 'not '}settled (P >= {SETTLED:g}).{bursts}"]
     if missing > 0:
         said.append(f"In {counted(missing, 'scenario')} nothing feasible was measured.")
-    said += _untried(study, summary)
-    once = sum(len(r.pooled.bursts) == 1 for r in chosen)
-    if once:
-        said.append(
-            f"{once} {'rests' if once == 1 else 'rest'} on one burst."
-            if len(chosen) > 1
-            else "It rests on one burst."
-        )
-    if settled < len(chosen) and findings is not None:
-        said.append(sentence(in_words.settled(findings)))
+    if settled < len(chosen):
+        said.append(_to_settle(summary, findings))
     infeasible = len([t for t in study.trials if not t.feasible])
     trials = counted(len(study.trials), "trial")
     said.append(f"{trials}, {infeasible} of them infeasible." if infeasible else f"{trials}.")
     return " ".join(said)
 
 
-def _untried(study: StudyRecord, summary: Summary) -> Iterator[str]:
-    """The configurations that the model expects to be better and that nobody measured."""
-    untried = [
-        (r.scenario, *r.rival)
+def _to_settle(summary: Summary, findings: Findings | None) -> str:
+    """What is missing: where something better is likely and was not measured, and more trials."""
+    count = sum(
+        not r.settled and r.rival is not None and _is_untried(summary, r.rival[0])
         for r in summary.recommendations.values()
-        if not r.settled and r.rival is not None and _is_untried(summary, r.rival[0])
-    ]
-    if not untried:
-        return
-    scenario, rival, probability = max(untried, key=lambda found: found[2])
-    where = f" for {scenario}" if scenario else ""
-    decision = deployment_text(study.search_space, study.decision_of(rival))
-    more = len(untried) - 1
-    yield (
-        f"Not measured and probably better{where}: {decision} ({chance(probability)})"
-        + (f"; so in {counted(more, 'other scenario')}." if more else ".")
     )
+    more = None if findings is None else findings.settling.trials
+    trials = f"about {counted(more, 'more trial')} should settle all" if more else "run more trials"
+    if not count:
+        return sentence(trials)
+    which = f"For {count} something" if len(summary.recommendations) > 1 else "Something"
+    return f"{which} better was not measured yet: {trials}."
 
 
 def _is_untried(summary: Summary, configuration: Configuration) -> bool:

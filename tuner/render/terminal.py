@@ -120,7 +120,8 @@ def _scatter(block: Scatter, width: int | None) -> Iterator[Text]:
 
 def _log(block: Log, width: int | None) -> Iterator[Text]:
     """As it is: whoever copies a line has it whole."""
-    yield from _prose(block.title, width, style="bold")
+    if block.title:
+        yield from _prose(block.title, width, style="bold")
     yield from (Text(f"    {legible(text)}") for text in block.text.rstrip().splitlines())
 
 
@@ -217,7 +218,7 @@ def _table(table: Table, width: int | None) -> Iterator[Text]:
     for index in range(len(table.rows)):
         cells = [column.cells[index] for column in fitted]
         yield from _set(cells, fitted, widths, "dim" if index in table.muted else "")
-    if left_out:
+    if left_out and not table.brief:
         names = ", ".join(dict.fromkeys(left_out))
         yield from _prose(
             f"Not shown at this width: {names}. A wider terminal or `| less -S` shows them.",

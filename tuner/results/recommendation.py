@@ -47,6 +47,8 @@ class Recommendation:
     `equals` are the measured configurations that cannot be told apart from it and reserve more.
     `rival` is the configuration that is the best compromise most often beside it, measured or not,
     with the probability that it is better by more than the margin; None where there is none.
+    `leaner` reserves less and was not measured, while the model expects no objective to be worse by
+    more than the margin; None where there is none.
     """
 
     scenario: Configuration
@@ -54,6 +56,7 @@ class Recommendation:
     chance: float
     equals: tuple[Configuration, ...] = ()
     rival: tuple[Configuration, float] | None = None
+    leaner: Configuration | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -100,7 +103,36 @@ def recommend(
         float((regrets[:, first] <= margin + _ROUNDING).mean()),
         tuple(measured[i].configuration for i in others),
         _rival(all_regrets, first, margin, every),
+        None
+        if surrogate is None
+        else _leaner(study, scenario, configurations, measured[first].configuration, surrogate),
     )
+
+
+def _leaner(
+    study: StudyRecord,
+    scenario: Configuration,
+    tried: Sequence[Pooled],
+    chosen: Configuration,
+    surrogate: Surrogate,
+) -> Configuration | None:
+    """What reserves least of all that was not tried and is expected to be as good as the chosen."""
+    own = surrogate.candidates.index(chosen)
+    if own is None:
+        return None
+    rows = rows_of(surrogate, scenario)
+    posterior = surrogate.posterior(rows)
+    bound = surrogate.posterior([own]).mean[0] + np.log1p(study.answer.margin)
+    alike = (posterior.mean <= bound).all(axis=1) & (posterior.feasible > SURE)
+    seen = {p.configuration for p in tried}
+    leaner = [
+        c
+        for row in rows[alike].tolist()
+        if (c := surrogate.candidates.configurations[row]) not in seen
+        and not idle_replicas(study, c)
+        and reservation(study, c) < reservation(study, chosen)
+    ]
+    return min(leaner, key=lambda c: reservation(study, c), default=None)
 
 
 def _rival(
