@@ -158,6 +158,10 @@ class SearchSpec:
     converged: float = 0.0
     """The study ends when a trial is expected to enlarge the hypervolume by less than this share;
     never for 0."""
+    settled: float = 0.8
+    """With `bayes` and the target `per-scenario` the study ends when every scenario's
+    recommendation has at least this probability that nothing else is better by more than the
+    margin; never for 0."""
 
 
 @dataclass(frozen=True)

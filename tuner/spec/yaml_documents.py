@@ -361,6 +361,10 @@ class SearchDocument(Document):
     """End the study when a trial is expected to enlarge the hypervolume by less than this share. 0:
     never."""
 
+    settled: Annotated[float, Field(ge=0, lt=1)] = SearchSpec.settled
+    """With `bayes` and `per-scenario`: end the study when every scenario's recommendation has at
+    least this probability that nothing else is better by more than `answer.margin`. 0: never."""
+
 
 class AnswerDocument(Document):
     """What decides which configuration is recommended. It may change in a study that has begun."""

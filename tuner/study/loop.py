@@ -26,6 +26,7 @@ from tuner.spec.study import StudySpec
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, waiting
 from tuner.study.quiet import HostBusy, HostQuiet, Quiet
+from tuner.study.settling import settles
 from tuner.study.start import keep_environment, warm_of
 from tuner.study.storage import GIVEN_UP, record_so_far, records
 from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
@@ -98,7 +99,12 @@ def goal(
         if passes:
             return Goal(None, None, passes)
         budget = spec.budget
-        return Goal(budget.trials, budget.seconds, converged=spec.search.converged)
+        return Goal(
+            budget.trials,
+            budget.seconds,
+            converged=spec.search.converged,
+            settled=settles(spec),
+        )
     queued = len(waiting(study)) if repeats else 0
     return Goal(len(records(study)) + (more_trials or 0) + queued, None, passes)
 

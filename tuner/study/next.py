@@ -24,6 +24,7 @@ from tuner.study.queue import (
     starts_left,
     waiting,
 )
+from tuner.study.settling import Settling, decides, deciding_is_due, settles
 from tuner.study.storage import GAINS, PASS, study_lock
 from tuner.study.tell import clear_dead
 
@@ -41,13 +42,15 @@ class Goal:
 
     The seconds are those of complete trials and of trials that were measured but not trusted. With
     `passes` the run also stops when the full grid was measured so often. With `converged` it also
-    stops when a further trial promises less than this share of the hypervolume.
+    stops when a further trial promises less than this share of the hypervolume, with `settled` when
+    every scenario's recommendation is settled.
     """
 
     trials: int | None
     seconds: float | None
     passes: int = 0
     converged: float = 0.0
+    settled: bool = False
 
     def reached(self, trials: int, seconds: float) -> bool:
         return (self.trials is not None and trials >= self.trials) or (
@@ -72,7 +75,9 @@ class Next:
         self._done = Done(study)
         self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
+        self._settling = Settling(spec, study) if settles(spec) and not until.passes else None
         self._last: GridPoint | None = None
+        self._taken: int | None = None
         self.converged = ""
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
 
@@ -104,14 +109,30 @@ class Next:
         new_pass = point and self._last and point.grid_pass != self._last.grid_pass
         self._last = point
         done = self._done.records
+        up = self._up()
+        self._taken = trial.number
         return NextTrial(
             trial,
             configuration,
             # Bursts of one configuration differ most between deployments.
-            fresh=is_repeat(trial) or bool(new_pass),
+            fresh=bool(new_pass)
+            or (is_repeat(trial) and not (decides(trial) and self._new(configuration, up))),
             prunable=not (is_repeat(trial) or point or configuration == self._defaults),
             done=tuple(done),
             same_end=self._grid.same_end(point, done) if self._grid and point else None,
+        )
+
+    def _up(self) -> TrialRecord | None:
+        """What this worker measured last, whose deployment may be up."""
+        return next((r for r in reversed(self._done.records) if r.number == self._taken), None)
+
+    def _new(self, configuration: Configuration, up: TrialRecord | None) -> bool:
+        """Whether the deployment that is up had no burst of this configuration yet."""
+        since = None if up is None else up.deployment.get("since")
+        return since is not None and all(
+            r.deployment.get("since") != since
+            for r in self._done.records
+            if r.configuration == configuration
         )
 
     def _more(self) -> bool:
@@ -128,6 +149,10 @@ class Next:
             return True
         if self._until.converged > 0:
             self.converged = self._convergence.reached(len(self._done.records))
+            if self.converged:
+                return False
+        if self._settling is not None and self._until.settled:
+            self.converged = self._settling.reached(len(self._done.records))
             if self.converged:
                 return False
         if self._grid is not None:
@@ -149,7 +174,12 @@ class Next:
         spec, study, done = self._spec, self._study, self._done.records
         if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
             return
-        queue_confirmation(spec, study, done)
+        if self._settling is None:
+            queue_confirmation(spec, study, done)
+        elif deciding_is_due(study):
+            up = self._up()
+            for trial in self._settling.deciding(len(done), up and up.configuration):
+                queue(study, spec.search_space, trial.configuration, trial.attributes)
 
     def _queue_point(self, grid: Grid) -> None:
         """Queue the next point of the grid, or the baseline where it is due between deployments."""

@@ -1,0 +1,137 @@
+"""When a study's recommendations are settled, and which trials settle those that are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial
+
+from tuner.measure.record import StudyRecord
+from tuner.model.initial_design import initial_trials
+from tuner.model.study_model import FEWEST
+from tuner.results.recommendation import Recommendation
+from tuner.results.summary import summarise
+from tuner.search.study_sampler import WHY
+from tuner.spec.space import Configuration, SearchSpace
+from tuner.spec.study import StudySpec
+from tuner.study.storage import CONFIRMS, study_record
+
+FEWEST_BURSTS = 2
+"""What is recommended rests on so many bursts, each on a deployment of its own."""
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """A trial that says most about what is recommended for `scenario`, and its attributes."""
+
+    scenario: Configuration
+    configuration: Configuration
+    attributes: Mapping[str, Any]
+
+
+def settles(spec: StudySpec) -> bool:
+    """Whether the study is searched for what to recommend in each scenario, until that is known."""
+    search = spec.search
+    return search.settled > 0 and search.sampler == "bayes" and search.target == "per-scenario"
+
+
+def decides(trial: FrozenTrial | Trial) -> bool:
+    """Whether a trial was queued to settle what is recommended."""
+    return "decides" in trial.user_attrs.get(WHY, {})
+
+
+def deciding_is_due(study: Study) -> bool:
+    """Whether such trials are no more than those that the sampler proposed."""
+    proposed = [t for t in study.get_trials(deepcopy=False) if WHY in t.user_attrs]
+    return 2 * sum(map(decides, proposed)) <= len(proposed)
+
+
+class Settling:
+    """Looks at what a study recommends, once for each number of complete trials."""
+
+    def __init__(self, spec: StudySpec, study: Study) -> None:
+        self._spec = spec
+        self._study = study
+        self._look: tuple[int, StudyRecord, Mapping[Configuration, Recommendation]] | None = None
+        space = spec.search_space
+        names = spec.search.scenarios or [p.name for p in space.with_role("scenario")]
+        # None where they cannot be counted.
+        self._scenarios = SearchSpace(tuple(p for p in space if p.name in names)).size()
+        self._bursts = FEWEST_BURSTS if spec.search.confirm > 0 else 1
+
+    def reached(self, trials: int) -> str:
+        """Why a study with so many complete trials is settled; empty where it is not.
+
+        Each scenario that has a measured trial has a settled recommendation, and each scenario of
+        the space has a trial, where they can be counted.
+        """
+        if trials < max(FEWEST, initial_trials(self._spec.budget.trials), self._scenarios or 0):
+            return ""
+        study, recommended = self._looked(trials)
+        measured = {study.scenario_of(t.configuration) for t in study.trials}
+        if not recommended or measured != recommended.keys():
+            return ""
+        if any(not self._settled(chosen) for chosen in recommended.values()):
+            return ""
+        who = "every scenario's recommendation" if len(recommended) > 1 else "the recommendation"
+        return f"{who} is settled (P >= {self._spec.search.settled:g}) after {trials} trials"
+
+    def deciding(self, trials: int, last: Configuration | None) -> Sequence[Deciding]:
+        """The trials to measure next, all on one deployment; none while there is no model.
+
+        Of the scenario that is not settled, and got the fewest such trials so far, it is what is
+        recommended or its strongest rival: the one with fewer bursts. Where the deployment of the
+        `last` trial serves one of these, that comes first. Then the same of all other scenarios
+        that want the same deployment.
+        """
+        if trials < FEWEST:
+            return ()
+        study, recommended = self._looked(trials)
+        given = Counter(
+            study.scenario_of(t.configuration) for t in study.trials if "decides" in t.why
+        )
+        wanted = [
+            self._wanted(study, chosen)
+            for chosen in sorted(recommended.values(), key=lambda r: (r.chance, str(r.scenario)))
+            if not self._settled(chosen)
+        ]
+        deployment_of = self._spec.search_space.deployment_of
+        up = None if last is None else deployment_of(last)
+        wanted.sort(key=lambda d: (given[d.scenario], deployment_of(d.configuration) != up))
+        first = wanted[:1]
+        return [
+            d
+            for d in wanted
+            if deployment_of(d.configuration) == deployment_of(first[0].configuration)
+        ]
+
+    def _looked(self, trials: int) -> tuple[StudyRecord, Mapping[Configuration, Recommendation]]:
+        if self._look is None or self._look[0] != trials:
+            record = study_record(self._study)
+            self._look = trials, record, summarise(record).recommendations
+        return self._look[1:]
+
+    def _settled(self, chosen: Recommendation) -> bool:
+        enough = len(chosen.pooled.bursts) >= self._bursts
+        return enough and chosen.chance >= self._spec.search.settled
+
+    def _wanted(self, study: StudyRecord, chosen: Recommendation) -> Deciding:
+        """What says most about one recommendation."""
+        bursts = Counter(t.configuration for t in study.trials)
+        own, rival = chosen.configuration, None if chosen.rival is None else chosen.rival[0]
+        settled = chosen.chance >= self._spec.search.settled
+        picked = own if settled or rival is None or bursts[rival] > bursts[own] else rival
+        role = "what is recommended" if picked == own else "the strongest rival of that"
+        why = {
+            "reason": f"to settle what is recommended for {chosen.scenario}: {role}",
+            "decides": True,
+        }
+        confirms = next((t.number for t in study.trials if t.configuration == picked), None)
+        attributes: dict[str, Any] = {WHY: why}
+        if confirms is not None:
+            attributes[CONFIRMS] = confirms
+        return Deciding(chosen.scenario, picked, attributes)
