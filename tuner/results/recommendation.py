@@ -28,8 +28,9 @@ from tuner.results.predicted_front import rows_of
 from tuner.results.reserving import idle_replicas, reservation
 from tuner.results.wording import chance
 from tuner.spec.space import Configuration
+from tuner.spec.study import SearchSpec
 
-SETTLED = 0.8
+SETTLED = SearchSpec.settled
 """A recommendation with at least this chance is settled."""
 
 _ALIKE = 0.5

@@ -109,25 +109,27 @@ class Next:
         new_pass = point and self._last and point.grid_pass != self._last.grid_pass
         self._last = point
         done = self._done.records
-        up = self._up()
-        self._taken = trial.number
-        return NextTrial(
+        settling = decides(trial)
+        next_trial = NextTrial(
             trial,
             configuration,
             # Bursts of one configuration differ most between deployments.
             fresh=bool(new_pass)
-            or (is_repeat(trial) and not (decides(trial) and self._new(configuration, up))),
-            prunable=not (is_repeat(trial) or point or configuration == self._defaults),
+            or (is_repeat(trial) and not (settling and self._is_new(configuration))),
+            prunable=not (settling or is_repeat(trial) or point or configuration == self._defaults),
             done=tuple(done),
             same_end=self._grid.same_end(point, done) if self._grid and point else None,
         )
+        self._taken = trial.number
+        return next_trial
 
     def _up(self) -> TrialRecord | None:
         """What this worker measured last, whose deployment may be up."""
         return next((r for r in reversed(self._done.records) if r.number == self._taken), None)
 
-    def _new(self, configuration: Configuration, up: TrialRecord | None) -> bool:
+    def _is_new(self, configuration: Configuration) -> bool:
         """Whether the deployment that is up had no burst of this configuration yet."""
+        up = self._up()
         since = None if up is None else up.deployment.get("since")
         return since is not None and all(
             r.deployment.get("since") != since
@@ -178,7 +180,8 @@ class Next:
             queue_confirmation(spec, study, done)
         elif deciding_is_due(study):
             up = self._up()
-            for trial in self._settling.deciding(len(done), up and up.configuration):
+            last = None if up is None else up.configuration
+            for trial in self._settling.deciding(len(done), last):
                 queue(study, spec.search_space, trial.configuration, trial.attributes)
 
     def _queue_point(self, grid: Grid) -> None:

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.measure.record import StudyRecord
 from tuner.model.initial_design import initial_trials
 from tuner.model.study_model import FEWEST
 from tuner.results.recommendation import Recommendation
 from tuner.results.summary import summarise
-from tuner.search.study_sampler import WHY
+from tuner.search.distributions import configuration_of
+from tuner.search.study_sampler import FAILURES_ALLOWED, WHY
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import StudySpec
 from tuner.study.storage import CONFIRMS, study_record
 
 FEWEST_BURSTS = 2
 """What is recommended rests on so many bursts, each on a deployment of its own."""
+
+
+_SHARE = 0.75
+"""The share of the trials that settle recommendations; the others are the sampler's. With fewer of
+them it takes longer to settle, with more a study may look at the same rivals for ever."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,9 @@ def decides(trial: FrozenTrial | Trial) -> bool:
 
 
 def deciding_is_due(study: Study) -> bool:
-    """Whether such trials are no more than those that the sampler proposed."""
-    proposed = [t for t in study.get_trials(deepcopy=False) if WHY in t.user_attrs]
-    return 2 * sum(map(decides, proposed)) <= len(proposed)
+    """Whether such trials are no more than their share of all that were chosen by a model."""
+    chosen = [t for t in study.get_trials(deepcopy=False) if WHY in t.user_attrs]
+    return sum(map(decides, chosen)) <= _SHARE * len(chosen)
 
 
 class Settling:
@@ -99,6 +105,8 @@ class Settling:
             for chosen in sorted(recommended.values(), key=lambda r: (r.chance, str(r.scenario)))
             if not self._settled(chosen)
         ]
+        elsewhere = self._not_now()
+        wanted = [d for d in wanted if d.configuration not in elsewhere]
         deployment_of = self._spec.search_space.deployment_of
         up = None if last is None else deployment_of(last)
         wanted.sort(key=lambda d: (given[d.scenario], deployment_of(d.configuration) != up))
@@ -108,6 +116,13 @@ class Settling:
             for d in wanted
             if deployment_of(d.configuration) == deployment_of(first[0].configuration)
         ]
+
+    def _not_now(self) -> set[Configuration | None]:
+        """What other workers measure now, and what broke twice."""
+        space, trials = self._spec.search_space, self._study.get_trials(deepcopy=False)
+        failed = Counter(configuration_of(space, t) for t in trials if t.state == TrialState.FAIL)
+        running = (configuration_of(space, t) for t in trials if t.state == TrialState.RUNNING)
+        return {*running, *(c for c, count in failed.items() if count >= FAILURES_ALLOWED)}
 
     def _looked(self, trials: int) -> tuple[StudyRecord, Mapping[Configuration, Recommendation]]:
         if self._look is None or self._look[0] != trials:
