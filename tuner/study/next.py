@@ -24,7 +24,7 @@ from tuner.study.queue import (
     starts_left,
     waiting,
 )
-from tuner.study.settling import Settling, decides, deciding_is_due, settles
+from tuner.study.settling import Decider, decides, deciding_is_due, settles
 from tuner.study.storage import GAINS, PASS, study_lock
 from tuner.study.tell import clear_dead
 
@@ -75,7 +75,7 @@ class Next:
         self._done = Done(study)
         self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
-        self._settling = Settling(spec, study) if settles(spec) and not until.passes else None
+        self._decider = Decider(spec, study) if settles(spec) and not until.passes else None
         self._last: GridPoint | None = None
         self._taken: int | None = None
         self.converged = ""
@@ -153,8 +153,8 @@ class Next:
             self.converged = self._convergence.reached(len(self._done.records))
             if self.converged:
                 return False
-        if self._settling is not None and self._until.settled:
-            self.converged = self._settling.reached(len(self._done.records))
+        if self._decider is not None and self._until.settled:
+            self.converged = self._decider.reached(len(self._done.records))
             if self.converged:
                 return False
         if self._grid is not None:
@@ -176,12 +176,12 @@ class Next:
         spec, study, done = self._spec, self._study, self._done.records
         if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
             return
-        if self._settling is None:
+        if self._decider is None:
             queue_confirmation(spec, study, done)
         elif deciding_is_due(study):
             up = self._up()
             last = None if up is None else up.configuration
-            for trial in self._settling.deciding(len(done), last):
+            for trial in self._decider.deciding(len(done), last):
                 queue(study, spec.search_space, trial.configuration, trial.attributes)
 
     def _queue_point(self, grid: Grid) -> None:

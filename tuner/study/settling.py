@@ -56,7 +56,7 @@ def deciding_is_due(study: Study) -> bool:
     return sum(map(decides, chosen)) <= _SHARE * len(chosen)
 
 
-class Settling:
+class Decider:
     """Looks at what a study recommends, once for each number of complete trials."""
 
     def __init__(self, spec: StudySpec, study: Study) -> None:
