@@ -15,9 +15,9 @@ from tuner.spec.study import Constraint, Objective
 
 SPACE = SearchSpace(
     (
-        Parameter("rate", "float", "scenario", 100.0, choices=(100.0, 200.0)),
-        Parameter("cpu", "float", "decision", 1.0, choices=(0.25, 0.5, 1.0, 2.0)),
-        Parameter("memory", "int", "decision", 128, choices=(64, 128)),
+        Parameter("rate", "float", "scenario", 100.0, choices=(100.0, 200.0), unit="requests/s"),
+        Parameter("cpu", "float", "decision", 1.0, choices=(0.25, 0.5, 1.0, 2.0), unit="cores"),
+        Parameter("memory", "int", "decision", 128, choices=(64, 128), unit="MiB"),
         Parameter("replicas", "int", "decision", 1, choices=(1, 2)),
     )
 )

@@ -95,7 +95,7 @@ def test_a_service_level_at_a_rate_is_an_open_loop_at_that_rate(tmp_path: Path) 
     assert space["concurrency"].values() == (32,)
     assert space["loss"].values() == (0,)
     assert {p.name for p in space.with_role("decision")} == {"cpu", "memory", "replicas"}
-    assert study.search.scenarios == ("rate",)
+    assert study.search.scenarios == ("rate", "concurrency", "loss")
     assert study.description == "The cheapest way to hold p95_ms <= 15.25 at 100 requests/s"
 
 
@@ -108,7 +108,7 @@ def test_a_service_level_for_clients_is_a_closed_loop(tmp_path: Path) -> None:
     assert study.load.arrivals == "closed"
     assert study.search_space["concurrency"].values() == (8,)
     assert study.search_space.size() == 80
-    assert study.search.scenarios == ("concurrency",)
+    assert study.search.scenarios == ("concurrency", "loss")
 
 
 @pytest.mark.parametrize(

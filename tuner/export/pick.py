@@ -17,6 +17,7 @@ from tuner.export.choice import (
 )
 from tuner.export.scenario import scenario
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.pages.service_level_words import nearest_miss_sentence
 from tuner.results.findings import find
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary, summarise
@@ -201,8 +202,10 @@ def _figures(study: StudyRecord, pooled: Pooled, criterion: Best) -> str:
 def _nothing_feasible(study: StudyRecord, bound: Configuration | None) -> InputError:
     finished = [t for t in study.trials if bound in (None, study.scenario_of(t.configuration))]
     where = "" if bound is None else f" at {bound}"
+    nearest = nearest_miss_sentence(study, bound)
     return InputError(
-        f"study {study.name!r} has no feasible trial among its {len(finished)}{where}",
+        f"study {study.name!r} has no feasible trial among its {len(finished)}{where}"
+        + (f". {nearest}" if nearest else ""),
         "run more trials, or relax the study's constraints",
     )
 

@@ -11,6 +11,12 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
 from tuner.pages.blocks import Block, Cell, Table, Words
 from tuner.pages.marks import trial_link
+from tuner.pages.service_level_words import (
+    exhausted_sentence,
+    is_about_cost,
+    nearest_miss_sentence,
+    service_level_text,
+)
 from tuner.results import in_words
 from tuner.results.chosen import (
     ChosenConfiguration,
@@ -64,21 +70,28 @@ def nothing_feasible(study: StudyRecord) -> str:
     """That there is nothing to recommend."""
     if not study.trials:
         return "Nothing was measured yet."
-    return (
+    said = (
         f"Nothing is recommended: no feasible trial among {len(study.trials)} of study"
         f" {study.name}."
     )
+    return " ".join(filter(None, (said, nearest_miss_sentence(study), exhausted_sentence(study))))
 
 
 def deploy_sentence(study: StudyRecord, summary: Summary, choice: ChosenConfiguration) -> str:
     """What to deploy in the scenario of a recommendation, and what it gives there."""
     space = study.search_space
     text = deployment_text(space, study.decision_of(choice.configuration))
+    level = service_level_text(study, choice.configuration)
+    if level and is_about_cost(study):
+        said = f"Deploy {text}: {level}."
+        sure = choice.recommendation and f" {sureness(study, choice.recommendation)}."
+        return f"{said}{sure or ''}"
     where = f"For {scenario_text(space, choice.scenario)}, deploy" if choice.scenario else "Deploy"
     values = together(
         [metric_interval(o.metric, e) for o, e in zip(study.objectives, choice.values, strict=True)]
     )
     said = f"{where} {text}: {values}{_against_defaults(study, choice)}."
+    said += f" {level[0].upper()}{level[1:]}." if level else ""
     recommendation = choice.recommendation
     if recommendation is None:
         return said
@@ -205,7 +218,8 @@ def how_sure(study: StudyRecord, summary: Summary, findings: Findings | None) ->
     infeasible = len([t for t in study.trials if not t.feasible])
     trials = counted(len(study.trials), "trial")
     said.append(f"{trials}, {infeasible} of them infeasible." if infeasible else f"{trials}.")
-    return " ".join(said)
+    said.append(exhausted_sentence(study))
+    return " ".join(filter(None, said))
 
 
 def _to_settle(summary: Summary, findings: Findings | None) -> str:

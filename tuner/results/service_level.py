@@ -111,7 +111,7 @@ def nearest_miss(study: StudyRecord, scenario: Configuration | None = None) -> N
     """
     best: tuple[float, NearestMiss] | None = None
     for candidate in pooled(study):
-        trials = [t for t in candidate.bursts or candidate.trials if t.outcome == "measured"]
+        trials = _bursts(candidate)
         if not trials or scenario not in (None, study.scenario_of(candidate.configuration)):
             continue
         missed = tuple(
@@ -144,8 +144,7 @@ def _outlook(
     measured: Pooled | None,
     surrogate: Surrogate | None,
 ) -> ConstraintOutlook:
-    bursts = () if measured is None else measured.bursts
-    own = _average(study, constraint.metric, bursts)
+    own = None if measured is None else _average(study, constraint.metric, _bursts(measured))
     row = None if surrogate is None else surrogate.candidates.index(configuration)
     model = next(
         (c for c in (surrogate.constraints if surrogate else ()) if c.text == str(constraint)), None
@@ -156,6 +155,11 @@ def _outlook(
         return ConstraintOutlook(constraint, own, chance, own is not None)
     value = own if own is not None else model.value(row)
     return ConstraintOutlook(constraint, value, model.holds_when_deployed(row), own is not None)
+
+
+def _bursts(of: Pooled) -> Sequence[TrialRecord]:
+    """The bursts of a configuration; where all were cut short, as far as they went."""
+    return of.bursts or tuple(t for t in of.trials if t.outcome == "measured")
 
 
 def _one_step_below(

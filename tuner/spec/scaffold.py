@@ -163,7 +163,8 @@ def _asking_for(level: ServiceLevel, study: str, space: str) -> tuple[str, str]:
     study = _with(study, "  trials", "40")
     # There is one scenario, so none must be named.
     study = re.sub(r"(?m)^  expected: .*\n", "", study)
-    study = _with(study, "  scenarios", "[concurrency]" if level.rate is None else "[rate]")
+    if level.rate is not None:
+        study = _with(study, "  scenarios", "[rate, concurrency, loss]")
     space = _with_paragraph(space, "loss", _LOSS)
     if level.rate is None:
         return study, _with_paragraph(space, "concurrency", _CLIENTS.format(level.concurrency))
