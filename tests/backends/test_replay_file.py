@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tuner.backends.replay_file import read_table, write_table
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import CpuLine, Estimate, LossParts
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration, Value
 
@@ -154,6 +154,24 @@ def test_numbers_are_kept_to_single_precision(tmp_path: Path) -> None:
     write_table(tmp_path / "grid", table(trial(0, metrics={"art_ms": Estimate(value)})))
     read = read_table(tmp_path / "grid").trials[0].metrics["art_ms"]
     assert read.value == pytest.approx(value, rel=2**-24)
+
+
+def test_the_parts_of_a_lossy_burst_are_kept(tmp_path: Path) -> None:
+    line = CpuLine(0.6, 0.01, 120.0, 0.004, 0.0002)
+    parts = LossParts(900, 40, 1, Estimate(3.0, 2.9, 3.1), 250.5, 80.25, line)
+    grid = table(trial(0, loss=parts), trial(1, loss=replace(parts, cpu=None)), trial(2))
+    write_table(tmp_path / "grid", grid)
+    assert read_table(tmp_path / "grid") == grid
+
+
+def test_a_file_of_an_earlier_version_has_no_parts(tmp_path: Path) -> None:
+    write_table(tmp_path / "grid", table(trial(0)))
+    written = pq.read_table(tmp_path / "grid")
+    with pq.ParquetFile(tmp_path / "grid") as file:
+        metadata = file.metadata.metadata
+    earlier = written.drop_columns(["loss"]).replace_schema_metadata(metadata)
+    pq.write_table(earlier, tmp_path / "earlier")
+    assert read_table(tmp_path / "earlier") == table(trial(0))
 
 
 def test_other_tools_find_plain_columns(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def _trial(trial: TrialRecord, pass_number: int) -> RecordedTrial:
         started=trial.started,
         reason=trial.reason,
         metrics={} if measurement is None else measurement.metrics,
+        loss=None if measurement is None else measurement.loss,
         verdict="VALID" if measurement is None else measurement.verdict,
         requests=0 if measurement is None else measurement.requests,
         warmup_requests=0 if measurement is None else measurement.warmup_requests,

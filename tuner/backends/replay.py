@@ -186,6 +186,7 @@ def measurement_of(
         stop_reason=f"replayed: {where}, pass {recorded.pass_number}",
         errors={},
         source="replay",
+        loss=recorded.loss,
     )
 
 

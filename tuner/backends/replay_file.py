@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import tuner
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
 from tuner.files import writable, written_whole
-from tuner.measure.measurement import Estimate
+from tuner.measure.measurement import Estimate, LossParts
 from tuner.spec.fingerprint import space_of
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
@@ -51,9 +52,10 @@ def write_table(path: Path, table: ReplayTable) -> None:
     A row per trial: `number`, `pass`, `param_<name>` (null where inactive), `outcome`, `reason`,
     `<metric>`, `<metric>_low` and `<metric>_high` in the metric's unit (null where not measured),
     `verdict`, `requests`, `warmup_requests`, `cut_short`, `attempts`, `stayed`, `same_as` (null
-    unless it was not tried itself), `started` and the seconds. Metrics and seconds are kept in
-    single precision, 1 in 16 million. The file's metadata say the format, and all else as one JSON
-    document. Raises InputError where the file cannot be written.
+    unless it was not tried itself), `started`, the seconds, and `loss`: the parts of a lossy burst
+    as JSON, null for others and absent from the files of earlier versions. Metrics and seconds are
+    kept in single precision, 1 in 16 million. The file's metadata say the format, and all else as
+    one JSON document. Raises InputError where the file cannot be written.
     """
     trials = table.trials
     names = [m for m in METRICS if any(m in t.metrics for t in trials)]
@@ -69,6 +71,7 @@ def write_table(path: Path, table: ReplayTable) -> None:
         "stayed": pa.array([t.stayed for t in trials], pa.bool_()),
         "started": pa.array([_time(t.started) for t in trials], pa.timestamp("ms", "UTC")),
         **{name: _singles([getattr(t, name) for t in trials]) for name in _SECONDS},
+        "loss": pa.array([t.loss and json.dumps(asdict(t.loss)) for t in trials], pa.string()),
     }
     document = {
         "study": table.study,
@@ -201,4 +204,5 @@ def _trial(row: Mapping[str, Any], space: SearchSpace, metrics: Sequence[str]) -
         stayed=row["stayed"],
         same_as=row["same_as"],
         **{name: row[name] for name in _SECONDS},
+        loss=LossParts.from_json(json.loads(loss)) if (loss := row.get("loss")) else None,
     )

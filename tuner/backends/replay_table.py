@@ -8,7 +8,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal
 
-from tuner.measure.measurement import Estimate, Verdict
+from tuner.measure.measurement import Estimate, LossParts, Verdict
 from tuner.spec.fingerprint import space_of
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import Constraint, Objective
@@ -26,7 +26,8 @@ class RecordedTrial:
 
     `deploy_seconds` and `tear_down_seconds` are what the deployment took in this trial (where it
     may stay for the next, that one's deploying takes it down), `burst_seconds` all the rest but for
-    the `discarded_seconds` of a first attempt that could not be trusted.
+    the `discarded_seconds` of a first attempt that could not be trusted. `loss` has the parts of a
+    burst with packet loss, None where they were not recorded.
     """
 
     number: int
@@ -48,6 +49,7 @@ class RecordedTrial:
     burst_seconds: float = 0.0
     tear_down_seconds: float = 0.0
     discarded_seconds: float = 0.0
+    loss: LossParts | None = None
 
     @property
     def deployment_seconds(self) -> float:

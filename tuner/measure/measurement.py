@@ -104,6 +104,13 @@ class LossParts:
     delay_sd_ms: float
     cpu: CpuLine | None = None
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> LossParts:
+        """The inverse of `dataclasses.asdict`."""
+        cpu, undelayed = document["cpu"], Estimate(**document["undelayed_ms"])
+        line = None if cpu is None else CpuLine(**cpu)
+        return cls(**{**document, "undelayed_ms": undelayed, "cpu": line})
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tuner.measure.drift import Baseline, Drift, drifts
-from tuner.measure.measurement import CpuLine, Estimate, Finding, LossParts, Measurement
+from tuner.measure.measurement import Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
 from tuner.measure.statistics import checkpoint
@@ -469,12 +469,5 @@ def _measurement(document: Mapping[str, Any]) -> Measurement:
     values["findings"] = tuple(Finding(**f) for f in document["findings"])
     values["replicas"] = tuple(document.get("replicas", ()))
     if (loss := document.get("loss")) is not None:
-        cpu = loss["cpu"]
-        values["loss"] = LossParts(
-            **{
-                **loss,
-                "undelayed_ms": Estimate(**loss["undelayed_ms"]),
-                "cpu": None if cpu is None else CpuLine(**cpu),
-            }
-        )
+        values["loss"] = LossParts.from_json(loss)
     return Measurement(**values)

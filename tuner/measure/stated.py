@@ -136,7 +136,8 @@ def _why_alone(configuration: Configuration, measurement: Measurement) -> str | 
         return "in an open loop a delayed request delays those that wait behind it"
     if network.shaped:
         return "the network delays packets too, not only loses them"
-    if measurement.errors:
+    failed = measurement.metrics.get("error_rate")
+    if measurement.errors or (failed is not None and failed.value > 0):
         return "some of its requests failed"
     if measurement.loss is None:
         return "its record says nothing about single delayed requests"
