@@ -101,13 +101,12 @@ class _Lines:
     def __init__(self, count: _Count, record: StudyRecord) -> None:
         self._count = count
         self._study = record
-        self._trials = list(record.trials)
 
     def observe(self, event: Event) -> None:
         if isinstance(event, Finished) and event.record.outcome != "invalid":
-            self._trials.append(event.record)
-            count = self._count.text(self._trials)
-            print(f"[{count}] {trial_line(self._study, event.record)}", flush=True)
+            self._study = self._study.with_trial(event.record)
+            count = self._count.text(self._study.trials)
+            print(f"[{count}] {trial_line(self._study, self._study.trials[-1])}", flush=True)
         elif isinstance(event, Failed | Repeating | Finished):
             print(failure_line(event), flush=True)
         elif isinstance(event, HostBusy | HostQuiet):
@@ -140,9 +139,10 @@ class _Screen:
                 self._current = event.reason
             case Finished(record) if record.outcome != "invalid":
                 self._study = self._study.with_trial(record)
+                stated = self._study.trials[-1]
                 self._front = self._front_now()
-                style = "" if record.eligible else "dim"
-                self._last.append(Text(trial_line(self._study, record), style=style))
+                style = "" if stated.eligible else "dim"
+                self._last.append(Text(trial_line(self._study, stated), style=style))
             case HostBusy() | HostQuiet():
                 self._current = waiting_line(event)
                 self._last.append(Text(self._current, style="yellow"))
