@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tuner.arrays import Floats
-from tuner.model.scales import SPREAD, Logarithm, Warp
+from tuner.model.scales import SPREAD, Linked, Warp
 
 NUMBERS = st.integers(-1000, 1000).map(lambda n: n / 8)
 SAMPLES = st.lists(NUMBERS, min_size=2, max_size=30).map(lambda v: np.array(v, dtype=np.float64))
@@ -77,4 +77,4 @@ def test_values_beyond_all_that_was_seen_are_finite() -> None:
 
 def test_a_serving_metric_is_its_logarithm() -> None:
     values = np.array([1.0, 10.0])
-    assert Logarithm().scaled(values, -1.0) == pytest.approx(-np.log(values))
+    assert Linked().scaled(values, -1.0) == pytest.approx(-np.log(values))

@@ -76,3 +76,10 @@ def test_a_count_agrees_with_what_it_counts(count: int, expected: str) -> None:
 )
 def test_parts_are_named_together(parts: str, expected: str) -> None:
     assert together(list(parts)) == expected
+
+
+def test_next_to_nothing_against_its_upper_end_is_zero() -> None:
+    assert interval(Estimate(1.2e-06, 1e-07, 0.003)) == "0 (0-0.003)"
+    assert interval(Estimate(1.2e-06, 1e-06, 1.5e-06)) == "1.2e-06 (1e-06 to 1.5e-06)"
+    assert interval(Estimate(0.0004, 0.00005, 0.003)) == "0.0004 (0-0.003)"
+    assert interval(Estimate.exact(2.0)) == "2"

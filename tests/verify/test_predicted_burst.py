@@ -125,7 +125,9 @@ def test_a_single_burst_is_its_own_prediction_widened_by_what_is_assumed(spec: S
 
 POSITIVE = st.floats(1e-3, 1e6)
 SHARES = st.floats(0, 0.5)
-PREDICTIONS = st.builds(Prediction, POSITIVE, SHARES, SHARES, st.floats(1.9, 5), st.just("model"))
+PREDICTIONS = st.builds(
+    Prediction, st.just("art_ms"), POSITIVE, SHARES, SHARES, st.floats(1.9, 5), st.just("model")
+)
 
 
 @st.composite
@@ -167,7 +169,7 @@ def test_a_burst_that_says_less_is_given_more_room(
 
 @given(st.lists(estimates(), min_size=1, max_size=6))
 def test_bursts_together_lie_between_them(bursts: list[Estimate]) -> None:
-    found = pooled_bursts(bursts)
+    found = pooled_bursts(bursts, "art_ms")
     values = [e.value for e in bursts]
     assert min(values) * (1 - 1e-9) <= found.value <= max(values) * (1 + 1e-9)
     assert found.low is not None
@@ -178,9 +180,11 @@ def test_bursts_together_lie_between_them(bursts: list[Estimate]) -> None:
 
 def test_order_does_not_matter() -> None:
     bursts = [Estimate(1.0, 0.9, 1.1), Estimate(2.0, 1.5, 2.5), Estimate(4.0)]
-    found = {round(pooled_bursts(order).value, 9) for order in itertools.permutations(bursts)}
+    found = {
+        round(pooled_bursts(order, "art_ms").value, 9) for order in itertools.permutations(bursts)
+    }
     assert found == {2.0}
 
 
 def test_values_of_zero_have_a_plain_mean() -> None:
-    assert pooled_bursts([Estimate(0.0), Estimate(4.0)]) == Estimate(2.0)
+    assert pooled_bursts([Estimate(0.0), Estimate(4.0)], "art_ms") == Estimate(2.0)

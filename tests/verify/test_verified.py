@@ -34,8 +34,8 @@ def verified(*results: TrialResult) -> Verified:
         provenance=provenance(study, study.trials[0]),
         environment={"host": {"cpus": 2}},
         predictions={
-            "art_ms": Prediction(10.0, 0.02, 0.02, 2.3, "model"),
-            "cpu_percent": Prediction(20.0, 0.02, 0.02, 2.3, "model"),
+            "art_ms": Prediction("art_ms", 10.0, 0.02, 0.02, 2.3, "model"),
+            "cpu_percent": Prediction("cpu_percent", 20.0, 0.02, 0.02, 2.3, "model"),
         },
         results=results,
     )

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tuner.measure.drift import Baseline, Drift, drifts
+from tuner.measure.link import link_of
 from tuner.measure.measurement import Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
@@ -428,7 +429,8 @@ class StudyRecord:
         judged = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         for name in (metric for metric in dict.fromkeys(judged) if metric not in RESERVED):
             repeats = repeatability(
-                [e for t in group if (e := t.own_estimate(name))] for group in groups.values()
+                ([e for t in group if (e := t.own_estimate(name))] for group in groups.values()),
+                link_of(name),
             )
             if repeats is not None:
                 repeatabilities[name] = repeats
@@ -444,7 +446,7 @@ class StudyRecord:
         if measured is None:
             return None
         share = composed.share if composed else 1.0
-        return widened(measured, self.repeatability.get(metric), share)
+        return widened(measured, self.repeatability.get(metric), share, link_of(metric))
 
     @cached_property
     def drifts(self) -> tuple[Drift, ...]:

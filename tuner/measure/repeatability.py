@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from tuner.measure.link import LOGARITHM, Link
 from tuner.measure.measurement import Estimate, Z, student
 
 FEWEST_DEGREES = 3
@@ -26,6 +27,8 @@ _LEAST = 1e-12
 class Repeatability:
     """The standard deviation between bursts of one configuration, as a share of the value.
 
+    Of a metric that may be 0 it is that on the scale of its link (`tuner.measure.link`).
+
     `degrees` is the number of repeats behind it (degrees of freedom).
     """
 
@@ -33,27 +36,29 @@ class Repeatability:
     degrees: int
 
 
-def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None:
+def repeatability(
+    repeats: Iterable[Sequence[Estimate]], link: Link = LOGARITHM
+) -> Repeatability | None:
     """The repeatability of one metric; None with fewer than `FEWEST_DEGREES` repeats.
 
-    Each sequence has the estimates of one configuration's bursts. Logarithms make a deviation a
-    share of the value, the same for every configuration. The variance between bursts is the one
-    that, added to each burst's own, makes the weighted squared deviations from each configuration's
-    mean as large as expected (Paule and Mandel, Journal of Research of the National Bureau of
-    Standards 87(5), 1982, for one group). So imprecise bursts, such as those under packet loss, do
-    not hide what the others show.
+    Each sequence has the estimates of one configuration's bursts. On the scale of the metric's
+    `link` a deviation is the same for every configuration: a share of the value for logarithms. The
+    variance between bursts is the one that, added to each burst's own, makes the weighted squared
+    deviations from each configuration's mean as large as expected (Paule and Mandel, Journal of
+    Research of the National Bureau of Standards 87(5), 1982, for one group). So imprecise bursts,
+    such as those under packet loss, do not hide what the others show.
     """
     logs: list[float] = []
     own: list[float] = []
     groups: list[int] = []
     used = 0
     for group in repeats:
-        positive = [e for e in group if e.value > 0]
-        if len(positive) < 2:
+        usable = [e for e in group if e.value > 0 or link != LOGARITHM]
+        if len(usable) < 2:
             continue
-        logs += [math.log(e.value) for e in positive]
-        own += [(e.relative_error or 0.0) ** 2 for e in positive]
-        groups += [used] * len(positive)
+        logs += link.scaled([e.value for e in usable]).tolist()
+        own += [(link.standard_error(e) or 0.0) ** 2 for e in usable]
+        groups += [used] * len(usable)
         used += 1
     degrees = len(logs) - used
     if degrees < FEWEST_DEGREES:
@@ -72,13 +77,21 @@ def repeatability(repeats: Iterable[Sequence[Estimate]]) -> Repeatability | None
     return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
 
 
-def widened(estimate: Estimate, by: Repeatability | None, share: float = 1.0) -> Estimate:
+def widened(
+    estimate: Estimate, by: Repeatability | None, share: float = 1.0, link: Link = LOGARITHM
+) -> Estimate:
     """The estimate with an interval that also covers the difference between bursts.
 
     Bursts differ in this `share` of the value only.
     """
-    if by is None or estimate.value <= 0:
+    if by is None:
         return estimate
     between = share * student(by.degrees) * by.relative_sd
-    half = estimate.value * math.hypot(between, Z * (estimate.relative_error or 0.0))
-    return Estimate(estimate.value, max(0.0, estimate.value - half), estimate.value + half)
+    half = math.hypot(between, Z * (link.standard_error(estimate) or 0.0))
+    value = estimate.value
+    if link == LOGARITHM:
+        half *= value
+        return Estimate(value, max(0.0, value - half), value + half) if value > 0 else estimate
+    low, high = link.in_unit(link.scaled(value) + half * np.array([-1.0, 1.0])).tolist()
+    ends = [low, high, value, *(e for e in (estimate.low, estimate.high) if e is not None)]
+    return Estimate(value, min(ends), max(ends))

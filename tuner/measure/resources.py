@@ -12,7 +12,7 @@ from tuner.measure.host_use import host_use
 from tuner.measure.measurement import Estimate
 from tuner.measure.powercap import joules
 from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
-from tuner.measure.statistics import NANOSECONDS, Batches, ratio
+from tuner.measure.statistics import NANOSECONDS, Batches, proportion, ratio
 
 Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
 """The counters of each replica at the window's start and end."""
@@ -72,6 +72,7 @@ def of_replicas(burst: Burst, host_cpus: int) -> dict[str, Estimate]:
         return {}
     return {
         **{name: Estimate(value) for name, value in of_counters(_pairs(burst)).items()},
+        **_shares(_pairs(burst)),
         "cpu_cores": used,
         "cpu_percent": scaled(used, 100 / host_cpus),
     }
@@ -115,6 +116,12 @@ def of_counters(pairs: Pairs) -> dict[str, float]:
         if (grown := _grown(pairs, counter)) is not None:
             each = [g / s / NANOSECONDS for g, s in zip(grown, seconds, strict=True)]
             metrics[metric] = 100 * sum(each) / len(each)
+    return metrics | {name: share.value for name, share in _shares(pairs).items()}
+
+
+def _shares(pairs: Pairs) -> dict[str, Estimate]:
+    """Those of the metrics that count how many of N something befell, with intervals."""
+    shares = {}
     # Without a CPU quota there are no periods, without segments no share of them.
     for metric, part, whole in (
         ("throttled_percent", "throttled_periods", "periods"),
@@ -122,8 +129,9 @@ def of_counters(pairs: Pairs) -> dict[str, float]:
     ):
         parts, wholes = _grown(pairs, part), _grown(pairs, whole)
         if parts is not None and wholes is not None and sum(wholes) > 0:
-            metrics[metric] = 100 * sum(parts) / sum(wholes)
-    return metrics
+            count, of = round(sum(parts)), round(sum(wholes))
+            shares[metric] = scaled(proportion(min(count, of), of), 100)
+    return shares
 
 
 def _grown(pairs: Pairs, counter: str) -> list[float] | None:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from tuner.arrays import Floats
+from tuner.measure.link import LOGARITHM, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.model.evidence import Column, Evidence
 from tuner.model.exact import Exact
@@ -139,9 +140,10 @@ def constraint_models(
 def _column(text: str, violations: Floats) -> BoundedColumn:
     """A constraint as a logarithm that must not exceed its bound.
 
-    Metrics that queueing speaks of are taken as they are. Others may be zero and mostly are (error
-    rates), where a logarithm says nothing: a tenth of the bound is added. Where the text has no
-    positive bound, the violation itself is used, its size pressed together.
+    Metrics that queueing speaks of are taken as they are, shares and rates of events on the scale
+    of their link. Others may be zero, where a logarithm says nothing: a tenth of the bound is
+    added. Where the text has no positive bound, the violation itself is used, its size pressed
+    together.
     """
     unknown = np.full(len(violations), np.nan)
     parts = _TEXT.match(text)
@@ -157,6 +159,14 @@ def _column(text: str, violations: Floats) -> BoundedColumn:
         column = Column(None, 1.0, np.arcsinh(violations / scale), unknown)
         return BoundedColumn(column, 0.0, unpressed if parts else None)
     values = np.maximum(bound + sign * violations, 0.0)
+    link = link_of(parts[1])
+    if link != LOGARITHM:
+
+        def back(scaled: float) -> float:
+            return float(link.in_unit(sign * scaled))
+
+        column = Column(None, sign, sign * link.scaled(values), unknown)
+        return BoundedColumn(column, sign * float(link.scaled(bound)), back)
     known, shift = (parts[1], 0.0) if parts[1] in OUTPUTS else (None, _SHIFT * bound)
     logs = np.log(np.maximum(values, 1e-6) if known else values + shift)
 

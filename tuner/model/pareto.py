@@ -13,11 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.arrays import Floats
+from tuner.measure.link import LOGARITHM, scaled_values, values_in_unit
 from tuner.spec.metrics import Direction
-
-FLOOR = 1e-6
-"""What stands for zero where a logarithm is taken: below the resolution of every metric."""
-
 
 TOLERANCE = math.log(1.02)
 """A configuration is as good as on a front unless another is better by more than 2 % in every
@@ -30,8 +27,23 @@ MARGIN = math.log(1.01)
 
 def logarithms(values: npt.ArrayLike) -> Floats:
     """Natural logarithms of values that cannot be negative; zero counts as `FLOOR`."""
-    logs: Floats = np.log(np.maximum(np.asarray(values, dtype=np.float64), FLOOR))
-    return logs
+    return LOGARITHM.scaled(values)
+
+
+def coordinates(
+    values: npt.ArrayLike, metrics: Sequence[str], directions: Sequence[Direction]
+) -> Floats:
+    """Values in the metrics' units, shape (n, m), on the scales of their links, minimised."""
+    return minimised(
+        scaled_values(np.reshape(np.asarray(values, np.float64), (-1, len(metrics))), metrics),
+        directions,
+    )
+
+
+def in_units(points: Floats, metrics: Sequence[str], directions: Sequence[Direction]) -> Floats:
+    """The inverse of `coordinates`, for an array of shape (..., m)."""
+    signs = np.array([1.0 if d == "minimize" else -1.0 for d in directions])
+    return values_in_unit(signs * points, metrics)
 
 
 def minimised(values: npt.ArrayLike, directions: Sequence[Direction]) -> Floats:

@@ -15,8 +15,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import yeojohnson, yeojohnson_llf
 
 from tuner.arrays import Floats
+from tuner.measure.link import LOGARITHM, Link, link_of
 from tuner.model.gp import LogNormal
-from tuner.model.pareto import logarithms
 
 SPREAD = 0.5
 """The standard deviation of warped values."""
@@ -45,14 +45,18 @@ class Scale(Protocol):
 
 
 @dataclass(frozen=True)
-class Logarithm:
-    """The logarithm of a metric that is never negative."""
+class Linked:
+    """The scale of a metric's link: the logarithm of one that is above zero."""
 
+    link: Link = LOGARITHM
     noise: LogNormal | None = None
-    plain: bool = True
+
+    @property
+    def plain(self) -> bool:
+        return self.link == LOGARITHM
 
     def scaled(self, values: Floats, sign: float) -> Floats:
-        return sign * logarithms(values)
+        return sign * self.link.scaled(values)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,6 @@ class Warp:
         return scaled
 
 
-def logarithmic(count: int) -> Sequence[Scale]:
-    """The logarithm for each of so many objectives."""
-    return [Logarithm()] * count
+def linked(metrics: Sequence[str]) -> Sequence[Scale]:
+    """The scale of each metric's link."""
+    return [Linked(link_of(metric)) for metric in metrics]

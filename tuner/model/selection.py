@@ -14,6 +14,7 @@ from tuner.model.acquisition import Interest, overall_gain, robust_interest, sce
 from tuner.model.feasibility import LIKELY
 from tuner.model.learning import Learning
 from tuner.model.observations import Observation
+from tuner.model.pareto import in_units
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Parameter, Value, as_text
 from tuner.spec.study import SearchTarget
@@ -202,10 +203,10 @@ def reasons_of(surrogate: Surrogate, selection: Selection, sought: Sought) -> Ma
     P(`feasible`), whether it stays on the deployment, and the reason.
     """
     posterior = surrogate.posterior([selection.row])
-    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
+    mean = in_units(posterior.mean[0], surrogate.metrics, surrogate.directions)
     return {
         "acquisition": selection.gain,
-        "mean": np.exp(signs * posterior.mean[0]).tolist(),
+        "mean": mean.tolist(),
         "sd": posterior.sd[0].tolist(),
         "feasible": float(posterior.feasible[0]),
         "stays": selection.stays,

@@ -23,7 +23,7 @@ from tuner.model.observations import Observation, served
 from tuner.model.pareto import logarithms
 from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit
-from tuner.model.scales import Scale, logarithmic
+from tuner.model.scales import Scale, linked
 from tuner.model.warm import Warm
 from tuner.spec.metrics import Direction
 from tuner.spec.study import Prices
@@ -80,11 +80,12 @@ class Surrogate:
         Hyperparameters are learned from the first `checkpoint(len(observations))` of them, so that
         they change seldom, and a study that is taken up again finds the same. `warm` is what
         another study knows, used as a prior that fades. `scales` has one for each objective; None
-        for logarithms. What candidates reserve, at these `prices`, is known by formula.
+        for those of the metrics' links. What candidates reserve, at these `prices`, is known by
+        formula.
         """
         good = [o for o in observations if served(o)]
         evidence = Evidence.of(candidates, observations, served, host_cpus)
-        columns = _columns(metrics, directions, good, scales or logarithmic(len(metrics)))
+        columns = _columns(metrics, directions, good, scales or linked(metrics))
         bounded = bounded_columns(good)
         queue = evidence.queue(columns, warm) or evidence.queue(
             [b.column for b in bounded.values()], warm

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuner.measure.link import link_of
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord
-from tuner.model.pareto import logarithms
 from tuner.pages import theme
 from tuner.pages.blocks import Figure, Table
 from tuner.results.explain import Explanation
@@ -72,8 +72,8 @@ def noise(record: StudyRecord, metric: str) -> Noise:
     between = None if repeatability is None else repeatability.relative_sd
     if len(trials) < 2:
         return Noise(metric, None, between)
-    whole = float(np.var(logarithms([t.values[index] for t in trials]), ddof=1))
-    own = float(np.mean([standard_error(t.metric(metric)) ** 2 for t in trials]))
+    whole = float(np.var(link_of(metric).scaled([t.values[index] for t in trials]), ddof=1))
+    own = float(np.mean([standard_error(t.metric(metric), metric) ** 2 for t in trials]))
     # The variance of equal numbers is zero up to rounding.
     share = min(1.0, (own + (between or 0.0) ** 2) / whole) if whole > 1e-12 else None
     return Noise(metric, share, between)

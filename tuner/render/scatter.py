@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.model.pareto import FLOOR
+from tuner.measure.link import FLOOR
 from tuner.pages.blocks import Scatter
 from tuner.results.wording import figure
 

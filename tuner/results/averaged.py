@@ -11,8 +11,9 @@ import numpy as np
 
 from tuner.arrays import Floats, Indices, Mask
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
+from tuner.measure.link import FLOOR
 from tuner.measure.repeatability import FEWEST_DEGREES
-from tuner.model.pareto import FLOOR, MARGIN, front, hypervolume, logarithms, minimised
+from tuner.model.pareto import MARGIN, front, hypervolume, logarithms, minimised
 from tuner.spec.metrics import Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Constraint, Objective

@@ -21,6 +21,9 @@ None where a change is not known: where one side has no burst that was measured 
 the value to compare with is 0.
 """
 
+_LARGEST_ERROR = 1.0
+"""Of a change, as a share: with a larger standard error the interval of a ratio says nothing."""
+
 
 def against_baseline(
     study: StudyRecord, configurations: Iterable[Pooled]
@@ -50,7 +53,10 @@ def _change(own: Pooled, reference: Pooled, index: int) -> Estimate | None:
         return Estimate(0.0)
     ratio = value / base
     if ratio <= 0:
-        # On a logarithmic scale nothing has an interval.
+        # On a logarithmic scale 0 has no interval.
         return Estimate(100 * (ratio - 1))
-    factor = math.exp(Z * math.hypot(float(own.sd[index]), float(reference.sd[index])))
+    error = math.hypot(own.relative_sd(index), reference.relative_sd(index))
+    if not error < _LARGEST_ERROR:
+        return Estimate(100 * (ratio - 1))
+    factor = math.exp(Z * error)
     return Estimate(*(100 * (r - 1) for r in (ratio, ratio / factor, ratio * factor)))

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.arrays import Floats
+from tuner.measure.link import link_of
 from tuner.model.observations import Observation
 from tuner.results.factorial import Crossing
-from tuner.results.sample import Sample
+from tuner.results.sample import Sample, for_ratios
 from tuner.spec.space import Configuration, Parameter, Value
 
 _LIKELY = 0.5
@@ -92,6 +93,11 @@ class Effect:
     """All values, feasible or not."""
     feasible: tuple[float, ...]
     """Mean probability at each of `asked`."""
+
+    @property
+    def for_ratios(self) -> Floats:
+        """`typical` as it can be compared by factors."""
+        return for_ratios(self.typical, self.metric)
 
     def curve(self, observations: Sequence[Observation], column: int) -> Curve:
         """With the measured points; `column` is the metric's among the observed values."""
@@ -174,14 +180,14 @@ def effect(
     kept, settings = compared(probability >= _LIKELY)
     if len(kept) < 2:
         return None
-    logs = sample.logs(metric)[:, rows[np.ix_(kept, settings)]]
+    chosen, link = rows[np.ix_(kept, settings)], link_of(metric)
     return Effect(
         factorial.space[name],
         metric,
         scenario,
         tuple(values[i] for i in kept),
-        np.exp(logs.mean(axis=2)),
-        np.exp(logs).mean(axis=2),
+        link.in_unit(link.scaled(sample.values(metric)[:, chosen]).mean(axis=2)),
+        sample.values(metric)[:, chosen].mean(axis=2),
         len(settings),
         values,
         tuple(float(p) for p in probability.mean(axis=1)),

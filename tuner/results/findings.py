@@ -160,7 +160,8 @@ def _own_errors(study: StudyRecord, scenario: Configuration) -> npt.NDArray[np.f
     """
     bursts = [t for t in study.trials if t.measurement is not None and not t.cut_short]
     own = [t for t in bursts if study.scenario_of(t.configuration) == scenario]
-    errors = [[standard_error(t.metric(o.metric)) for o in study.objectives] for t in own or bursts]
+    metrics = [o.metric for o in study.objectives]
+    errors = [[standard_error(t.metric(m), m) for m in metrics] for t in own or bursts]
     if not errors:
         return np.zeros(len(study.objectives))
     usual: npt.NDArray[np.float64] = np.median(np.array(errors), axis=0)

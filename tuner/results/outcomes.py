@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuner.measure.link import link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import model_of
@@ -75,7 +76,9 @@ def _outcome(
         sign = 1.0 if direction == "minimize" else -1.0
         covariance = surrogate.covariance(rows, rows, i)
         means = sign * posterior.mean[:, i]
-        values.append(_estimate(float(means[0]), _sd(covariance[0, 0])))
+        link, half = link_of(surrogate.metrics[i]), Z * _sd(covariance[0, 0])
+        middle = float(means[0])
+        values.append(Estimate(*link.in_unit([middle, middle - half, middle + half]).tolist()))
         if len(rows) == 2:
             variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
             ratio = _estimate(float(means[0] - means[1]), _sd(variance))

@@ -15,11 +15,12 @@ import numpy as np
 from scipy.stats import f as fisher
 
 from tuner.arrays import Floats
+from tuner.measure.link import LOGARITHM, interval_around, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
 from tuner.model.chances import tolerated
-from tuner.model.pareto import logarithms, minimised
+from tuner.model.pareto import coordinates, in_units
 from tuner.spec.metrics import METRICS
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
@@ -38,11 +39,11 @@ class Pooled:
     """A configuration with at least one trial.
 
     `trials` are all of it, `bursts` those of them that were measured to the end. `values` are the
-    objectives' averages in their units, `mean` and `sd` the same as minimised logarithms; all have
-    shape (m,), and are those of the last trial where there is no burst. `representative` is the
-    burst nearest to the averages, the first of equals. `infeasible` says why the configuration
-    cannot serve or breaks a constraint, `unstable` why its bursts do not agree; both are empty for
-    what may be on a front.
+    averages of the objectives `metrics` in their units, `mean` and `sd` the same on the scales of
+    their links, minimised (logarithms, but for what may be 0). All have shape (m,), and are those
+    of the last trial where there is no burst. `representative` is the burst nearest to the
+    averages, the first of equals. `infeasible` says why the configuration cannot serve or breaks a
+    constraint, `unstable` why its bursts do not agree; both are empty for what may be on a front.
     """
 
     configuration: Configuration
@@ -52,6 +53,7 @@ class Pooled:
     mean: Floats
     sd: Floats
     representative: TrialRecord
+    metrics: tuple[str, ...]
     infeasible: str = ""
     unstable: str = ""
 
@@ -62,9 +64,13 @@ class Pooled:
 
     def estimate(self, index: int) -> Estimate:
         """The average of an objective with its 95 % interval, in its unit."""
-        value = self.values[index]
-        factor = math.exp(Z * float(self.sd[index]))
-        return Estimate(value, value / factor, value * factor)
+        return interval_around(self.metrics[index], self.values[index], Z * float(self.sd[index]))
+
+    def relative_sd(self, index: int) -> float:
+        """The standard error of an objective's average as a share of it; infinite for 0."""
+        if link_of(self.metrics[index]) == LOGARITHM:
+            return float(self.sd[index])
+        return self.estimate(index).relative_error or math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,30 +132,32 @@ def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float]:
     """
     composed = trial.composed(metric)
     if composed is None:
-        return standard_error(trial.metric(metric)), 0.0, 1.0
+        return standard_error(trial.metric(metric), metric), 0.0, 1.0
     return composed.own_error, composed.network_error, composed.share
 
 
 def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
     directions = [o.direction for o in study.objectives]
-    return minimised(
-        logarithms([t.values for t in trials]).reshape(-1, len(directions)), directions
-    )
+    return coordinates([t.values for t in trials], [o.metric for o in study.objectives], directions)
 
 
-def standard_error(estimate: Estimate | None) -> float:
-    """The standard error of a burst's value as a share of it; 0 where no interval is known."""
-    return 0.0 if estimate is None else estimate.relative_error or 0.0
+def standard_error(estimate: Estimate | None, metric: str) -> float:
+    """The standard error of a burst's value on the scale of its link: a share for logarithms.
+
+    It is 0 where no interval is known.
+    """
+    return 0.0 if estimate is None else link_of(metric).standard_error(estimate) or 0.0
 
 
 def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence[_Group]) -> Pooled:
     configuration = group.trials[0].configuration
+    metrics = tuple(o.metric for o in study.objectives)
     if not group.bursts:
         last = group.trials[-1]
         mean = _logs(study, [last])[0]
         sd = np.full(len(mean), np.inf)
         return Pooled(
-            *(configuration, group.trials, (), last.values, mean, sd, last),
+            *(configuration, group.trials, (), last.values, mean, sd, last, metrics),
             infeasible=_infeasible(group),
         )
     variance = np.maximum(group.own + (group.share * between) ** 2, 1e-12)
@@ -161,10 +169,10 @@ def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence
     if len(group.bursts) == 1:
         values = nearest.values
     else:
-        signs = [1.0 if o.direction == "minimize" else -1.0 for o in study.objectives]
-        values = tuple(np.exp(signs * mean).tolist())
+        directions = [o.direction for o in study.objectives]
+        values = tuple(in_units(mean, metrics, directions).tolist())
     return Pooled(
-        *(configuration, group.trials, group.bursts, values, mean, sd, nearest),
+        *(configuration, group.trials, group.bursts, values, mean, sd, nearest, metrics),
         infeasible=_infeasible(group),
         unstable=_unstable(study, group, groups),
     )

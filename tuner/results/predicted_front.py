@@ -15,7 +15,7 @@ from tuner.arrays import Floats, Indices
 from tuner.measure.measurement import Z
 from tuner.model.chances import Chances, chances, reference_of
 from tuner.model.feasibility import SURE
-from tuner.model.pareto import TOLERANCE, front, hypervolume
+from tuner.model.pareto import TOLERANCE, front, hypervolume, in_units
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
 
@@ -86,8 +86,10 @@ def predicted(
     """What the model says of these rows of its candidates."""
     numbers = np.asarray(rows, dtype=np.intp)
     posterior = surrogate.posterior(numbers)
-    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
-    ends = [np.exp(signs * (posterior.mean + z * posterior.sd)) for z in (-Z, 0.0, Z)]
+    ends = [
+        in_units(posterior.mean + z * posterior.sd, surrogate.metrics, surrogate.directions)
+        for z in (-Z, 0.0, Z)
+    ]
     low, values, high = np.minimum(ends[0], ends[2]), ends[1], np.maximum(ends[0], ends[2])
     return tuple(
         Predicted(

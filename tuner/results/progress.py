@@ -17,7 +17,7 @@ import numpy as np
 from tuner.arrays import Counts, Floats
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.initial_design import initial_trials, starts
-from tuner.model.pareto import MARGIN, hypervolume
+from tuner.model.pareto import MARGIN, hypervolume, in_units
 from tuner.results.pooled import Pooled
 from tuner.results.summary import Summary
 from tuner.results.timeline import Timeline
@@ -68,7 +68,6 @@ def search_progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Pr
     groups = _by_scenario(study, able)
     courses = [_shares(group, row) for group in groups]
     scenario_fronts = [t for s in summary.scenarios for t in s.front]
-    signs = np.array([1.0 if o.direction == "minimize" else -1.0 for o in study.objectives])
     return Progress(
         np.array([t.number for t in trials], dtype=np.int64),
         _ends(trials, clock),
@@ -76,7 +75,11 @@ def search_progress(study: StudyRecord, summary: Summary, clock: Timeline) -> Pr
         np.mean(courses, axis=0) if courses else np.empty(0),
         trial_kinds(study),
         len(groups),
-        np.exp(signs * _reference(able)),
+        in_units(
+            _reference(able),
+            [o.metric for o in study.objectives],
+            [o.direction for o in study.objectives],
+        ),
         _latest(summary, summary.front, row),
         _latest(summary, scenario_fronts, row) if scenario_fronts else None,
     )

@@ -9,10 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.arrays import Floats
+from tuner.measure.link import LOGARITHM, link_of
 from tuner.model.surrogate import Surrogate
 from tuner.results.factorial import Crossing, Factorial
-from tuner.spec.metrics import Direction
+from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.space import Configuration
+
+LEAST_SHARE = 1e-3
+"""Of the whole: shares below it are not told apart where effects are described as factors."""
+
+
+def for_ratios(values: Floats, metric: str) -> Floats:
+    """Values of a metric that can be compared as factors: of what may be 0, at least a little."""
+    if link_of(metric) == LOGARITHM:
+        return values
+    return np.maximum(values, LEAST_SHARE * (METRICS[metric].whole or 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +55,17 @@ class Sample:
         return cls(factorial, surrogate.metrics, surrogate.directions, draws, posterior.feasible)
 
     def logs(self, metric: str) -> Floats:
-        """Draws of the natural logarithm of a metric, shape (count, n)."""
+        """Draws of the natural logarithm of a metric, shape (count, n).
+
+        Of a metric that may be 0, what is below `LEAST_SHARE` counts as that.
+        """
+        return LOGARITHM.scaled(for_ratios(self.values(metric), metric))
+
+    def values(self, metric: str) -> Floats:
+        """Draws of a metric in its unit, shape (count, n)."""
         column = self.metrics.index(metric)
         sign = 1.0 if self.directions[column] == "minimize" else -1.0
-        logs: Floats = sign * self.draws[:, :, column]
-        return logs
+        return link_of(metric).in_unit(sign * self.draws[:, :, column])
 
     def serving(self) -> dict[str, npt.NDArray[np.bool_]]:
         """For each parameter, at which of its values enough settings (5 %) can be expected to be

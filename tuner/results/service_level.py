@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.surrogate import Surrogate
-from tuner.results.pooled import Pooled, between_bursts, pooled, standard_error
+from tuner.results.pooled import Pooled, between_bursts, pooled
 from tuner.spec.space import Configuration, Parameter, Value
 from tuner.spec.study import Constraint
 
@@ -192,7 +192,7 @@ def _average(study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]) -> 
             return Estimate(value)
         ends = (math.fsum(getattr(e, end) for e in estimates) for end in ("low", "high"))
         return Estimate(value, *(end / len(estimates) for end in ends))
-    own = np.array([standard_error(e) ** 2 for e in estimates])
+    own = np.array([(e.relative_error or 0.0) ** 2 for e in estimates])
     variances = own + between_bursts(study, metric) ** 2
     if not variances.any():
         return estimates[0]

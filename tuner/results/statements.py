@@ -90,7 +90,7 @@ def _statement(effect: Effect, others: Sequence[Effect] = ()) -> Statement:
 
 
 def _flat(effect: Effect) -> Statement | None:
-    probability = _share(level(effect.typical))
+    probability = _share(level(effect.for_ratios))
     if probability < STATED:
         return None
     p = effect.parameter
@@ -106,7 +106,7 @@ def _flat(effect: Effect) -> Statement | None:
 
 def _plateau(effect: Effect, others: Iterable[Effect]) -> Statement | None:
     """It falls (or rises) up to a value and is level from there on."""
-    draws = effect.typical
+    draws = effect.for_ratios
     for k in range(1, len(effect.values) - 1):
         for _, doing, sign in _BOTH:
             true = moves(draws[:, : k + 1], sign) & level(draws[:, k:])
@@ -128,7 +128,7 @@ def _still(other: Effect, tail: Sequence[Value], true: Truths) -> tuple[str, Tru
     if not set(tail) <= set(other.values):
         return "", true
     at = [other.values.index(v) for v in tail]
-    draws = other.typical[:, at]
+    draws = other.for_ratios[:, at]
     for does, _, sign in _BOTH:
         both = true & moves(draws, sign)
         if _share(both) < STATED:
@@ -145,7 +145,7 @@ def _still(other: Effect, tail: Sequence[Value], true: Truths) -> tuple[str, Tru
 
 def _onset(effect: Effect) -> Statement | None:
     """It is level up to a value and rises (or falls) from there on."""
-    draws = effect.typical
+    draws = effect.for_ratios
     for k in range(len(effect.values) - 2, 0, -1):
         for does, _, sign in _BOTH:
             true = level(draws[:, : k + 1]) & moves(draws[:, k:], sign)
@@ -158,13 +158,13 @@ def _onset(effect: Effect) -> Statement | None:
 
 def _monotone(effect: Effect) -> Statement | None:
     for does, _, sign in _BOTH:
-        if (probability := _share(moves(effect.typical, sign))) < STATED:
+        if (probability := _share(moves(effect.for_ratios, sign))) < STATED:
             continue
-        law = _law(effect, effect.values, effect.typical)
+        law = _law(effect, effect.values, effect.for_ratios)
         size = (
             law.text(effect.parameter, effect.metric)
             if law
-            else f"in all {change(effect.typical[:, -1] / effect.typical[:, 0])}"
+            else f"in all {change(effect.for_ratios[:, -1] / effect.for_ratios[:, 0])}"
         )
         text = f"{label(effect.metric)} {does} with {effect.parameter.name}: {_course(effect)}"
         return _made(does, effect, probability, f"{text}; {size}")
@@ -200,11 +200,10 @@ def _ranking(effect: Effect) -> Statement | None:
     probability = _share(cost.argmin(axis=1) == order[0])
     if probability < STATED:
         return None
-    means = effect.typical.mean(axis=0)
+    means, draws = effect.typical.mean(axis=0), effect.for_ratios
     first, *rest = order
     behind = ", ".join(
-        f"{change(effect.typical[:, i] / effect.typical[:, first])} with {plain(effect.values[i])}"
-        for i in rest
+        f"{change(draws[:, i] / draws[:, first])} with {plain(effect.values[i])}" for i in rest
     )
     text = (
         f"{label(effect.metric)} is {_lowest(effect)} with {effect.parameter.name}"
@@ -214,7 +213,7 @@ def _ranking(effect: Effect) -> Statement | None:
 
 
 def _not_settled(effect: Effect) -> Statement:
-    p, draws = effect.parameter, effect.typical
+    p, draws = effect.parameter, effect.for_ratios
     metric, ratio = label(effect.metric), draws[:, -1] / draws[:, 0]
     size = f"{change(ratio)} from {plain(effect.values[0])} to {bare(p, effect.values[-1])}"
     for does, _, sign in _BOTH if p.ordered else ():
@@ -253,7 +252,9 @@ def _law(effect: Effect, values: Sequence[Value], draws: Floats) -> Law | None:
 
 
 def _cost(effect: Effect) -> Floats:
-    return effect.typical if METRICS[effect.metric].better == "minimize" else 1 / effect.typical
+    return (
+        effect.for_ratios if METRICS[effect.metric].better == "minimize" else 1 / effect.for_ratios
+    )
 
 
 def _lowest(effect: Effect) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.measure.measurement import Estimate, Measurement, Z
+from tuner.measure.link import interval_around
+from tuner.measure.measurement import Measurement, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.wording import counted, figure, interval
 from tuner.spec.metrics import title
@@ -37,18 +37,13 @@ def _predicted(study: StudyRecord, why: Mapping[str, Any]) -> str:
     if not means or not sds:
         return ""
     parts = [
-        f"{title(o.metric)} {interval(_within(mean, sd))}"
+        f"{title(o.metric)} {interval(interval_around(o.metric, mean, Z * sd))}"
         for o, mean, sd in zip(study.objectives, means, sds, strict=True)
     ]
     feasible, worth = why.get("feasible"), why.get("acquisition")
     able = "" if feasible is None else f"; P(feasible) {feasible:.2f}"
     gain = "" if worth is None else f"; acquisition {figure(worth)}"
     return f"Predicted then, with 95 % intervals: {', '.join(parts)}{able}{gain}"
-
-
-def _within(mean: float, sd: float) -> Estimate:
-    """A prediction with its 95 % interval; `sd` is that of its logarithm."""
-    return Estimate(mean, *(mean * math.exp(z * sd) for z in (-Z, Z)))
 
 
 def measurement_doubts(measured: Measurement) -> Iterator[str]:

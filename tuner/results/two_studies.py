@@ -214,7 +214,8 @@ def _log_ratios(
         )
         kept = [pairs[n] for n in numbers]
         values = np.array([math.log(in_b.values[i] / in_a.values[i]) for in_a, in_b in kept])
-        variances = np.array([[p.sd[i] ** 2 for p in pair] for pair in kept]).reshape(-1, 2)
+        errors = np.array([[p.relative_sd(i) for p in pair] for pair in kept]).reshape(-1, 2)
+        variances = errors**2
         study_degrees = np.array([_degrees(study, objective.metric) for study in (a, b)])
         total = variances.sum(axis=1)
         degrees = total**2 / (variances**2 / study_degrees).sum(axis=1)
@@ -223,7 +224,7 @@ def _log_ratios(
 
 
 def _positive(pair: tuple[Pooled, Pooled], index: int) -> bool:
-    return all(p.bursts and p.values[index] > 0 for p in pair)
+    return all(p.bursts and p.relative_sd(index) < math.inf and p.values[index] > 0 for p in pair)
 
 
 def _unstable(pair: tuple[Pooled, Pooled]) -> str:

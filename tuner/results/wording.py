@@ -11,6 +11,8 @@ from tuner.measure.measurement import Estimate
 from tuner.spec.metrics import METRICS
 from tuner.spec.space import Parameter, SearchSpace, Value, as_text
 
+_NEXT_TO_NOTHING = 0.05
+
 
 def figure(value: float) -> str:
     """Three significant digits, without an exponent where people would not write one."""
@@ -30,10 +32,18 @@ def interval(estimate: Estimate) -> str:
     """A value, then its 95 % interval: `5.7 (4.5-7.2)`; the value alone where none is known.
 
     A hyphen before a sign would be misread, and so would one beside an exponent: then the ends are
-    joined by `to`, as in `-3 (-5 to -1)`.
+    joined by `to`, as in `-3 (-5 to -1)`. A number of more than four zeros that is next to nothing
+    against the upper end is 0.
     """
-    ends = interval_ends(estimate)
-    return f"{figure(estimate.value)} ({ends})" if ends else figure(estimate.value)
+    high = estimate.high or 0.0
+
+    def shown(number: float | None) -> float | None:
+        tiny = number is not None and 0 < number < min(1e-4, _NEXT_TO_NOTHING * high)
+        return 0.0 if tiny else number
+
+    ends = interval_ends(Estimate(estimate.value, shown(estimate.low), estimate.high))
+    value = figure(shown(estimate.value) or 0.0)
+    return f"{value} ({ends})" if ends else value
 
 
 def metric_interval(metric: str, estimate: Estimate) -> str:

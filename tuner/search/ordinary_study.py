@@ -15,7 +15,7 @@ from tuner.arrays import Floats
 from tuner.model.improving import Search
 from tuner.model.observations import Observation
 from tuner.model.queue_prior import OUTPUTS
-from tuner.model.scales import Logarithm, Scale, Warp
+from tuner.model.scales import Linked, Scale, Warp
 from tuner.search.inferred_conditions import conditions_of
 from tuner.search.inferred_space import InferredSpace, named_in
 from tuner.spec.metrics import Direction
@@ -106,7 +106,7 @@ def _but(constraints: Mapping[str, float], name: str) -> dict[str, float]:
 def _scale(metric: str, values: Floats, sign: float) -> Scale:
     """Logarithms of what the queueing model speaks of; of all else a curve that fits the values."""
     if metric in OUTPUTS and (values > 0).all():
-        return Logarithm()
+        return Linked()
     return Warp.of(values, sign)
 
 

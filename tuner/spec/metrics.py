@@ -35,6 +35,10 @@ class Metric:
     label: str
     description: str
     compute: Callable[[Any], object] | None = None
+    whole: float | None = None
+    """The value where everything is counted, of a metric that is a share and may be 0."""
+    events: bool = False
+    """Whether it is a rate of events, so that it may be 0."""
 
 
 BUILT_IN_METRICS: Mapping[str, Metric] = {
@@ -57,6 +61,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "delayed",
             "share of successful requests that a lost packet delayed; only where packets are lost",
+            whole=100,
         ),
         Metric(
             "loss_delay_ms",
@@ -79,6 +84,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "goodput",
             "successful requests per second that kept the latency bound: `load.latency_bound_ms`,"
             " or else the least bound of a constraint such as `p95_ms <= 80`",
+            events=True,
         ),
         Metric(
             "capacity_rps",
@@ -95,6 +101,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "error rate",
             "share of requests in the window that did not succeed, 0 to 1",
+            whole=1,
         ),
         Metric(
             "cpu_percent",
@@ -160,6 +167,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "throttled",
             "share of CFS periods in which the CPU limit throttled a replica",
+            whole=100,
         ),
         Metric(
             "major_faults_per_s",
@@ -167,6 +175,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "major faults",
             "page faults of all replicas that read from disk",
+            events=True,
         ),
         Metric(
             "memory_limit_hits_per_s",
@@ -174,6 +183,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "memory limit hits",
             "how often replicas reached their memory limit and had to free memory",
+            events=True,
         ),
         Metric(
             "received_mib_per_s",
@@ -195,6 +205,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "retransmitted",
             "share of the replicas' TCP segments that were sent again",
+            whole=100,
         ),
         Metric(
             "cpu_pressure_percent",
@@ -202,6 +213,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "CPU pressure",
             "share of time in which a task of a replica waited for a CPU, mean over replicas",
+            whole=100,
         ),
         Metric(
             "memory_pressure_percent",
@@ -209,6 +221,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "memory pressure",
             "share of time in which a task of a replica waited for memory, mean over replicas",
+            whole=100,
         ),
         Metric(
             "io_pressure_percent",
@@ -216,6 +229,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "I/O pressure",
             "share of time in which a task of a replica waited for I/O, mean over replicas",
+            whole=100,
         ),
         Metric(
             "late_percent",
@@ -224,6 +238,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "late",
             "share of an open loop's requests that were sent more than"
             f" {LATE_NS / 1e6:g} ms after they were due",
+            whole=100,
         ),
         Metric(
             "power_w",
@@ -252,6 +267,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "client wait",
             "share of time in which the load engine was ready to run and waited for a CPU",
+            whole=100,
         ),
         Metric(
             "replica_wait_percent",
@@ -266,6 +282,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "foreign CPU",
             "CPU time of the host that neither the replicas nor tune used; 100 = the whole host",
+            whole=100,
         ),
         Metric(
             "steal_percent",
@@ -273,6 +290,7 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "minimize",
             "steal",
             "CPU time of the host that the hypervisor gave to other machines",
+            whole=100,
         ),
     )
 }

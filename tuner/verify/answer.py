@@ -75,13 +75,13 @@ def _table(verified: Verified) -> Table:
 
 
 def _row(objective: VerifiedObjective) -> tuple[str, ...]:
-    metric = METRICS[objective.metric]
+    metric, difference = METRICS[objective.metric], objective.difference_percent
     return (
         metric.label,
         metric.unit,
         interval(objective.predicted),
         interval(objective.measured),
-        f"{objective.difference_percent:+.1f} %",
+        "-" if difference is None else f"{difference:+.1f} %",
         "yes" if objective.inside else "NO",
     )
 

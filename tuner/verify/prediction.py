@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from tuner.measure.link import LOGARITHM, interval_around, link_of
 from tuner.measure.measurement import CONFIDENCE, Estimate, Z, student
 from tuner.measure.record import StudyRecord
 from tuner.measure.repeatability import FEWEST_DEGREES
+from tuner.model.pareto import in_units
 from tuner.model.study_model import model_of
 from tuner.results.pooled import between_bursts, pooled, standard_error
 from tuner.spec.space import Configuration
@@ -26,12 +26,14 @@ Basis = Literal["model", "bursts"]
 class Prediction:
     """The prediction of one objective.
 
-    `value` is in the metric's unit; all else is about its logarithm. `sd` is the uncertainty of the
+    `value` is in the metric's unit; all else is on the scale of its link: a logarithm, but for what
+    may be 0. `sd` is the uncertainty of the
     configuration's average, `between` the difference between its deployments, both as standard
     deviations. `quantile` is the half width of the interval in standard deviations. `basis` says
     where they come from: the model of all measurements, or this configuration's own bursts.
     """
 
+    metric: str
     value: float
     sd: float
     between: float
@@ -42,22 +44,25 @@ class Prediction:
         """The interval in which the pooled value of these bursts, each on a new deployment, is
         expected. It includes the uncertainty of each burst.
         """
-        own = math.fsum(standard_error(e) ** 2 for e in bursts) / len(bursts)
+        own = math.fsum(standard_error(e, self.metric) ** 2 for e in bursts) / len(bursts)
         sd = math.sqrt(self.sd**2 + (self.between**2 + own) / len(bursts))
-        factor = math.exp(self.quantile * sd)
-        return Estimate(self.value, self.value / factor, self.value * factor)
+        return interval_around(self.metric, self.value, self.quantile * sd)
 
 
-def pooled_bursts(bursts: Sequence[Estimate]) -> Estimate:
-    """The geometric mean of several bursts, with an interval from their own intervals."""
+def pooled_bursts(bursts: Sequence[Estimate], metric: str) -> Estimate:
+    """The mean of several bursts on the scale of the link, with an interval from their own.
+
+    Of logarithms that is the geometric mean. Where one of those is 0, it is the arithmetic mean,
+    without an interval.
+    """
     if len(bursts) == 1:
         return bursts[0]
-    if min(e.value for e in bursts) <= 0:
+    link = link_of(metric)
+    if link == LOGARITHM and min(e.value for e in bursts) <= 0:
         return Estimate(math.fsum(e.value for e in bursts) / len(bursts))
-    own = math.sqrt(math.fsum(standard_error(e) ** 2 for e in bursts)) / len(bursts)
-    value = math.exp(math.fsum(math.log(e.value) for e in bursts) / len(bursts))
-    factor = math.exp(Z * own)
-    return Estimate(value, value / factor, value * factor)
+    own = math.sqrt(math.fsum(standard_error(e, metric) ** 2 for e in bursts)) / len(bursts)
+    value = float(link.in_unit(link.scaled([e.value for e in bursts]).mean()))
+    return interval_around(metric, value, Z * own)
 
 
 def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[str, Prediction]:
@@ -74,6 +79,7 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
     if surrogate is None or row is None:
         return {
             metric: Prediction(
+                metric,
                 measured.values[i],
                 float(measured.sd[i]),
                 between_bursts(study, metric),
@@ -83,10 +89,10 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
             for i, metric in enumerate(o.metric for o in study.objectives)
         }
     posterior = surrogate.posterior([row])
-    signs = np.array([1.0 if d == "minimize" else -1.0 for d in surrogate.directions])
-    values = np.exp(signs * posterior.mean[0])
+    values = in_units(posterior.mean[0], surrogate.metrics, surrogate.directions)
     return {
         metric: Prediction(
+            metric,
             float(values[i]),
             float(posterior.sd[0, i]),
             float(surrogate.noise_sd[i]),

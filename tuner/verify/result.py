@@ -35,8 +35,10 @@ class VerifiedObjective:
         return low is not None and high is not None and low <= self.measured.value <= high
 
     @property
-    def difference_percent(self) -> float:
-        """The difference of the measured value from the predicted one."""
+    def difference_percent(self) -> float | None:
+        """The difference of the measured value from the predicted one; None where that may be 0."""
+        if not self.predicted.low:
+            return None
         return 100 * (self.measured.value / self.predicted.value - 1)
 
 
@@ -101,9 +103,8 @@ class Verified:
             bursts = self._bursts(metric)
             if bursts:
                 expected = prediction.interval(bursts)
-                judged.append(
-                    VerifiedObjective(metric, expected, pooled_bursts(bursts), prediction.basis)
-                )
+                measured = pooled_bursts(bursts, metric)
+                judged.append(VerifiedObjective(metric, expected, measured, prediction.basis))
         return tuple(judged)
 
     @property
@@ -128,7 +129,7 @@ class Verified:
         """Every constraint of the study, in its order, whatever was predicted."""
         return tuple(
             VerifiedConstraint(
-                c, pooled_bursts(bursts) if (bursts := self._bursts(c.metric)) else None
+                c, pooled_bursts(bursts, c.metric) if (bursts := self._bursts(c.metric)) else None
             )
             for c in self.constraints
         )
