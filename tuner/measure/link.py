@@ -22,7 +22,7 @@ FLOOR = 1e-6
 """What stands for zero where a logarithm is taken: below the resolution of every metric."""
 
 
-class Link(Protocol):
+class LinkFunction(Protocol):
     """A monotone function of a metric that is never negative, and its inverse."""
 
     def scaled(self, values: npt.ArrayLike) -> Floats:
@@ -95,7 +95,7 @@ class LogOfMore:
         return _by_ends(self, estimate)
 
 
-def _by_ends(link: Link, estimate: Estimate) -> float | None:
+def _by_ends(link: LinkFunction, estimate: Estimate) -> float | None:
     """Half the distance of the ends of the 95 % interval, in standard errors."""
     if estimate.low is None or estimate.high is None:
         return None
@@ -106,7 +106,7 @@ def _by_ends(link: Link, estimate: Estimate) -> float | None:
 LOGARITHM = Logarithm()
 
 
-def link_of(metric: str) -> Link:
+def link_of(metric: str) -> LinkFunction:
     """That of a metric; the logarithm for an unknown one."""
     definition = METRICS.get(metric)
     if definition is not None and definition.whole is not None:

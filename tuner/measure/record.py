@@ -151,16 +151,17 @@ class TrialRecord:
             return self
         measurement = self.measurement.with_reserved(self.configuration, prices)
         exact = {n: measurement.metrics[n].value for n in RESERVED if n in measurement.metrics}
-        values = tuple(
-            exact.get(o.metric, value) for o, value in zip(objectives, self.values, strict=True)
-        )
+        values = list(self.values)
+        for index, objective in enumerate(objectives):
+            if objective.metric in exact:
+                values[index] = exact[objective.metric]
         violations = {
             str(c): c.violation(exact[c.metric]) for c in constraints if c.metric in exact
         }
         return dataclasses.replace(
             self,
             measurement=measurement,
-            values=values,
+            values=tuple(values),
             violations={**self.violations, **violations},
         )
 

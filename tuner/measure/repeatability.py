@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from tuner.measure.link import LOGARITHM, Link
+from tuner.measure.link import LOGARITHM, LinkFunction
 from tuner.measure.measurement import Estimate, Z, student
 
 FEWEST_DEGREES = 3
@@ -37,7 +37,7 @@ class Repeatability:
 
 
 def repeatability(
-    repeats: Iterable[Sequence[Estimate]], link: Link = LOGARITHM
+    repeats: Iterable[Sequence[Estimate]], link: LinkFunction = LOGARITHM
 ) -> Repeatability | None:
     """The repeatability of one metric; None with fewer than `FEWEST_DEGREES` repeats.
 
@@ -78,7 +78,10 @@ def repeatability(
 
 
 def widened(
-    estimate: Estimate, by: Repeatability | None, share: float = 1.0, link: Link = LOGARITHM
+    estimate: Estimate,
+    by: Repeatability | None,
+    share: float = 1.0,
+    link: LinkFunction = LOGARITHM,
 ) -> Estimate:
     """The estimate with an interval that also covers the difference between bursts.
 

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import yeojohnson, yeojohnson_llf
 
 from tuner.arrays import Floats
-from tuner.measure.link import LOGARITHM, Link, link_of
+from tuner.measure.link import LOGARITHM, LinkFunction, link_of
 from tuner.model.gp import LogNormal
 
 SPREAD = 0.5
@@ -48,7 +48,7 @@ class Scale(Protocol):
 class Linked:
     """The scale of a metric's link: the logarithm of one that is above zero."""
 
-    link: Link = LOGARITHM
+    link: LinkFunction = LOGARITHM
     noise: LogNormal | None = None
 
     @property

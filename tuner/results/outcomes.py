@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tuner.measure.link import link_of
+from tuner.measure.link import LOGARITHM, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import model_of
@@ -29,7 +29,7 @@ class Outcome:
 
     configuration: Configuration
     values: tuple[Estimate, ...]
-    changes: tuple[Estimate, ...] | None
+    changes: tuple[Estimate | None, ...] | None
     feasible: float
 
 
@@ -82,7 +82,8 @@ def _outcome(
         if len(rows) == 2:
             variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
             ratio = _estimate(float(means[0] - means[1]), _sd(variance))
-            changes.append(_above_one(ratio))
+            # Of what may be 0 no ratio is known.
+            changes.append(_above_one(ratio) if link == LOGARITHM else None)
     return Outcome(
         configuration,
         tuple(values),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuner.measure.link import interval_around
-from tuner.measure.measurement import Measurement, Z
+from tuner.measure.measurement import Estimate, Measurement, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.wording import counted, figure, interval
 from tuner.spec.metrics import title

@@ -32,13 +32,14 @@ def interval(estimate: Estimate) -> str:
     """A value, then its 95 % interval: `5.7 (4.5-7.2)`; the value alone where none is known.
 
     A hyphen before a sign would be misread, and so would one beside an exponent: then the ends are
-    joined by `to`, as in `-3 (-5 to -1)`. A number of more than four zeros that is next to nothing
-    against the upper end is 0.
+    joined by `to`, as in `-3 (-5 to -1)`. Where the upper end is below 0.01, a number of more than
+    four zeros that is next to nothing against it is 0.
     """
     high = estimate.high or 0.0
 
     def shown(number: float | None) -> float | None:
-        tiny = number is not None and 0 < number < min(1e-4, _NEXT_TO_NOTHING * high)
+        least = min(1e-4, _NEXT_TO_NOTHING * high) if high < 0.01 else 0.0
+        tiny = number is not None and 0 < number < least
         return 0.0 if tiny else number
 
     ends = interval_ends(Estimate(estimate.value, shown(estimate.low), estimate.high))
