@@ -39,6 +39,9 @@ from tuner.spec.study import (
 
 _CONNECTIONS_EACH = 8
 
+WARM_SECONDS = 1.0
+"""The longest warm-up on a deployment that has served a burst before."""
+
 Observe = Callable[[str | BurstProgress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
 
@@ -82,6 +85,8 @@ class Rig:
     deployer: Deployer
     connect: Connect
     calibration: Calibration | None = None
+    is_warm: Callable[[], bool] = lambda: False
+    """Whether the deployment that `deployer` gave last has served a burst before."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,8 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
             phases.begin("connect")
             climbs = CAPACITY in study.metrics
             profile = (capacity_profile if climbs else load_profile)(study, configuration)
+            if rig.is_warm():
+                profile = warm_profile(profile)
             profile = replace(profile, known_loss=request.known_loss)
             client = world.enter_context(rig.connect(deployment, profile))
             phases.begin("impair")
@@ -312,6 +319,16 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         lossy=NetworkSpec.of(configuration).lossy,
         protocol=_protocol(study, configuration),
     )
+
+
+def warm_profile(profile: LoadProfile) -> LoadProfile:
+    """The load on a deployment that has served a burst before.
+
+    Connections are new, so there is a warm-up that ends by the same rule. But it waits no longer
+    than `WARM_SECONDS`: what varies after that is the load or the network, not a cold server.
+    """
+    longest = min(profile.spec.warmup_max_seconds, WARM_SECONDS)
+    return replace(profile, spec=replace(profile.spec, warmup_max_seconds=longest))
 
 
 def capacity_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
+from tuner.backends.simulated import simulated_backend
+from tuner.deploy.protocol import Deployment
 from tuner.measure.record import TrialRecord
 from tuner.model.observations import Observation
 from tuner.search.observed import observations
-from tuner.spec.study import SearchSpec, StudySpec
+from tuner.spec.study import LoadProfile, SearchSpec, StudySpec
 from tuner.study.loop import Event, Started
 from tuner.study.storage import records
+from tuner.trial import WARM_SECONDS, Client
 
 METRICS = ("art_ms", "cpu_percent")
 ONE_DEPLOYMENT = [
@@ -45,7 +49,9 @@ def test_a_study_may_deploy_every_trial_anew() -> None:
 
 
 def test_what_was_measured_is_the_same_whether_or_not_it_stayed() -> None:
-    spec = specification(*ONE_DEPLOYMENT)
+    # As long a warm-up for both.
+    warmed = ("min_requests: 50}", f"min_requests: 50, warmup_max_seconds: {WARM_SECONDS}}}")
+    spec = specification(*ONE_DEPLOYMENT, warmed)
     stayed = records(run(whole(spec), more=4))
     anew = records(run(whole(spec, stay=False), more=4, database="anew"))
     assert [t.values for t in stayed] == [t.values for t in anew]
@@ -121,3 +127,19 @@ def test_older_records_deployed_every_trial() -> None:
     assert old.eligible
     assert not old.stayed
     assert old == records(opened(spec))[0]
+
+
+def test_a_warm_deployment_is_warmed_up_no_longer_than_its_connections_need() -> None:
+    spec = whole(specification(*ONE_DEPLOYMENT))
+    usual, longest = simulated_backend(spec), []
+
+    def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
+        longest.append(profile.spec.warmup_max_seconds)
+        return usual.connect(target, profile)
+
+    run(spec, more=3, backend=replace(usual, connect=connect))
+    assert longest == [spec.load.warmup_max_seconds, WARM_SECONDS, WARM_SECONDS]
+    brief = replace(spec, load=replace(spec.load, warmup_max_seconds=0.5))
+    longest.clear()
+    run(brief, more=2, backend=replace(usual, study=brief, connect=connect), database="brief")
+    assert longest == [0.5, 0.5]

@@ -7,6 +7,7 @@ import pytest
 
 from tuner.measure.measurement import Measurement
 from tuner.measure.record import TrialRecord
+from tuner.pages.plan_page import plan_blocks
 from tuner.results.grid_cost import DEPLOY_SECONDS
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
@@ -95,3 +96,42 @@ def test_a_continuous_space_has_no_grid() -> None:
     assert found.deployments is found.ordered_seconds is None
     assert found.scenarios == 6
     assert found.budget_seconds is not None
+
+
+def test_it_says_how_many_trials_settle_the_answers_and_whether_the_grid_is_cheaper() -> None:
+    found = plan_study(specification(budget="trials: 60"), [])
+    assert found.settle_trials == 14 + 4 * 6
+    assert found.search_seconds == found.settle_trials * found.trial_seconds
+    assert found.ordered_seconds is not None
+    assert found.search_seconds < found.ordered_seconds
+    assert not found.grid_is_cheaper
+    small = plan_study(specification("choices: [1]", budget="trials: 60"), [])
+    assert small.ordered_seconds == 6 * DEPLOY_SECONDS + 36 * 3
+    assert small.grid_is_cheaper
+    short = plan_study(specification("choices: [1]", budget="time: 60 s"), [])
+    assert short.search_seconds == 60
+    assert not short.grid_is_cheaper
+
+
+def test_a_study_that_does_not_settle_has_its_budget() -> None:
+    spec = specification(budget="trials: 60")
+    found = plan_study(replace(spec, search=replace(spec.search, settled=0)), [])
+    assert found.settle_trials is None
+    assert found.search_seconds == 60 * found.trial_seconds
+
+
+def test_the_page_names_the_cheaper_grid_and_the_trials_that_settle() -> None:
+    spec = specification("choices: [1]", budget="trials: 20")
+    rows = {
+        name: str(value)
+        for block in plan_blocks(spec, plan_study(spec, []))
+        for name, value in block.rows
+    }
+    assert "--sampler grid" in rows["... ordered by deployment"]
+    settled = rows["trials until answers are settled"]
+    assert settled.startswith("about 30: 6 to begin with, then about 4 for each of 6 scenarios")
+    assert settled.endswith("The budget has fewer: some answers may stay open")
+    assert "cheaper than the search" not in rows
+    more = specification("choices: [1]", budget="trials: 60")
+    rows = {n: str(v) for b in plan_blocks(more, plan_study(more, [])) for n, v in b.rows}
+    assert rows["cheaper than the search"].startswith("yes: the search takes")

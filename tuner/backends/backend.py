@@ -187,8 +187,10 @@ class DeployingBackend(Backend):
             return run_trial(self.study, request, self.rig)
         if request.fresh:
             self._reuse.deploy_anew()
-        result = run_trial(self.study, request, replace(self.rig, deployer=self._reuse))
-        facts = self._reuse.facts
+        reuse = self._reuse
+        rig = replace(self.rig, deployer=reuse, is_warm=lambda: bool(reuse.facts.get("stayed")))
+        result = run_trial(self.study, request, rig)
+        facts = reuse.facts
         if facts.get("stayed") and result.measurement is not None:
             # What was measured of the start-up is another trial's.
             measurement = result.measurement.lacking("ready_seconds")

@@ -39,6 +39,8 @@ def plan_document(spec: StudySpec, plan: Plan) -> dict[str, Any]:
         "grid_seconds": plan.grid_seconds,
         "ordered_seconds": plan.ordered_seconds,
         "budget_seconds": plan.budget_seconds,
+        "search_seconds": plan.search_seconds,
+        "grid_is_cheaper": plan.grid_is_cheaper,
         "sampler": spec.search.sampler,
         "seed": spec.seed,
     }

@@ -8,7 +8,7 @@ from tuner.pages.blocks import Cell, Facts
 from tuner.pages.searched import parameter_values
 from tuner.results.wording import counted, duration
 from tuner.spec.study import StudySpec
-from tuner.study.plan import Plan
+from tuner.study.plan import SETTLE_EACH, Plan
 
 
 def plan_blocks(spec: StudySpec, plan: Plan) -> Iterator[Facts]:
@@ -17,7 +17,7 @@ def plan_blocks(spec: StudySpec, plan: Plan) -> Iterator[Facts]:
         (f"{p.name} ({p.role}{_when(p.when)})", parameter_values(p)) for p in spec.search_space
     ]
     yield Facts(tuple(space), f"Search space of study {spec.name}")
-    yield Facts(tuple(_grid(plan)), "The full grid: every combination of these values")
+    yield Facts(tuple(_grid(spec.name, plan)), "The full grid: every combination of these values")
     yield Facts(tuple(_budget(spec, plan)), "The budget: what tune run will do")
 
 
@@ -25,7 +25,7 @@ def _when(condition: object) -> str:
     return "" if condition is None else f", when {condition}"
 
 
-def _grid(plan: Plan) -> Iterator[tuple[str, Cell]]:
+def _grid(name: str, plan: Plan) -> Iterator[tuple[str, Cell]]:
     grid = "endless, as a parameter is continuous" if plan.grid is None else f"{plan.grid:,}"
     yield "configurations in the full grid", grid
     if plan.deployments is not None:
@@ -40,6 +40,13 @@ def _grid(plan: Plan) -> Iterator[tuple[str, Cell]]:
             "... ordered by deployment",
             f"{duration(plan.ordered_seconds)} (tune run --sampler grid does this)",
         )
+    if plan.grid_is_cheaper and plan.search_seconds is not None:
+        text = (
+            f"yes: the search takes {duration(plan.search_seconds)}, the full grid"
+            f" {duration(plan.ordered_seconds or 0)} and leaves nothing out:"
+            f" tune run --study {name} --sampler grid"
+        )
+        yield "cheaper than the search", text
 
 
 def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
@@ -49,6 +56,8 @@ def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
     yield "finished so far", counted(plan.done, "trial")
     if plan.budget_seconds is not None:
         yield "time until the budget is used up", f"at most {duration(plan.budget_seconds)}"
+    if plan.settle_trials is not None:
+        yield "trials until answers are settled", _settled(spec, plan, plan.settle_trials)
     if plan.percentiles is not None:
         yield "requests for percentiles", str(plan.percentiles)
     yield (
@@ -56,3 +65,15 @@ def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
         f"{counted(plan.start, 'trial')}: the baseline, corners of the space, Sobol points",
     )
     yield "sampler", f"{spec.search.sampler}, seed {spec.seed}"
+
+
+def _settled(spec: StudySpec, plan: Plan, trials: int) -> str:
+    """How many trials settle what is recommended, why so many, and whether the budget has them."""
+    text = (
+        f"about {trials}: {plan.start} to begin with, then about {SETTLE_EACH} for each of"
+        f" {counted(plan.scenarios or 0, 'scenario')} (what is recommended and its strongest rival,"
+        f" twice each), until P is {spec.search.settled:g}; an estimate from simulated studies"
+    )
+    if plan.trials is not None and plan.trials < trials:
+        return f"{text}. The budget has fewer: some answers may stay open"
+    return text

@@ -11,6 +11,11 @@ from tuner.results.grid_cost import GridCost, grid_cost
 from tuner.results.percentile_needs import PercentileNeeds, percentile_needs
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
+from tuner.study.settling import settles
+
+SETTLE_EACH = 4
+"""After the initial design a scenario takes about so many trials until its recommendation is
+settled: what is recommended and its strongest rival twice each. Seen in simulated studies."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Plan(GridCost):
     start: int
     done: int
     percentiles: PercentileNeeds | None
+    settle_trials: int | None
+    """How many settle what is recommended, an estimate; None in a study that does not end so, or
+    whose scenarios cannot be counted."""
 
     @property
     def budget_seconds(self) -> float | None:
@@ -34,17 +42,35 @@ class Plan(GridCost):
             limits.append(max(0.0, self.seconds - self.done * self.trial_seconds))
         return min(limits) if limits else None
 
+    @property
+    def search_seconds(self) -> float | None:
+        """Seconds of the whole search: until answers are settled, or until the budget ends."""
+        trials = [n for n in (self.trials, self.settle_trials) if n is not None]
+        limits = [min(trials) * self.trial_seconds] if trials else []
+        limits += [] if self.seconds is None else [self.seconds]
+        return min(limits) if limits else None
+
+    @property
+    def grid_is_cheaper(self) -> bool:
+        """Whether the full grid, ordered by deployment, takes no longer than the search."""
+        grid, search = self.ordered_seconds, self.search_seconds
+        return grid is not None and search is not None and grid <= search
+
 
 def plan_study(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
     """The plan of a study, estimated from its finished trials where there are some."""
     space = study.search_space
+    # Whether a scenario parameter is active depends on scenario parameters only.
+    names = study.search.scenarios or [p.name for p in space.with_role("scenario")]
+    scenarios = SearchSpace(tuple(p for p in space if p.name in names)).size()
+    start = initial_trials(study.budget.trials)
     return Plan(
         **asdict(grid_cost(space, study.load, done)),
-        # Whether a scenario parameter is active depends on scenario parameters only.
-        scenarios=SearchSpace(space.with_role("scenario")).size(),
+        scenarios=scenarios,
         trials=study.budget.trials,
         seconds=study.budget.seconds,
-        start=initial_trials(study.budget.trials),
+        start=start,
         done=len(done),
         percentiles=percentile_needs(study, done),
+        settle_trials=start + SETTLE_EACH * scenarios if scenarios and settles(study) else None,
     )
