@@ -1,8 +1,9 @@
 """What lost packets do to one burst. Pure.
 
-A lost packet costs a request a retransmission timeout, and nothing else. So ART is the mean of the
-undelayed requests plus the share of delayed ones times their delay. The configuration decides the
-first, the network the other two (`tuner.measure.network_part` pools those over a study).
+A lost packet delays its request by a retransmission timeout. Where TCP notices the loss sooner, the
+request counts as undelayed. So ART is the mean of the undelayed requests plus the share of delayed
+ones times their delay. The configuration decides the first, the network the other two, which
+`tuner.measure.network_part` pools over a study.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def is_delayed(duration_ns: Counts, median_ns: float | None = None) -> Mask:
 
 
 def count_unclear(duration_ns: Counts, median_ns: float | None = None) -> int:
-    """How many of the response times, shape (n,), may be delayed or not: by half a timeout."""
+    """How many response times, shape (n,), may be delayed or not: half a timeout above the median
+    at least, and less than a whole one.
+    """
     if not len(duration_ns):
         return 0
     median = np.median(duration_ns) if median_ns is None else median_ns
