@@ -228,6 +228,13 @@ def test_what_is_no_recorded_grid_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="format none, expected 1") as caught:
         read_table(tmp_path / "other.parquet")
     assert "--format replay" in caught.value.mend
+    for document in ("{}", "[]", "{"):
+        held = pa.table({"number": [1]}).replace_schema_metadata(
+            {b"tune.replay": b"1", b"tune.study": document.encode()}
+        )
+        pq.write_table(held, tmp_path / "half.parquet")
+        with pytest.raises(InputError, match="not a whole recorded grid"):
+            read_table(tmp_path / "half.parquet")
     with pytest.raises(InputError, match="cannot be written") as caught:
         write_table(tmp_path / "nowhere" / "grid.parquet", table(trial(0)))
     assert "directory" in caught.value.mend

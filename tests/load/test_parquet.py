@@ -86,3 +86,6 @@ def test_files_that_are_not_samples_are_refused(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({b"tune.format": b"999"}), path)
     with pytest.raises(InputError, match="format 999"):
         read_samples(path)
+    pq.write_table(table.drop_columns(["duration_ns"]), path)
+    with pytest.raises(InputError, match="not whole samples"):
+        read_samples(path)

@@ -121,8 +121,14 @@ def archive(**members: str) -> bytes:
         (archive(study_json="[]"), "format none, expected 2"),
         (archive(study_json='{"format": 7}'), "format 7, expected 2"),
         (archive(study_json='{"format": 1, "study": "x"}'), "not a whole study"),
+        (archive(study_json='{"format": 1, "trials": 3}'), "not a whole study"),
+        (archive(study_json="[" * 100_000), "not a readable study file"),
+        (archive(study_json="{}").replace(b"\x00\x00", b"\x01\x00"), "not a readable study file"),
     ],
-    ids=["absent", "no archive", "no document", "no JSON", "a list", "newer", "half"],
+    ids=[
+        *["absent", "no archive", "no document", "no JSON", "a list", "newer", "half", "other"],
+        *["deep", "encrypted"],
+    ],
 )
 def test_another_file_is_refused(tmp_path: Path, held: bytes | None, expected: str) -> None:
     path = tmp_path / "bad.study.zip"
@@ -146,3 +152,23 @@ def test_a_file_that_cannot_be_written_leaves_nothing(finished: FinishedStudy) -
     with pytest.raises(InputError, match="cannot be written"):
         write_study(Path("nowhere/a.study.zip"), finished)
     assert not Path("nowhere").exists()
+
+
+def test_a_damaged_study_file_is_read_or_refused(finished: FinishedStudy) -> None:
+    path = Path("small.study.zip")
+    write_study(path, finished)
+    whole = path.read_bytes()
+    refused = 0
+    for at in [*range(30), *range(30, len(whole), len(whole) // 20)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            study = read_study(path)
+            for trial in study.record.trials:
+                study.recording(trial)
+        except InputError:
+            refused += 1
+    for at in range(0, len(whole), len(whole) // 10):
+        path.write_bytes(whole[:at])
+        with pytest.raises(InputError):
+            read_study(path)
+    assert refused > 20

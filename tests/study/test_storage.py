@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -16,6 +18,7 @@ from tuner.study.start import start_or_resume
 from tuner.study.storage import (
     StudySummary,
     default_url,
+    finished_study,
     finished_trials,
     found_studies,
     open_storage,
@@ -140,3 +143,53 @@ def test_a_wrong_storage_is_an_input_error_without_its_password(url: str) -> Non
         open_storage(url, create=True)
     assert "secret" not in str(caught.value)
     assert "sqlite:///" in caught.value.mend
+
+
+def foreign_database(name: str = "foreign.db") -> str:
+    """The URL of a database in which another program's study has the name of ours."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name="small", storage=f"sqlite:///{name}", directions=["minimize", "minimize"]
+    )
+    study.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
+    return f"sqlite:///{name}"
+
+
+def test_a_study_of_another_program_is_refused_and_left_alone() -> None:
+    url = foreign_database()
+    storage = open_storage(url, create=False)
+    spec = specification()
+    for read in (
+        lambda: start_or_resume(spec, storage, "simulated"),
+        lambda: stored_record("small", storage),
+        lambda: finished_study("small", storage, results_directory(spec)),
+        lambda: finished_trials("small", url),
+    ):
+        with pytest.raises(InputError, match="not one of tune's") as caught:
+            read()
+        assert caught.value.mend
+    assert summaries(storage) == []
+    assert optuna.load_study(study_name="small", storage=url).user_attrs == {}
+
+
+def test_a_database_of_other_tables_is_refused() -> None:
+    with closing(sqlite3.connect("other.db")) as connection, connection:
+        connection.execute("CREATE TABLE studies (name TEXT)")
+    storage = open_storage("sqlite:///other.db", create=False)
+    for use in (
+        lambda: start_or_resume(specification(), storage, "simulated"),
+        lambda: stored_record("small", storage),
+        lambda: summaries(storage),
+    ):
+        with pytest.raises(InputError, match=r"storage cannot be used: .*no ") as caught:
+            use()
+        assert "--storage" in caught.value.mend
+
+
+def test_what_is_no_database_file_is_refused_and_gets_no_lock() -> None:
+    Path("directory").mkdir()
+    for url in ("sqlite:///directory", "sqlite:///"):
+        for create in (True, False):
+            with pytest.raises(InputError, match="no database file"):
+                open_storage(url, create=create)
+    assert [path.name for path in Path().iterdir()] == ["directory"]

@@ -26,6 +26,8 @@ FORMAT = 1
 
 _FORMAT, _DOCUMENT = b"tune.replay", b"tune.study"
 
+_EXPECTED = "expected what `tune export --format replay` writes"
+
 _PARAMETER = "param_"
 _BOUNDS = ("", "_low", "_high")
 _SECONDS = (
@@ -113,26 +115,27 @@ def read_table(path: Path) -> ReplayTable:
     try:
         with pq.ParquetFile(path) as file:
             table, metadata = file.read(), file.metadata.metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}",
-            "expected what `tune export --format replay` writes",
+            f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}", _EXPECTED
         ) from error
-    version = metadata.get(_FORMAT, b"none").decode()
+    version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version != str(FORMAT):
         raise InputError(
-            f"{path}: a recorded grid of format {version}, expected {FORMAT}",
-            "expected what `tune export --format replay` writes",
+            f"{path}: a recorded grid of format {version}, expected {FORMAT}", _EXPECTED
         )
-    document = json.loads(metadata[_DOCUMENT])
-    space = space_of(document["specification"])
-    return ReplayTable(
-        study=document["study"],
-        specification=document["specification"],
-        environment=document["environment"],
-        trials=tuple(_trial(row, space, document["metrics"]) for row in table.to_pylist()),
-        failed=document["failed"],
-    )
+    try:
+        document = json.loads(metadata[_DOCUMENT])
+        space = space_of(document["specification"])
+        return ReplayTable(
+            study=document["study"],
+            specification=document["specification"],
+            environment=document["environment"],
+            trials=tuple(_trial(row, space, document["metrics"]) for row in table.to_pylist()),
+            failed=document["failed"],
+        )
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a whole recorded grid: {error!r}", _EXPECTED) from error
 
 
 def _singles(numbers: Sequence[float | None]) -> pa.Array:

@@ -70,7 +70,8 @@ def measure(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Length of each step, or of each part of a ramp.")
+        float,
+        typer.Option(min=1, max=86_400, help="Length of each step, or of each part of a ramp."),
     ] = 5,
     capacity: Annotated[
         bool,
@@ -194,6 +195,7 @@ def _capacity(study: Study, constraints: Sequence[str]) -> int:
 def _stages(steps: str | None, ramp: str | None, seconds: float) -> tuple[Stage, ...]:
     """Stages of `seconds` each from `--steps 1,2,4` or `--ramp 10:500`; raises InputError."""
     from tuner.errors import InputError
+    from tuner.spec.built_in import BUILT_INS
     from tuner.spec.study import Stage
 
     try:
@@ -209,8 +211,11 @@ def _stages(steps: str | None, ramp: str | None, seconds: float) -> tuple[Stage,
         raise InputError(
             f"{option}: not levels of load", "give numbers: --steps 1,2,4,8 or --ramp 10:500"
         ) from error
-    if min(min(s.start, s.end) for s in stages) <= 0:
-        raise InputError("a level of load must be more than 0", "see --steps and --ramp")
+    most = BUILT_INS["concurrency"].below
+    if not all(0 < level < most for stage in stages for level in (stage.start, stage.end)):
+        raise InputError(
+            f"a level of load must be more than 0 and less than {most:g}", "see --steps and --ramp"
+        )
     return stages
 
 

@@ -67,18 +67,18 @@ def read_samples(path: Path | BinaryIO) -> Recording:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
     metadata = table.schema.metadata or {}
-    version = metadata.get(_FORMAT, b"none").decode()
+    version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version not in _READ:
         raise InputError(f"{path}: samples of format {version}, expected {' or '.join(_READ)}")
     if version == "1":
         table = table.append_column("delay_ns", pa.array(np.zeros(len(table), np.int64)))
-    columns = (table[name].to_numpy() for name in RequestSamples.__dataclass_fields__)
-    return Recording(
-        RequestSamples(*(np.ascontiguousarray(column) for column in columns)),
-        int(metadata[_START]),
-        int(metadata[_END]),
-        int(metadata[_CONCURRENCY]),
-    )
+    try:
+        columns = [table[name].to_numpy() for name in RequestSamples.__dataclass_fields__]
+        start, end, concurrency = (int(metadata[key]) for key in (_START, _END, _CONCURRENCY))
+    except (LookupError, ValueError) as error:
+        raise InputError(f"{path}: not whole samples: {error!r}") from error
+    samples = RequestSamples(*(np.ascontiguousarray(column) for column in columns))
+    return Recording(samples, start, end, concurrency)

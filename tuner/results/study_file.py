@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,6 +30,12 @@ SUFFIX = ".study.zip"
 _DOCUMENT, _SAMPLES = "study.json", "samples/"
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
 """ZIP's own beginning of time: when a file was written is no part of a study."""
+
+_LARGEST = 2**30
+"""Bytes of one file in the archive. A broken or hostile one may say that it has any number."""
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
+"""What Python raises of an archive that is broken, encrypted or compressed in another way."""
 
 _EXPECTED = "expected what `tune export --format study --output NAME.study.zip` writes"
 
@@ -75,29 +82,39 @@ def read_study(path: Path) -> FinishedStudy:
     Raises InputError when there is no such file, or it is not of a format that this version reads.
     """
     try:
+        document = json.loads(_member_of(path, _DOCUMENT))
         with zipfile.ZipFile(path) as archive:
-            document = json.loads(archive.read(_DOCUMENT))
             names = frozenset(archive.namelist())
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: not a readable study file: {reason}", _EXPECTED) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable study file: {error}", _EXPECTED) from error
     version = document.get("format", "none") if isinstance(document, dict) else "none"
     if version not in READABLE:
         raise InputError(f"{path}: a study file of format {version}, expected {FORMAT}", _EXPECTED)
 
     def sample_file(name: str) -> bytes | None:
-        if _member(name) not in names:
-            return None
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(_member(name))
+        return _member_of(path, _member(name)) if _member(name) in names else None
 
     return FinishedStudy(_record(path, document), sample_file)
+
+
+def _member_of(path: Path, name: str) -> bytes:
+    """One file of the archive. Raises InputError where the archive is broken."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).file_size > _LARGEST:
+                raise InputError(
+                    f"{path}: not a readable study file: {name} is too large", _EXPECTED
+                )
+            return archive.read(name)
+    except (OSError, *_BROKEN) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: not a readable study file: {reason}", _EXPECTED) from error
 
 
 def _record(path: Path, document: dict[str, Any]) -> StudyRecord:
     try:
         return StudyRecord.from_json(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a whole study: {error!r}", _EXPECTED) from error
 
 

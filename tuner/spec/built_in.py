@@ -17,8 +17,9 @@ from tuner.spec.study import LoadProtocol
 class BuiltIn:
     """The rule for one built-in parameter.
 
-    A number is at least `at_least` and less than `below`. A name is one of `names`. Every search
-    space must have the `required` parameters; `missing_parameters` says which losses it needs.
+    A number is at least `at_least` and less than `below`, which is more than any host can have. A
+    name is one of `names`. Every search space must have the `required` parameters;
+    `missing_parameters` says which losses it needs.
     """
 
     types: tuple[ParameterType, ...]
@@ -38,14 +39,22 @@ BUILT_INS: Mapping[str, BuiltIn] = {
         "connections",
         "open connections, each with one request in flight",
         1,
+        below=100_000,
         required=True,
     ),
     # 0.01 cores and 6 MiB are the least that a Docker Engine accepts.
     "cpu": BuiltIn(_NUMBER, "cores", "CPU limit of each replica", 0.01, required=True),
     "memory": BuiltIn(
-        ("int",), "MiB", "memory limit of each replica, without swap", 6, required=True
+        ("int",),
+        "MiB",
+        "memory limit of each replica, without swap",
+        6,
+        below=100_000_000,
+        required=True,
     ),
-    "replicas": BuiltIn(("int",), "", "number of containers that share the load", 1, required=True),
+    "replicas": BuiltIn(
+        ("int",), "", "number of containers that share the load", 1, below=1_000, required=True
+    ),
     "loss": BuiltIn(
         _NUMBER, "%", "share of packets that are lost, in each direction", 0, below=100
     ),
@@ -63,13 +72,25 @@ BUILT_INS: Mapping[str, BuiltIn] = {
         0,
         below=100,
     ),
-    "delay": BuiltIn(_NUMBER, "ms", "added to each packet, in each direction (needs netem)", 0),
-    "jitter": BuiltIn(_NUMBER, "ms", "standard deviation of `delay` (needs netem)", 0),
+    "delay": BuiltIn(
+        _NUMBER, "ms", "added to each packet, in each direction (needs netem)", 0, below=100_000
+    ),
+    "jitter": BuiltIn(
+        _NUMBER, "ms", "standard deviation of `delay` (needs netem)", 0, below=100_000
+    ),
     "bandwidth": BuiltIn(
-        _NUMBER, "Mbit/s", "limit of each replica's link, in each direction (needs netem)", 0.01
+        _NUMBER,
+        "Mbit/s",
+        "limit of each replica's link, in each direction (needs netem)",
+        0.01,
+        below=1_000_000,
     ),
     "rate": BuiltIn(
-        _NUMBER, "requests/s", "request rate of an open loop (see `load.arrivals`)", 0.1
+        _NUMBER,
+        "requests/s",
+        "request rate of an open loop (see `load.arrivals`)",
+        0.1,
+        below=1_000_000,
     ),
     "protocol": BuiltIn(
         ("categorical",),
@@ -98,9 +119,11 @@ def check_built_in(parameter: Parameter, unit: str, host: Host) -> Iterator[Prob
     low, high = _ends(parameter)
     name = parameter.name
     if low < rule.at_least:
-        yield Problem((low_key,), f"expected {name} of at least {rule.at_least:g}, found {low:g}")
+        yield Problem(
+            (low_key,), f"expected {name} of at least {rule.at_least:g}, found {low:.12g}"
+        )
     if high >= rule.below:
-        yield Problem((high_key,), f"expected {name} below {rule.below:g}, found {high:g}")
+        yield Problem((high_key,), f"expected {name} below {rule.below:.12g}, found {high:.12g}")
     if name == "cpu" and high > host.cpus:
         mend = "`high: host.cpus` leaves larger values out"
         text = f"expected at most the {host.cpus} cores of the host, found {high:g}; {mend}"

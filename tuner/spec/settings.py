@@ -164,9 +164,9 @@ def _pinned(name: str, value: Value) -> tuple[ParameterDocument | None, list[Pro
 def _load(base: LoadSpec, changes: Mapping[str, Value]) -> tuple[LoadSpec, list[Problem]]:
     # The longest window is at least as long as the shortest one, unless it is set too.
     whole = {name: getattr(base, name) for name in _LOAD} | dict(changes)
-    if "min_seconds" in changes and "max_seconds" not in changes:
-        longest = max(float(whole["max_seconds"]), float(whole["min_seconds"]))
-        whole["max_seconds"] = longest
+    shortest = changes.get("min_seconds")
+    if isinstance(shortest, (int, float)) and "max_seconds" not in changes:
+        whole["max_seconds"] = max(float(whole["max_seconds"]), float(shortest))
     document, problems = validate(LoadDocument, whole)
     return (LoadSpec(**document.model_dump()) if document else base), problems
 

@@ -61,7 +61,7 @@ def _text(detail: ErrorDetails) -> str:
         return f"expected {context['expected']}, found {short_text(value)}{hint}"
     for name, sign in _COMPARISONS.items():
         if name in context:
-            return f"expected a number {sign} {context[name]:g}, found {short_text(value)}"
+            return f"expected a number {sign} {context[name]:.12g}, found {short_text(value)}"
     if detail["type"] in {"too_short", "string_too_short"}:
         return "expected something, found nothing"
     expected = _KINDS.get(detail["type"])

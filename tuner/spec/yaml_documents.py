@@ -6,6 +6,7 @@ The JSON Schemas and the tables of docs/reference/study.md are generated from th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -74,12 +75,18 @@ def _matching(pattern: str, expected: Callable[[str], str]) -> tuple[AfterValida
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UnexpectedError("a number or an expression such as 'min(host.cpus, 4)'", value)
-    return value
+    return _finite(value)
 
 
 def _scalar(value: object) -> object:
     if not isinstance(value, (bool, int, float, str)):
         raise UnexpectedError("a number, text, true or false", value)
+    return _finite(value)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UnexpectedError("a finite number", value)
     return value
 
 
@@ -110,6 +117,8 @@ MetricName = Annotated[
 Number = Annotated[int | float | str, BeforeValidator(_number)]
 Scalar = Annotated[int | float | str | bool, BeforeValidator(_scalar)]
 Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+"""Up to a day. A number without an end would take memory or time without an end."""
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -202,7 +211,7 @@ class ServingDocument(Document):
     env: dict[EnvName, Scalar] = Field(default_factory=dict)
     """Environment variables of the server that are the same in every trial."""
 
-    ready_seconds: Positive = ServingSpec.ready_seconds
+    ready_seconds: Seconds = ServingSpec.ready_seconds
     """How long a replica may take to become ready. After that its trial is infeasible."""
 
     page_cache: PageCache = ServingSpec.page_cache
@@ -213,30 +222,30 @@ class ServingDocument(Document):
 class LoadDocument(Document):
     """How a burst is sent. Its concurrency, and the rate of an open loop, are parameters."""
 
-    min_seconds: Positive = LoadSpec.min_seconds
+    min_seconds: Seconds = LoadSpec.min_seconds
     """The shortest measured window, in seconds."""
 
-    max_seconds: Positive = LoadSpec.max_seconds
+    max_seconds: Seconds = LoadSpec.max_seconds
     """The longest measured window, in seconds."""
 
-    min_requests: Annotated[int, Field(ge=1)] = LoadSpec.min_requests
+    min_requests: Annotated[int, Field(ge=1, le=10**9)] = LoadSpec.min_requests
     """The fewest requests in the window. `max_seconds` ends the window all the same."""
 
     precision: Annotated[float, Field(gt=0, lt=1)] = LoadSpec.precision
     """The window ends when the 95 % interval of ART reaches no further than this share of ART to
     either side."""
 
-    min_slow: Annotated[int, Field(ge=0)] = LoadSpec.min_slow
+    min_slow: Annotated[int, Field(ge=0, le=10**9)] = LoadSpec.min_slow
     """Where packets are lost, the window also waits for this many responses that a retransmission
     timeout delayed, until the study knows what these add to ART."""
 
-    batch_seconds: Positive = LoadSpec.batch_seconds
+    batch_seconds: Annotated[float, Field(ge=0.01, le=86_400)] = LoadSpec.batch_seconds
     """Length of the batches whose means give the interval of ART. Choose a multiple of 0.1."""
 
-    warmup_max_seconds: Positive = LoadSpec.warmup_max_seconds
+    warmup_max_seconds: Seconds = LoadSpec.warmup_max_seconds
     """The longest warm-up before the window, in seconds."""
 
-    timeout_seconds: Positive = LoadSpec.timeout_seconds
+    timeout_seconds: Seconds = LoadSpec.timeout_seconds
     """A request that has no answer after this many seconds is an error."""
 
     arrivals: Arrivals = LoadSpec.arrivals
@@ -299,7 +308,7 @@ class ObjectiveDocument(Document):
 class BudgetDocument(Document):
     """When the study ends. Whichever limit is reached first counts."""
 
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """Number of trials, including the baseline."""
 
     time: Annotated[str, _text_of(parse_duration, EXPECTED_DURATION)] | None = None
@@ -413,7 +422,7 @@ class StudyDocument(Document):
     budget: BudgetDocument
     """When the study ends."""
 
-    baseline_every: Annotated[int, Field(ge=0)] = StudySpec.baseline_every
+    baseline_every: Annotated[int, Field(ge=0, le=10**6)] = StudySpec.baseline_every
     """Measure the baseline again after this many trials, to detect that the host drifts. 0:
     never."""
 

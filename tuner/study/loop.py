@@ -28,7 +28,7 @@ from tuner.study.queue import NextTrial, waiting
 from tuner.study.quiet import HostBusy, HostQuiet, Quiet
 from tuner.study.settling import settles
 from tuner.study.start import keep_environment, warm_of
-from tuner.study.storage import GIVEN_UP, record_so_far, records
+from tuner.study.storage import GIVEN_UP, record_so_far, records, storage_errors
 from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
 from tuner.trial import TrialRequest, TrialResult
 
@@ -109,6 +109,7 @@ def goal(
     return Goal(len(records(study)) + (more_trials or 0) + queued, None, passes)
 
 
+@storage_errors()
 def run_study(
     spec: StudySpec,
     study: Study,

@@ -30,10 +30,12 @@ from tuner.study.storage import (
     WARM,
     lock_of,
     open_storage,
+    storage_errors,
     stored_record,
 )
 
 
+@storage_errors()
 def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
     """The Optuna study of `spec`, created where it is not there yet.
 
@@ -52,6 +54,12 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
         load_if_exists=True,
     )
     stored = study.user_attrs
+    # A start that was killed leaves a study without attributes, but never trials in it.
+    if SPECIFICATION not in stored and study.get_trials(deepcopy=False):
+        raise InputError(
+            f"study {spec.name!r} in this storage is not one of tune's",
+            "name another --storage, or the study anew",
+        )
     if COMPARABLE in stored:
         if stored[BACKEND] != backend:
             raise InputError(

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from tuner.backends import backend_names
 from tuner.errors import InputError
@@ -81,6 +83,8 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
     prefix = "sqlite:///"
     if url.startswith(prefix):
         path = Path(url.removeprefix(prefix))
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no database file", "name a file by --storage")
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
@@ -108,6 +112,22 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
             f"storage {_without_password(url)} cannot be opened: {str(error).splitlines()[0]}",
             "expected an Optuna storage URL such as sqlite:///study.db or"
             " postgresql://user@host/database",
+        ) from error
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what a database raises into an InputError.
+
+    It may be broken, another program's, full, or locked for too long.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(
+            f"the study's storage cannot be used: {reason}",
+            "see that it is whole, Optuna's, and may be written, or name another one by --storage",
         ) from error
 
 
@@ -184,6 +204,7 @@ class StudySummary:
     running: int
 
 
+@storage_errors()
 def summaries(storage: BaseStorage) -> list[StudySummary]:
     """The studies of `tune` in a storage, by name."""
     studies = []
@@ -195,7 +216,7 @@ def summaries(storage: BaseStorage) -> list[StudySummary]:
         studies.append(
             StudySummary(
                 name,
-                study.user_attrs[BACKEND],
+                str(study.user_attrs.get(BACKEND)),
                 states.count(TrialState.COMPLETE),
                 states.count(TrialState.RUNNING),
             )
@@ -228,6 +249,7 @@ def samples_directory(study: Study, results: Path) -> Path:
     return results / "samples" / str(study.user_attrs[SAMPLES])
 
 
+@storage_errors()
 def finished_trials(name: str, url: str) -> list[TrialRecord]:
     """The records of a study; none where its SQLite file or the study is not there yet."""
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
@@ -235,7 +257,8 @@ def finished_trials(name: str, url: str) -> list[TrialRecord]:
     storage = open_storage(url, create=False)
     if name not in optuna.get_all_study_names(storage):
         return []
-    return records(optuna.load_study(study_name=name, storage=storage))
+    with _whole(name):
+        return records(optuna.load_study(study_name=name, storage=storage))
 
 
 def study_id(name: str, storage: BaseStorage) -> int:
@@ -244,11 +267,13 @@ def study_id(name: str, storage: BaseStorage) -> int:
     return storage.get_study_id_from_name(name)
 
 
+@storage_errors()
 def stored_record(name: str, storage: BaseStorage) -> StudyRecord:
     """The finished trials of a study. Raises InputError where there is no such study."""
     return study_record(optuna_study(name, storage))
 
 
+@storage_errors()
 def optuna_study(name: str, storage: BaseStorage) -> Study:
     """The Optuna study of that name. Raises InputError where there is none."""
     try:
@@ -262,7 +287,26 @@ def optuna_study(name: str, storage: BaseStorage) -> Study:
 
 
 def study_record(study: Study) -> StudyRecord:
-    """What a study's attributes and complete trials say."""
+    """What a study's attributes and complete trials say.
+
+    Raises InputError for a study that `tune` did not make, or whose attributes are broken.
+    """
+    with _whole(study.study_name):
+        return _study_record(study)
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"study {name!r} in this storage is not one of tune's, or is broken: {error!r}",
+            "name another --storage",
+        ) from error
+
+
+def _study_record(study: Study) -> StudyRecord:
     specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
     return StudyRecord.of(
         study.study_name,
@@ -284,16 +328,19 @@ def record_so_far(spec: StudySpec, done: Sequence[TrialRecord]) -> StudyRecord:
     return StudyRecord.of(spec.name, to_dict(spec), {}, done)
 
 
+@storage_errors()
 def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedStudy:
     """A study with the samples of its trials. Raises InputError where there is no such study."""
     study = optuna_study(name, storage)
-    directory = samples_directory(study, results)
+    record = study_record(study)
+    with _whole(name):
+        directory = samples_directory(study, results)
 
     def sample_file(file: str) -> bytes | None:
         path = directory / Path(file).name
         return path.read_bytes() if path.is_file() else None
 
-    return FinishedStudy(study_record(study), sample_file)
+    return FinishedStudy(record, sample_file)
 
 
 def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
