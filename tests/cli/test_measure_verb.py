@@ -70,7 +70,8 @@ def test_steps_and_ramps_give_a_row_for_each_level(measure: Tune) -> None:
 
 
 def test_a_capacity_is_found_and_said_in_a_sentence(measure: Tune) -> None:
-    found = measure("--model", "mnist", "cpu=0.5", "--capacity", "--slo", "p95_ms <= 40")
+    slo = ("--capacity", "--slo", "p95_ms <= 40", "--rate", "5000")
+    found = measure("--model", "mnist", "cpu=0.5", *slo)
     assert found.code == 0, found.err
     rows = [line.split() for line in found.out.splitlines() if line.strip()[:1].isdigit()]
     assert len(rows) > 2
@@ -79,6 +80,9 @@ def test_a_capacity_is_found_and_said_in_a_sentence(measure: Tune) -> None:
     words = " ".join(found.out.split())
     assert re.search(
         r"Capacity: \d+ \(\d+-\d+\) requests/s hold p95_ms <= 40\. At \d+ requests/s it ", words
+    )
+    assert re.search(
+        r"For 5,000 requests/s deploy \d+ such replicas: 1 replica holds at least \d+", words
     )
     nothing = measure("--model", "mnist", "--capacity", "--slo", "p95_ms <= 0.01")
     assert nothing.code == 3
@@ -117,7 +121,7 @@ def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -
         (("--model", "mnist", "--set", "delay=1e22"), "expected delay below 100000"),
         (("--model", "mnist", "--steps", "1", "--json"), "--json"),
         (("--model", "mnist", "--steps", "1", "--capacity"), "--capacity chooses the levels"),
-        (("--model", "mnist", "--slo", "p95_ms <= 15"), "--slo is what --capacity holds"),
+        (("--model", "mnist", "--slo", "p95_ms <= 15"), "--slo and --rate are for --capacity"),
         (("--model", "mnist", "--capacity", "--slo", "p95 < 15"), "expected a constraint"),
     ],
 )

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.study_model import model_of
-from tuner.results.service_level import is_exhausted, nearest_miss, service_level
+from tuner.results.service_level import (
+    is_exhausted,
+    nearest_miss,
+    replicas_needed,
+    service_level,
+)
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 from tuner.spec.study import Constraint, Objective
 
@@ -179,3 +184,23 @@ def test_a_space_is_exhausted_when_each_configuration_has_a_trial() -> None:
     whole = [burst(n, c, 5.0) for n, c in enumerate(SPACE.grid())]
     assert is_exhausted(study(*whole))
     assert not is_exhausted(study(*whole[1:], burst(99, whole[1].configuration, 5.0)))
+
+
+@given(
+    rate=st.floats(0.1, 1e5),
+    low=st.floats(1, 1e4),
+    more=st.floats(1, 2),
+    replicas=st.integers(1, 8),
+)
+def test_so_many_replicas_as_a_rate_needs_and_not_one_more(
+    rate: float, low: float, more: float, replicas: int
+) -> None:
+    needed = replicas_needed(rate, Estimate(low * more, low, low * more * 1.1), replicas)
+    assert needed is not None
+    each = low / replicas
+    assert needed * each >= rate * (1 - 1e-9)
+    assert (needed - 1) * each < rate
+
+
+def test_what_holds_nothing_holds_nothing_with_more_replicas() -> None:
+    assert replicas_needed(100.0, Estimate(0.0, 0.0, 25.0), 1) is None

@@ -88,6 +88,12 @@ def measure(
             " May be repeated.",
         ),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="With --capacity: say how many replicas so many requests/s need."
+        ),
+    ] = None,
     backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -105,13 +111,13 @@ def measure(
         )
     if exploring and capacity:
         raise InputError("--capacity chooses the levels itself", "leave out --steps and --ramp")
-    if slo and not capacity:
-        raise InputError("--slo is what --capacity holds", "give --capacity too, or leave it out")
+    if not capacity and (slo or rate is not None):
+        raise InputError("--slo and --rate are for --capacity", "give it too, or leave them out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
     chosen = _opened(model, study, trial, backend, storage)
     narrowed = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
     if capacity:
-        raise typer.Exit(_capacity(narrowed, slo or ()))
+        raise typer.Exit(_capacity(narrowed, slo or (), rate))
     raise typer.Exit(
         _explore(narrowed, levels) if exploring else _measure(narrowed, repeat, as_json=as_json)
     )
@@ -175,7 +181,7 @@ def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
     return 0
 
 
-def _capacity(study: Study, constraints: Sequence[str]) -> int:
+def _capacity(study: Study, constraints: Sequence[str], rate: float | None) -> int:
     """Search for the capacity and print each step; the exit code."""
     from tuner.errors import Infeasible
     from tuner.pages.by_hand import about, capacity_blocks, could_not_serve
@@ -188,7 +194,8 @@ def _capacity(study: Study, constraints: Sequence[str]) -> int:
     except Infeasible as reason:
         show(could_not_serve(reason))
         return NOTHING_FEASIBLE
-    show(*capacity_blocks(found))
+    replicas = int(study.specification.search_space.baseline()["replicas"])
+    show(*capacity_blocks(found, replicas, rate))
     return 0 if found.search.held else NOTHING_FEASIBLE
 
 

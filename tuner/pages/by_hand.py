@@ -10,7 +10,7 @@ from tuner.measure.capacity import Capacity, CapacityStep
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.repeatability import repeatability
 from tuner.pages.blocks import Block, Facts, Points, Table, Words
-from tuner.pages.capacity_words import capacity_sentence
+from tuner.pages.capacity_words import capacity_sentence, replicas_sentence
 from tuner.pages.trial_facts import burst_facts
 from tuner.pages.trial_tables import metric_table, network, phase_table, replica_table
 from tuner.results.in_words import announced
@@ -99,8 +99,13 @@ def stage_blocks(
     yield from _doubts(measurements)
 
 
-def capacity_blocks(capacity: Capacity) -> Iterator[Block]:
-    """A row for each rate that was tried, in ascending order, and the capacity in a sentence."""
+def capacity_blocks(
+    capacity: Capacity, replicas: int, rate: float | None = None
+) -> Iterator[Block]:
+    """A row for each rate that was tried, in ascending order, and the capacity in a sentence.
+
+    It is that of so many `replicas`; how many `rate` needs is said too.
+    """
     names = [*dict.fromkeys([*(c.metric for c in capacity.constraints), *_RATES])]
     pairs = zip(capacity.search.steps, capacity.measurements, strict=True)
     rows = tuple(
@@ -114,6 +119,8 @@ def capacity_blocks(capacity: Capacity) -> Iterator[Block]:
         priorities=(0, *(0 if name not in _RATES else 1 for name in names), 0),
     )
     yield Words(capacity_sentence(capacity), "lead")
+    if rate is not None:
+        yield Words(replicas_sentence(capacity, replicas, rate), "lead")
     yield from _doubts([capacity.with_measured(capacity.measurements[capacity.decisive])])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tuner.measure.capacity import Capacity, CapacityStep
-from tuner.results.wording import figure, interval, metric_interval, together
+from tuner.results.service_level import replicas_needed
+from tuner.results.wording import counted, figure, interval, metric_interval, together
 from tuner.spec.metrics import METRICS
 
 
@@ -24,6 +25,21 @@ def capacity_sentence(capacity: Capacity) -> str:
     return (
         f"Capacity: {capacity_text} requests/s hold {bounds}. At {figure(cliff.rate)} requests/s"
         f" {_broke(capacity, cliff)}."
+    )
+
+
+def replicas_sentence(capacity: Capacity, replicas: int, rate: float) -> str:
+    """How many replicas a rate needs, where `replicas` of them have this capacity."""
+    estimate = capacity.search.estimate
+    needed = replicas_needed(rate, estimate, replicas)
+    if needed is None:
+        return f"No number of such replicas holds {figure(rate)} requests/s."
+    least = estimate.value if estimate.low is None else estimate.low
+    hold = "holds" if replicas == 1 else "hold"
+    return (
+        f"For {figure(rate)} requests/s deploy {counted(needed, 'such replica')}:"
+        f" {counted(replicas, 'replica')} {hold} at least {figure(least)} requests/s, and each"
+        " added one holds its share if it has a CPU of its own."
     )
 
 

@@ -131,6 +131,16 @@ def nearest_miss(study: StudyRecord, scenario: Configuration | None = None) -> N
     return None if best is None else best[1]
 
 
+def replicas_needed(rate: float, capacity: Estimate, replicas: int) -> int | None:
+    """How many replicas hold `rate` requests/s, where so many have this capacity together.
+
+    By the lower end of the capacity, and as if each added replica had a share of its own: it needs
+    a CPU that no other uses. None where they hold nothing.
+    """
+    least = capacity.value if capacity.low is None else capacity.low
+    return math.ceil(rate * replicas / least) if least > 0 else None
+
+
 def is_exhausted(study: StudyRecord) -> bool:
     """Whether every configuration of the search space has a finished trial."""
     size = study.search_space.size()
