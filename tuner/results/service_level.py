@@ -138,7 +138,8 @@ def replicas_needed(rate: float, capacity: Estimate, replicas: int) -> int | Non
     a CPU that no other uses. None where they hold nothing.
     """
     least = capacity.value if capacity.low is None else capacity.low
-    return math.ceil(rate * replicas / least) if least > 0 else None
+    # Less the rounding of a whole number of shares.
+    return math.ceil(rate * replicas / least - 1e-9) if least > 0 else None
 
 
 def is_exhausted(study: StudyRecord) -> bool:
