@@ -56,7 +56,8 @@ def test_all_metrics_of_a_known_burst() -> None:
         }
     )
     # Only an open loop can be late, only a lossy network delays; the others are no burst's.
-    others = {"late_percent", "delayed_percent", "loss_delay_ms", "ready_seconds", *RESERVED}
+    others = {"late_percent", "delayed_percent", "loss_delay_ms", "ready_seconds", "capacity_rps"}
+    others |= {*RESERVED}
     assert set(values) == set(METRICS) - others
     assert (found.verdict, found.findings) == ("VALID", ())
     assert (found.requests, found.warmup_requests) == (1600, 396)
