@@ -129,7 +129,9 @@ def test_the_page_names_the_cheaper_grid_and_the_trials_that_settle() -> None:
     }
     assert "--sampler grid" in rows["... ordered by deployment"]
     settled = rows["trials until answers are settled"]
-    assert settled.startswith("about 30: 6 to begin with, then about 4 for each of 6 scenarios")
+    assert settled.startswith(
+        "about 30, an estimate: 6 to begin with, then 4 for each of 6 scenarios"
+    )
     assert settled.endswith("The budget has fewer: some answers may stay open")
     assert "cheaper than the search" not in rows
     more = specification("choices: [1]", budget="trials: 60")

@@ -57,7 +57,7 @@ def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
     if plan.budget_seconds is not None:
         yield "time until the budget is used up", f"at most {duration(plan.budget_seconds)}"
     if plan.settle_trials is not None:
-        yield "trials until answers are settled", _settled(spec, plan, plan.settle_trials)
+        yield "trials until answers are settled", _settled(plan, plan.settle_trials)
     if plan.percentiles is not None:
         yield "requests for percentiles", str(plan.percentiles)
     yield (
@@ -67,12 +67,11 @@ def _budget(spec: StudySpec, plan: Plan) -> Iterator[tuple[str, Cell]]:
     yield "sampler", f"{spec.search.sampler}, seed {spec.seed}"
 
 
-def _settled(spec: StudySpec, plan: Plan, trials: int) -> str:
+def _settled(plan: Plan, trials: int) -> str:
     """How many trials settle what is recommended, why so many, and whether the budget has them."""
     text = (
-        f"about {trials}: {plan.start} to begin with, then about {SETTLE_EACH} for each of"
-        f" {counted(plan.scenarios or 0, 'scenario')} (what is recommended and its strongest rival,"
-        f" twice each), until P is {spec.search.settled:g}; an estimate from simulated studies"
+        f"about {trials}, an estimate: {plan.start} to begin with, then {SETTLE_EACH} for each of"
+        f" {counted(plan.scenarios or 0, 'scenario')} (what is recommended and its strongest rival)"
     )
     if plan.trials is not None and plan.trials < trials:
         return f"{text}. The budget has fewer: some answers may stay open"

@@ -13,6 +13,7 @@ from tuner.spec import study_files
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.expressions import parse_constraint
 from tuner.spec.load import load_model
+from tuner.spec.memory_choices import memory_parameter
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import Constraint
 
@@ -98,7 +99,7 @@ def scaffold(
     exists or there is no such model.
     """
     root = root or Path.cwd()
-    load_model(model, root)
+    served = load_model(model, root)
     study = _template("study").read_text(encoding="utf-8")
     space = _template("search space").read_text(encoding="utf-8")
     for key, value in (
@@ -108,6 +109,7 @@ def scaffold(
     ):
         study = _with(study, key, value)
     space = _with(space, "description", f"The parameters of {name}")
+    space = _with_paragraph(space, "memory", memory_parameter(served))
     if service_level is not None:
         study, space = _asking_for(service_level, study, space)
     texts = {

@@ -1,0 +1,65 @@
+"""Memory limits that are worth trying, from what a replica needs."""
+
+from __future__ import annotations
+
+import math
+
+from tuner.spec.study import ModelSpec
+
+SERVER_MIB = 64.0
+"""About what a server without a model uses, the pages of shared libraries left out."""
+
+_PER_MIB = 1.5
+"""About how much memory a MiB of a model's files takes: the weights, and what is made of them."""
+
+_FACTORS = (1.1, 1.5, 2.0, 3.0, 4.0)
+_DEFAULT = 2
+
+
+def memory_choices(working_set_mib: float) -> tuple[int, ...]:
+    """Limits in MiB, ascending: from barely enough to four times the need.
+
+    Each is a multiple of 16 above `working_set_mib`, the most that a replica is known, or
+    estimated, to use. The third is a good default: there is room, and it is not out of the way.
+    """
+    return tuple(
+        dict.fromkeys(16 * math.ceil(working_set_mib * factor / 16) for factor in _FACTORS)
+    )
+
+
+def estimated_working_set(model: ModelSpec) -> float | None:
+    """What a replica of the model may use, in MiB, from the size of its files; None before it is
+    built.
+    """
+    versions = sorted(
+        (path for path in model.versions.glob("*") if path.name.isdecimal()),
+        key=lambda path: int(path.name),
+    )
+    if not versions:
+        return None
+    size = sum(file.stat().st_size for file in versions[-1].rglob("*") if file.is_file())
+    return SERVER_MIB + _PER_MIB * size / 2**20
+
+
+def memory_parameter(model: ModelSpec) -> str:
+    """The parameter `memory` of a search space for the model, as YAML with a comment."""
+    working_set = estimated_working_set(model)
+    if working_set is None:
+        choices: tuple[int, ...] = (128, 256, 512, 768, 1024)
+        why = f"{model.name} is not built yet, so its need is not known"
+    else:
+        choices = memory_choices(working_set)
+        why = (
+            f"by the size of its files a replica of {model.name} needs about {working_set:.0f} MiB"
+        )
+    return f"""
+  # Memory choices: {why}.
+  # The first trial measures what it uses (memory_peak_mib in `tune show`): adapt them then.
+  memory:
+    description: memory limit of each replica
+    role: decision
+    type: int
+    choices: {list(choices)}
+    high: host.memory_mib // 2
+    default: {choices[_DEFAULT]}
+"""
