@@ -47,7 +47,8 @@ def export(
     pick: Annotated[
         str,
         typer.Option(
-            help="Which configurations: knee (the recommended one), all (those on any front), trial"
+            help="Which configurations: knee (what is recommended for the scenario), robust (one"
+            " decision for all scenarios), all (those on any front), trial"
             " numbers (7,12), the best in one objective (min-art, min-cpu), or the best within a"
             " bound ('min art_ms where cpu_percent <= 40')."
         ),
