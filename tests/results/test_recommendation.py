@@ -114,6 +114,13 @@ def test_no_replica_is_idle() -> None:
     assert not idle_everywhere(record, findings.robust.decision, scenarios)
 
 
+def test_where_all_that_was_measured_has_idle_replicas_nothing_is_recommended() -> None:
+    record = with_scenarios()
+    idle = [t for t in record.trials if idle_replicas(record, t.configuration)]
+    assert idle
+    assert dict(summarise(replace(record, trials=tuple(idle))).recommendations) == {}
+
+
 def test_in_an_open_loop_a_free_replica_takes_the_next_request() -> None:
     record = with_scenarios()
     three = Configuration.of({"concurrency": 1, "loss": 0.0, "cpu": 1.0, "replicas": 3})

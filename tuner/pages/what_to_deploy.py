@@ -212,7 +212,9 @@ def how_sure(study: StudyRecord, summary: Summary, findings: Findings | None) ->
         bursts = " It rests on one burst." if once else ""
         said = [f"It is {'' if settled else 'not '}settled (P >= {SETTLED:g}).{bursts}"]
     if missing > 0:
-        said.append(f"In {counted(missing, 'scenario')} nothing feasible was measured.")
+        said.append(
+            f"In {counted(missing, 'scenario')} nothing was measured that can be recommended."
+        )
     if settled < len(chosen):
         said.append(_to_settle(summary, findings))
     infeasible = len([t for t in study.trials if not t.feasible])

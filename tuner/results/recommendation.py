@@ -79,10 +79,12 @@ def recommend(
     The best compromise of all objectives comes first. Then, of all that cannot be told apart from
     it (with even odds, each objective is not worse by more than the margin), the one that reserves
     least is taken. A configuration with replicas that never have a request is left out. Without a
-    `surrogate`, each configuration is known by its own bursts alone. None where nothing is
+    `surrogate`, each configuration is known by its own bursts alone. None where nothing else is
     feasible.
     """
-    measured = _without_idle(study, [p for p in configurations if p.eligible])
+    measured = [
+        p for p in configurations if p.eligible and not idle_replicas(study, p.configuration)
+    ]
     if not measured:
         return None
     every, draws, able = _worlds(study, scenario, measured, surrogate)
@@ -143,12 +145,6 @@ def _rival(
     better = (regrets + margin < regrets[:, [chosen]] - _ROUNDING).mean(axis=0)
     likely = int(np.argmax(better))
     return (configurations[likely], float(better[likely])) if better[likely] > 0 else None
-
-
-def _without_idle(study: StudyRecord, configurations: Sequence[Pooled]) -> list[Pooled]:
-    """Those without idle replicas; all, where each has some."""
-    busy = [p for p in configurations if not idle_replicas(study, p.configuration)]
-    return busy or list(configurations)
 
 
 def _worlds(

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tuner.measure.record import StudyRecord
 from tuner.model.initial_design import initial_trials
 from tuner.model.study_model import FEWEST
+from tuner.results.outcomes import default_decision
 from tuner.results.recommendation import Recommendation
 from tuner.results.summary import summarise
 from tuner.search.distributions import configuration_of
@@ -28,6 +29,9 @@ FEWEST_BURSTS = 2
 _SHARE = 0.75
 """The share of the trials that settle recommendations; the others are the sampler's. With fewer of
 them it takes longer to settle, with more a study may look at the same rivals for ever."""
+
+
+_NOTHING_YET = "nothing can be recommended in this scenario yet"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class Decider:
         """The trials to measure next, all on one deployment; none while there is no model.
 
         Of the scenario that is not settled, and got the fewest such trials so far, it is what is
-        recommended or its strongest rival: the one with fewer bursts. Where the deployment of the
+        recommended or its strongest rival: the one with fewer bursts. Where no rival is likely, it
+        is what reserves less and may do as well. Where the deployment of the
         `last` trial serves one of these, that comes first. Then the same of all other scenarios
         that want the same deployment.
         """
@@ -105,6 +110,7 @@ class Decider:
             for chosen in sorted(recommended.values(), key=lambda r: (r.chance, str(r.scenario)))
             if not self._settled(chosen)
         ]
+        wanted = [*self._without_any(study, recommended), *wanted]
         elsewhere = self._not_now()
         wanted = [d for d in wanted if d.configuration not in elsewhere]
         deployment_of = self._spec.search_space.deployment_of
@@ -115,6 +121,21 @@ class Decider:
             d
             for d in wanted
             if deployment_of(d.configuration) == deployment_of(first[0].configuration)
+        ]
+
+    def _without_any(
+        self, study: StudyRecord, recommended: Mapping[Configuration, Recommendation]
+    ) -> list[Deciding]:
+        """The defaults in each measured scenario that has no recommendation, if they are untried:
+        where all that was measured has idle replicas, they have none.
+        """
+        tried = {t.configuration for t in study.trials}
+        scenarios = dict.fromkeys(study.scenario_of(c) for c in tried)
+        return [
+            Deciding(scenario, default, {WHY: {"reason": _NOTHING_YET, "decides": True}})
+            for scenario in scenarios
+            if scenario not in recommended
+            and (default := default_decision(study, scenario)) not in tried
         ]
 
     def _not_now(self) -> set[Configuration | None]:
@@ -132,15 +153,18 @@ class Decider:
 
     def _settled(self, chosen: Recommendation) -> bool:
         enough = len(chosen.pooled.bursts) >= self._bursts
-        return enough and chosen.chance >= self._spec.search.settled
+        return enough and chosen.chance >= self._spec.search.settled and chosen.leaner is None
 
     def _wanted(self, study: StudyRecord, chosen: Recommendation) -> Deciding:
         """What says most about one recommendation."""
         bursts = Counter(t.configuration for t in study.trials)
         own, rival = chosen.configuration, None if chosen.rival is None else chosen.rival[0]
-        settled = chosen.chance >= self._spec.search.settled
-        picked = own if settled or rival is None or bursts[rival] > bursts[own] else rival
-        role = "what is recommended" if picked == own else "the strongest rival of that"
+        picked, role = own, "what is recommended"
+        if chosen.chance >= self._spec.search.settled:
+            if chosen.leaner is not None:
+                picked, role = chosen.leaner, "what reserves less and may do as well"
+        elif rival is not None and bursts[rival] <= bursts[own]:
+            picked, role = rival, "the strongest rival of that"
         why = {
             "reason": f"to settle what is recommended for {chosen.scenario}: {role}",
             "decides": True,
