@@ -14,7 +14,7 @@ SENTENCES = (
     "P is the probability that no other",
     "is what the model expects many bursts",
     "and nobody chooses a",
-    "that nothing else is better by more than",
+    "P: nothing else is better by more than",
     "Nothing is predicted yet",
     "No decision is sure",
     "Nothing is recommended: no feasible trial",
