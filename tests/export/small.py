@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tuner.export.served import served_by
-from tuner.export.workload import Workload, workload
+from tuner.export.workload import ClusterWorkload, workload
 from tuner.measure.measurement import Estimate, Finding, Measurement
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
@@ -142,6 +142,6 @@ def named(name: str, model: str, value: str, **configuration: Value) -> StudyRec
     )
 
 
-def made(record: StudyRecord, **options: Any) -> Workload:  # noqa: ANN401 -- those of `workload`
+def made(record: StudyRecord, **options: Any) -> ClusterWorkload:  # noqa: ANN401 -- those of `workload`
     """The first trial of `record` for Kubernetes, under the name `digits`."""
     return workload(served_by(record, record.trials[0]), name="digits", **options)

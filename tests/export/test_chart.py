@@ -17,7 +17,7 @@ from tuner.export.autoscaler import Autoscaling
 from tuner.export.directory import write_exported
 from tuner.export.helm import to_helm
 from tuner.export.kubernetes import objects
-from tuner.export.workload import Workload
+from tuner.export.workload import ClusterWorkload
 
 helm = pytest.importorskip("helm_python", reason="its wheels are for Linux on x86-64")
 
@@ -32,7 +32,7 @@ ACTIONS = ("{{ .Values.image }}", "{{/* a", "}} {{", "{{`", "{{- end -}}", '{{ "
 
 
 def rendered(
-    of: Workload, values: dict[str, Any] | None = None, release: str = "digits"
+    of: ClusterWorkload, values: dict[str, Any] | None = None, release: str = "digits"
 ) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as scratch:
         chart = Path(scratch, "chart")
@@ -56,7 +56,7 @@ def by_kind(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         *(made(named("s", "m", text)) for text in (*NASTY, *ACTIONS)),
     ],
 )
-def test_a_chart_renders_to_the_objects_of_the_kubernetes_format(of: Workload) -> None:
+def test_a_chart_renders_to_the_objects_of_the_kubernetes_format(of: ClusterWorkload) -> None:
     assert by_kind(rendered(of)) == by_kind(objects(of))
 
 

@@ -21,7 +21,7 @@ from tuner.export.kserve import inference_service, to_kserve
 from tuner.export.pod import pod_spec
 from tuner.export.provenance import read_provenance
 from tuner.export.served import served_by
-from tuner.export.workload import Workload
+from tuner.export.workload import ClusterWorkload
 from tuner.measure.record import StudyRecord
 
 TWO = study(trial(0, 3.0, 30.0, configuration={"replicas": 2, "cpu": 0.5}))
@@ -58,7 +58,7 @@ EXCERPT = {
 }
 
 
-def predictor_of(of: Workload) -> dict[str, Any]:
+def predictor_of(of: ClusterWorkload) -> dict[str, Any]:
     service: dict[str, Any] = yaml.safe_load(to_kserve(of))
     predictor: dict[str, Any] = service["spec"]["predictor"]
     return predictor

@@ -14,7 +14,7 @@ from tuner.export.autoscaler import Autoscaling
 from tuner.export.directory import write_exported
 from tuner.export.kubernetes import objects
 from tuner.export.kustomize import to_kustomize
-from tuner.export.workload import Workload
+from tuner.export.workload import ClusterWorkload
 
 TWO = study(trial(0, 3.0, 30.0, configuration={"replicas": 2, "cpu": 0.5}))
 
@@ -40,7 +40,7 @@ def built(kubectl: str, directory: Path) -> dict[str, dict[str, Any]]:
     ids=["namespace", "nasty", "autoscaled"],
 )
 def test_kustomize_builds_the_objects_of_the_kubernetes_format(
-    kubectl: str, tmp_path: Path, of: Workload
+    kubectl: str, tmp_path: Path, of: ClusterWorkload
 ) -> None:
     write_exported(tmp_path / "made", to_kustomize(of))
     assert built(kubectl, tmp_path / "made") == {part["kind"]: part for part in objects(of)}

@@ -15,7 +15,7 @@ from typing import Any
 from tuner.export.kubernetes import file_of, objects
 from tuner.export.names import comments, one_line
 from tuner.export.pod import amounts
-from tuner.export.workload import Claim, Workload
+from tuner.export.workload import Claim, ClusterWorkload
 from tuner.spec.yaml_text import yaml_text, yaml_texts
 
 ENTRY = "Chart.yaml"
@@ -26,7 +26,7 @@ _VERSION = "0.1.0"
 _ABOUT_VALUES = "Chart.yaml says where these values come from. Resources are those of a replica."
 
 
-def to_helm(workload: Workload) -> dict[str, str]:
+def to_helm(workload: ClusterWorkload) -> dict[str, str]:
     """The chart's files by their paths.
 
     The release's name is the name of its objects, and its namespace theirs. Raises InputError where
@@ -55,7 +55,7 @@ def to_helm(workload: Workload) -> dict[str, str]:
     }
 
 
-def _values(workload: Workload) -> dict[str, Any]:
+def _values(workload: ClusterWorkload) -> dict[str, Any]:
     served, model, scaling = workload.served, workload.model, workload.autoscaling
     values: dict[str, Any] = {} if scaling else {"replicas": served.replicas}
     values |= {"image": served.plan.image, "resources": amounts(served)}
@@ -72,7 +72,7 @@ def _values(workload: Workload) -> dict[str, Any]:
     return values
 
 
-def _templates(workload: Workload) -> dict[str, str]:
+def _templates(workload: ClusterWorkload) -> dict[str, str]:
     plain = objects(replace(workload, namespace=None))
     # No text of the objects can hold their own checksum.
     mark = hashlib.sha256(yaml_texts(plain).encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuner.errors import InputError
 from tuner.export.pod import pod_spec
-from tuner.export.workload import Fetched, Workload
+from tuner.export.workload import ClusterWorkload, Fetched
 from tuner.spec.yaml_text import yaml_text
 
 _CONTAINER = "kserve-container"
@@ -22,7 +22,7 @@ _MODE = {"serving.kserve.io/deploymentMode": "RawDeployment"}
 _BASE_PATH = "model_base_path"
 
 
-def to_kserve(workload: Workload) -> str:
+def to_kserve(workload: ClusterWorkload) -> str:
     """The InferenceService of `workload`, with a predictor of the measured image.
 
     KServe makes the Deployment, the Service `<name>-predictor` (port 80 for REST, 8500 for gRPC)
@@ -33,7 +33,7 @@ def to_kserve(workload: Workload) -> str:
     return f"{workload.header(*notes)}\n{yaml_text(inference_service(workload))}"
 
 
-def inference_service(workload: Workload) -> dict[str, Any]:
+def inference_service(workload: ClusterWorkload) -> dict[str, Any]:
     scraped = {"annotations": workload.scraped} if workload.scraped else {}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -50,7 +50,7 @@ def inference_service(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _replicas(workload: Workload) -> dict[str, Any]:
+def _replicas(workload: ClusterWorkload) -> dict[str, Any]:
     scaling = workload.autoscaling
     if scaling is None:
         return {"minReplicas": workload.served.replicas, "maxReplicas": workload.served.replicas}
@@ -62,7 +62,7 @@ def _replicas(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _pod(workload: Workload) -> dict[str, Any]:
+def _pod(workload: ClusterWorkload) -> dict[str, Any]:
     model, plan = workload.model, workload.served.plan
     if not isinstance(model, Fetched) or model.image is not None:
         return pod_spec(workload, _CONTAINER)

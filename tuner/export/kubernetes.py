@@ -7,7 +7,7 @@ from typing import Any
 
 from tuner.export.autoscaler import autoscaler
 from tuner.export.pod import pod_spec, ports
-from tuner.export.workload import Workload
+from tuner.export.workload import ClusterWorkload
 from tuner.spec.yaml_text import yaml_texts
 
 FILES = tuple(
@@ -22,7 +22,7 @@ def file_of(made: Mapping[str, Any]) -> str:
     return f"{made['kind'].lower()}.yaml"
 
 
-def to_kubernetes(workload: Workload) -> str:
+def to_kubernetes(workload: ClusterWorkload) -> str:
     """The objects of `workload` as a stream of YAML documents.
 
     Raises InputError where Kubernetes would refuse a value of the study.
@@ -30,7 +30,7 @@ def to_kubernetes(workload: Workload) -> str:
     return f"{workload.header()}\n{yaml_texts(objects(workload))}"
 
 
-def objects(workload: Workload) -> list[dict[str, Any]]:
+def objects(workload: ClusterWorkload) -> list[dict[str, Any]]:
     """The Deployment first, which says where all of them come from."""
     made = [_deployment(workload), _service(workload)]
     if workload.most_replicas > 1:
@@ -40,7 +40,7 @@ def objects(workload: Workload) -> list[dict[str, Any]]:
     return made
 
 
-def _deployment(workload: Workload) -> dict[str, Any]:
+def _deployment(workload: ClusterWorkload) -> dict[str, Any]:
     # An autoscaler sets the number. Written here, each `kubectl apply` would set it back.
     count = {} if workload.autoscaling else {"replicas": workload.served.replicas}
     annotations = {"annotations": workload.scraped} if workload.scraped else {}
@@ -59,7 +59,7 @@ def _deployment(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _service(workload: Workload) -> dict[str, Any]:
+def _service(workload: ClusterWorkload) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -75,7 +75,7 @@ def _service(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _budget(workload: Workload) -> dict[str, Any]:
+def _budget(workload: ClusterWorkload) -> dict[str, Any]:
     """Draining nodes stops one replica at a time, while the others carry the load."""
     return {
         "apiVersion": "policy/v1",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tuner.export.kubernetes import file_of, objects
-from tuner.export.workload import Workload
+from tuner.export.workload import ClusterWorkload
 from tuner.spec.yaml_text import yaml_text
 
 ENTRY = "kustomization.yaml"
@@ -15,7 +15,7 @@ BASE = "base"
 _KIND = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
-def to_kustomize(workload: Workload) -> dict[str, str]:
+def to_kustomize(workload: ClusterWorkload) -> dict[str, str]:
     """The directory's files by their paths.
 
     Raises InputError where Kubernetes would refuse a value of the study.

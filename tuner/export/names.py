@@ -27,7 +27,7 @@ def dns_label(text: str) -> str:
     return _fitted(text, r"[a-z](?:[a-z0-9-]*[a-z0-9])?", r"[^a-z0-9]+")
 
 
-def check_name(text: str) -> str:
+def check_deployed_name(text: str) -> str:
     """`text` itself. Raises InputError where an export cannot have that name in every format.
 
     It is a DNS-1123 label that begins with a letter, as the name of a Service does, and is short

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.errors import InputError
 from tuner.export.served import Served
-from tuner.export.workload import Claim, Fetched, Workload
+from tuner.export.workload import Claim, ClusterWorkload, Fetched
 
 _VOLUME = "model"
 _STATUS = "rest"
@@ -17,7 +17,7 @@ _PATIENCE = 5
 """How many times longer than measured a replica may take: a node may have a slower disk."""
 
 
-def pod_spec(workload: Workload, container: str = "server") -> dict[str, Any]:
+def pod_spec(workload: ClusterWorkload, container: str = "server") -> dict[str, Any]:
     """The pod of `workload`, whose server is the container named `container`.
 
     Resource requests equal the limits, so pods are of the class Guaranteed. The containers' rights
@@ -72,7 +72,7 @@ def amounts(served: Served) -> dict[str, str]:
     }
 
 
-def _container(workload: Workload, name: str) -> dict[str, Any]:
+def _container(workload: ClusterWorkload, name: str) -> dict[str, Any]:
     served = workload.served
     plan = served.plan
     container: dict[str, Any] = {"name": name, "image": plan.image}
@@ -109,7 +109,7 @@ def _container(workload: Workload, name: str) -> dict[str, Any]:
     }
 
 
-def _init_container(workload: Workload) -> dict[str, Any] | None:
+def _init_container(workload: ClusterWorkload) -> dict[str, Any] | None:
     """What fetches the model; None where nothing does, or KServe adds its own."""
     model, served = workload.model, workload.served
     if isinstance(model, Claim) or model.image is None:
@@ -136,7 +136,7 @@ def _model_volume(model: Claim | Fetched) -> list[dict[str, Any]]:
     return [] if model.image is None else [{"name": _VOLUME, "emptyDir": {}}]
 
 
-def _model_mount(workload: Workload, *, read_only: bool) -> list[dict[str, Any]]:
+def _model_mount(workload: ClusterWorkload, *, read_only: bool) -> list[dict[str, Any]]:
     if not _model_volume(workload.model):
         return []
     path = workload.served.plan.model_mount

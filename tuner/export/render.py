@@ -17,14 +17,14 @@ from tuner.export.kserve import to_kserve
 from tuner.export.kubernetes import to_kubernetes
 from tuner.export.kustomize import to_kustomize
 from tuner.export.model_files import model_versions
-from tuner.export.names import check_name
+from tuner.export.names import check_deployed_name
 from tuner.export.pick import only, pick
 from tuner.export.provenance import provenance
 from tuner.export.published import FIRST_PORT
 from tuner.export.remarks import remarks
 from tuner.export.served import Served, served_by
 from tuner.export.trial_documents import to_csv, to_json, to_yaml
-from tuner.export.workload import Workload, workload
+from tuner.export.workload import ClusterWorkload, workload
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.findings import Findings, find
 from tuner.results.predicted_front import Predicted
@@ -166,7 +166,7 @@ def _file(
     first, first_grpc = options.port, options.grpc_port
     if first is None:
         first = FIRST_PORT
-    name = None if options.name is None else check_name(options.name)
+    name = None if options.name is None else check_deployed_name(options.name)
     if form == "docker-run":
         text = to_docker_run(
             served, versions, first, predicted, first_grpc_port=first_grpc, name=name
@@ -186,7 +186,7 @@ def _file(
 
 def _workload(
     served: Served, predicted: Predicted | None, form: ExportFormat, options: ExportOptions
-) -> Workload:
+) -> ClusterWorkload:
     if options.model_source is not None and options.init_image is None and form != "kserve":
         raise InputError(
             f"in the format {form} nothing fetches what --model-source names",

@@ -9,7 +9,7 @@ from typing import Any
 from tuner.errors import InputError
 from tuner.export.autoscaler import Autoscaling
 from tuner.export.header import header, metrics_note, needs_image
-from tuner.export.names import check_name, check_namespace, dns_label
+from tuner.export.names import check_deployed_name, check_namespace, dns_label
 from tuner.export.provenance import ANNOTATION, provenance
 from tuner.export.served import Served, check_reference
 from tuner.results.predicted_front import Predicted
@@ -58,7 +58,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Workload:
+class ClusterWorkload:
     """The replicas of `served` under `name`, with the model from `model`.
 
     `namespace` None leaves it to whoever applies the file. `autoscaling` None keeps the number of
@@ -151,13 +151,13 @@ def workload(
     model_source: str | None = None,
     init_image: str | None = None,
     autoscaling: Autoscaling | None = None,
-) -> Workload:
+) -> ClusterWorkload:
     """The workload of `served`. By default it has the model's name, and a claim `<name>-model`.
 
     Raises InputError for a name that Kubernetes would refuse, for what is no URI or image, and for
     a model that would come from two places.
     """
-    name = dns_label(served.study.model) if name is None else check_name(name)
+    name = dns_label(served.study.model) if name is None else check_deployed_name(name)
     if namespace is not None:
         check_namespace(namespace)
     if model_source is None:
@@ -173,7 +173,7 @@ def workload(
         )
     else:
         model = Fetched(_source(model_source), init_image and check_reference(init_image))
-    return Workload(served, name, namespace, model, autoscaling, predicted)
+    return ClusterWorkload(served, name, namespace, model, autoscaling, predicted)
 
 
 def _claim(name: str) -> str:
