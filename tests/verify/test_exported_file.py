@@ -14,7 +14,7 @@ from tuner.export.helm import to_helm
 from tuner.export.kustomize import to_kustomize
 from tuner.export.provenance import PREFIX
 from tuner.export.served import served_by
-from tuner.export.workload import Workload, workload
+from tuner.export.workload import ClusterWorkload, workload
 from tuner.spec.load import load_model
 from tuner.verify.bring_up import bring_up, compose_command
 from tuner.verify.exported_file import read_exported
@@ -80,7 +80,7 @@ def test_what_cannot_be_verified_is_refused_with_the_mend(
     ("write", "check"), [(to_helm, "helm lint exported"), (to_kustomize, "kubectl kustomize")]
 )
 def test_a_directory_for_kubernetes_is_refused_with_the_mend(
-    write: Callable[[Workload], dict[str, str]], check: str
+    write: Callable[[ClusterWorkload], dict[str, str]], check: str
 ) -> None:
     study = study_of()
     write_exported(Path("exported"), write(workload(served_by(study, study.trials[0]))))
