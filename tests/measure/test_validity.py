@@ -150,6 +150,12 @@ def test_an_open_loop_whose_backlog_grows_is_doubted(answered: float, expected: 
     assert findings(evidence(closed_loop(), throughput_rps=answered)) == ()
 
 
+def test_too_few_answers_by_chance_are_no_backlog() -> None:
+    seen = evidence(open_loop(rate_rps=100))
+    few = replace(seen, metrics={**seen.metrics, "throughput_rps": Estimate(93.0, 85.0, 101.0)})
+    assert findings(few) == ()
+
+
 @pytest.mark.parametrize(("rate", "expected"), [(10_000, "VALID"), (10_100, "INVALID")])
 def test_above_half_of_the_load_engines_capacity_nothing_is_said_of_the_server(
     rate: float, expected: Verdict

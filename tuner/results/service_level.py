@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from tuner.measure.link import interval_around, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.surrogate import Surrogate
@@ -117,8 +118,8 @@ def nearest_miss(study: StudyRecord, scenario: Configuration | None = None) -> N
         missed = tuple(
             outlook
             for c in study.constraints
-            if (value := _average(study, c.metric, trials)) is not None
-            and (outlook := ConstraintOutlook(c, value, None, measured=True)).misses
+            if (average := _average(study, c.metric, trials)) is not None
+            and (outlook := ConstraintOutlook(c, average.value, None, measured=True)).misses
         )
         trial = candidate.representative if candidate.bursts else trials[-1]
         distance = math.fsum(
@@ -155,14 +156,14 @@ def _outlook(
     measured: Pooled | None,
     surrogate: Surrogate | None,
 ) -> ConstraintOutlook:
-    own = None if measured is None else _average(study, constraint.metric, _bursts(measured))
+    average = None if measured is None else _average(study, constraint.metric, _bursts(measured))
+    own = None if average is None else average.value
     row = None if surrogate is None else surrogate.candidates.index(configuration)
     model = next(
         (c for c in (surrogate.constraints if surrogate else ()) if c.text == str(constraint)), None
     )
     if model is None or row is None:
-        deployed = None if own is None else _new_deployment(study, constraint.metric, own)
-        chance = None if deployed is None else _holds(constraint, deployed)
+        chance = None if average is None else _holds(study, constraint, average)
         return ConstraintOutlook(constraint, own, chance, own is not None)
     value = own if own is not None else model.value(row)
     return ConstraintOutlook(constraint, value, model.holds_when_deployed(row), own is not None)
@@ -188,57 +189,41 @@ def _one_step_below(
             yield parameter, below[-1], study.search_space.effective(values)
 
 
-def _average(study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]) -> Estimate | None:
-    """The average of a metric over bursts of one configuration, with its 95 % interval.
+@dataclass(frozen=True)
+class _Average:
+    """That of bursts of one configuration; `sd` is its standard error on the scale of the link."""
 
-    As in `tuner.results.pooled`, what differs between bursts is in the interval. A metric that can
-    be 0 is averaged as it is, its interval too.
+    value: Estimate
+    sd: float
+
+
+def _average(study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]) -> _Average | None:
+    """The average of a metric over bursts of one configuration, on the scale of its link.
+
+    As in `tuner.results.pooled`, what differs between bursts is in its interval.
     """
     estimates = [e for t in bursts if (e := t.metric(metric)) is not None]
     if not estimates:
         return None
-    if min(e.value for e in estimates) <= 0:
-        value = math.fsum(e.value for e in estimates) / len(estimates)
-        if any(e.low is None or e.high is None for e in estimates):
-            return Estimate(value)
-        ends = (math.fsum(getattr(e, end) for e in estimates) for end in ("low", "high"))
-        return Estimate(value, *(end / len(estimates) for end in ends))
-    own = np.array([(e.relative_error or 0.0) ** 2 for e in estimates])
-    variances = own + between_bursts(study, metric) ** 2
+    link = link_of(metric)
+    own = np.array([link.standard_error(e) or 0.0 for e in estimates])
+    variances = own**2 + between_bursts(study, metric) ** 2
     if not variances.any():
-        return estimates[0]
+        return _Average(estimates[0], 0.0)
     weights = 1 / np.maximum(variances, 1e-12)
-    logs = np.log([e.value for e in estimates])
+    scaled = link.scaled([e.value for e in estimates])
     alone = len(estimates) == 1
-    value = estimates[0].value if alone else math.exp(float(weights @ logs / weights.sum()))
-    factor = math.exp(Z / math.sqrt(float(weights.sum())))
-    return Estimate(value, value / factor, value * factor)
+    mean = estimates[0].value if alone else float(link.in_unit(weights @ scaled / weights.sum()))
+    sd = 1 / math.sqrt(float(weights.sum()))
+    return _Average(interval_around(metric, mean, Z * sd), sd)
 
 
-def _new_deployment(study: StudyRecord, metric: str, average: Estimate) -> Estimate:
-    """The value of one new deployment, of which many would give this average."""
-    if average.value <= 0 or average.low is None or average.high is None or average.low <= 0:
-        return average
-    log_sd = math.log(average.high / average.value) / Z
-    factor = math.exp(Z * math.hypot(log_sd, between_bursts(study, metric)))
-    return Estimate(average.value, average.value / factor, average.value * factor)
-
-
-def _holds(constraint: Constraint, value: Estimate) -> float | None:
-    """P(the value is within the bound); None where its interval is not known.
-
-    On a logarithmic scale where value and bound allow it, else on the metric's own, by the side of
-    the interval that is towards the bound.
-    """
-    if value.low is None or value.high is None:
-        return None
-    end = value.high if constraint.operator == "<=" else value.low
-    numbers = [value.value, end, constraint.bound]
-    if min(numbers) > 0:
-        numbers = [math.log(n) for n in numbers]
-    middle, end, bound = numbers
-    sd = abs(end - middle) / Z
+def _holds(study: StudyRecord, constraint: Constraint, average: _Average) -> float:
+    """P(a new deployment holds the constraint), of which many have this average."""
+    metric = constraint.metric
+    sd = math.hypot(average.sd, between_bursts(study, metric))
     if not sd:
-        return 1.0 if constraint.violation(value.value) <= 0 else 0.0
-    away = bound - middle if constraint.operator == "<=" else middle - bound
+        return 1.0 if constraint.violation(average.value.value) <= 0 else 0.0
+    mean, bound = link_of(metric).scaled([average.value.value, constraint.bound]).tolist()
+    away = bound - mean if constraint.operator == "<=" else mean - bound
     return float(ndtr(away / sd))
