@@ -9,7 +9,9 @@ from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.errors import InputError
 from tuner.measure.measurement import Estimate
 from tuner.model.study_model import model_of
+from tuner.results.findings import find
 from tuner.results.pooled import pooled
+from tuner.results.wording import interval_ends
 from tuner.spec.reservation import reserved
 from tuner.spec.space import Configuration
 from tuner.spec.study import Prices
@@ -71,3 +73,20 @@ def test_a_burst_ends_once_another_configuration_reserves_less_and_is_faster() -
     spec = specification(CHEAPEST, FEASIBLE, ("cut_short: false", "cut_short: true"), TWELVE)
     cut = [t for t in study_record(run(spec)).trials if t.cut_short]
     assert any("cost per month" in t.cut_short or "reserved_cores" in t.cut_short for t in cut)
+
+
+def test_an_exact_value_is_shown_without_an_interval() -> None:
+    record = study_record(run(specification(CHEAPEST, FEASIBLE, BAYES, TWELVE)))
+    findings = find(record)
+    assert findings is not None
+    assert "cost_per_month" not in findings.between
+    best = findings.overall.predicted_front[0]
+    assert interval_ends(Estimate(best.values[0], best.low[0], best.high[0])) == ""
+
+
+def test_a_study_whose_only_objective_is_exact_searches_for_what_holds() -> None:
+    only = (CHEAPEST[0], CHEAPEST[1].replace("[cost_per_month, art_ms]", "[cost_per_month]"))
+    bound = ("reserved_cores <= 1", "art_ms <= 6")
+    record = study_record(run(specification(only, bound, FEASIBLE, BAYES, TWELVE)))
+    able = [t for t in record.trials if t.feasible]
+    assert min(t.values[0] for t in able) < record.trials[0].values[0]

@@ -21,8 +21,8 @@ from tuner.results.summary import Summary, summarise
 from tuner.results.wording import counted, difference, figure, interval, label
 from tuner.spec.metrics import title
 
-_BESIDE = ("p95_ms", "throughput_rps")
-"""Metrics beside the objectives, where there is room."""
+_BESIDE = ("p95_ms", "p99_ms", "throughput_rps")
+"""Metrics beside the objectives and those of the constraints, where there is room."""
 
 
 def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
@@ -58,6 +58,7 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
     for objective in study.objectives:
         columns += [title(objective.metric), f"{label(objective.metric)} against the baseline"]
         priorities += [0, 2]
+    beside = _names_beside(study)
     rows: list[tuple[Cell, ...]] = []
     for trial in summary.front[:most]:
         row: list[Cell] = [trial_link(trial.number)]
@@ -65,13 +66,13 @@ def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -
         for index in range(len(study.objectives)):
             row.append(interval(summary.pooled[trial.number].estimate(index)))
             row.append(_against_baseline(study, summary, trial, index))
-        rows.append((*row, *_beside(trial), _verdict(study, trial)))
+        rows.append((*row, *_beside(study, trial), _verdict(study, trial)))
     return Table(
-        (*columns, *map(title, _BESIDE), "verdict"),
+        (*columns, *map(title, beside), "verdict"),
         tuple(rows),
         f"Overall Pareto front of study {study.name}: {len(summary.front)} of"
         f" {counted(len(study.trials), 'trial')}, with 95 % intervals",
-        priorities=(*priorities, *[4] * len(_BESIDE), 3),
+        priorities=(*priorities, *[4 if name in _BESIDE else 2 for name in beside], 3),
         foldable=foldable(parameters, 1),
     )
 
@@ -118,25 +119,36 @@ def _trials(study: StudyRecord) -> Table:
                 str(trial.number),
                 *values_of(study, trial.configuration, units=False),
                 *("-" if e is None else interval(e) for e in estimates),
-                *_beside(trial),
+                *_beside(study, trial),
                 _verdict(study, trial),
             )
         )
-    objectives = [title(o.metric) for o in study.objectives]
+    objectives, beside = [title(o.metric) for o in study.objectives], _names_beside(study)
     infeasible = sum(not trial.feasible for trial in study.trials)
     return Table(
-        ("trial", *parameters, *objectives, *map(title, _BESIDE), "verdict"),
+        ("trial", *parameters, *objectives, *map(title, beside), "verdict"),
         tuple(rows),
         f"All {len(study.trials)} trials, {infeasible} of them infeasible, each with its own burst"
         " (~ the host had drifted)",
-        priorities=(0, *[1] * len(parameters), *[0] * len(objectives), *[3] * len(_BESIDE), 2),
+        priorities=(
+            *(0, *[1] * len(parameters), *[0] * len(objectives)),
+            *[3 if name in _BESIDE else 1 for name in beside],
+            2,
+        ),
         foldable=foldable(parameters, 1),
         muted=frozenset(i for i, trial in enumerate(study.trials) if not trial.eligible),
     )
 
 
-def _beside(trial: TrialRecord) -> Iterator[str]:
-    for name in _BESIDE:
+def _names_beside(study: StudyRecord) -> tuple[str, ...]:
+    """The metrics of the constraints, then `_BESIDE`, each unless it is an objective."""
+    objectives = {o.metric for o in study.objectives}
+    names = dict.fromkeys((*(c.metric for c in study.constraints), *_BESIDE))
+    return tuple(name for name in names if name not in objectives)
+
+
+def _beside(study: StudyRecord, trial: TrialRecord) -> Iterator[str]:
+    for name in _names_beside(study):
         estimate = trial.metric(name)
         yield "-" if estimate is None else figure(estimate.value)
 

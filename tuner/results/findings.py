@@ -18,6 +18,7 @@ from tuner.results.pooled import standard_error
 from tuner.results.predicted_front import Predicted, predicted, predicted_front, rows_of
 from tuner.results.reserving import idle_everywhere, reservation
 from tuner.results.settle import SETTLED, Settling, settling
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
 
 DOUBTFUL = (0.2, 0.8)
@@ -47,8 +48,8 @@ class FrontFindings:
 @dataclass(frozen=True)
 class Findings:
     """`trials` has the numbers of a configuration's trials; `between` the standard deviation
-    between bursts, by objective, as a share; `next` the configurations that would say most.
-    `candidates` is how many configurations were looked at, `whole` whether these are all.
+    between bursts, by objective that is measured, as a share; `next` the configurations that would
+    say most. `candidates` is how many configurations were looked at, `whole` whether these are all.
     """
 
     overall: FrontFindings
@@ -103,7 +104,11 @@ def find(study: StudyRecord) -> Findings | None:
         open_fronts,
         tuple(candidates.configurations[row] for row in open_fronts.first),
         trials,
-        dict(zip(surrogate.metrics, map(float, surrogate.noise_sd), strict=True)),
+        {
+            metric: float(noise)
+            for metric, noise in zip(surrogate.metrics, surrogate.noise_sd, strict=True)
+            if metric not in RESERVED
+        },
         len(candidates),
         len(candidates) == study.search_space.size(),
     )

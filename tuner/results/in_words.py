@@ -106,7 +106,8 @@ def still_open(findings: Findings) -> Iterator[str]:
     between = ", ".join(
         f"{METRICS[name].label} {figure(100 * share)} %" for name, share in findings.between.items()
     )
-    yield f"bursts of one configuration are taken to differ by: {between}"
+    if between:
+        yield f"bursts of one configuration are taken to differ by: {between}"
     open_fronts = [f for f in fronts if f.uncertain]
     if open_fronts:
         worst = max(open_fronts, key=lambda f: f.uncertainty)

@@ -12,6 +12,8 @@ from tuner.spec.metrics import METRICS
 from tuner.spec.space import Parameter, SearchSpace, Value, as_text
 
 _NEXT_TO_NOTHING = 0.05
+_EXACT = 1e-5
+"""The width of an interval as a share of the value below which the value is exact."""
 
 
 def figure(value: float) -> str:
@@ -54,9 +56,10 @@ def metric_interval(metric: str, estimate: Estimate) -> str:
 
 def interval_ends(estimate: Estimate) -> str:
     """The 95 % interval alone, `4.5-7.2`; empty where none is known, and of an exact value."""
-    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+    low, high = estimate.low, estimate.high
+    if low is None or high is None or high - low <= _EXACT * abs(estimate.value):
         return ""
-    return span(figure(estimate.low), figure(estimate.high))
+    return span(figure(low), figure(high))
 
 
 def percent_interval(share: Estimate) -> str:
