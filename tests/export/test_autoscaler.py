@@ -48,8 +48,8 @@ def test_no_replica_gets_more_than_it_is_kept_at_and_none_is_too_many(
     except InputError:
         assert rate / kept > 9_999
         return
-    assert rate / scaling.max_replicas <= kept * (1 + 1e-9)
-    assert scaling.max_replicas == 1 or rate / (scaling.max_replicas - 1) >= kept * (1 - 1e-9)
+    assert rate / scaling.max_replicas <= kept * (1 + 1e-6)
+    assert scaling.max_replicas == 1 or rate / (scaling.max_replicas - 1) >= kept * (1 - 1e-6)
     assert 1 <= scaling.cpu_percent <= max(1, 100 * HEADROOM * share + 1e-6)
 
 
@@ -62,7 +62,7 @@ def test_the_file_says_where_the_numbers_come_from() -> None:
     assert "maxReplicas: 8" in text
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, 1e9])
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e9, float("nan"), float("inf")])
 def test_a_rate_that_no_replicas_carry_is_refused(rate: float) -> None:
     with pytest.raises(InputError, match="is no rate that 1 to"):
         autoscaling_for(measured(Estimate(100.0), used=0.5), rate)

@@ -11,6 +11,7 @@ from tuner.errors import InputError
 from tuner.export.provenance import provenance
 from tuner.export.served import Served
 from tuner.measure.capacity import CAPACITY
+from tuner.results.service_level import replicas_needed
 from tuner.results.wording import counted, figure
 
 HEADROOM = 0.8
@@ -50,18 +51,18 @@ def autoscaling_for(served: Served, rate: float) -> Autoscaling:
         )
     least = capacity.value if capacity.low is None else capacity.low
     one = least / served.replicas
-    needed = rate / (HEADROOM * one) if one > 0 else math.inf
-    if not 0 < needed <= _MOST_REPLICAS:
+    possible = 0 < rate < math.inf
+    most = replicas_needed(rate / HEADROOM, capacity, served.replicas) if possible else None
+    if most is None or most > _MOST_REPLICAS:
         raise InputError(
             f"--autoscale {rate:g} is no rate that 1 to {_MOST_REPLICAS} replicas carry:"
             f" one holds {figure(one)} requests/s",
             "give requests per second, above 0",
         )
-    most = math.ceil(needed)
     share = used.value / (served.replicas * served.cpu)
     return Autoscaling(
         min_replicas=1,
-        max_replicas=most,
+        max_replicas=max(1, most),
         cpu_percent=max(1, math.floor(100 * HEADROOM * share)),
         notes=(
             f"The autoscaler goes up to {counted(most, 'replica')}, for {rate:g} requests/s.",
