@@ -83,3 +83,8 @@ def test_a_space_that_is_exhausted_says_so() -> None:
     assert exhausted_sentence(RECORD) == ""
     hopeless = study(*(burst(n, c, 50.0) for n, c in enumerate(SPACE.grid())))
     assert exhausted_sentence(hopeless) in answer(hopeless)
+
+
+def test_a_trial_that_searches_for_its_capacity_has_that_rate() -> None:
+    record = replace(RECORD, objectives=(Objective("capacity_rps", "maximize"),))
+    assert "p95 9 (8.06-10) ms at that rate, within 15 ms" in service_level_text(record, at(0.5))

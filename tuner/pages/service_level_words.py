@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuner.measure.capacity import CAPACITY
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import model_of
 from tuner.results.service_level import (
@@ -131,8 +132,12 @@ def _bound(outlook: ConstraintOutlook) -> str:
 def _load(study: StudyRecord, configuration: Configuration) -> str:
     """The load and the network of a configuration: `at 100 requests/s and a loss of 1 %`.
 
-    Connections of an open loop, and what is 0, are left out.
+    Connections of an open loop, and what is 0, are left out. Where a trial searches for the
+    capacity, its load is the rate that it found.
     """
+    judged = [o.metric for o in study.objectives] + [c.metric for c in study.constraints]
+    if CAPACITY in judged:
+        return "at that rate"
     names = [p.name for p in study.search_space.with_role("scenario") if p.name in configuration]
     shown = [
         name
