@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
-from tests.study.small import run, specification, url_of
+from tests.study.small import EXPECTED, run, specification, url_of
 from tests.study.talking import talking
 from tuner.backends.backend import Backend
 from tuner.dashboard.artifacts import Artifacts
@@ -45,7 +45,7 @@ def look(
     *changes: tuple[str, str],
 ) -> Shown:
     """A study of its own in the working directory, with `changes` of its text, run on `host`."""
-    spec = specification(*changes)
+    spec = specification(*changes, EXPECTED)
     study = run(spec, more=trials, backend=host(spec))
     storage = open_storage(url_of(spec), create=False)
     number = study_id(spec.name, storage)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.export.small import FULL, NASTY
-from tests.study.small import FEASIBLE, run, specification
+from tests.study.small import EXPECTED, FEASIBLE, run, specification
 from tuner.errors import InputError
 from tuner.export.provenance import PREFIX, read_provenance
 from tuner.export.render import Exported, ExportFormat, ExportOptions, render
@@ -48,7 +48,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     """Trials of a computed host, enough for a model."""
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(tmp_path_factory.mktemp("simulated"))
-        spec = specification(FEASIBLE, ("{trials: 8}", "{trials: 12}"))
+        spec = specification(FEASIBLE, EXPECTED, ("{trials: 8}", "{trials: 12}"))
         return study_record(run(spec))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from optuna.storages import InMemoryStorage
 
-from tests.study.small import specification
+from tests.study.small import EXPECTED, specification
 from tuner.backends.simulated import simulated_backend
 from tuner.measure.record import StudyRecord
 from tuner.results.study_file import FinishedStudy, read_study, write_study
@@ -30,7 +30,7 @@ def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "small.study.zip"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path.parent)
-        spec, storage = specification(*SPACE), InMemoryStorage()
+        spec, storage = specification(*SPACE, EXPECTED), InMemoryStorage()
         study, results = start_or_resume(spec, storage, "simulated"), results_directory(spec)
         run_study(
             spec,
