@@ -22,4 +22,4 @@ def check_blocks(study: str, checks: Sequence[Check]) -> Iterator[Block]:
 
 
 def _mark(check: Check) -> str:
-    return "ok     " if check.ok else "MISSING"
+    return "ok" if check.ok else "no"
