@@ -12,8 +12,9 @@ run out of memory. C: large and slow. D: as A, the deviation three times larger.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Setting:
     host_cpus: float = 4.0
     mean_cpu: bool = False
     deviation: float = 0.1
+    length: float = 0.55
+    freedom: float | None = None
     seed: int = 0
 
     def space(self) -> SearchSpace:
@@ -100,10 +103,46 @@ JUDGED = ("A", "B", "C", "D")
 TUNED = ("T1", "T2")
 
 
+def varied(number: int) -> Setting:
+    """A problem made by chance: model, host and deviation, which may be rougher than that of
+    `SETTINGS`. Numbers from 100 are for judging, those below are for whoever changes a model.
+    """
+    rng = np.random.default_rng([number, 77])
+
+    def between(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+
+    base = between(60, 400)
+    return Setting(
+        Model(
+            service_ms=between(1, 60),
+            base_mib=base,
+            request_mib=between(2, 16),
+            serial=between(0.01, 0.15),
+            packets=float(rng.integers(2, 8)),
+            network_ms=between(0.2, 0.8),
+            host_ms=between(0.03, 0.1),
+            idle_cores=between(0.003, 0.02),
+            lost_core_ms=between(0.1, 0.3),
+            crowding=between(0.1, 0.5),
+        ),
+        concurrency=(1, 2, 5, 10, 24),
+        memory=(int(1.2 * base), int(2 * base), int(4 * base), int(8 * base)),
+        replicas=(1, 2, 3, 5, 8),
+        loss=(0.0, 0.5, 2.0, 4.0),
+        host_cpus=float(rng.choice([2, 4, 6, 8])),
+        mean_cpu=bool(rng.integers(2)),
+        deviation=(0.1, 0.2, 0.3)[number % 3],
+        length=between(0.35, 0.9),
+        freedom=(None, 3.0, 5.0)[int(rng.integers(3))],
+        seed=1000 + number,
+    )
+
+
 @cache
 def problem(name: str) -> Problem:
-    """One of `SETTINGS`, by name, computed once per process (about a second)."""
-    setting = SETTINGS[name]
+    """One of `SETTINGS`, by name, or `V<number>`, which is `varied`; about a second, once."""
+    setting = varied(int(name[1:])) if name[0] == "V" else SETTINGS[name]
     space = setting.space()
     rng = np.random.default_rng(setting.seed)
     lattice = Lattice(space)
@@ -112,13 +151,14 @@ def problem(name: str) -> Problem:
     replicas = np.array([c["replicas"] for c in every], dtype=np.float64)
     percent = 100 * cores / (replicas if setting.mean_cpu else setting.host_cpus)
     places = _places(space, every)
+    field = partial(smooth_field, length=setting.length, freedom=setting.freedom)
     # The second objective deviates less: CPU time is counted, not waited for.
-    art *= np.exp(setting.deviation * smooth_field(places, rng))
-    percent *= np.exp(0.6 * setting.deviation * smooth_field(places, rng))
+    art *= np.exp(setting.deviation * field(places, rng))
+    percent *= np.exp(0.6 * setting.deviation * field(places, rng))
     truth = np.column_stack([art, percent])
     truth[~_fits(setting, every)] = np.nan
     rough = np.sqrt(np.array([float(c["loss"]) for c in every]) / max(setting.loss))
-    wobble = np.exp(0.15 * smooth_field(places, rng))
+    wobble = np.exp(0.15 * field(places, rng))
     sd = np.column_stack(
         [
             (0.035 + 0.06 * rough + 0.035 * (1 - speed)) * wobble,
@@ -135,15 +175,25 @@ def problem(name: str) -> Problem:
     )
 
 
-def smooth_field(places: Floats, rng: np.random.Generator) -> Floats:
+def smooth_field(
+    places: Floats,
+    rng: np.random.Generator,
+    *,
+    length: float = 0.55,
+    freedom: float | None = None,
+) -> Floats:
     """A smooth random function over `places`, shape (n, d) in [0, 1], of mean 0 and sd 1 there.
 
-    Its length is about half the range of each dimension; the third, memory, hardly matters.
+    `length` is that of each dimension; the third, memory, hardly matters. With `freedom`, the
+    frequencies are of a t distribution of so many degrees instead of a normal one: the function
+    is as rough as one of a Matern kernel of smoothness `freedom` / 2.
     """
     features = 40
-    lengths = np.full(places.shape[1], 0.55)
+    lengths = np.full(places.shape[1], length)
     lengths[2] = 3.0
     waves = rng.standard_normal((places.shape[1], features)) / lengths[:, None]
+    if freedom is not None:
+        waves /= np.sqrt(rng.chisquare(freedom, features) / freedom)
     field = np.cos(places @ waves + rng.uniform(0, 2 * np.pi, features)).sum(axis=1)
     standard: Floats = (field - field.mean()) / field.std()
     return standard

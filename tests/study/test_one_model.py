@@ -31,7 +31,7 @@ LOSSY = ("choices: [0], default: 0", "choices: [0, 1], default: 0")
 
 
 def bayes(*, scenarios: tuple[str, ...] = ()) -> StudySpec:
-    search = SearchSpec(scenarios=scenarios, confirm=0, cut_short=False)
+    search = SearchSpec(scenarios=scenarios, confirm=0, cut_short=False, settled=0)
     return replace(specification(LOSSY), search=search)
 
 

@@ -16,10 +16,10 @@ from scipy.special import ndtr
 from tuner.arrays import Floats
 from tuner.measure.link import LOGARITHM, link_of
 from tuner.measure.measurement import Estimate, Z
+from tuner.model.ensemble import Ensemble
 from tuner.model.evidence import Column, Evidence
 from tuner.model.exact import Exact
 from tuner.model.observations import SERVES, Observation
-from tuner.model.process import Process
 from tuner.model.queue_fit import QueueFit
 from tuner.model.queue_prior import OUTPUTS
 from tuner.model.warm import Warm
@@ -93,7 +93,7 @@ def constraint_models(
     evidence: Evidence,
     bounded: Mapping[str, BoundedColumn],
     columns: Sequence[Column],
-    processes: Sequence[Process | Exact],
+    processes: Sequence[Ensemble | Exact],
     queue: QueueFit | None,
     warm: Warm | None = None,
     exact: Mapping[str, Floats] = MappingProxyType({}),

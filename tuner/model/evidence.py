@@ -16,7 +16,16 @@ import numpy as np
 from tuner.arrays import Floats, Indices
 from tuner.measure.statistics import checkpoint
 from tuner.model.candidates import Candidates
-from tuner.model.gp import Data, LogNormal, Priors, fitted, grouped
+from tuner.model.ensemble import Ensemble
+from tuner.model.gp import (
+    Data,
+    Hyper,
+    LogNormal,
+    Priors,
+    fitted,
+    grouped,
+    scattered,
+)
 from tuner.model.memo import Keyed, digest
 from tuner.model.observations import Observation
 from tuner.model.process import Places, Prior, Process
@@ -41,6 +50,11 @@ EXACT = 1000
 """The most distinct configurations that a checkpoint's process holds; fewer where there are very
 many candidates, so that it has at most so many numbers:"""
 NUMBERS = 10_000_000
+SCATTERED = 800_000
+"""Of more numbers than this, only the most probable process is kept. With so many observations it
+hardly differs from the others."""
+UNLIKELY = 0.05
+"""A prior mean that is less probable is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +149,10 @@ class Evidence:
         column: Column,
         queue: QueueFit | None,
         warm: Warm | None = None,
-    ) -> Process:
-        """Of one column, around the prior mean for which there is more evidence."""
+    ) -> Ensemble:
+        """Of one column, around the prior mean for which there is more evidence, with a smaller and
+        a larger misfit; and around the other mean, where that is as good as possible.
+        """
         usable = np.isfinite(column.values)
         early = int(usable[: self.early].sum())
         rows, values, sds = self.rows[usable], column.values[usable], column.sds[usable]
@@ -172,35 +188,55 @@ class Evidence:
                 trend.covariance,
             )
 
-        fits = [
-            fitted(data(t, learned), _priors(t, names, noise, column.metric, warm, early))
-            for t in trends
-        ]
-        best = max(range(len(fits)), key=lambda i: fits[i].evidence + trends[i].occam)
-        trend, hyper = trends[best], fits[best].hyper
-        places = Places(self.coordinates, trend.mean, trend.basis)
-        seen = data(trend, kept)
-        everywhere = places.at(slice(len(self.candidates)))
+        priors = [_priors(t, names, noise, column.metric, warm, early) for t in trends]
+        fits = [fitted(data(t, learned), p) for t, p in zip(trends, priors, strict=True)]
+        evidence = np.array([f.evidence + t.occam for f, t in zip(fits, trends, strict=True)])
+        probable = np.exp(evidence - evidence.max())
+        probable /= probable.sum()
+        best = int(np.argmax(probable))
 
-        def base() -> Process:
-            residual, noise_variance = seen.pooled(hyper.noise)
-            return Process(
-                Prior(groups, trend.covariance, hyper, trend.name),
-                everywhere,
-                Places(seen.points, seen.mean, seen.basis),
-                residual + seen.mean,
-                noise_variance,
+        def process(number: int, hyper: Hyper) -> Process:
+            """Around the trend of that number."""
+            trend = trends[number]
+            places = Places(self.coordinates, trend.mean, trend.basis)
+            seen = data(trend, kept)
+
+            def base() -> Process:
+                residual, noise_variance = seen.pooled(hyper.noise)
+                return Process(
+                    Prior(groups, trend.covariance, hyper, trend.name),
+                    places.at(slice(len(self.candidates))),
+                    Places(seen.points, seen.mean, seen.basis),
+                    residual + seen.mean,
+                    noise_variance,
+                )
+
+            key: Hashable = (
+                seen.digest(),
+                digest(*hyper.all),
+                self.candidates,
+                bool(number) and queue,
             )
+            learned = once_based(Keyed(key, base))
+            # Whole blocks stay as they are when more observations come.
+            for start in range(early, len(values), BLOCK):
+                block = slice(start, start + BLOCK)
+                more = (rows[block], values[block], variance[block] + hyper.noise**2)
+                key = (key, digest(self.coordinates[rows[block]], *more[1:]))
+                learned = once_updated(Keyed(key, partial(_after, learned, places, *more)))
+            return learned
 
-        key: Hashable = (seen.digest(), digest(*hyper.all), self.candidates, bool(best) and queue)
-        process = once_based(Keyed(key, base))
-        # Whole blocks stay as they are when more observations come.
-        for start in range(early, len(values), BLOCK):
-            block = slice(start, start + BLOCK)
-            more = (rows[block], values[block], variance[block] + hyper.noise**2)
-            key = (key, digest(self.coordinates[rows[block]], *more[1:]))
-            process = once_updated(Keyed(key, partial(_after, process, places, *more)))
-        return process
+        if len(kept) * len(self.candidates) > SCATTERED:
+            return Ensemble((process(best, fits[best].hyper),), np.ones(1))
+        scatter = scattered(data(trends[best], learned), priors[best], fits[best].hyper)
+        members = [(process(best, hyper), probable[best] * share) for hyper, share in scatter]
+        members += [
+            (process(number, fits[number].hyper), probable[number])
+            for number in range(len(trends))
+            if number != best and probable[number] > UNLIKELY
+        ]
+        weights = np.array([weight for _, weight in members])
+        return Ensemble(tuple(member for member, _ in members), weights / weights.sum())
 
 
 @lru_cache(maxsize=16)
@@ -208,12 +244,12 @@ def once_queued(keyed: Keyed[QueueFit | None]) -> QueueFit | None:
     return keyed.compute()
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=16)
 def once_based(keyed: Keyed[Process]) -> Process:
     return keyed.compute()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def once_updated(keyed: Keyed[Process]) -> Process:
     return keyed.compute()
 

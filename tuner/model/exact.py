@@ -20,7 +20,7 @@ NEXT_TO_NOTHING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Exact:
-    """The values of a coordinate at all candidates, shape (n,), as a process that is certain."""
+    """The values of a coordinate at all candidates, shape (n,), as a `Ensemble` that is certain."""
 
     mean: Floats
 
@@ -39,7 +39,16 @@ class Exact:
         own: Floats = NEXT_TO_NOTHING**2 * (a[:, None] == b[None, :])
         return own
 
-    def believing(self, rows: Indices, variance: float) -> Exact:  # noqa: ARG002 -- as `Process`
+    def draws(self, rows: Indices, normals: Floats, rng: np.random.Generator) -> Floats:  # noqa: ARG002 -- as `Ensemble`
+        """Samples of `rows`, shape (count, len(rows)), made of standard `normals` as large."""
+        samples: Floats = self.mean[rows] + NEXT_TO_NOTHING * normals
+        return samples
+
+    def alone(self) -> Exact:
+        """Itself: it has no other member."""
+        return self
+
+    def believing(self, rows: Indices, variance: float) -> Exact:  # noqa: ARG002 -- as `Ensemble`
         """Itself: nothing can be learned of it."""
         return self
 

@@ -22,6 +22,13 @@ from tuner.model.memo import Keyed, digest
 JITTER = 1e-8
 """Variance added to every value's, so that factors exist."""
 _STEPS = 40
+_AWAY = 1.5 * math.sqrt(3.0)
+"""So many deviations of its logarithm off its most probable value is the kernel's sd tried. With
+weights of 1/6 on both sides these are the nodes that integrate a normal distribution exactly up to
+its fifth moment (Gauss and Hermite), half as far again: misfits are no sample of a Gaussian
+process, and tell less of its size than one would."""
+_FLAT = 0.3
+_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,47 @@ def _fitted(data: Data, priors: Priors) -> Fit:
         options={"maxiter": _STEPS},
     )
     return Fit(Hyper.of(optimum.x), -float(optimum.fun))
+
+
+def scattered(data: Data, priors: Priors, best: Hyper) -> tuple[tuple[Hyper, float], ...]:
+    """The `best` hyperparameters, a smaller and a larger misfit, with weights that add up to 1.
+
+    The size of the misfit is the kernel's sd; all else follows it as the posterior's curvature says
+    (Laplace). The same arguments give the same result at once.
+    """
+    key = (data.digest(), priors, digest(*best.all))
+    return once_scattered(Keyed(key, lambda: _scattered(data, priors, best)))
+
+
+@lru_cache(maxsize=64)
+def once_scattered(
+    keyed: Keyed[tuple[tuple[Hyper, float], ...]],
+) -> tuple[tuple[Hyper, float], ...]:
+    return keyed.compute()
+
+
+def _scattered(data: Data, priors: Priors, best: Hyper) -> tuple[tuple[Hyper, float], ...]:
+    if len(data.values) == 0:
+        return ((best, 1.0),)
+    logs = np.log(best.all)
+    medians = np.log([p.median for p in priors.all])
+    widths = np.array([p.width for p in priors.all])
+    square = squares(data.points, data.points, data.groups)
+
+    def gradient(at: Floats) -> Floats:
+        return _negative(at, data, priors, square)[1]
+
+    steps = _DIFFERENCE * np.eye(len(logs))
+    slopes = [(gradient(logs + s) - gradient(logs - s)) / (2 * _DIFFERENCE) for s in steps]
+    values, vectors = np.linalg.eigh((np.array(slopes) + np.array(slopes).T) / 2)
+    # Where the optimum is flat, or none, the prior says how far one may go.
+    covariance = (vectors / np.maximum(values, _FLAT / widths.max() ** 2)) @ vectors.T
+    away = _AWAY * covariance[:, -2] / math.sqrt(covariance[-2, -2])
+    others = [
+        np.clip(logs + sign * away, medians - 4 * widths, medians + 4 * widths)
+        for sign in (-1.0, 1.0)
+    ]
+    return ((best, 2 / 3), *((Hyper.of(other), 1 / 6) for other in others))
 
 
 def grouped(owners: Sequence[str]) -> tuple[tuple[str, ...], Indices]:

@@ -36,7 +36,11 @@ class Learning:
     def of(
         cls, surrogate: Surrogate, interest: Interest, rows: Indices, burst_sd: Floats
     ) -> Learning:
-        """`burst_sd`, shape (m,), is the sd of a burst's logarithms."""
+        """`burst_sd`, shape (m,), is the sd of a burst's logarithms.
+
+        The correlations are those of the most probable processes, a third of the work of all.
+        """
+        surrogate = surrogate.likeliest()
         posterior = surrogate.posterior()
         objectives = range(len(surrogate.metrics))
         sd = posterior.sd[interest.rows]
@@ -81,7 +85,8 @@ class Learning:
         across = [self.across[j][:, chosen] for j in objectives]
         own = [self.own[j][chosen] for j in objectives]
         rows = self.rows[chosen]
-        between = [surrogate.covariance(rows, rows, j) for j in objectives]
+        likeliest = surrogate.likeliest()
+        between = [likeliest.covariance(rows, rows, j) for j in objectives]
         left = np.ones(len(chosen), dtype=np.bool_)
         serving, scenario = self.interest.serving[rows], surrogate.candidates.scenario[rows]
         order, gains = [], []

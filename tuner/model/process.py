@@ -53,6 +53,19 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
+class Surprises:
+    """What was measured, each given all before it: shape (N,), at `points` (N, d).
+
+    `values` are in units of what was to be expected, `shares` the share of that variance that is
+    not noise.
+    """
+
+    points: Floats
+    values: Floats
+    shares: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Process:
     """What is known everywhere after a block of observations, and those `before` it.
 
@@ -88,6 +101,18 @@ class Process:
         """Those of all blocks."""
         earlier = self.before.innovations if self.before else np.zeros(0)
         return np.concatenate([earlier, self._innovation])
+
+    @property
+    def surprises(self) -> Surprises:
+        """Those of all blocks."""
+        blocks = (*self._earlier, self)
+        expected = [np.diag(b._factor) ** 2 for b in blocks]  # noqa: SLF001
+        noise = np.concatenate([b.variance for b in blocks])
+        return Surprises(
+            np.concatenate([b.seen.points for b in blocks]),
+            self.innovations,
+            np.clip(1.0 - noise / np.concatenate(expected), 0.0, 1.0),
+        )
 
     def whitened(self, at: Places) -> Floats:
         """Prior covariance of all observations and `at`, times the inverse of their factor."""
@@ -154,15 +179,13 @@ class Process:
         return self.seeing(self.everywhere.at(rows), self.mean[rows], np.full(len(rows), variance))
 
 
-def joint_draws(mean: Floats, covariance: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Samples of a multivariate normal, shape (count, len(mean))."""
+def lower_factor(covariance: Floats) -> Floats:
+    """The lower triangular factor of a covariance that may be singular to rounding."""
     jitter = 1e-10 * max(float(np.diag(covariance).max(initial=0.0)), 1e-12)
-    normal = rng.standard_normal((count, len(mean)))
     while True:
-        factor, failed = dpotrf(covariance + jitter * np.eye(len(mean)), lower=1, clean=1)
+        lower, failed = dpotrf(covariance + jitter * np.eye(len(covariance)), lower=1, clean=1)
         if not failed:
-            draws: Floats = mean + normal @ factor.T
-            return draws
+            return np.asarray(lower)
         jitter *= 100
 
 

@@ -1,7 +1,7 @@
 """A model of the search space: what every candidate's objectives are likely to be.
 
-Each objective's logarithm is a Gaussian process of its own; larger is worse in all of them, since
-those that are maximised are negated.
+Each objective's logarithm is a few Gaussian processes of its own (`ensemble`); larger is worse in
+all of them, since those that are maximised are negated.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy.typing as npt
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
 from tuner.model.constraint_models import ConstraintModel, bounded_columns, constraint_models
+from tuner.model.ensemble import Ensemble, error_correlation_of, joint_normals
 from tuner.model.evidence import Column, Evidence
 from tuner.model.exact import Exact, exact_values
 from tuner.model.feasibility import probability_of_serving
 from tuner.model.gp import grouped
 from tuner.model.observations import Observation, served
 from tuner.model.pareto import logarithms
-from tuner.model.process import Process, joint_draws
 from tuner.model.queue_fit import QueueFit
 from tuner.model.scales import Scale, linked
 from tuner.model.warm import Warm
@@ -49,16 +49,18 @@ class Surrogate:
     Rows are those of `candidates`, columns the `metrics`. `feasible`, shape (n,), is P(can serve
     and holds the `constraints`). `observed` has the row of each burst that was served, but for
     those that are not among the candidates. `usual_sd`, shape (m,), is the typical deviation of a
-    burst by its own interval.
+    burst by its own interval. `error_correlation`, shape (m, m), is that of the objectives' errors
+    at one configuration.
     """
 
     candidates: Candidates
     metrics: tuple[str, ...]
     directions: tuple[Direction, ...]
-    processes: tuple[Process | Exact, ...]
+    processes: tuple[Ensemble | Exact, ...]
     feasible: Floats
     observed: Indices
     usual_sd: Floats
+    error_correlation: Floats
     queue_fit: QueueFit | None = None
     constraints: tuple[ConstraintModel, ...] = ()
 
@@ -108,6 +110,7 @@ class Surrogate:
             feasible,
             evidence.rows[evidence.rows < len(candidates)],
             np.array([_usual(column) for column in columns]),
+            error_correlation_of(processes),
             queue,
             constraints,
         )
@@ -122,11 +125,14 @@ class Surrogate:
         )
 
     def draws(self, rows: npt.ArrayLike, count: int, rng: np.random.Generator) -> Floats:
-        """Joint samples of the noise-free minimised logarithms, shape (count, n, m)."""
+        """Joint samples of the noise-free minimised logarithms, shape (count, n, m).
+
+        The errors of objectives go together as `error_correlation` says.
+        """
         chosen = np.asarray(rows, dtype=np.intp)
+        normals = joint_normals(self.error_correlation, count, len(chosen), rng)
         by_objective = [
-            joint_draws(p.mean[chosen], p.covariance(chosen, chosen), count, rng)
-            for p in self.processes
+            p.draws(chosen, own, rng) for p, own in zip(self.processes, normals, strict=True)
         ]
         return np.stack(by_objective, axis=-1)
 
@@ -147,6 +153,17 @@ class Surrogate:
             p.believing(chosen, float(v)) for p, v in zip(self.processes, variances, strict=True)
         )
         return replace(self, processes=processes)
+
+    def likeliest(self) -> Surrogate:
+        """The same with the most probable process of each objective alone, each by itself.
+
+        It is cheaper, and surer than it may be.
+        """
+        return replace(
+            self,
+            processes=tuple(p.alone() for p in self.processes),
+            error_correlation=np.eye(len(self.metrics)),
+        )
 
     @property
     def noise_sd(self) -> Floats:
@@ -170,7 +187,7 @@ class Surrogate:
         return {
             metric: dict(zip(names, map(float, p.prior.hyper.lengths), strict=True))
             for metric, p in zip(self.metrics, self.processes, strict=True)
-            if isinstance(p, Process)
+            if isinstance(p, Ensemble)
         }
 
 

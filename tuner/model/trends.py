@@ -56,7 +56,7 @@ def queueing(coordinates: Floats, mean: Floats, changes: Floats, occam: float) -
         mean,
         np.column_stack([np.ones(len(coordinates)), slopes, changes]),
         np.diag([0.3**2] + [0.05**2] * slopes.shape[1] + [4.0] * changes.shape[1]),
-        LogNormal(0.17, 0.4),
+        LogNormal(0.22, 0.4),
         LogNormal(0.45, 0.4),
         occam + math.log(QUEUE_ODDS),
     )

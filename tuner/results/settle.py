@@ -9,7 +9,8 @@ import numpy as np
 
 from tuner.arrays import Floats, Indices
 from tuner.model.chances import Chances, hypervolumes
-from tuner.model.process import joint_draws
+from tuner.model.ensemble import joint_normals
+from tuner.model.process import lower_factor
 from tuner.model.surrogate import Surrogate
 
 SETTLED = 0.05
@@ -69,7 +70,12 @@ def settling(surrogate: Surrogate, within: Sequence[Chances], own: Floats) -> Se
 
     def still_open() -> int:
         return sum(
-            _uncertainty(mean[block], [c[np.ix_(block, block)] for c in covariances], reference)
+            _uncertainty(
+                mean[block],
+                [c[np.ix_(block, block)] for c in covariances],
+                surrogate.error_correlation,
+                reference,
+            )
             > SETTLED
             for block, reference in zip(blocks, references, strict=True)
         )
@@ -102,14 +108,19 @@ def _measure_one(covariances: list[Floats], noise: Floats, weights: Floats) -> i
     return chosen
 
 
-def _uncertainty(mean: Floats, covariances: Sequence[Floats], reference: Floats) -> float:
+def _uncertainty(
+    mean: Floats, covariances: Sequence[Floats], error_correlation: Floats, reference: Floats
+) -> float:
     """Standard deviation of a front's hypervolume as a share of its mean."""
     if not len(mean):
         return 0.0
     # The same numbers each time: what differs is the covariance alone.
     rng = np.random.default_rng(len(mean))
     count = _DRAWS if mean.shape[1] < 3 else _SLICED_DRAWS
-    draws = [joint_draws(mean[:, j], c, count, rng) for j, c in enumerate(covariances)]
+    normals = joint_normals(error_correlation, count, len(mean), rng)
+    draws = [
+        m + own @ lower_factor(c).T for m, own, c in zip(mean.T, normals, covariances, strict=True)
+    ]
     volumes = hypervolumes(np.stack(draws, axis=-1), reference)
     average = float(volumes.mean())
     return float(volumes.std()) / average if average > 0 else 0.0
