@@ -33,7 +33,11 @@ def test_the_cheapest_way_to_hold_it_is_found_exported_and_verified(tune: Tune) 
     made = tune("init", "fast", "--slo", "p95_ms <= 6", "--rate", "100")
     assert made.code == 0, made.err
     space = Path("search_spaces/fast.yaml")
-    narrow = re.sub(r"\[48, 64, 128, 256, 512\].*", "[256]", space.read_text())
+    memory = re.compile(
+        r"(?m)(^  memory:(?:\n    .*)*?\n    choices: )\[.*\]((?:.*\n)*?    default: )\d+"
+    )
+    narrow, found = memory.subn(r"\g<1>[256]\g<2>256", space.read_text())
+    assert found == 1
     space.write_text(narrow.replace("high: min(8, 2 * host.cpus)", "high: 2"))
     fast = ("--study", "fast", "--backend", "simulated")
     assert tune("plan", "--study", "fast").code == 0
