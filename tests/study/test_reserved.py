@@ -7,6 +7,7 @@ import pytest
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tuner.errors import InputError
+from tuner.export.pick import pick
 from tuner.measure.measurement import Estimate
 from tuner.model.study_model import model_of
 from tuner.results.findings import find
@@ -90,3 +91,13 @@ def test_a_study_whose_only_objective_is_exact_searches_for_what_holds() -> None
     record = study_record(run(specification(only, bound, FEASIBLE, BAYES, TWELVE)))
     able = [t for t in record.trials if t.feasible]
     assert min(t.values[0] for t in able) < record.trials[0].values[0]
+
+
+def test_a_pick_may_have_a_budget_of_what_is_reserved() -> None:
+    record = study_record(run(specification(FEASIBLE)))
+    (trial,) = pick(record, "min reserved_cores where art_ms <= 1000")
+    least = min(reserved(t.configuration)["reserved_cores"] for t in record.trials if t.eligible)
+    assert reserved(trial.configuration)["reserved_cores"] == least
+    with pytest.raises(InputError) as caught:
+        pick(record, "min cost_per_month")
+    assert "prices: {core_hour" in caught.value.mend

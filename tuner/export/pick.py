@@ -135,7 +135,10 @@ def _best(
         if all(_value(study, p, metric) is None for p in able):
             raise InputError(
                 f"no trial of study {study.name!r} measured {metric}",
-                f"pick by another metric, such as {', '.join(o.metric for o in study.objectives)}",
+                "give the study prices: {core_hour: ..., gib_hour: ...}; its trials follow"
+                if metric == "cost_per_month"
+                else "pick by another metric, such as"
+                f" {', '.join(o.metric for o in study.objectives)}",
             )
     excess = [_excess(study, p, criterion) for p in able]
     fitting = [p for p, over in zip(able, excess, strict=True) if over == 0]
