@@ -63,15 +63,17 @@ def test_no_share_or_a_grid_confirms_nothing() -> None:
     assert not queue_confirmation(spec, study, done), "while one waits"
 
 
-def test_next_is_the_most_doubtful_of_those_measured_least() -> None:
-    found = next_to_confirm(
-        record_of(
-            burst(0, 1.0, 10.0, cpu=0.25),
-            burst(1, 10.0, 1.0, cpu=0.5),
-            burst(2, 10.4, 1.03, cpu=1.0, replicas=2),
-            burst(3, 90.0, 90.0, cpu=2.0),
-        )
-    )
+def test_next_is_what_is_recommended_then_the_most_doubtful_of_those_measured_least() -> None:
+    front = [
+        burst(0, 1.0, 10.0, cpu=0.25),
+        burst(1, 10.0, 1.0, cpu=0.5),
+        burst(2, 10.4, 1.03, cpu=1.0, replicas=2),
+        burst(3, 90.0, 90.0, cpu=2.0),
+    ]
+    found = next_to_confirm(record_of(*front))
+    assert found is not None
+    assert found.number == 1, "it is recommended on a single burst"
+    found = next_to_confirm(record_of(*front, burst(4, 10.0, 1.0, cpu=0.5)))
     assert found is not None
     assert found.number == 2
     once = record_of(burst(0, 1.0, 1.0), burst(1, 1.0, 1.0), burst(2, 1.01, 1.01, cpu=2.0))

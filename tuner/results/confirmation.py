@@ -70,12 +70,20 @@ _Fronts = dict[Configuration | None, tuple[TrialRecord, ...]]
 
 
 def next_to_confirm(study: StudyRecord) -> TrialRecord | None:
-    """A burst of the configuration whose next burst says most about its scenario's front.
+    """A burst of the configuration whose next burst says most.
 
-    Of those that may be on it, one of those measured least often; of these the one whose place is
-    least certain. None where nothing feasible was measured.
+    First what is recommended and rests on one burst. Then, of what may be on its scenario's front,
+    one of those measured least often; of these the one whose place is least certain. None where
+    nothing feasible was measured.
     """
     configurations, chance = _with_chances(study)
+    single = [
+        chosen.pooled
+        for chosen in summarise(study).recommendations.values()
+        if len(chosen.pooled.bursts) == 1
+    ]
+    if single:
+        return single[0].representative
     worth = [i for i, p in enumerate(configurations) if p.eligible and chance[i] >= _LEAST_CHANCE]
     if not worth:
         return None
