@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuner.model.candidates import Candidates
 from tuner.model.feasibility import probability_of_serving
-from tuner.model.memory_floor import hopeless, with_enough_memory
+from tuner.model.memory_floor import hopeless, with_enough_memory, with_least_memory
 from tuner.model.observations import Observation
 from tuner.spec.space import Configuration, Parameter, SearchSpace
 
@@ -123,6 +123,15 @@ def test_a_start_with_improbable_memory_has_the_least_that_is_not() -> None:
     assert with_enough_memory(SPACE, ended, at(48, 16)) == at(128, 16)
     no_memory = SearchSpace(tuple(p for p in SPACE if p.name != "memory"))
     assert with_enough_memory(no_memory, ended, no_memory.baseline()) == no_memory.baseline()
+
+
+def test_the_least_memory_that_surely_suffices() -> None:
+    seen = [measured(at(256), 70), measured(at(128), 70)]
+    assert with_least_memory(SPACE, seen, at(48), 0.9) == at(128)
+    assert with_least_memory(SPACE, seen, at(48), 0.4) == at(64)
+    assert with_least_memory(SPACE, seen, at(256), 0.9) == at(256)
+    assert with_least_memory(SPACE, [], at(48), 0.9) is None, "nothing is sure yet"
+    assert with_least_memory(SPACE, [killed(at(256))] * 2, at(48), 0.9) is None
 
 
 def test_where_nothing_is_enough_a_start_stays_as_it_is() -> None:

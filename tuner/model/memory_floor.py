@@ -18,7 +18,7 @@ from tuner.spec.space import LIVE, Configuration, SearchSpace, Value
 OTHER_CAUSES = 0.02
 """Probability that a configuration with memory enough cannot serve, before anything is known."""
 
-IMPROBABLE = 0.4
+PROBABLE = 0.4
 """A memory that suffices with less probability than this is not among a study's first trials."""
 
 ENOUGH_KILLS = 2
@@ -184,10 +184,22 @@ def with_enough_memory(
     space: SearchSpace, observations: Sequence[Observation], configuration: Configuration
 ) -> Configuration:
     """The configuration, or where its memory is improbable the like with the least that is not."""
+    return with_least_memory(space, observations, configuration, PROBABLE) or configuration
+
+
+def with_least_memory(
+    space: SearchSpace,
+    observations: Sequence[Observation],
+    configuration: Configuration,
+    probable: float,
+) -> Configuration | None:
+    """The like with the least memory, at least that of the configuration, that suffices with the
+    probability `probable`. None where none does, and where memory is no parameter with choices.
+    """
     parameter = next((p for p in space if p.name == "memory"), None)
     values = None if parameter is None else parameter.values()
     if not values or "memory" not in configuration or not observations:
-        return configuration
+        return None
     given = float(configuration["memory"])
     choices = [v for v in sorted(values, key=float) if float(v) >= given]
     others = [Configuration.of({**configuration, "memory": v}) for v in choices]
@@ -204,8 +216,8 @@ def with_enough_memory(
     chance = floor.learned(evidence.good, evidence.bad, other, evidence.peaks).probability(
         memory, load
     )
-    probable = (chance >= IMPROBABLE) & ~hopeless(candidates, telling)
-    return others[int(np.argmax(probable))] if probable.any() else configuration
+    enough = (chance >= probable) & ~hopeless(candidates, telling)
+    return others[int(np.argmax(enough))] if enough.any() else None
 
 
 @lru_cache(maxsize=4)

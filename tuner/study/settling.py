@@ -11,7 +11,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tuner.measure.record import StudyRecord
+from tuner.model.feasibility import SURE
 from tuner.model.initial_design import initial_trials
+from tuner.model.memory_floor import with_least_memory
+from tuner.model.observations import Observation
 from tuner.model.study_model import FEWEST
 from tuner.results.outcomes import default_decision
 from tuner.results.recommendation import Recommendation
@@ -155,6 +158,19 @@ class Decider:
         enough = len(chosen.pooled.bursts) >= self._bursts
         return enough and chosen.chance >= self._spec.search.settled and chosen.leaner is None
 
+    def _lean(self, study: StudyRecord, configuration: Configuration) -> Configuration:
+        """The like with the least memory that surely suffices. More makes it hardly better, and the
+        rivals of several scenarios share a deployment then.
+        """
+        space = self._spec.search_space
+        parameter = next((p for p in space if p.name == "memory"), None)
+        values = None if parameter is None else parameter.values()
+        if not values or "memory" not in configuration:
+            return configuration
+        seen = [Observation.of(trial, ()) for trial in study.trials]
+        least = Configuration.of({**configuration, "memory": min(values, key=float)})
+        return with_least_memory(space, seen, least, SURE) or configuration
+
     def _wanted(self, study: StudyRecord, chosen: Recommendation) -> Deciding:
         """What says most about one recommendation."""
         bursts = Counter(t.configuration for t in study.trials)
@@ -164,7 +180,8 @@ class Decider:
             if chosen.leaner is not None:
                 picked, role = chosen.leaner, "what reserves less and may do as well"
         elif rival is not None and bursts[rival] <= bursts[own]:
-            picked, role = rival, "the strongest rival of that"
+            lean = self._lean(study, rival)
+            picked, role = rival if bursts[lean] else lean, "the strongest rival of that"
         why = {
             "reason": f"to settle what is recommended for {chosen.scenario}: {role}",
             "decides": True,
