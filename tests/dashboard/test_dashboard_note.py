@@ -103,7 +103,7 @@ def test_where_nothing_is_feasible_nothing_is_recommended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objectives", "columns"), [("[art_ms]", 11), ("[art_ms, cpu_percent, p95_ms]", 15)]
+    ("objectives", "columns"), [("[art_ms]", 13), ("[art_ms, cpu_percent, p95_ms]", 16)]
 )
 def test_one_objective_or_three(objectives: str, columns: int) -> None:
     spec = specification(("[art_ms, cpu_percent]", objectives))
