@@ -6,8 +6,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,6 +97,23 @@ def _take_place(new: Path, path: Path) -> None:
 def _beside(path: Path) -> Path:
     """A new empty directory next to `path`, from where a rename moves no data."""
     return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+
+
+def write_new(texts: Mapping[Path, str]) -> None:
+    """Write files that are not there yet, and the directories that they need: all or none.
+
+    Raises InputError where one of them cannot be written.
+    """
+    with ExitStack() as undo:
+        for path, text in texts.items():
+            with writable(path):
+                for directory in reversed([p for p in path.parents if not p.exists()]):
+                    directory.mkdir()
+                    undo.callback(directory.rmdir)
+                with path.open("x", encoding="utf-8") as file:
+                    undo.callback(path.unlink)
+                    file.write(text)
+        undo.pop_all()
 
 
 @contextmanager

@@ -27,6 +27,17 @@ def test_scaffolded_study_loads_at_once(tmp_path: Path) -> None:
     assert load_study("digits", HOST, tmp_path).search_space["concurrency"].values() == (4,)
 
 
+@pytest.mark.parametrize("occupied", ["studies", "studies/digits", "search_spaces"])
+def test_a_scaffold_is_written_whole_or_not_at_all(occupied: str, tmp_path: Path) -> None:
+    (tmp_path / occupied).parent.mkdir(exist_ok=True)
+    (tmp_path / occupied).touch()  # a file where a directory is needed
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        scaffold("digits", tmp_path)
+    assert caught.value.mend
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_scaffold_teaches(tmp_path: Path) -> None:
     study, space = (path.read_text() for path in scaffold("digits", tmp_path))
     needed = [name for name, rule in BUILT_INS.items() if rule.required]

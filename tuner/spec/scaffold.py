@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import InputError
+from tuner.files import write_new
 from tuner.spec import study_files
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.expressions import parse_constraint
@@ -119,10 +120,7 @@ def scaffold(
     for path in texts:
         if path.exists():
             raise InputError(f"{path} already exists", "Choose another name, or edit that file.")
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+    write_new(texts)
     return list(texts)
 
 
