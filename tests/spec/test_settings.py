@@ -105,3 +105,20 @@ def test_all_wrong_settings_are_named_at_once() -> None:
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(InputError, match="mnits"):
         study_of_model("mnits", [], HOST)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("max_batch_size=x", "expected a whole number, found 'x'"),
+        ("max_batch_size=1.5", "expected a whole number, found 1.5"),
+        ("max_batch_size=true", "expected a whole number, found true"),
+        ("max_batch_size=1e400", "expected a whole number, found inf"),
+        ("max_batch_size=" + "9" * 23, "and 1e+15 in size, found 9999"),
+    ],
+)
+def test_a_parameter_of_the_study_keeps_its_kind(setting: str, message: str) -> None:
+    study = load_study("mnist_knobs", HOST)
+    with pytest.raises(InputError, match="--set max_batch_size: expected") as caught:
+        with_settings(study, ["enable_batching=true", setting], HOST)
+    assert message in caught.value.message

@@ -26,6 +26,11 @@ MOST_GRID_VALUES = 100_000
 """The most values of one parameter. More are hardly meant, and listing them takes memory."""
 
 
+LARGEST_VALUE = 1e15
+"""Up to here every whole number is a float too. Beyond, and below its inverse, models fail."""
+EXPECTED_SIZE = f"0, or a number between {1 / LARGEST_VALUE:g} and {LARGEST_VALUE:g} in size"
+
+
 class ProblemsFoundError(Exception):
     """Carries problems. Their keys begin at the part of the document that has them."""
 
@@ -148,6 +153,8 @@ def _number(document: ParameterDocument, key: KeyPath, host: Host) -> float:
     if len(key) == 2:
         written = written[key[1]]
     number = parse_bound(written, host)
+    if not (number == 0 or 1 / LARGEST_VALUE <= abs(number) <= LARGEST_VALUE):
+        raise UnexpectedError(EXPECTED_SIZE, written)
     if document.type == "float":
         # Twelve digits, so that 3 * 0.1 is the 0.3 of a grid.
         return float(f"{number:.12g}")

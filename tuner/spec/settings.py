@@ -12,7 +12,8 @@ from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
 from tuner.spec.load import load_model
 from tuner.spec.metrics import METRICS
-from tuner.spec.problems import Problem, dotted, nearest
+from tuner.spec.parameters import EXPECTED_SIZE, LARGEST_VALUE
+from tuner.spec.problems import Problem, dotted, nearest, short_text
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
 from tuner.spec.study_files import check_name
@@ -95,6 +96,7 @@ def _set(
         elif name in BUILT_IN or name in own:
             values[name] = _value(text)
             given.add(name)
+            problems += _other_kind(own.get(name), values[name])
         else:
             names = [*BUILT_IN, *own, *_LOAD]
             hint = nearest(name, names) or f"; the settings are {', '.join(names)}"
@@ -148,6 +150,17 @@ def _value(text: str) -> Value:
     except InputError:
         return text
     return value if isinstance(value, (bool, int, float, str)) else text
+
+
+def _other_kind(parameter: Parameter | None, value: Value) -> Iterator[Problem]:
+    """A problem where `value` is no number and the study's own parameter is one."""
+    if parameter is None or parameter.type == "categorical":
+        return
+    is_number = not isinstance(value, bool) and isinstance(value, (int, float))
+    if parameter.type == "int" and not (is_number and float(value).is_integer()):
+        yield Problem((parameter.name,), f"expected a whole number, found {short_text(value)}")
+    elif not (is_number and abs(float(value)) <= LARGEST_VALUE):
+        yield Problem((parameter.name,), f"expected {EXPECTED_SIZE}, found {short_text(value)}")
 
 
 def _pinned(name: str, value: Value) -> tuple[ParameterDocument | None, list[Problem]]:
