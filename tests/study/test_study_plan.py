@@ -99,8 +99,8 @@ def test_a_continuous_space_has_no_grid() -> None:
 
 
 def test_it_says_how_many_trials_settle_the_answers_and_whether_the_grid_is_cheaper() -> None:
-    found = plan_study(specification(budget="trials: 60"), [])
-    assert found.settle_trials == 14 + 4 * 6
+    found = plan_study(specification("choices: [0.25, 0.5, 0.75, 1]", budget="trials: 60"), [])
+    assert found.settle_trials == 14 + 5 * 6
     assert found.search_seconds == found.settle_trials * found.trial_seconds
     assert found.ordered_seconds is not None
     assert found.search_seconds < found.ordered_seconds
@@ -130,7 +130,7 @@ def test_the_page_names_the_cheaper_grid_and_the_trials_that_settle() -> None:
     assert "--sampler grid" in rows["... ordered by deployment"]
     settled = rows["trials until answers are settled"]
     assert settled.startswith(
-        "about 30, an estimate: 6 to begin with, then 4 for each of 6 scenarios"
+        "about 36, an estimate: 6 to begin with, then 5 for each of 6 scenarios"
     )
     assert settled.endswith("The budget has fewer: some answers may stay open")
     assert "cheaper than the search" not in rows

@@ -71,7 +71,7 @@ def _settled(plan: Plan, trials: int) -> str:
     """How many trials settle what is recommended, why so many, and whether the budget has them."""
     text = (
         f"about {trials}, an estimate: {plan.start} to begin with, then {SETTLE_EACH} for each of"
-        f" {counted(plan.scenarios or 0, 'scenario')} (what is recommended and its strongest rival)"
+        f" {counted(plan.scenarios or 0, 'scenario')} (what is recommended, and its rivals)"
     )
     if plan.trials is not None and plan.trials < trials:
         return f"{text}. The budget has fewer: some answers may stay open"
