@@ -201,7 +201,7 @@ class Study:
         """The answer so far, for a notebook."""
         from tuner.pages.blocks import Words
         from tuner.pages.sources import Sources
-        from tuner.pages.summary_section import summary
+        from tuner.pages.summary_section import answer, asked
         from tuner.render.html import to_fragment
         from tuner.results.in_words import not_measured
 
@@ -211,7 +211,7 @@ class Study:
             return to_fragment([Words(f"Study {self.name}: {error.message}. {error.mend}")])
         notice = " ".join(not_measured(sources.record))
         first = [Words(notice, "doubt")] if notice else []
-        return to_fragment([*first, *summary(sources).blocks])
+        return to_fragment([*first, *answer(sources).blocks, *asked(sources).blocks])
 
     # ---- running it ------------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from tests.pages.planted_trials import (
 )
 from tuner.measure.measurement import Finding
 from tuner.measure.record import FailedTrial, StudyRecord
-from tuner.pages.blocks import Block, Facts, Link, Log, Points, Table, Words
+from tuner.pages.blocks import Block, Commands, Facts, Link, Log, Points, Table, Words
 from tuner.pages.environment import environment
 from tuner.pages.sources import Sources
-from tuner.pages.summary_section import summary
+from tuner.pages.summary_section import answer, asked
 from tuner.results.chosen import chosen_configurations
 from tuner.results.grid_cost import grid_cost_of, searched
 from tuner.results.in_words import remedy_counts, verdict_counts
@@ -49,7 +49,7 @@ def texts(blocks: tuple[Block, ...]) -> str:
     found: list[str] = []
     for block in blocks:
         match block:
-            case Words() | Log():
+            case Words() | Log() | Commands():
                 found.append(block.text)
             case Facts():
                 found += [block.title, *(f"{n}: {_text(what)}" for n, what in block.rows)]
@@ -59,6 +59,11 @@ def texts(blocks: tuple[Block, ...]) -> str:
                 found += [block.caption, *block.columns]
                 found += [" | ".join(map(_text, row)) for row in block.rows]
     return "\n".join(found)
+
+
+def answer_and_question(of: Sources) -> str:
+    """Everything that is to be read in the report's first two sections."""
+    return texts((*answer(of).blocks, *asked(of).blocks))
 
 
 def _text(cell: str | Link) -> str:
@@ -81,7 +86,7 @@ def test_a_continuous_space_has_no_share(full: StudyRecord) -> None:
     endless = replace(CPU, choices=None, low=0.5, high=2.0)
     record = replace(full, search_space=SearchSpace((CONCURRENCY, endless, MEMORY)))
     assert searched(record).share is searched(record).of_grid is None
-    assert "endless" in texts(summary(sources(record)).blocks)
+    assert "endless" in answer_and_question(sources(record))
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -148,13 +153,13 @@ def test_doubts_are_counted_with_their_remedies(full: StudyRecord) -> None:
     record = replace(full, trials=(doubted, *full.trials[1:]))
     assert verdict_counts(record) == {"WARN": 1, "VALID": 17}
     assert remedy_counts(record) == (("Raise load.max_seconds.", 1),)
-    said = texts(summary(sources(record)).blocks)
+    said = answer_and_question(sources(record))
     assert "Of 18 measurements 5.6 % are in doubt: 17 VALID, 1 WARN." in said
     assert "What would help 1 of them: Raise load.max_seconds." in said
 
 
 def test_the_summary_says_what_a_reader_asks(full: StudyRecord) -> None:
-    said = texts(summary(sources(full)).blocks)
+    said = answer_and_question(sources(full))
     for part in (
         "What to deploy in each scenario. P: nothing else is better by more than 5 %",
         "are settled (P >= 0.8)",
@@ -178,14 +183,14 @@ def test_the_summary_says_what_a_reader_asks(full: StudyRecord) -> None:
 )
 def test_little_is_said_of_little(trials: tuple[object, ...], said: str) -> None:
     record = study(SPACE, trials)  # type: ignore[arg-type]
-    assert said in texts(summary(sources(record)).blocks)
+    assert said in answer_and_question(sources(record))
 
 
 @pytest.mark.parametrize("metrics", [BOTH[:1], (*BOTH, "p95_ms")])
 def test_any_number_of_objectives(metrics: tuple[str, ...]) -> None:
     truths = {**TRUTHS, "p95_ms": lambda c: 3.0 * TRUTHS["art_ms"](c)}
     record = surveyed(SPACE, {name: truths[name] for name in metrics})
-    said = texts(summary(sources(record)).blocks)
+    said = answer_and_question(sources(record))
     assert ("p95 (ms)" in said) == (len(metrics) == 3)
     assert ("CPU usage" in said) == (len(metrics) == 3)
 
@@ -193,7 +198,7 @@ def test_any_number_of_objectives(metrics: tuple[str, ...]) -> None:
 def test_without_scenarios_there_is_one_answer() -> None:
     space = SearchSpace((CPU, MEMORY))
     truths = {"art_ms": lambda c: 2.0 / c["cpu"], "cpu_percent": lambda c: 10.0 * c["cpu"]}
-    said = texts(summary(sources(surveyed(space, truths))).blocks)
+    said = answer_and_question(sources(surveyed(space, truths)))
     assert "scenario" not in said.lower()
 
 

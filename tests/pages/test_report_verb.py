@@ -68,11 +68,12 @@ def test_a_name_of_a_study_is_no_path(tune: Tune, hostile: FinishedStudy) -> Non
 def test_the_sections_stand_in_their_order(small: FinishedStudy) -> None:
     page = report(small)
     assert [s.name for s in page.sections] == [
-        "summary",
+        "answer",
+        "question",
         "fronts",
-        "requests",
         "effects",
         "why",
+        "requests",
         "progress",
         "environment",
     ]

@@ -12,7 +12,19 @@ from tuner.export.findings_document import document
 from tuner.export.header import header
 from tuner.export.served import served_by
 from tuner.measure.measurement import Estimate
-from tuner.pages.blocks import Block, Cell, Facts, Figure, Link, Log, Page, Points, Table, Words
+from tuner.pages.blocks import (
+    Block,
+    Cell,
+    Commands,
+    Facts,
+    Figure,
+    Link,
+    Log,
+    Page,
+    Points,
+    Table,
+    Words,
+)
 from tuner.pages.note import study_note
 from tuner.pages.report import report
 from tuner.pages.study_page import study_blocks
@@ -49,7 +61,7 @@ def block_texts(block: Block) -> Iterator[str]:
             yield from (" | ".join(cell_texts(row)) for row in (block.columns, *block.rows))
         case Figure():
             yield from (block.caption, *block_texts(block.table))
-        case Log(text=text):
+        case Log(text=text) | Commands(text=text):
             yield text
 
 

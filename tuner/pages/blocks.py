@@ -5,7 +5,7 @@ All text is plain text; what renders a block escapes it, wherever it came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -70,12 +70,63 @@ class Table:
     brief: bool = False
 
 
+@dataclass(frozen=True)
+class View:
+    """One of several drawings in one figure: the indices of the `traces` that it shows."""
+
+    name: str
+    traces: frozenset[int]
+
+
+@dataclass(frozen=True)
+class BoundedMetric:
+    """A metric that a reader can bound: its name as people say it, with the unit apart. `most`
+    says that the bound is the most that is allowed, else it is the least. `bound` is the study's
+    own, None where it has none.
+    """
+
+    name: str
+    unit: str
+    most: bool
+    bound: float | None
+
+
+@dataclass(frozen=True)
+class BoundedPoint:
+    """A measured configuration that may hold a bound.
+
+    `place` is where it was measured, `deploy` what one would deploy. The one of the least `rank`
+    reserves least; one without a rank is never the cheapest, as it has replicas without requests. `values` and `texts` are its metrics in the figure's order, None and a dash
+    where it has none.
+    """
+
+    place: str
+    deploy: str
+    rank: int | None
+    values: tuple[float | None, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a reader asks of a figure: which points hold a bound, and which of them is cheapest.
+
+    `points` are by the Plotly `ids` of the figure's marks. `places` are the points' places in the
+    order of the figure's views; a figure without views has one.
+    """
+
+    metrics: tuple[BoundedMetric, ...]
+    places: tuple[str, ...]
+    points: Mapping[str, BoundedPoint]
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A drawing with what it shows as a table behind it.
 
     `name` is unique on the page and makes a file name: lower-case letters, digits, hyphens.
-    `caption` says in a sentence what to see in it.
+    `caption` says in a sentence what to see in it. A figure with `views` shows the first of them
+    until a reader takes another one; `choice` says what there is to choose.
     """
 
     name: str
@@ -83,11 +134,22 @@ class Figure:
     caption: str
     plot: go.Figure
     table: Table
+    views: tuple[View, ...] = ()
+    choice: str = ""
+    bounds: Bounds | None = None
 
 
 @dataclass(frozen=True)
 class Log:
     """Text of a machine, such as the end of a container's log, line by line."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Command lines to copy, one below another."""
 
     title: str
     text: str
@@ -112,7 +174,7 @@ class Scatter:
     series: tuple[ScatterSeries, ...]
 
 
-Block = Words | Facts | Points | Table | Figure | Log
+Block = Words | Facts | Points | Table | Figure | Log | Commands
 
 
 @dataclass(frozen=True)
@@ -129,6 +191,7 @@ class Page:
     """One self-contained page: sections one below another, and sub-pages that a link opens.
 
     `notice` is what a reader must know before anything else, and stands at the top of each view.
+    Where a page `folds`, a reader sees its first section, and opens the others.
     `pages_title` is what the sub-pages are together.
     """
 
@@ -138,6 +201,7 @@ class Page:
     pages: tuple[Section, ...] = ()
     notice: str = ""
     pages_title: str = "Pages"
+    folds: bool = False
 
 
 def figures(page: Page) -> Iterator[Figure]:

@@ -16,6 +16,7 @@ from tuner.pages.sources import Sources
 from tuner.results.dependence import Curve
 from tuner.results.in_words import SIMULATED
 from tuner.results.questions import LATENCIES, Answer, answers, latency_objective
+from tuner.results.statements import STATED
 from tuner.results.wording import bare, column, counted, figure, interval, label, plain
 from tuner.spec.metrics import title
 from tuner.spec.space import Value
@@ -156,7 +157,7 @@ def _caption(sources: Sources, dependence: Dependence) -> str:
     said = [
         str(s)
         for s in sources.explanation.reading
-        if s.parameters == (p.name,) and s.kind != "not settled"
+        if s.parameters == (p.name,) and s.probability >= STATED
     ]
     texts = [f"{'; '.join(said)}."] if said else []
     curves = _curves(dependence)

@@ -121,10 +121,14 @@ def _sparkline(curve: Curve) -> str:
 
 
 def _reading(explanation: Explanation) -> Iterator[Block]:
-    items = [f"{statement}" for statement in explanation.reading if statement.kind not in _LISTED]
+    items = [f"{s}" for s in explanation.reading if not _is_listed(s)]
     for kind, heading in _LISTED.items():
         for metric in explanation.metrics:
-            alike = [s for s in explanation.reading if s.kind == kind and s.metric == metric]
+            alike = [
+                s
+                for s in explanation.reading
+                if s.kind == kind and s.metric == metric and _is_listed(s)
+            ]
             if len(alike) == 1:
                 items.append(f"{alike[0]}")
             elif alike:
@@ -136,6 +140,14 @@ def _reading(explanation: Explanation) -> Iterator[Block]:
         tuple(items),
     )
     yield Words(_method(explanation))
+
+
+def _is_listed(statement: Statement) -> bool:
+    """Whether it says no more than its kind. What is not settled step by step may be from end to
+    end, and then it is said.
+    """
+    stated = statement.kind == "not settled" and statement.probability >= STATED
+    return statement.kind in _LISTED and not stated
 
 
 def _listed(statement: Statement) -> str:

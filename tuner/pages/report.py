@@ -10,13 +10,22 @@ from tuner.pages.front_section import fronts_section
 from tuner.pages.progress_figure import progress
 from tuner.pages.requests import requests
 from tuner.pages.sources import Sources
-from tuner.pages.summary_section import summary
+from tuner.pages.summary_section import answer, asked
 from tuner.pages.trials import trial_pages
 from tuner.results.in_words import not_measured
 from tuner.results.study_file import FinishedStudy
 from tuner.results.wording import counted
 
-_SECTIONS = (summary, fronts_section, requests, effects, why, progress, environment)
+_SECTIONS = (
+    answer,
+    asked,
+    fronts_section,
+    effects,
+    why,
+    requests,
+    progress,
+    environment,
+)
 
 
 def report(study: FinishedStudy) -> Page:
@@ -32,4 +41,5 @@ def report(study: FinishedStudy) -> Page:
         pages=trial_pages(sources),
         notice=" ".join(not_measured(record)),
         pages_title="Front configurations",
+        folds=True,
     )

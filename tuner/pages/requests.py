@@ -10,7 +10,7 @@ import numpy as np
 
 from tuner.measure.record import TrialRecord
 from tuner.pages import theme
-from tuner.pages.blocks import Block, Figure, Section, Table, Words
+from tuner.pages.blocks import Block, Figure, Section, Table, View, Words
 from tuner.pages.cold import NTH, bursts_of, over_the_study
 from tuner.pages.panels import Panel, light, panels, scale
 from tuner.pages.sources import Sources
@@ -21,7 +21,8 @@ from tuner.results.wording import figure as number
 NAME, TITLE = "requests", "The first requests"
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "bowtie")
-_EXCLUDED = ("no request", "each replica's first request", "each replica's first two requests")
+_LEFT_OUT = ("none", "the first", "the first two")
+"""How many of each replica's first requests a view leaves out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ def requests(sources: Sources) -> Section:
     blocks: list[Block] = list(_words(shown))
     blocks += [Words(text, "doubt") for text in missing]
     if shown:
-        blocks += [_in_order(shown, skip) for skip in range(len(_EXCLUDED))]
+        blocks.append(_in_order(shown))
     blocks += over_the_study(sources)
     return Section(NAME, TITLE, tuple(blocks))
 
@@ -139,33 +140,53 @@ def _range(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _in_order(shown: Sequence[_Shown], skip: int) -> Figure:
-    """Response times in order of sending, without the first `skip` requests."""
-    drawn = [sent for of in shown for sent in of.replicas if len(sent) > skip]
-    xaxis = {"type": scale([np.arange(skip + 1, len(sent) + 1) for sent in drawn])}
-    yaxis = {"type": scale([sent.ms[skip:] for sent in drawn])}
+def _in_order(shown: Sequence[_Shown]) -> Figure:
+    """Response times in order of sending, with views that leave out each replica's first ones."""
+    every = [sent for of in shown for sent in of.replicas if len(sent)]
+    xaxis = {"type": scale([np.arange(1, len(sent) + 1) for sent in every])}
+    yaxis = {"type": scale([sent.ms for sent in every])}
     x, y = "request, in order of sending", "response time (ms)"
-    named: set[int] = set()
+    drawn: list[list[Trace]] = [[] for _ in shown]
+    for skip in range(len(_LEFT_OUT)):
+        named: set[int] = set()
+        for traces, of in zip(drawn, shown, strict=True):
+            traces += [{**t, "visible": skip == 0, "meta": skip} for t in _traces(of, skip, named)]
     plot = panels(
-        [Panel(x, y, [*_traces(of, skip, named)], xaxis, yaxis, title=of.label) for of in shown],
+        [
+            Panel(x, y, traces, xaxis, yaxis, title=of.label)
+            for of, traces in zip(shown, drawn, strict=True)
+        ],
         shapes=[*_warmups(shown)],
         meta={"log_switch": ["x", "y"]},
     )
-    excluded = _EXCLUDED[skip]
+    views = [
+        {i for i, trace in enumerate(plot.data) if trace.meta == skip}
+        for skip in range(len(_LEFT_OUT))
+    ]
     return Figure(
-        f"requests-without-{skip}",
-        f"Response time by request, {excluded} excluded",
-        f"Response time of each request by its number in order of sending; {excluded} excluded, the"
-        " warm-up, up to the dotted line, is included. Crosses failed. Of long bursts the"
-        " least and the greatest of each run of neighbours are drawn.",
+        "requests-in-order",
+        "Response time by request",
+        "Response time of each request by its number in order of sending; the warm-up, up to the"
+        " dotted line, is included. Crosses failed. Of long bursts the least and the greatest of"
+        " each run of neighbours are drawn.",
         plot,
         Table(
             (
-                *("trial", "replica", "requests", "of these warm-up", "failed"),
+                *("trial", "replica", "left out", "requests", "of these warm-up", "failed"),
                 *("first drawn (ms)", "median (ms)", "p95 (ms)", "slowest (ms)"),
             ),
-            tuple(_row(of, sent, skip) for of in shown for sent in of.replicas if len(sent) > skip),
+            tuple(
+                _row(of, sent, skip)
+                for of in shown
+                for sent in of.replicas
+                for skip in range(len(_LEFT_OUT))
+                if len(sent) > skip
+            ),
         ),
+        views=tuple(
+            View(name, frozenset(traces)) for name, traces in zip(_LEFT_OUT, views, strict=True)
+        ),
+        choice="Of each replica's first requests leave out",
     )
 
 
@@ -220,7 +241,8 @@ def _row(of: _Shown, sent: Sent, skip: int) -> tuple[str, ...]:
     ms = sent.ms[skip:]
     p95 = float(np.quantile(ms, 0.95))
     return (
-        *(of.label, str(sent.replica), f"{len(ms):,}", f"{max(0, sent.warmup - skip):,}"),
+        *(of.label, str(sent.replica), _LEFT_OUT[skip]),
+        *(f"{len(ms):,}", f"{max(0, sent.warmup - skip):,}"),
         f"{int(np.count_nonzero(~sent.ok[skip:])):,}",
         *(number(float(v)) for v in (ms[0], np.median(ms), p95, ms.max())),
     )

@@ -127,10 +127,18 @@ def next_steps(record: StudyRecord, summary: Summary, options: str) -> Iterator[
     `options` are those that select this run's backend and storage.
     """
     study = f"--study {record.name}{options}"
-    commands = [f"tune show {study}"]
-    chosen = summary.headline or next(iter(summary.recommendations.values()), None)
-    if chosen is not None:
-        several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
-        when = f" --when {as_levels(chosen.scenario)}" if several else ""
-        commands.append(f"tune export {study} --format compose{when} --output compose.yaml")
+    commands = [f"tune show {study}", *apply_commands(record, summary, options)[:1]]
     yield Log("", "\n".join(commands))
+
+
+def apply_commands(record: StudyRecord, summary: Summary, options: str) -> list[str]:
+    """The commands that export the answer and verify it; none where nothing is recommended."""
+    chosen = summary.headline or next(iter(summary.recommendations.values()), None)
+    if chosen is None:
+        return []
+    study = f"--study {record.name}{options}"
+    several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
+    when = f" --when {as_levels(chosen.scenario)}" if several else ""
+    export = f"tune export {study} --format compose{when} --output compose.yaml"
+    verify = f"tune verify compose.yaml {study}"
+    return [export] if "--backend replay" in options else [export, verify]

@@ -1,4 +1,4 @@
-"""The section that a reader in a hurry reads: the question, the answer, and how sure it is."""
+"""The answer, which a reader in a hurry reads, and the question with its cost and its doubts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import FEWEST
-from tuner.pages.blocks import Block, Points, Section
-from tuner.pages.run_page import next_steps
+from tuner.pages.answer_figure import answer_figure
+from tuner.pages.blocks import Block, Commands, Points, Section, Words
+from tuner.pages.run_page import apply_commands
 from tuner.pages.searched import cost, question
 from tuner.pages.sources import Sources
 from tuner.pages.what_to_deploy import answer_blocks
@@ -18,23 +19,33 @@ from tuner.results.summary import Summary
 from tuner.results.wording import sentence
 
 
-def summary(sources: Sources) -> Section:
-    """The answer first, then the question, what it took, and the doubts."""
+def answer(sources: Sources) -> Section:
+    """What to deploy, with one figure and the commands that export and verify it."""
+    blocks = [*answer_blocks(sources.record, sources.summary, sources.findings)]
+    # The sentence, and beside it on a wide screen the figure.
+    lead = 1 if isinstance(blocks[0], Words) else 0
+    blocks[lead:lead] = [*_next(sources), *answer_figure(sources)]
+    return Section("answer", "What to deploy", tuple(blocks))
+
+
+def asked(sources: Sources) -> Section:
+    """The question, what its answer took, and the doubts."""
     record = sources.record
     blocks: list[Block] = [
-        *answer_blocks(record, sources.summary, sources.findings),
-        *_next(sources),
         question(record),
         cost(searched(record)),
         *uncertain(record, sources.summary, sources.findings),
     ]
-    return Section("summary", "Summary", tuple(blocks))
+    return Section("question", "The question, its cost and its doubts", tuple(blocks))
 
 
 def _next(sources: Sources) -> Iterator[Block]:
     """The commands that export and verify the answer."""
-    if sources.summary.recommendations:
-        yield from next_steps(sources.record, sources.summary, "")
+    backends = {trial.backend for trial in sources.record.trials} - {"docker"}
+    options = "".join(f" --backend {backend}" for backend in sorted(backends)[:1])
+    commands = apply_commands(sources.record, sources.summary, options)
+    if commands:
+        yield Commands("Export it, then check it against a new burst", "\n".join(commands))
 
 
 def uncertain(record: StudyRecord, summary: Summary, findings: Findings | None) -> Iterator[Block]:

@@ -8,8 +8,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cache, partial
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
@@ -19,6 +21,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from tuner.pages.blocks import (
     Block,
+    Commands,
     Facts,
     Figure,
     Log,
@@ -95,7 +98,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         finalize=_readable,
     )
-    kinds = {"words": Words, "facts": Facts, "table": Table, "log": Log, "points": Points}
+    kinds = {
+        "words": Words,
+        "facts": Facts,
+        "table": Table,
+        "log": Log,
+        "commands": Commands,
+        "points": Points,
+    }
     environment.tests |= {name: partial(_is, kind) for name, kind in kinds.items()}  # type: ignore[misc] # any callable
     environment.globals |= {
         "kinds_of": columns.kinds,
@@ -104,6 +114,7 @@ def _environment() -> Environment:
         "together": _together,
         "wide": WIDE,
         "drawing": _drawing,
+        "asked": _asked,
         "logarithmic": _logarithmic,
         "height": _height,
     }
@@ -161,6 +172,25 @@ def _drawing(figure: Figure) -> Markup:
         sort_keys=True,
         separators=(",", ":"),
     )
+
+
+def _asked(figure: Figure) -> Markup:
+    """The views and bounds of a figure, as `_drawing`."""
+    document: dict[str, object] = {"views": [sorted(view.traces) for view in figure.views]}
+    if figure.bounds is not None:
+        document |= asdict(figure.bounds)
+    return htmlsafe_json_dumps(_legible(document), sort_keys=True, separators=(",", ":"))
+
+
+def _legible(value: Any) -> Any:  # noqa: ANN401 -- any part of a document
+    match value:
+        case str():
+            return inert.legible(value)
+        case dict():
+            return {inert.legible(key): _legible(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_legible(part) for part in value]
+    return value
 
 
 def _logarithmic(figure: Figure) -> tuple[str, ...]:

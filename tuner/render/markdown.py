@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tuner.pages.blocks import Block, Cell, Facts, Figure, Link, Log, Page, Points, Table, Words
+from tuner.pages.blocks import Block, Cell, Commands, Facts, Figure, Link, Log, Page, Points, Table, Words
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>()#|~!&$^])")
 _OPENS_SOMETHING = re.compile(r"^(\d*)([-+=.:])")
@@ -55,7 +55,7 @@ def _parts(block: Block, address: Address) -> Iterator[str]:
             yield from _captioned(block, address)
         case Figure():
             yield from _captioned(block.table, address)
-        case Log(title, text):
+        case Log(title, text) | Commands(title, text):
             yield from _heading(title)
             yield _fenced(text)
 

@@ -19,7 +19,7 @@
     for (const [plot] of drawn) dressed(plot);
   }
 
-  // What is hidden has no size to be drawn in: it changes when it is shown.
+  // What is hidden has no size to be drawn in: it changes when it is shown, or unfolded.
   function dressed(plot) {
     if (!shown(plot) || plot.dataset.theme === root.dataset.theme) return;
     plot.dataset.theme = root.dataset.theme;
@@ -75,6 +75,7 @@
       plot.dataset.drawn = "";
       plot.style.minHeight = "";
       for (const button of switches(plot)) said(button, plot);
+      if (asked(plot)) answered(plot);
     });
   }
 
@@ -82,11 +83,15 @@
     for (const one of seen) if (one.isIntersecting) { near.unobserve(one.target); draw(one.target); }
   }, { rootMargin: "600px 0px" });
 
-  function shown(plot) { return plot.offsetParent !== null; }
+  function shown(plot) { return plot.offsetParent !== null && !plot.closest("details:not([open])"); }
+
+  let unfolded = []; // what was opened to be printed
 
   function printed(begins) {
     if (printing === begins) return;
     printing = begins;
+    if (begins) unfolded = every("details.fold:not([open])");
+    for (const fold of unfolded) fold.open = begins;
     themed();
     for (const plot of every(".plot")) {
       if (begins && shown(plot)) draw(plot);
@@ -100,7 +105,190 @@
     }
   }
 
-  /* Buttons of a figure. */
+  /* Folded sections: a link to what is in one opens it, and its figures take its width. */
+
+  function unfold(target) {
+    for (let at = target; at; at = at.parentElement) {
+      if (at.matches("details.fold")) at.open = true;
+      const own = at === target ? at.querySelector(":scope > details.fold") : null;
+      if (own) own.open = true;
+    }
+  }
+
+  document.addEventListener("toggle", function (event) {
+    if (!event.target.open || printing) return;
+    for (const plot of every(".plot", event.target)) {
+      if (!drawn.has(plot) || !shown(plot)) continue;
+      dressed(plot);
+      Plotly.Plots.resize(plot);
+    }
+  }, true);
+
+  /* What a reader asks of a figure: one of its views, and a bound on a metric. */
+
+  const questions = new Map(); // plot element -> its views and bounds as the page holds them
+
+  function asked(plot) {
+    const held = document.getElementById(plot.closest("figure").id + "-asked");
+    if (held && !questions.has(plot)) questions.set(plot, JSON.parse(held.textContent));
+    return questions.get(plot);
+  }
+
+  function part(plot, name) { return every("[data-" + name + "]", plot.closest("figure"))[0]; }
+
+  function view(plot) {
+    const select = part(plot, "views");
+    return select ? Number(select.value) : 0;
+  }
+
+  // Points that can be deployed, in the order in which they were measured: [id, point].
+  function points(plot, place) {
+    return Object.entries(asked(plot).points).filter(([, one]) => one.place === place);
+  }
+
+  function metric(plot) {
+    const index = Number(part(plot, "metric").value);
+    return { index, ...asked(plot).metrics[index] };
+  }
+
+  function bound(plot) {
+    const text = part(plot, "bound").value;
+    return text === "" ? null : Number(text);
+  }
+
+  function holds(one, of, limit) {
+    const value = one.values[of.index];
+    return value !== null && (of.most ? value <= limit : value >= limit);
+  }
+
+  // Fewest replicas, then cores, then MiB; of equals the best in what was bounded.
+  function cheapest(candidates, of, limit) {
+    const sign = of.most ? 1 : -1;
+    return candidates
+      .filter(([, one]) => one.rank !== null && holds(one, of, limit))
+      .sort(([, a], [, b]) => a.rank - b.rank || sign * (a.values[of.index] - b.values[of.index]))[0];
+  }
+
+  // The least and the greatest value of a metric in what is shown; a slider moves between them.
+  function ends(plot, of) {
+    const place = asked(plot).places[view(plot)];
+    const values = points(plot, place).map(([, one]) => one.values[of.index]).filter((v) => v !== null);
+    return values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+  }
+
+  function between(low, high, share) {
+    return low > 0 ? low * (high / low) ** share : low + (high - low) * share;
+  }
+
+  function stands(low, high, value) {
+    if (high <= low) return 1;
+    const share = low > 0 && value > 0 ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+    return Math.min(1, Math.max(0, share));
+  }
+
+  function named(of, limit) {
+    return of.name + (of.most ? " of at most " : " of at least ") + limit + (of.unit ? " " + of.unit : "");
+  }
+
+  function verdict(candidates, of, limit) {
+    const best = cheapest(candidates, of, limit);
+    if (best) return best[1].deploy + ", " + of.name + " " + best[1].texts[of.index] + " " + of.unit;
+    const sign = of.most ? 1 : -1;
+    const nearest = candidates
+      .filter(([, one]) => one.values[of.index] !== null)
+      .sort(([, a], [, b]) => sign * (a.values[of.index] - b.values[of.index]))[0];
+    return nearest
+      ? "nothing that was measured holds it; the nearest is " + nearest[1].deploy + ", " + of.name
+        + " " + nearest[1].texts[of.index] + " " + of.unit
+      : "nothing was measured";
+  }
+
+  // The sentences need no drawing: they are there before it.
+  function told(plot) {
+    const known = asked(plot);
+    const line = part(plot, "cheapest");
+    if (!line) return;
+    const of = metric(plot), limit = bound(plot), place = known.places[view(plot)];
+    part(plot, "sense").textContent = of.most ? "at most" : "at least";
+    part(plot, "unit").textContent = of.unit;
+    const [low, high] = ends(plot, of);
+    const free = of.most ? 1000 : 0;
+    part(plot, "slide").value = limit === null ? free : Math.round(1000 * stands(low, high, limit));
+    const elsewhere = part(plot, "elsewhere");
+    if (elsewhere) elsewhere.parentElement.hidden = limit === null;
+    if (limit === null) {
+      line.textContent = "With a bound, what misses it is dimmed and the cheapest that holds it is named.";
+      return;
+    }
+    const here = points(plot, place);
+    const count = here.filter(([, one]) => holds(one, of, limit)).length;
+    const best = cheapest(here, of, limit);
+    const where = known.places.length > 1 ? " for " + place : "";
+    line.textContent = (best ? "Cheapest with " : "With ") + named(of, limit) + where + ": "
+      + verdict(here, of, limit) + ". " + count + " of " + here.length + " measured configurations hold it.";
+    if (!elsewhere) return;
+    elsewhere.replaceChildren(...known.places.map(function (other) {
+      const item = document.createElement("li");
+      item.textContent = other + ": " + verdict(points(plot, other), of, limit);
+      return item;
+    }));
+  }
+
+  function answered(plot) {
+    told(plot);
+    if (plot.dataset.drawn === undefined) return;
+    const known = asked(plot), traces = drawn.get(plot).data;
+    const visible = traces.map((_, i) => known.views.length === 0 || known.views[view(plot)].includes(i));
+    if (!known.metrics) { Plotly.restyle(plot, { visible }); return; }
+    const of = metric(plot), limit = bound(plot), ring = traces.length - 1;
+    const best = limit === null ? undefined : cheapest(points(plot, known.places[view(plot)]), of, limit);
+    visible[ring] = false;
+    const change = { visible };
+    change["marker.opacity"] = traces.map((trace) => (limit === null || !trace.ids ? 1
+      : trace.ids.map((id) => (known.points[id] && holds(known.points[id], of, limit) ? 1 : 0.15))));
+    // Bars cannot be dimmed one by one.
+    for (const axis of ["error_x", "error_y"]) {
+      change[axis + ".visible"] = traces.map((trace) => (trace[axis] ? limit === null : undefined));
+    }
+    Plotly.restyle(plot, change).then(function () {
+      const at = best && plot._fullData.find((trace) => trace.visible === true && (trace.ids || []).includes(best[0]));
+      if (!at) return;
+      const k = Array.from(at.ids).indexOf(best[0]);
+      Plotly.restyle(plot, { x: [[at.x[k]]], y: [[at.y[k]]], visible: true }, [ring]);
+    });
+  }
+
+  document.addEventListener("input", function (event) {
+    const figure = event.target.closest("figure");
+    const plot = figure && every(".plot", figure)[0];
+    if (!plot || !asked(plot)) return;
+    if (event.target.matches("[data-slide]")) {
+      const of = metric(plot), [low, high] = ends(plot, of), at = Number(event.target.value) / 1000;
+      part(plot, "bound").value = at === (of.most ? 1 : 0) ? "" : Number(between(low, high, at).toPrecision(3));
+    }
+    if (event.target.matches("[data-metric]")) {
+      const own = metric(plot).bound;
+      part(plot, "bound").value = own === null ? "" : own;
+    }
+    answered(plot);
+  });
+
+  /* Buttons of a figure, and of commands. */
+
+  function copied(button) {
+    const box = every("pre", button.parentElement)[0];
+    const done = () => {
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    };
+    // A page of a file may have no clipboard: then what is selected is copied the older way.
+    const older = () => {
+      window.getSelection().selectAllChildren(box);
+      if (document.execCommand("copy")) done();
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(box.textContent).then(done, older);
+    else older();
+  }
 
   function switches(plot) {
     return every("button[data-axis]", plot.closest("figure"));
@@ -151,6 +339,7 @@
     followed = event.target.closest("a");
     const button = event.target.closest("button");
     if (!button) return;
+    if (button.dataset.copy !== undefined) copied(button);
     if (button.dataset.axis) switched(button);
     if (button.dataset.save) saved(button);
     if (button.id === "theme") {
@@ -175,9 +364,10 @@
     const now = (target && target.closest("article.page")) || report;
     if (before === report) left = { hash: shownHash, scroll: window.scrollY, link: followed };
     shownHash = location.hash;
+    if (target) unfold(target);
     for (const one of pages) one.hidden = one !== now;
     document.title = now.dataset.title;
-    if (before === now && !first) return; // the browser itself goes there
+    if (before === now && !first) { if (target) target.scrollIntoView(); return; }
     for (const plot of every(".plot", now)) {
       if (!drawn.has(plot)) continue;
       dressed(plot);
@@ -205,6 +395,14 @@
     }
   }, { rootMargin: "-10% 0px -85% 0px" });
 
+  for (const plot of every(".plot")) {
+    if (!asked(plot)) continue;
+    if (asked(plot).metrics) {
+      const own = metric(plot).bound;
+      if (own !== null) part(plot, "bound").value = own;
+    }
+    told(plot);
+  }
   themed();
   arrived(true);
   window.addEventListener("hashchange", () => arrived(false));

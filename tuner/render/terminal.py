@@ -19,6 +19,7 @@ from rich.text import Text
 
 from tuner.pages.blocks import (
     Block,
+    Commands,
     Facts,
     Figure,
     Log,
@@ -118,7 +119,7 @@ def _scatter(block: Scatter, width: int | None) -> Iterator[Text]:
         yield line
 
 
-def _log(block: Log, width: int | None) -> Iterator[Text]:
+def _log(block: Log | Commands, width: int | None) -> Iterator[Text]:
     """As it is: whoever copies a line has it whole."""
     if block.title:
         yield from _prose(block.title, width, style="bold")
@@ -311,6 +312,7 @@ _SET: dict[type, Callable[[Any, int | None], Iterator[Text]]] = {
     Figure: _figure,
     Scatter: _scatter,
     Log: _log,
+    Commands: _log,
     Section: _section,
     Page: _page,
 }

@@ -177,7 +177,8 @@ def _sentence(said: Statement) -> str:
 def _ends(p: Parameter, curve: Curve, said: Statement) -> str:
     """A sentence that the two ends differ, where the steps between are not settled; else empty."""
     bands = curve.known
-    if said.kind != "not settled" or not p.ordered:
+    # Bands may be apart where the curves together leave it open: then it is not said.
+    if said.kind != "not settled" or said.probability < STATED or not p.ordered:
         return ""
     (first, at_first), *_, (last, at_last) = bands.items()
     if not _way(at_first, at_last):

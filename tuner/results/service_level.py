@@ -189,6 +189,17 @@ def _one_step_below(
             yield parameter, below[-1], study.search_space.effective(values)
 
 
+def average_of_metric(
+    study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]
+) -> Estimate | None:
+    """The average of a metric over bursts of one configuration, with its 95 % interval.
+
+    None where no burst has the metric.
+    """
+    average = _average(study, metric, bursts)
+    return None if average is None else average.value
+
+
 @dataclass(frozen=True)
 class _Average:
     """That of bursts of one configuration; `sd` is its standard error on the scale of the link."""
