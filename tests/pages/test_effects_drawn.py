@@ -239,14 +239,20 @@ def test_why_names_the_planted_cause(drawn: tuple[Section, Section]) -> None:
     assert failed.rows[0][2] == "it was killed"
 
 
-def test_why_lists_importances_with_noise_and_the_reading(drawn: tuple[Section, Section]) -> None:
-    _, section = drawn
+def test_why_lists_importances_with_noise_and_no_statement_is_said_twice(
+    drawn: tuple[Section, Section],
+) -> None:
+    effect, section = drawn
     figure = next(f for f in blocks(Figure, section) if f.name == "importances")
     rows = [(row[0], row[1]) for row in figure.table.rows]
     assert rows[-2:] == [("noise between bursts", "ART"), ("noise between bursts", "CPU usage")]
     assert rows[:2] == [("replicas", "ART"), ("replicas", "CPU usage")]
-    (points,) = blocks(Points, section)
-    assert any(text.startswith("ART rises with loss") for text in points.items)
+    (facts,) = blocks(Facts, effect)
+    said = [str(what) for _, what in facts.rows]
+    assert any(text.startswith("ART rises with loss") for text in said)
+    elsewhere = [f.caption for f in blocks(Figure, effect)]
+    elsewhere += [text for points in blocks(Points, section) for text in points.items]
+    assert not any("ART rises with loss" in text for text in elsewhere)
 
 
 def test_every_dominated_configuration_is_drawn_once(drawn: tuple[Section, Section]) -> None:

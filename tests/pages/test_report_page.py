@@ -15,6 +15,7 @@ from tests.pages.conftest import HOSTILE
 from tuner.pages import theme
 from tuner.pages.blocks import (
     Block,
+    Commands,
     Facts,
     Figure,
     Link,
@@ -119,6 +120,7 @@ def test_texts_of_users_stay_texts() -> None:
         Points(t, (t,)),
         table(t),
         Log(t, t),
+        Commands(t, t),
         figure(text=t),
     )
     harmless, hostile = (
@@ -147,8 +149,8 @@ def _harmless(block: Block) -> Block:
             return Points("t", ("t",))
         case Table():
             return table("t")
-        case Log():
-            return Log("t", "t")
+        case Log() | Commands():
+            return type(block)("t", "t")
         case Figure():
             return figure(text="t")
 

@@ -265,9 +265,7 @@ def test_the_first_requests_are_drawn_with_and_without_them(simulated: FinishedS
     baseline = simulated.record.baseline
     assert baseline is not None
     assert baseline.measurement is not None
-    counts = [
-        row[3] for row in figure.table.rows if "baseline" in str(row[0]) and row[2] == "none"
-    ]
+    counts = [row[3] for row in figure.table.rows if "baseline" in str(row[0]) and row[2] == "none"]
     recording = simulated.recording(baseline)
     assert recording is not None
     assert sum(int(str(c).replace(",", "")) for c in counts) == len(recording.samples)

@@ -14,13 +14,10 @@ from tuner.pages.marks import (
     BASELINE,
     MARKS,
     RECOMMENDED,
-    columns_of,
     edge,
-    foldable,
     marks,
     of_point,
     trial_link,
-    values_of,
 )
 from tuner.pages.panels import scale
 from tuner.pages.scenario_figure import ScenarioPanel, scenario_panels
@@ -28,13 +25,13 @@ from tuner.pages.sources import Sources
 from tuner.pages.theme import Trace
 from tuner.results.places import PlacedConfiguration, boundary, front_data
 from tuner.results.pooled import Pooled
-from tuner.results.reserving import idle_replicas, reservation
+from tuner.results.reserving import Reservation, idle_replicas, reservation
 from tuner.results.service_level import average_of_metric
-from tuner.results.wording import deployment_text, interval, scenario_text
+from tuner.results.wording import deployment_column, deployment_text, interval, scenario_text
 from tuner.spec.metrics import METRICS, title
 from tuner.spec.space import Configuration
 
-HEIGHT = 400
+HEIGHT = 350
 
 _NAMED_FIRST, _NAMED_LAST = ("p95_ms", "p99_ms"), ("error_rate",)
 _OTHERS = (
@@ -85,10 +82,7 @@ def answer_figure(sources: Sources) -> Iterator[Figure]:
     yield Figure(
         "answer-front",
         " and ".join(names) + " of what was measured",
-        "A mark is a configuration with its 95 % intervals; the line bounds what the front"
-        " dominates."
-        if across is not None
-        else "A mark is a configuration with its 95 % interval.",
+        "A mark is a configuration with its 95 % intervals.",
         plot,
         _table(sources, panels, offered),
         views=tuple(views),
@@ -129,7 +123,8 @@ def _traces(
     baseline = [] if panel.baseline is None else [panel.baseline]
     for mark, chosen in ((BASELINE, baseline), (RECOMMENDED, recommended)):
         if chosen:
-            yield marks(study, mark, [of_point(study, p) for p in chosen], pair, bars=False)
+            trace = marks(study, mark, [of_point(study, p) for p in chosen], pair, bars=False)
+            yield {**trace, "ids": [str(p.trial) for p in chosen]}
 
 
 def _cheapest() -> Trace:
@@ -190,35 +185,39 @@ def _bounds(
         for p in panel.points
         if p.place in ("front", "dominated")
     ]
-    ranks = sorted({reservation(study, pooled.configuration) for _, _, pooled in eligible})
+
+    def cost(configuration: Configuration) -> tuple[bool, Reservation]:
+        return idle_replicas(study, configuration) > 0, reservation(study, configuration)
+
+    ranks = sorted({cost(pooled.configuration) for _, _, pooled in eligible})
     own = {c.metric: c.bound for c in study.constraints}
     points = {}
     for place, trial, pooled in eligible:
         values = [_value(study, pooled, metric) for metric in offered]
-        idle = idle_replicas(study, pooled.configuration) > 0
         points[str(trial)] = BoundedPoint(
             place,
             deployment_text(study.search_space, study.decision_of(pooled.configuration)),
-            None if idle else ranks.index(reservation(study, pooled.configuration)),
+            ranks.index(cost(pooled.configuration)),
             tuple(None if v is None else v.value for v in values),
             tuple("-" if v is None else interval(v) for v in values),
         )
     metrics = tuple(
         BoundedMetric(
-            METRICS[name].label, METRICS[name].unit, METRICS[name].better == "minimize", own.get(name)
+            METRICS[name].label,
+            METRICS[name].unit,
+            METRICS[name].better == "minimize",
+            own.get(name),
         )
         for name in offered
     )
     return Bounds(metrics, places, points)
 
 
-def _table(
-    sources: Sources, panels: Sequence[ScenarioPanel], offered: Sequence[str]
-) -> Table:
+def _table(sources: Sources, panels: Sequence[ScenarioPanel], offered: Sequence[str]) -> Table:
     study, pooled = sources.record, sources.summary.pooled
-    parameters = columns_of(study)
+    named = len(panels) > 1
     objectives = [o.metric for o in study.objectives]
-    shown = [*objectives, *(m for m in offered if m in _NAMED_FIRST and m not in objectives)]
+    shown = dict.fromkeys([*objectives, *(m for m in offered if m in _NAMED_FIRST)])
     rows = []
     for panel in panels:
         for p in sorted(panel.points, key=lambda p: (p.place != "front", p.values)):
@@ -226,15 +225,14 @@ def _table(
             rows.append(
                 (
                     trial_link(p.trial),
-                    *values_of(study, p.configuration, units=False),
+                    *([str(panel.scenario)] if named else []),
+                    deployment_column(study.search_space, study.decision_of(p.configuration)),
                     *("-" if v is None else interval(v) for v in values),
                     MARKS[p.place].label,
-                    p.note,
                 )
             )
     return Table(
-        ("trial", *parameters, *map(title, shown), "place", "said of it"),
+        ("trial", *(["scenario"] if named else []), "deploy", *map(title, shown), "place"),
         tuple(rows),
         "What was measured, with 95 % intervals",
-        foldable=foldable(parameters, 1),
     )

@@ -15,7 +15,6 @@ from tuner.results.counters import counter_label
 from tuner.results.explain import Explanation
 from tuner.results.importance import Interaction
 from tuner.results.in_words import listed
-from tuner.results.statements import STATED
 from tuner.results.wording import counted, figure, label
 
 _EXAMPLES = 4
@@ -39,12 +38,9 @@ def _parameters(explanation: Explanation, importances: Importances) -> Iterator[
         yield importance_figure(importances)
     if importances.pairs:
         yield _together(importances.pairs)
-    if explanation.reading:
-        title = (
-            "In words, averaged over the other parameters; what is less probable than"
-            f" {STATED:g} is not settled"
-        )
-        yield Points(title, tuple(map(str, explanation.reading)))
+    # What each does alone is said where its curve is drawn.
+    if acting := [str(s) for s in explanation.reading if len(s.parameters) > 1]:
+        yield Points("In words, averaged over the other parameters", tuple(acting))
 
 
 def _decisive(importances: Importances) -> str:

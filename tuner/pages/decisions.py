@@ -96,7 +96,7 @@ def _chances(
     }
 
 
-MOST_LISTED = 40
+MOST_LISTED = 12
 
 
 def decision_table(study: StudyRecord, decisions: Sequence[Decision]) -> Iterator[Block]:

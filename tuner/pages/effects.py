@@ -91,10 +91,14 @@ def effects(sources: Sources) -> Section:
     answered = answers(sources.record, sources.explanation, sources.findings)
     blocks: list[Block] = [*_introduction(sources), *_answered(answered)]
     names: set[str] = set()
+    answering = {a.parameter for a in answered}
     for each in dependences(sources.record, sources.explanation):
         if not len(each.points.x) and not len(each.infeasible) and not _curves(each):
             continue
-        blocks.append(_figure(sources, each, _unique(each.parameter.name, names)))
+        name = each.parameter.name
+        # What the answers say is not said again.
+        said = () if name in answering else _statements(sources, name)
+        blocks.append(_figure(sources, each, _unique(name, names), said))
     return Section("effects", "What each parameter does", tuple(blocks))
 
 
@@ -143,22 +147,30 @@ def _curves(dependence: Dependence) -> list[Curve]:
     return [p.curve for p in dependence.panels if p.curve is not None]
 
 
-def _figure(sources: Sources, dependence: Dependence, name: str) -> Figure:
+def _figure(sources: Sources, dependence: Dependence, name: str, said: Sequence[str]) -> Figure:
     metrics = " and ".join(label(p.metric) for p in dependence.panels)
     own = dependence.parameter.name
     heading = f"{metrics} against {TITLES.get(own, own)}"
     return Figure(
-        name, heading, _caption(sources, dependence), effect_drawing(dependence), _table(dependence)
+        name,
+        heading,
+        _caption(sources, dependence, said),
+        effect_drawing(dependence),
+        _table(dependence),
     )
 
 
-def _caption(sources: Sources, dependence: Dependence) -> str:
-    p = dependence.parameter
-    said = [
+def _statements(sources: Sources, parameter: str) -> list[str]:
+    """What is settled of a parameter."""
+    return [
         str(s)
         for s in sources.explanation.reading
-        if s.parameters == (p.name,) and s.probability >= STATED
+        if s.parameters == (parameter,) and (s.kind != "not settled" or s.probability >= STATED)
     ]
+
+
+def _caption(sources: Sources, dependence: Dependence, said: Sequence[str]) -> str:
+    p = dependence.parameter
     texts = [f"{'; '.join(said)}."] if said else []
     curves = _curves(dependence)
     if curves:

@@ -186,7 +186,7 @@ def _in_order(shown: Sequence[_Shown]) -> Figure:
         views=tuple(
             View(name, frozenset(traces)) for name, traces in zip(_LEFT_OUT, views, strict=True)
         ),
-        choice="Of each replica's first requests leave out",
+        choice="First requests left out",
     )
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tuner.pages.blocks import Block, Cell, Commands, Facts, Figure, Link, Log, Page, Points, Table, Words
+from tuner.pages.blocks import (
+    Block,
+    Cell,
+    Commands,
+    Facts,
+    Figure,
+    Link,
+    Log,
+    Page,
+    Points,
+    Table,
+    Words,
+)
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>()#|~!&$^])")
 _OPENS_SOMETHING = re.compile(r"^(\d*)([-+=.:])")

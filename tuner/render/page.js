@@ -165,7 +165,7 @@
   function cheapest(candidates, of, limit) {
     const sign = of.most ? 1 : -1;
     return candidates
-      .filter(([, one]) => one.rank !== null && holds(one, of, limit))
+      .filter(([, one]) => holds(one, of, limit))
       .sort(([, a], [, b]) => a.rank - b.rank || sign * (a.values[of.index] - b.values[of.index]))[0];
   }
 
@@ -216,6 +216,7 @@
     part(plot, "slide").value = limit === null ? free : Math.round(1000 * stands(low, high, limit));
     const elsewhere = part(plot, "elsewhere");
     if (elsewhere) elsewhere.parentElement.hidden = limit === null;
+    line.classList.toggle("hint", limit === null);
     if (limit === null) {
       line.textContent = "With a bound, what misses it is dimmed and the cheapest that holds it is named.";
       return;

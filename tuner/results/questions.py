@@ -14,7 +14,7 @@ from tuner.measure.record import StudyRecord
 from tuner.results.dependence import Curve
 from tuner.results.explain import Explanation
 from tuner.results.findings import Findings
-from tuner.results.statements import Statement
+from tuner.results.statements import STATED, Statement
 from tuner.results.wording import (
     amount,
     bare,
