@@ -96,8 +96,8 @@ class BoundedPoint:
     """A measured configuration that may hold a bound.
 
     `place` is where it was measured, `deploy` what one would deploy. The one of the least `rank`
-    reserves least; those with replicas that never have a request come last. `values` and `texts` are its metrics in the figure's order, None and a dash where it
-    has none.
+    reserves least; those with replicas that never have a request come last. `values` and `texts`
+    are its metrics in the figure's order, None and a dash where it has none.
     """
 
     place: str

@@ -12,7 +12,7 @@ from tuner.pages.marks import columns_of, foldable, trial_link, values_of
 from tuner.pages.run_page import verdict
 from tuner.pages.scenario_figure import scenario_panels, scenario_table
 from tuner.pages.summary_section import uncertain
-from tuner.pages.what_to_deploy import answer_blocks
+from tuner.pages.what_to_deploy import answer_blocks, levels_held
 from tuner.results import in_words
 from tuner.results.findings import find
 from tuner.results.mixture import mixture_of_scenarios
@@ -30,6 +30,7 @@ def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
     summary, findings = summarise(study), find(study)
     yield from _notices(study)
     yield from answer_blocks(study, summary, findings)
+    yield from levels_held(study, summary)
     if summary.front:
         scenarios = scenario_panels(study, summary, findings)
         if scenarios:

@@ -11,7 +11,7 @@ from tuner.pages.blocks import Block, Commands, Points, Section, Words
 from tuner.pages.run_page import apply_commands
 from tuner.pages.searched import cost, question
 from tuner.pages.sources import Sources
-from tuner.pages.what_to_deploy import answer_blocks
+from tuner.pages.what_to_deploy import answer_blocks, levels_held
 from tuner.results import in_words
 from tuner.results.findings import Findings
 from tuner.results.grid_cost import searched
@@ -24,7 +24,8 @@ def answer(sources: Sources) -> Section:
     blocks = [*answer_blocks(sources.record, sources.summary, sources.findings)]
     # The sentence, and beside it on a wide screen the figure.
     lead = 1 if isinstance(blocks[0], Words) else 0
-    blocks[lead:lead] = [*_next(sources), *answer_figure(sources)]
+    held = levels_held(sources.record, sources.summary)
+    blocks[lead:lead] = [*held, *_next(sources), *answer_figure(sources)]
     return Section("answer", "What to deploy", tuple(blocks))
 
 

@@ -25,6 +25,7 @@ from tuner.results.chosen import (
 )
 from tuner.results.findings import Findings
 from tuner.results.recommendation import SETTLED, Recommendation, sureness
+from tuner.results.service_level import average_of_metric
 from tuner.results.summary import Summary
 from tuner.results.wording import (
     chance,
@@ -46,6 +47,8 @@ from tuner.spec.metrics import title
 from tuner.spec.space import Configuration
 
 _EVEN = 0.5
+
+_PERCENTILES = ("p95_ms", "p99_ms")
 
 
 def answer_blocks(
@@ -149,8 +152,10 @@ def scenario_answers(
         name = label(objective.metric)
         columns += [title(objective.metric) if units else name, f"{name} 95 %"]
         priorities += [0, 2]
+    beside = [_percentiles(study, choice) for choice in choices]
+    latencies = [name for name in _PERCENTILES if any(each.get(name) for each in beside)]
     rows: list[tuple[Cell, ...]] = []
-    for choice in choices:
+    for choice, percentiles in zip(choices, beside, strict=True):
         row: list[Cell] = [
             plain(choice.scenario[name]) if name in choice.scenario else "-" for name in names
         ]
@@ -158,18 +163,54 @@ def scenario_answers(
         for value in choice.values:
             row += [figure(value.value), interval_ends(value) or "-"]
         row.append(_changes(choice))
+        row += ["-" if (e := percentiles[n]) is None else figure(e.value) for n in latencies]
         row += [plain(choice.reserved.cores), plain(choice.reserved.mib)]
         row.append("-" if choice.trial is None else trial_link(choice.trial))
         row.append("-" if choice.recommendation is None else f"{choice.recommendation.chance:.2f}")
         rows.append(tuple(row))
     return Table(
-        (*columns, "against the defaults", "cores reserved", "MiB reserved", "trial", "P"),
+        (
+            *(*columns, "against the defaults", *map(title, latencies)),
+            *("cores reserved", "MiB reserved", "trial", "P"),
+        ),
         tuple(rows),
         "What to deploy in each scenario. P: nothing else is better by more than"
         f" {100 * study.answer.margin:g} %",
-        priorities=(*priorities, 1, 3, 3, 3, 0),
+        priorities=(*priorities, 1, *[3] * len(latencies), 3, 3, 3, 0),
         brief=True,
     )
+
+
+def levels_held(study: StudyRecord, summary: Summary) -> Iterator[Words]:
+    """The percentiles of what is recommended where the study is about it, and each constraint."""
+    recommended = summary.headline
+    if recommended is None:
+        return
+    bursts = recommended.pooled.bursts
+    said = [
+        metric_interval(name, e)
+        for name in _PERCENTILES
+        if (e := average_of_metric(study, name, bursts)) is not None
+    ]
+    for constraint in study.constraints:
+        value = average_of_metric(study, constraint.metric, bursts)
+        holds = value is not None and constraint.violation(value.value) <= 0
+        if value is not None:
+            verb = "holds" if holds else "is broken"
+            said.append(f"{constraint} {verb} ({metric_interval(constraint.metric, value)})")
+    if said:
+        yield Words(f"There {together(said)}.")
+
+
+def _percentiles(study: StudyRecord, choice: ChosenConfiguration) -> dict[str, Estimate | None]:
+    """As measured; None where no burst gives one."""
+    bursts = choice.recommendation.pooled.bursts if choice.recommendation else ()
+    objectives = [o.metric for o in study.objectives]
+    return {
+        name: average_of_metric(study, name, bursts)
+        for name in _PERCENTILES
+        if name not in objectives
+    }
 
 
 def _changes(choice: ChosenConfiguration) -> str:
