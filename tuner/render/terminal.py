@@ -164,6 +164,11 @@ def _wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[s
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] or [first]
 
 
+def _kept_together(text: str) -> list[str]:
+    """What no line breaks: words, and numbers with their units (`p95 (ms)`)."""
+    return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text).split(" ")
+
+
 @dataclass(frozen=True)
 class _Column:
     """A column of a table: its texts, and between which widths it may be set.
@@ -186,9 +191,9 @@ class _Column:
         longest = max(map(cell_len, cells), default=0)
         least = longest
         if kind == "w":
-            words = (cell_len(word) for cell in cells for word in cell.split())
+            words = (cell_len(word) for cell in cells for word in _kept_together(cell))
             least = min(longest, max(WRAPPED, *words, 0))
-        head = max(map(cell_len, name.split()), default=0)
+        head = max(map(cell_len, _kept_together(name)), default=0)
         most = max(longest, cell_len(name))
         return cls(name, tuple(cells), kind, max(least, head), most, priority, folds)
 
