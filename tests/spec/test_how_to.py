@@ -32,7 +32,7 @@ def sections(page: Path) -> list[Any]:
 
 @pytest.mark.parametrize("shown", [shown for page in PAGES for shown in sections(page)])
 def test_what_a_page_shows_loads(shown: dict[str, Any], tmp_path: Path) -> None:
-    keys = {"load", "search", "serving", "objectives", "constraints", "budget"}
+    keys = {"load", "search", "serving", "objectives", "constraints", "budget", "prices"}
     assert shown.keys() <= {"parameters", *keys}
     shipped = yaml.read_yaml(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
     study = {
