@@ -74,7 +74,6 @@ def test_an_open_loop_knows_its_rate_beforehand() -> None:
             "  rate: {role: scenario, type: float, choices: [50, 5000], default: 50}\n  replicas:",
         ),
         ("load: {", "load: {arrivals: poisson, "),
-        ("concurrency: 4, loss: 0}", "concurrency: 4, loss: 0, rate: 50}"),
     )
     needs = percentile_needs(spec, ())
     assert needs is not None
