@@ -165,7 +165,7 @@ def reliability_table(models: Sequence[tuple[str, Judged]]) -> str:
 
 
 def write_reliability(models: Sequence[tuple[str, Judged]], directory: Path) -> None:
-    """`reliability.svg`: stated against true, a panel for each number of trials; needs Chromium."""
+    """`reliability.png`: stated against true, a panel for each number of trials; needs Chromium."""
     from plotly import graph_objects  # noqa: PLC0415 -- only who draws needs it
     from plotly.subplots import make_subplots  # noqa: PLC0415
 
@@ -214,14 +214,14 @@ def write_reliability(models: Sequence[tuple[str, Judged]], directory: Path) -> 
         legend={"x": 0.02, "y": 0.98},
     )
     figure = Figure("reliability", "", "", plot, Table((), ()))
-    write_figures(Page("", "", (Section("", "", (figure,)),)), directory, "svg")
+    write_figures(Page("", "", (Section("", "", (figure,)),)), directory, "png")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--problems", nargs="+", default=list(JUDGED))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--figure", type=Path, help="directory for reliability.svg")
+    parser.add_argument("--figure", type=Path, help="directory for reliability.png")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     models = list(judged(options.problems, options.seeds))
