@@ -89,7 +89,7 @@ def test_its_backend_ran_the_trials(ran: Command, place: Path) -> None:
 
 
 def test_its_server_says_how_an_export_is_run(ran: Command) -> None:
-    done = ran("export", *STUDY, "--format", "compose", "--when", "concurrency=1,loss=0")
+    done = ran("export", *STUDY, "--format", "compose", "--when", "concurrency=4,loss=0")
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
     assert any("--enable_batching=true" in s.get("command", ()) for s in services.values())

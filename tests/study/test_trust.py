@@ -96,10 +96,13 @@ def test_an_invalid_trial_is_never_on_a_front_however_good_it_looks() -> None:
 
 def test_an_invalid_trial_is_not_queued_again_but_the_baseline_is() -> None:
     spec = specification(FEASIBLE)
-    study = run(spec, backend=untrusted(spec, in_turn([True] * 4)))
-    baseline, other = study.get_trials()[:2]
+    # Each is measured twice before it fails; the baseline is then measured again at once.
+    study = run(spec, backend=untrusted(spec, in_turn([True, True, False, True, True])))
+    baseline, again, other = study.get_trials()[:3]
     assert baseline.state is other.state is TrialState.FAIL
+    assert again.state is TrialState.COMPLETE
     assert Configuration.of(baseline.params) == spec.search_space.baseline()
+    assert Configuration.of(other.params) != spec.search_space.baseline()
     assert [t.user_attrs["again"] for t in study.get_trials() if "again" in t.user_attrs] == [0]
     record = study_record(study)
     assert record.baseline is not None
