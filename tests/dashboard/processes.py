@@ -28,7 +28,9 @@ def running(*arguments: str) -> Iterator[None]:
 
 @contextmanager
 def dashboard(*arguments: str) -> Iterator[tuple[str, Popen[str]]]:
-    """The address that `tune dashboard` printed, and its process; interrupted if it still runs."""
+    """The address of the study whose note `tune dashboard` named, and its process, which is
+    interrupted if it still runs.
+    """
     command = [sys.executable, "-m", "tuner", "dashboard", *arguments, "--port", "0"]
     pipe = subprocess.PIPE
     with Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
@@ -36,7 +38,8 @@ def dashboard(*arguments: str) -> Iterator[tuple[str, Popen[str]]]:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
             assert address.startswith("http://"), process.communicate()
-            yield address, process
+            assert address.endswith("/note")
+            yield address.removesuffix("/note"), process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

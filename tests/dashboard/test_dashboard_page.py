@@ -25,6 +25,9 @@ ENDLESS = ("choices: [0.25, 0.5, 1]", "low: 0.1, high: 2"), ("trials: 8", "trial
 WAIT = 40_000
 """ms; the page asks for news every 10 s."""
 
+DRAWN = "plot => plot.data.flatMap(trace => trace.x.filter(Number.isFinite)).length"
+"""The points of the Pareto plot."""
+
 HOSTILE = "<img src=x onerror=pwned=1> | `x` **b**"
 
 
@@ -90,7 +93,9 @@ def test_plots_note_and_artifacts_of_a_study(browser: Browser, shown: Shown) -> 
         expect(plot.locator(".scatterlayer .point").first).to_be_visible()
         for axis in ("ART (ms)", "CPU usage (% of host)"):
             expect(page.get_by_role("combobox").filter(has_text=axis).first).to_be_visible()
-        expect(page.locator(".legendtext", has_text="Infeasible")).to_be_attached()
+        expect(page.locator(".legendtext", has_text="Pruned")).to_be_attached()
+        assert any(trial.imputed for trial in shown.record.trials)
+        assert plot.evaluate(DRAWN) == sum(not trial.imputed for trial in shown.record.trials)
 
         page.goto(f"{address}/note")
         expect(page.get_by_role("heading", name="What to deploy")).to_be_visible()

@@ -36,11 +36,20 @@ def pairs(shown: Shown) -> list[tuple[FrozenTrial, FrozenTrial]]:
 def test_values_parameters_and_states_are_those_of_the_study(shown: Shown) -> None:
     for real, seen in pairs(shown):
         assert seen.number == real.number
-        assert seen.state == real.state
-        assert seen.values == real.values
+        stand_ins = shown.record.trials[real.number].imputed
+        assert seen.state == (TrialState.PRUNED if stand_ins else real.state)
+        assert seen.values == (None if stand_ins else real.values)
         assert seen.params == real.params
         assert seen.distributions == real.distributions
         assert seen.datetime_complete == real.datetime_complete
+
+
+def test_stand_ins_are_never_shown_as_values(shown: Shown) -> None:
+    stand_ins = {t.number for t in shown.record.trials if t.imputed}
+    assert stand_ins
+    complete = shown.view.get_all_trials(shown.number, states=(TrialState.COMPLETE,))
+    assert {t.number for t in complete} == {t.number for t in shown.record.trials} - stand_ins
+    assert all(t.values for t in complete)
 
 
 def test_constraints_are_the_list_that_colours_the_infeasible(shown: Shown) -> None:

@@ -123,9 +123,12 @@ def test_the_words_say_what_the_figures_show() -> None:
         for b in s.blocks
         if isinstance(b, Words) and b.tone == "lead"
     ]
-    assert lead[0].startswith("B's ART is 1.")
-    assert "over 32 configurations" in lead[0]
-    assert "A's points clearly dominate some of B's" in lead[2]
+    assert lead == ["A is better in 2 of 2 scenarios."]
+    short = [b.text for b in found.sections[0].blocks if isinstance(b, Words)]
+    assert short[0] == lead[0]
+    assert short[1].startswith("B's ART is 1.")
+    assert "over 32 configurations" in short[1]
+    assert "A's points clearly dominate some of B's" in short[3]
     assert not found.notice
 
 

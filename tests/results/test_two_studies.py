@@ -16,6 +16,7 @@ from tests.study.bursts import OBJECTIVES, SPACE, burst, lost, study
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.results.ratios import LogRatios, judged, overall
+from tuner.results.two_fronts import FrontPoint, FrontScope
 from tuner.results.two_studies import (
     TwoStudies,
     compare_studies,
@@ -65,7 +66,8 @@ def test_a_planted_change_is_found_in_each_configuration_and_overall() -> None:
     assert art.ratio.low > 1.25
     assert sum(r.differs for r in found.ratios("art_ms")) > 28
     assert sum(r.differs for r in found.ratios("cpu_percent")) <= 2
-    first, second, fronts = sentences(found)
+    verdict, first, second, fronts = sentences(found)
+    assert verdict == "A is better in 2 of 2 scenarios."
     assert first.startswith("B's ART is 1.3")
     assert "over 32 configurations" in first
     assert "differ (after correction for" in first
@@ -280,7 +282,7 @@ def test_whatever_is_missing_it_is_said_in_plain_data(a: StudyRecord, b: StudyRe
     data = json.loads(json.dumps(two_studies_document(found), allow_nan=False))
     assert data["format"] == 1
     assert data["scopes"][0]["scenario"] is None
-    assert len(data["sentences"]) == 3
+    assert len(data["sentences"]) == 4
     assert all(isinstance(pair["configuration"], dict) for pair in data["pairs"])
 
 
@@ -320,6 +322,7 @@ def test_without_scenario_parameters_there_is_one_scope() -> None:
     a, b = (replace(noisy(n), search_space=space) for n in (1, 2))
     found = compare_studies(a, b)
     assert len(found.scopes) == 1
+    assert sentences(found)[0] == "A and B cannot be told apart."
     assert sentences(found)[-1] == "Fronts: neither clearly dominates any point of the other."
 
 
@@ -357,3 +360,36 @@ def test_configurations_with_inactive_parameters_are_the_same_where_their_values
 def test_checksums_are_shortened_and_nothing_else() -> None:
     assert shortened(f"sha256:{'0123456789abcdef' * 4}") == "sha256:0123456789ab..."
     assert shortened("decision 48, 64, 128; default 256") == "decision 48, 64, 128; default 256"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "verdict"),
+    [
+        ("B B A neither", "B is better in 2 of 4 scenarios, A in 1; elsewhere they cannot be told"),
+        ("neither neither", "A and B cannot be told apart in any of 2 scenarios."),
+        ("only-A A", "A is better in 2 of 2 scenarios."),
+        ("both nothing", "Neither is better in any of 2 scenarios, each in part in 1, neither has"),
+    ],
+)
+def test_the_verdict_counts_scenarios(ahead: str, verdict: str) -> None:
+    found = compare_studies(noisy(1), noisy(2))
+    whole, *_ = found.scopes
+    scopes = tuple(scope_of(whole, each) for each in ahead.split())
+    assert sentences(replace(found, scopes=(whole, *scopes)))[0].startswith(verdict)
+
+
+def scope_of(whole: FrontScope, ahead: str) -> FrontScope:
+    """A scope whose `ahead` is as asked."""
+    point = replace(whole.a.front[0], beaten_by=None)
+    loses = replace(point, beaten_by=point.configuration)
+    fronts: dict[str, tuple[tuple[FrontPoint, ...], tuple[FrontPoint, ...]]] = {
+        "A": ((point,), (loses,)),
+        "B": ((loses,), (point,)),
+        "both": ((loses,), (loses,)),
+        "neither": ((point,), (point,)),
+        "only-A": ((point,), ()),
+        "nothing": ((), ()),
+    }
+    a, b = fronts[ahead]
+    scope = replace(whole, scenario=point.configuration)
+    return replace(scope, a=replace(whole.a, front=a), b=replace(whole.b, front=b))

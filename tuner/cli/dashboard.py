@@ -40,7 +40,7 @@ def dashboard(
     ] = "127.0.0.1",
     sampler: GridOption = None,
 ) -> None:
-    """Start optuna-dashboard for a study, finished or running, and print its address.
+    """Start optuna-dashboard for a study, finished or running, and print the address of its note.
 
     Example: tune dashboard --study mnist --port 0
     """
@@ -54,6 +54,6 @@ def dashboard(
     with served(chosen.name, opened_storage, chosen.results, host, port) as (server, address):
         if host not in LOOPBACK:
             print(_EXPOSED.format(host=host, port=server.server_port), file=sys.stderr)
-        print(address, flush=True)
+        print(f"{address}/note", flush=True)
         print("Ctrl-C ends it.", flush=True)
         server.serve_forever()

@@ -44,7 +44,7 @@ def attributes(record: TrialRecord, objectives: tuple[str, ...]) -> Attributes:
 def _summary(record: TrialRecord, objectives: tuple[str, ...]) -> Iterator[str]:
     if record.outcome == "infeasible":
         yield f"infeasible, {record.reason}: {record.detail}"
-        yield "its objective values are stand-ins, not measurements"
+        yield "nothing was measured, so it has no values and is shown as pruned"
         return
     estimates = [(title(m), e) for m in objectives if (e := record.metric(m)) is not None]
     yield ", ".join(f"{name} {interval(estimate)}" for name, estimate in estimates)

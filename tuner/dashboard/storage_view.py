@@ -38,7 +38,8 @@ class StudyView(PassedOn):
     """`storage` as a dashboard reads it; `live_note` and `artifacts` are of study `study_id`.
 
     Studies of `tune` have metric names with units, and short texts for attributes. Their finished
-    trials have their constraints as a list, readable attributes and artifacts. The note is shown
+    trials have their constraints as a list, readable attributes and artifacts. Those
+    that have stand-ins in place of values are pruned and have none. The note is shown
     unless the study has one in the storage. What a dashboard writes goes to the storage, but for
     new studies and trials (TypeError): it would copy what is shown.
     """
@@ -103,10 +104,10 @@ class StudyView(PassedOn):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        trials = [
-            self._shown(study_id, trial)
-            for trial in self._storage.get_all_trials(study_id, deepcopy=False, states=states)
-        ]
+        stored = self._storage.get_all_trials(study_id, deepcopy=False)
+        trials = [self._shown(study_id, trial) for trial in stored]
+        if states is not None:
+            trials = [trial for trial in trials if trial.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -130,17 +131,21 @@ class StudyView(PassedOn):
         user = {k: v for k, v in trial.user_attrs.items() if isinstance(v, str | int | float)}
         system = {k: v for k, v in trial.system_attrs.items() if not k.startswith(_CONSTRAINTS)}
         system[_CONSTRAINTS] = list(trial.constraints.values())
+        state, values = trial.state, trial.values
         if document is not None:
             record = TrialRecord.from_json(document)
             reason = {REASON: user[REASON]} if REASON in user else {}
             user = {**reason, **attributes(record, self._objectives_of(study_id))}
+            if record.imputed:
+                # Plots draw any value among the measurements, and a pruned trial may have none.
+                state, values = TrialState.PRUNED, None
             if study_id == self._study_id:
                 system |= self._artifacts.described(trial_id, record)
         return FrozenTrial(
             number=trial.number,
-            state=trial.state,
+            state=state,
             value=None,
-            values=trial.values,
+            values=values,
             datetime_start=trial.datetime_start,
             datetime_complete=trial.datetime_complete,
             params=trial.params,

@@ -38,8 +38,9 @@ def comparison_page(comparison: TwoStudies) -> Page:
 
 
 def _summary(comparison: TwoStudies) -> Iterator[Block]:
-    for sentence in sentences(comparison):
-        yield Words(sentence, "lead")
+    verdict, *details = sentences(comparison)
+    yield Words(verdict, "lead")
+    yield from map(Words, details)
     for caution in comparison.cautions:
         yield Words(caution, "doubt")
     yield Table(("", "A", "B"), tuple(_told(comparison.a, comparison.b)), "The two studies")

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from tuner.results.pooled import Pooled, pooled
 from tuner.results.ratios import LEVEL, POWER, LogRatios, Overall, Ratio, judged, overall
 from tuner.results.study_differences import Common, Difference, cautions, differences
 from tuner.results.two_fronts import Ahead, FrontScope, Side, front_scope
-from tuner.results.wording import figure, interval_ends
+from tuner.results.wording import counted, figure, interval_ends
 from tuner.spec.metrics import METRICS, Direction
 from tuner.spec.space import Configuration
 from tuner.spec.study import Objective
@@ -272,11 +272,48 @@ _CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
 def sentences(comparison: TwoStudies) -> tuple[str, ...]:
-    """The overall ratio of each objective, then the fronts."""
+    """The verdict, the overall ratio of each objective, then the fronts."""
     return (
+        verdict_sentence(comparison),
         *(ratio_sentence(comparison, o.metric) for o in comparison.objectives),
         front_sentence(comparison),
     )
+
+
+def verdict_sentence(comparison: TwoStudies) -> str:
+    """Such as "B is better in 3 of 9 scenarios, A in 1; elsewhere they cannot be told apart."
+
+    Better is the study of whose front points clearly dominate some of the other's, or which alone
+    has a front.
+    """
+    whole, *scenarios = comparison.scopes
+    counts = Counter(scope.ahead for scope in scenarios or [whole])
+    better = {side: counts[side] + counts[only] for side, only in _BETTER}
+    first, second = sorted(better, key=lambda side: (-better[side], side))
+    if not scenarios:
+        sole: dict[Ahead, str] = {
+            "each in part": "Neither is better throughout: each is ahead on a part of the front.",
+            "neither": "A and B cannot be told apart.",
+            "nothing": "Neither has anything feasible.",
+        }
+        return sole.get(whole.ahead, f"{first} is better.")
+    count = len(scenarios)
+    if not counts.keys() - {"neither"}:
+        return f"A and B cannot be told apart in any of {count} scenarios."
+    parts = [f"{first} is better in {better[first]} of {counted(count, 'scenario')}"]
+    if not better[first]:
+        parts = [f"Neither is better in any of {counted(count, 'scenario')}"]
+    if better[second]:
+        parts.append(f"{second} in {better[second]}")
+    if counts["each in part"]:
+        parts.append(f"each in part in {counts['each in part']}")
+    if counts["nothing"]:
+        parts.append(f"neither has anything feasible in {counts['nothing']}")
+    rest = "; elsewhere they cannot be told apart" if counts["neither"] else ""
+    return f"{', '.join(parts)}{rest}."
+
+
+_BETTER: tuple[tuple[Literal["A", "B"], Ahead], ...] = (("A", "only A"), ("B", "only B"))
 
 
 def ratio_sentence(comparison: TwoStudies, metric: str) -> str:
