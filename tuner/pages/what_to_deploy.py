@@ -192,14 +192,15 @@ def levels_held(study: StudyRecord, summary: Summary) -> Iterator[Words]:
         for name in _PERCENTILES
         if (e := average_of_metric(study, name, bursts)) is not None
     ]
+    sentences = [f"There: {together(said)}."] if said else []
     for constraint in study.constraints:
         value = average_of_metric(study, constraint.metric, bursts)
         holds = value is not None and constraint.violation(value.value) <= 0
         if value is not None:
             verb = "holds" if holds else "is broken"
-            said.append(f"{constraint} {verb} ({metric_interval(constraint.metric, value)})")
-    if said:
-        yield Words(f"There {together(said)}.")
+            sentences.append(f"{constraint} {verb}: {metric_interval(constraint.metric, value)}.")
+    if sentences:
+        yield Words(" ".join(sentences))
 
 
 def _percentiles(study: StudyRecord, choice: ChosenConfiguration) -> dict[str, Estimate | None]:
