@@ -511,7 +511,7 @@ class Study:
         self,
         format: ExportFormat | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
         *,
-        pick: str = "knee",
+        pick: str | None = None,
         scenario: Scenario | None = None,
         output: str | Path | None = None,
         on_remark: Callable[[str], None] = lambda _: None,

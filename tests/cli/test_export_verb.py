@@ -8,7 +8,7 @@ import yaml
 
 from tests.cli.command import Tune
 from tests.cli.test_cli import SMALL, write_study
-from tests.study.small import FEASIBLE, run, specification
+from tests.study.small import EXPECTED, FEASIBLE, run, specification
 from tuner.export.provenance import read_provenance
 from tuner.results.study_file import FinishedStudy, read_study
 from tuner.results.study_file import write_study as write_study_file
@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(directory)
-        spec = specification(FEASIBLE)
+        spec = specification(FEASIBLE, EXPECTED)
         record = study_record(run(spec))
     file = directory / "small.study.zip"
     write_study_file(file, FinishedStudy(record, lambda _: None))
@@ -103,7 +103,7 @@ def test_a_study_file_holds_all_and_is_exported_from_in_turn(small: Tune) -> Non
         (("--format", "study", "--output", "small"), "ends in .zip"),
         (("--format", "replay"), "a study file has no full grid"),
         (("--format", "compose", "--pick", "all"), "exactly one configuration"),
-        (("--pick", "best"), "expected knee, robust, all, trial numbers"),
+        (("--pick", "best"), "expected knee, recommended, robust, all, trial numbers"),
         (("--pick", "min art_ms where cpu_percent <= 0"), "the nearest is trial"),
         (("--when", "cpu=1"), "cpu is a decision"),
         (("--format", "csv", "--claim", "a"), "the format csv does not take --claim"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.export.small import BUSY, FULL, infeasible, study, trial
 from tuner.errors import InputError
-from tuner.export.choice import SHORT, Best, Every, Knee, LeastRegret, Numbers, parse
+from tuner.export.choice import SHORT, Best, EachScenario, Every, Knee, LeastRegret, Numbers, parse
 from tuner.export.pick import pick
 from tuner.export.scenario import scenario
 from tuner.measure.measurement import Estimate
@@ -72,6 +72,7 @@ def test_any_other_text_is_an_input_error(text: str) -> None:
         ("min-cpu_percent", Best("cpu_percent", "minimize")),
         (" knee ", Knee()),
         ("robust", LeastRegret()),
+        ("recommended", EachScenario()),
         ("all", Every()),
     ],
 )
@@ -98,7 +99,7 @@ def test_max_is_for_what_is_maximised() -> None:
         ("min art_ms where cpu_percent <= 40 and", "cannot pick"),
         ("min art_ms where cpu_percnt <= 40", "cpu_percent in % of host"),
         ("min art_ms where", "cannot pick"),
-        ("knee 7", "expected knee, robust, all, trial numbers"),
+        ("knee 7", "expected knee, recommended, robust, all, trial numbers"),
     ],
 )
 def test_what_cannot_be_picked_says_what_can(text: str, words: str) -> None:

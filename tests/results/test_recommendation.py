@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.pages.planted_trials import CONCURRENCY, CPU, LOSS, MEMORY, REPLICAS, measured, study
 from tuner.errors import InputError
 from tuner.export.pick import pick
+from tuner.export.render import ExportOptions, render
 from tuner.measure.record import StudyRecord
 from tuner.results.findings import find
 from tuner.results.reserving import idle_everywhere, idle_replicas
@@ -146,6 +148,15 @@ def test_without_an_expected_scenario_an_export_asks_for_one() -> None:
     for scenario, best in summarise(record).recommendations.items():
         when = f"concurrency={scenario['concurrency']},loss={scenario['loss']}"
         assert pick(record, "knee", when) == (best.pooled.representative,)
+
+
+def test_data_hold_what_is_recommended_in_every_scenario() -> None:
+    record = with_scenarios()
+    chosen = [r.pooled.representative.number for r in summarise(record).recommendations.values()]
+    exported = json.loads(render(record, "json", ExportOptions()).text)["trials"]
+    assert [t["trial"] for t in exported] == sorted(chosen)
+    with pytest.raises(InputError, match="4 scenarios"):
+        render(record, "env", ExportOptions())
 
 
 def test_one_decision_for_all_scenarios_is_a_pick() -> None:

@@ -45,14 +45,16 @@ def export(
         Format, typer.Option("--format", "-f", help="Format of the export (see above).")
     ] = Format.json,
     pick: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Which configurations: knee (what is recommended for the scenario), robust (one"
-            " decision for all scenarios), all (those on any front), trial"
-            " numbers (7,12), the best in one objective (min-art, min-cpu), or the best within a"
-            " bound ('min art_ms where cpu_percent <= 40')."
+            help="Which configurations: knee (what is recommended for the scenario), recommended"
+            " (the same for each scenario), robust (one decision for all scenarios), all (those on"
+            " any front), trial numbers (7,12), the best in one objective (min-art, min-cpu), or"
+            " the best within a bound ('min art_ms where cpu_percent <= 40'). [default:"
+            " recommended for json, yaml and csv, else knee]",
+            show_default=False,
         ),
-    ] = "knee",
+    ] = None,
     when: Annotated[
         str | None,
         typer.Option(

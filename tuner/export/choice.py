@@ -16,8 +16,8 @@ SHORT = {"art": "art_ms", "cpu": "cpu_percent"}
 """Names for metrics in `min-art` and `min-cpu`."""
 
 EXPECTED = (
-    "knee, robust, all, trial numbers such as 7,12, min-METRIC or max-METRIC of an objective"
-    " (min-art, min-cpu), or a budget such as 'min art_ms where cpu_percent <= 40'"
+    "knee, recommended, robust, all, trial numbers such as 7,12, min-METRIC or max-METRIC of an"
+    " objective (min-art, min-cpu), or a budget such as 'min art_ms where cpu_percent <= 40'"
 )
 
 _NUMBERS = re.compile(r"\s*[0-9]{1,18}(\s*,\s*[0-9]{1,18})*\s*")
@@ -28,6 +28,11 @@ _BUDGET = re.compile(r"(min|max) (\w+)(?: where (.+))?")
 @dataclass(frozen=True)
 class Knee:
     """What is recommended for a scenario."""
+
+
+@dataclass(frozen=True)
+class EachScenario:
+    """What is recommended for each scenario."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,15 @@ class Best:
         return f"{self.direction[:3]} {self.metric}" + (f" where {bounds}" if bounds else "")
 
 
-Choice = Knee | LeastRegret | Every | Numbers | Best
+Choice = Knee | EachScenario | LeastRegret | Every | Numbers | Best
 
 
-_BY_WORD: Mapping[str, Choice] = {"knee": Knee(), "robust": LeastRegret(), "all": Every()}
+_BY_WORD: Mapping[str, Choice] = {
+    "knee": Knee(),
+    "recommended": EachScenario(),
+    "robust": LeastRegret(),
+    "all": Every(),
+}
 
 
 def parse(text: str, objectives: Sequence[Objective]) -> Choice:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tuner.errors import InputError
 from tuner.export.choice import (
     Best,
+    EachScenario,
     Every,
     Knee,
     LeastRegret,
@@ -32,7 +33,8 @@ def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[Tria
     """The feasible trials that `choice` means (`tuner.export.choice`), sorted by number.
 
     `knee` is what is recommended for a scenario (`tuner.results.recommendation`): for `when`, else
-    for the one that the study expects, else for the only one. `robust` is the decision of least
+    for the one that the study expects, else for the only one. `recommended` is the same for each
+    scenario. `robust` is the decision of least
     regret over all scenarios. `all` is every trial of the overall front and of the scenario fronts.
     `when` names a scenario (`tuner.export.scenario`): then only that one counts. A configuration
     with several bursts is judged by all of them; its trial is the one nearest to their mean. Raises
@@ -51,6 +53,15 @@ def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[Tria
             return (_best(study, summary, criterion, bound),)
         case Knee():
             return (_recommended(study, summary, bound),)
+        case EachScenario():
+            chosen_trials = [
+                r.pooled.representative
+                for scenario, r in summary.recommendations.items()
+                if bound in (None, scenario)
+            ]
+            if not chosen_trials:
+                raise _nothing_feasible(study, bound)
+            return tuple(sorted(chosen_trials, key=lambda t: t.number))
         case LeastRegret():
             return (_least_regret(study, summary, bound),)
         case Every():

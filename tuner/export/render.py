@@ -75,7 +75,7 @@ class ExportOptions:
     `namespace` are those of what is deployed. `autoscale` is the most requests/s to scale for.
     """
 
-    pick: str = "knee"
+    pick: str | None = None
     when: str | None = None
     balancer: str | None = None
     claim: str | None = None
@@ -106,10 +106,12 @@ def render(study: StudyRecord, form: ExportFormat, options: ExportOptions) -> Ex
     holds one configuration, and for an option that the format does not take.
     """
     _refuse_untaken(form, options)
-    trials = pick(study, options.pick, options.when)
+    # Data hold any number of configurations: by default what is recommended in every scenario.
+    choice = options.pick or ("recommended" if form in _DATA else "knee")
+    trials = pick(study, choice, options.when)
     trial = None if form in _DATA else only(trials)
     findings = find(study)
-    listed = options.pick[:1].isdigit()
+    listed = choice[:1].isdigit()
     said = tuple(remarks(study, summarise(study), trials, options.when, listed=listed))
     if trial is None:
         return Exported(_document(study, form, trials, findings), said)
