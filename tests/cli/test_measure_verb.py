@@ -117,8 +117,14 @@ def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -
         (("--model", "mnist", "--set", "cpu=["), "--set cpu: expected a number"),
         (("--model", "mnist", "--set", "min_seconds=x"), "expected a number, found 'x'"),
         (("--model", "mnist", "--set", "max_seconds=1e22"), "expected a number <= 86400"),
-        (("--model", "mnist", "--set", "replicas=" + "9" * 23), "expected replicas below 1000"),
-        (("--model", "mnist", "--set", "delay=1e22"), "expected delay below 100000"),
+        (
+            ("--model", "mnist", "--set", "replicas=" + "9" * 23),
+            "--set replicas: expected 0, or a number between",
+        ),
+        (
+            ("--model", "mnist", "--set", "delay=1e22"),
+            "--set delay: expected 0, or a number between",
+        ),
         (("--model", "mnist", "--steps", "1", "--json"), "--json"),
         (("--model", "mnist", "--steps", "1", "--capacity"), "--capacity chooses the levels"),
         (("--model", "mnist", "--slo", "p95_ms <= 15"), "--slo and --rate are for --capacity"),

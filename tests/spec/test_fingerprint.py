@@ -66,4 +66,4 @@ def test_dictionary_survives_json_and_names_no_path(study: StudySpec, tmp_path: 
     assert json.loads(text) == data
     assert str(tmp_path) not in text
     assert data["search_space"]["cpu"]["choices"] == [0.25, 0.5, 1.0, 2.0, 4.0]
-    assert data["budget"] == {"trials": 60, "seconds": 900.0}
+    assert data["budget"] == {"trials": 80, "seconds": 900.0}

@@ -58,7 +58,7 @@ def test_shipped_study_as_specified(tmp_path: Path) -> None:
         Objective("cpu_percent", "minimize"),
     )
     assert [str(constraint) for constraint in study.constraints] == ["error_rate <= 0.01"]
-    assert study.budget == Budget(trials=60, seconds=900)
+    assert study.budget == Budget(trials=80, seconds=900)
     assert study.model.built == tmp_path / "models" / "mnist" / "built"
     assert study.model.directory == CHECKOUT / "models" / "mnist"
     assert builder_of(study.model).name == "build.py"

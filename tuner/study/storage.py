@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tuner.backends import backend_names
 from tuner.errors import InputError
@@ -50,6 +51,7 @@ PASS = "pass"  # noqa: S105 -- no password: the pass of the full grid, from 0
 GIVEN_UP = "given up"  # a point of the grid that is not tried again
 
 _PATIENCE = 60.0
+_TABLES_ATTEMPTS, _TABLES_SECONDS = 20, 0.1
 """How many seconds a process waits for another one that writes to the same SQLite file."""
 
 _ADVISORY = {
@@ -98,9 +100,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         # A worker waits for the others rather than break, and one of them makes the tables.
         patient = {"connect_args": {"timeout": _PATIENCE}}
         with file_lock(Path(f"{path}.lock")) if create else nullcontext():
-            return optuna.storages.get_storage(
-                optuna.storages.RDBStorage(url, engine_kwargs=patient)
-            )
+            return optuna.storages.get_storage(_database(url, patient))
     except ImportError as error:
         missing = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise InputError(
@@ -113,6 +113,20 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
             "expected an Optuna storage URL such as sqlite:///study.db or"
             " postgresql://user@host/database",
         ) from error
+
+
+def _database(url: str, engine: Mapping[str, Any]) -> RDBStorage:
+    """The storage in a SQLite file. Who only reads takes no lock, and may come while another
+    process makes the tables: then they are there a moment later.
+    """
+    for _ in range(_TABLES_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=dict(engine))
+        except OperationalError as error:
+            if "already exists" not in str(error):
+                raise
+            time.sleep(_TABLES_SECONDS)
+    return RDBStorage(url, engine_kwargs=dict(engine))
 
 
 @contextmanager
