@@ -192,7 +192,9 @@ def levels_held(study: StudyRecord, summary: Summary) -> Iterator[Words]:
         for name in _PERCENTILES
         if (e := average_of_metric(study, name, bursts)) is not None
     ]
-    sentences = [f"There: {together(said)}."] if said else []
+    where = scenario_text(study.search_space, recommended.scenario)
+    start = f"For {where}: " if where else ""
+    sentences = [f"{start}{together(said)}."] if said else []
     for constraint in study.constraints:
         value = average_of_metric(study, constraint.metric, bursts)
         holds = value is not None and constraint.violation(value.value) <= 0
