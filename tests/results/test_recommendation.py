@@ -9,13 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.pages.planted_trials import CONCURRENCY, CPU, LOSS, MEMORY, REPLICAS, measured, study
+from tests.pages.planted_trials import (
+    CONCURRENCY,
+    CPU,
+    LOSS,
+    MEMORY,
+    REPLICAS,
+    infeasible,
+    measured,
+    study,
+)
 from tuner.errors import InputError
 from tuner.export.pick import pick
 from tuner.export.render import ExportOptions, render
 from tuner.measure.record import StudyRecord
 from tuner.results.findings import find
-from tuner.results.reserving import idle_everywhere, idle_replicas
+from tuner.results.reserving import deployable_everywhere, idle_replicas
 from tuner.results.summary import summarise
 from tuner.spec.space import Configuration, SearchSpace
 
@@ -113,7 +122,22 @@ def test_no_replica_is_idle() -> None:
     assert findings is not None
     assert findings.robust is not None
     scenarios = [s.scenario for s in summarise(record).scenarios]
-    assert not idle_everywhere(record, findings.robust.decision, scenarios)
+    assert deployable_everywhere(record, findings.robust.decision, scenarios)
+
+
+def test_memory_that_ran_out_once_is_not_recommended_though_it_served_at_other_times() -> None:
+    space = SearchSpace((CONCURRENCY, CPU, MEMORY))
+    trials = [
+        measured(i, c, (4.0 / float(c["cpu"]), 20.0 * float(c["cpu"])))
+        for i, c in enumerate(space.grid())
+    ]
+    killed = infeasible(90, {"concurrency": 4, "cpu": 2.0, "memory": 48}, "out of memory")
+    memory = {
+        s["concurrency"]: r.configuration["memory"]
+        for s, r in summarise(study(space, [*trials, killed])).recommendations.items()
+    }
+    # Under one client it may still do; it never ran out under so little load.
+    assert memory == {1: 48, 4: 128}
 
 
 def test_where_all_that_was_measured_has_idle_replicas_nothing_is_recommended() -> None:

@@ -16,7 +16,7 @@ from tuner.model.study_model import model_of
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import standard_error
 from tuner.results.predicted_front import Predicted, predicted, predicted_front, rows_of
-from tuner.results.reserving import idle_everywhere, reservation
+from tuner.results.reserving import deployable_everywhere, reservation
 from tuner.results.settle import SETTLED, Settling, settling
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
@@ -118,7 +118,7 @@ def _robust(study: StudyRecord, surrogate: Surrogate, within: Sequence[Chances])
     """The decision of least regret, one that was measured if possible: it can be exported."""
     measured = {study.decision_of(t.configuration) for t in study.trials if t.eligible}
     scenarios = surrogate.candidates.scenarios
-    busy = {d for d in measured if not idle_everywhere(study, d, scenarios)}
+    busy = {d for d in measured if deployable_everywhere(study, d, scenarios)}
     return minimax(
         surrogate,
         within,

@@ -12,7 +12,7 @@ taken into account when the study's model says how sure the recommendation is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from tuner.model.regret import off_ideal
 from tuner.model.surrogate import Surrogate
 from tuner.results.pooled import Pooled
 from tuner.results.predicted_front import rows_of
-from tuner.results.reserving import idle_replicas, reservation
+from tuner.results.reserving import deployable, idle_replicas, reservation
 from tuner.results.wording import chance
 from tuner.spec.space import Configuration
 from tuner.spec.study import SearchSpec
@@ -78,16 +78,15 @@ def recommend(
 
     The best compromise of all objectives comes first. Then, of all that cannot be told apart from
     it (with even odds, each objective is not worse by more than the margin), the one that reserves
-    least is taken. A configuration with replicas that never have a request is left out. Without a
-    `surrogate`, each configuration is known by its own bursts alone. None where nothing else is
-    feasible.
+    least is taken. What nobody should deploy is left out: idle replicas, and too little memory
+    (`tuner.results.reserving.deployable`). Without a `surrogate`, each configuration is known by
+    its own bursts alone. None where nothing else is feasible.
     """
-    measured = [
-        p for p in configurations if p.eligible and not idle_replicas(study, p.configuration)
-    ]
+    may = _rule(study, configurations)
+    measured = [p for p in configurations if p.eligible and may(p.configuration)]
     if not measured:
         return None
-    every, draws, able = _worlds(study, scenario, measured, surrogate)
+    every, draws, able = _worlds(scenario, measured, surrogate, may)
     count, margin = len(measured), np.log1p(study.answer.margin)
     all_regrets = _regrets(able)
     regrets = all_regrets[:, :count]
@@ -108,8 +107,18 @@ def recommend(
         _rival(all_regrets, first, margin, every),
         None
         if surrogate is None
-        else _leaner(study, scenario, configurations, measured[first].configuration, surrogate),
+        else _leaner(
+            study, scenario, configurations, measured[first].configuration, surrogate, may
+        ),
     )
+
+
+def _rule(study: StudyRecord, configurations: Sequence[Pooled]) -> Callable[[Configuration], bool]:
+    """What may be recommended; where all that was measured has too little memory, that may be."""
+    may = deployable(study)
+    if any(p.eligible and may(p.configuration) for p in configurations):
+        return may
+    return lambda configuration: not idle_replicas(study, configuration)
 
 
 def _leaner(
@@ -118,6 +127,7 @@ def _leaner(
     tried: Sequence[Pooled],
     chosen: Configuration,
     surrogate: Surrogate,
+    may: Callable[[Configuration], bool],
 ) -> Configuration | None:
     """What reserves least of all that was not tried and is expected to be as good as the chosen."""
     own = surrogate.candidates.index(chosen)
@@ -132,7 +142,7 @@ def _leaner(
         c
         for row in rows[alike].tolist()
         if (c := surrogate.candidates.configurations[row]) not in seen
-        and not idle_replicas(study, c)
+        and may(c)
         and reservation(study, c) < reservation(study, chosen)
     ]
     return min(leaner, key=lambda c: reservation(study, c), default=None)
@@ -148,10 +158,10 @@ def _rival(
 
 
 def _worlds(
-    study: StudyRecord,
     scenario: Configuration,
     measured: Sequence[Pooled],
     surrogate: Surrogate | None,
+    may: Callable[[Configuration], bool],
 ) -> tuple[Sequence[Configuration], Floats, Floats]:
     """Configurations, the `measured` ones first, then what else may be on the scenario's front; and
     draws of their minimised logarithms, shape (count, n, m). The second array is infinite where a
@@ -164,7 +174,7 @@ def _worlds(
         draws = mean + sd * normal
         return [p.configuration for p in measured], draws, draws
     own = np.array(rows, dtype=np.intp)
-    every = np.concatenate([own, _rivals(study, scenario, own, surrogate)])
+    every = np.concatenate([own, _rivals(scenario, own, surrogate, may)])
     rng = np.random.default_rng([len(every), len(own)])
     draws = surrogate.draws(every, DRAWS, rng)
     able = able_in(draws, surrogate.posterior(every).feasible, rng)
@@ -172,17 +182,16 @@ def _worlds(
 
 
 def _rivals(
-    study: StudyRecord, scenario: Configuration, own: Indices, surrogate: Surrogate
+    scenario: Configuration,
+    own: Indices,
+    surrogate: Surrogate,
+    may: Callable[[Configuration], bool],
 ) -> Indices:
-    """The rows of what may be on the scenario's front, but for `own` and what has idle replicas."""
+    """The rows of what may be on the scenario's front, but for `own` and what may not be."""
     rows = rows_of(surrogate, scenario)
     likely = rows[plausible(surrogate.posterior(rows))]
     configurations = surrogate.candidates.configurations
-    rivals = [
-        row
-        for row in np.setdiff1d(likely, own).tolist()
-        if not idle_replicas(study, configurations[row])
-    ]
+    rivals = [row for row in np.setdiff1d(likely, own).tolist() if may(configurations[row])]
     return np.array(rivals, dtype=np.intp)
 
 
