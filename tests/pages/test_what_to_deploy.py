@@ -87,3 +87,12 @@ def test_a_study_with_one_scenario_has_a_sentence_and_no_mixture() -> None:
     assert "It is settled" in text
     assert "scenario" not in text
     assert mixture_of_scenarios(record, summarise(record)) == ""
+
+
+def test_with_too_few_trials_for_a_model_nothing_is_called_settled(nine: StudyRecord) -> None:
+    record = replace(nine, trials=nine.trials[:4])
+    text = " ".join(plain_text(end_blocks(record), 80).split())
+    assert "deploy 1 replica with" in text
+    assert "Too little was measured to say how sure that is." in text
+    assert "It is not settled" in text
+    assert not any(r.settled for r in summarise(record).recommendations.values())

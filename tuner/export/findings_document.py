@@ -94,7 +94,7 @@ def _recommended(study: StudyRecord, choice: ChosenConfiguration) -> dict[str, A
         "decision": dict(study.decision_of(choice.configuration)),
         "trial": choice.trial,
         "bursts": choice.bursts,
-        "chance": recommendation.chance,
+        "chance": recommendation.chance if recommendation.modelled else None,
         "settled": recommendation.settled,
         "objectives": {
             o.metric: {"value": e.value, "low": e.low, "high": e.high}

@@ -61,10 +61,12 @@ def answer_blocks(
     if not chosen.scenarios:
         yield Words(nothing_feasible(study), "lead")
         return
-    if chosen.headline is not None:
-        yield Words(deploy_sentence(study, summary, chosen.headline), "lead")
-    if len(chosen.scenarios) > 1:
-        yield scenario_answers(study, chosen.scenarios, units=chosen.headline is None)
+    alone = chosen.scenarios[0] if len(chosen.scenarios) == 1 else None
+    first = chosen.headline or alone
+    if first is not None:
+        yield Words(deploy_sentence(study, summary, first), "lead")
+    if alone is None:
+        yield scenario_answers(study, chosen.scenarios, units=first is None)
         yield from _for_all(study, chosen, findings)
     yield Words(how_sure(study, summary, findings))
 
@@ -166,7 +168,8 @@ def scenario_answers(
         row += ["-" if (e := percentiles[n]) is None else figure(e.value) for n in latencies]
         row += [plain(choice.reserved.cores), plain(choice.reserved.mib)]
         row.append("-" if choice.trial is None else trial_link(choice.trial))
-        row.append("-" if choice.recommendation is None else f"{choice.recommendation.chance:.2f}")
+        sure = choice.recommendation is not None and choice.recommendation.modelled
+        row.append(f"{choice.recommendation.chance:.2f}" if choice.recommendation and sure else "-")
         rows.append(tuple(row))
     return Table(
         (

@@ -49,7 +49,8 @@ class Recommendation:
     `rival` is the configuration that is the best compromise most often beside it, measured or not,
     with the probability that it is better by more than the margin; None where there is none.
     `leaner` reserves less and was not measured, while the model expects no objective to be worse by
-    more than the margin; None where there is none.
+    more than the margin; None where there is none. Where it is not `modelled`, too little was
+    measured for a model: `chance` is then among what was measured, and nothing is settled.
     """
 
     scenario: Configuration
@@ -58,6 +59,7 @@ class Recommendation:
     equals: tuple[Configuration, ...] = ()
     rival: tuple[Configuration, float] | None = None
     leaner: Configuration | None = None
+    modelled: bool = True
 
     @property
     def configuration(self) -> Configuration:
@@ -65,7 +67,7 @@ class Recommendation:
 
     @property
     def settled(self) -> bool:
-        return self.chance >= SETTLED
+        return self.modelled and self.chance >= SETTLED
 
 
 def recommend(
@@ -110,6 +112,7 @@ def recommend(
         else _leaner(
             study, scenario, configurations, measured[first].configuration, surrogate, may
         ),
+        surrogate is not None,
     )
 
 
@@ -209,6 +212,8 @@ def _regrets(able: Floats) -> Floats:
 
 def sureness(study: StudyRecord, recommendation: Recommendation) -> str:
     """How sure a recommendation is, in words."""
+    if not recommendation.modelled:
+        return "Too little was measured to say how sure that is"
     return (
         f"{chance(recommendation.chance)} that nothing else is better by more than"
         f" {100 * study.answer.margin:g} %"
