@@ -43,7 +43,7 @@ def nine() -> StudyRecord:
 def test_a_run_of_nine_scenarios_ends_with_at_most_25_lines_of_80_columns(
     nine: StudyRecord,
 ) -> None:
-    blocks = [*end_blocks(nine), *next_steps(nine, summarise(nine), "")]
+    blocks = [*end_blocks(nine, summarise(nine)), *next_steps(nine, summarise(nine), "")]
     lines = plain_text(blocks, 80).splitlines()
     assert len(lines) <= 25
     assert lines[0].startswith("For 4 connections and a loss of 0 %, deploy ")
@@ -55,7 +55,7 @@ def test_a_run_of_nine_scenarios_ends_with_at_most_25_lines_of_80_columns(
 
 def test_what_is_shown_begins_with_what_the_run_ended_with(nine: StudyRecord) -> None:
     for width in (80, 200):
-        end = plain_text(end_blocks(nine), width)
+        end = plain_text(end_blocks(nine, summarise(nine)), width)
         assert plain_text(study_blocks(nine), width).startswith(end.rstrip())
 
 
@@ -82,7 +82,7 @@ def test_a_study_with_one_scenario_has_a_sentence_and_no_mixture() -> None:
     fixed = {"concurrency": 4, "loss": 0.0}
     trials = [measured(i, c, served({**c, **fixed})) for i, c in enumerate(space.grid())]
     record = study(space, trials)
-    text = plain_text(end_blocks(record), 80)
+    text = plain_text(end_blocks(record, summarise(record)), 80)
     assert text.startswith("Deploy 3 replicas with ")
     assert "It is settled" in text
     assert "scenario" not in text
@@ -91,7 +91,7 @@ def test_a_study_with_one_scenario_has_a_sentence_and_no_mixture() -> None:
 
 def test_with_too_few_trials_for_a_model_nothing_is_called_settled(nine: StudyRecord) -> None:
     record = replace(nine, trials=nine.trials[:4])
-    text = " ".join(plain_text(end_blocks(record), 80).split())
+    text = " ".join(plain_text(end_blocks(record, summarise(record)), 80).split())
     assert "deploy 1 replica with" in text
     assert "Too little was measured to say how sure that is." in text
     assert "It is not settled" in text

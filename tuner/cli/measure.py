@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tuner.api import Study
     from tuner.spec.study import Stage
     from tuner.trial import Observe, TrialResult
+
+T = TypeVar("T")
 
 _RAMP_STAGES = 10
 
@@ -164,18 +166,31 @@ def _measure(study: Study, times: int, *, as_json: bool) -> int:
     return 0 if repeats.measurements else NOTHING_FEASIBLE
 
 
-def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
-    """Measure at one level of load after another and print a row for each; the exit code."""
+def _watched(study: Study, measure: Callable[[Observe], T]) -> T | None:
+    """What one deployment gives, with its status while it is measured.
+
+    None where it cannot serve, which is then said.
+    """
     from tuner.errors import Infeasible
-    from tuner.pages.by_hand import about, could_not_serve, stage_blocks
+    from tuner.pages.by_hand import about, could_not_serve
     from tuner.render.terminal import show
 
     show(*about(study.specification, study.backend))
     try:
         with status(quiet=False) as observe:
-            measurements = study.measure_levels(stages, on_event=observe)
+            return measure(observe)
     except Infeasible as reason:
         show(could_not_serve(reason))
+        return None
+
+
+def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
+    """Measure at one level of load after another and print a row for each; the exit code."""
+    from tuner.pages.by_hand import stage_blocks
+    from tuner.render.terminal import show
+
+    measurements = _watched(study, lambda observe: study.measure_levels(stages, on_event=observe))
+    if measurements is None:
         return NOTHING_FEASIBLE
     show(*stage_blocks(study.specification, stages, measurements))
     return 0
@@ -183,16 +198,11 @@ def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
 
 def _capacity(study: Study, constraints: Sequence[str], rate: float | None) -> int:
     """Search for the capacity and print each step; the exit code."""
-    from tuner.errors import Infeasible
-    from tuner.pages.by_hand import about, capacity_blocks, could_not_serve
+    from tuner.pages.by_hand import capacity_blocks
     from tuner.render.terminal import show
 
-    show(*about(study.specification, study.backend))
-    try:
-        with status(quiet=False) as observe:
-            found = study.measure_capacity(constraints, on_event=observe)
-    except Infeasible as reason:
-        show(could_not_serve(reason))
+    found = _watched(study, lambda observe: study.measure_capacity(constraints, on_event=observe))
+    if found is None:
         return NOTHING_FEASIBLE
     replicas = int(study.specification.search_space.baseline()["replicas"])
     show(*capacity_blocks(found, replicas, rate))

@@ -73,6 +73,7 @@ def run(
     from tuner.pages.run_page import converged, interrupted
     from tuner.pages.study_page import end_blocks
     from tuner.render.terminal import show
+    from tuner.results.summary import summarise
 
     grid = sampler is Sampler.grid
     if (replay is None) == (backend == "replay"):
@@ -92,7 +93,7 @@ def run(
     except KeyboardInterrupt:
         record = chosen.record
         if record.trials:
-            show(*end_blocks(record))
+            show(*end_blocks(record, summarise(record)))
         show(*interrupted(len(record.trials), _resume(chosen, passes or 1, replay)))
         raise typer.Exit(INTERRUPTED) from None
     show(*converged(view.reasons))
@@ -115,6 +116,6 @@ def _end(study: Study) -> int:
 
     record = study.record
     summary = summarise(record)
-    show(*end_blocks(record))
+    show(*end_blocks(record, summary))
     show(*next_steps(record, summary, selecting(study, grid=False)))
     return 0 if summary.front else NOTHING_FEASIBLE

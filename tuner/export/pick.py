@@ -34,8 +34,8 @@ def pick(study: StudyRecord, choice: str, when: str | None = None) -> tuple[Tria
 
     `knee` is what is recommended for a scenario (`tuner.results.recommendation`): for `when`, else
     for the one that the study expects, else for the only one. `recommended` is the same for each
-    scenario. `robust` is the decision of least
-    regret over all scenarios. `all` is every trial of the overall front and of the scenario fronts.
+    scenario. `robust` is the decision of least regret over all scenarios. `all` is every trial of
+    the overall front and of the scenario fronts.
     `when` names a scenario (`tuner.export.scenario`): then only that one counts. A configuration
     with several bursts is judged by all of them; its trial is the one nearest to their mean. Raises
     InputError for a choice that cannot be understood, for a trial that is missing, infeasible or of

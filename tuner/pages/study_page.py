@@ -46,10 +46,10 @@ def study_blocks(study: StudyRecord) -> Iterator[Block | Scatter]:
     yield _trials(study)
 
 
-def end_blocks(study: StudyRecord) -> Iterator[Block]:
+def end_blocks(study: StudyRecord, summary: Summary) -> Iterator[Block]:
     """What a run ends with: the answer."""
     yield from _notices(study)
-    yield from answer_blocks(study, summarise(study), find(study))
+    yield from answer_blocks(study, summary, find(study))
 
 
 def front_table(study: StudyRecord, summary: Summary, most: int | None = None) -> Table:
