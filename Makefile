@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help mnist deepspeech translation test unit check docs dist setup lock
+.PHONY: help mnist deepspeech translation test unit chaos check docs dist setup lock
 ARGS ?=
 # In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -25,6 +25,10 @@ test: ## set up what is missing, then all checks and all tests
 unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine
 	@$(PYTEST) -m "not docker and not slow" $(ARGS)
+
+chaos: ## the whole fault-injection suite, which ends with a table (ARGS="--chaos-markdown FILE")
+	@scripts/setup --tests
+	@.venv/bin/pytest tests/chaos --chaos $(ARGS)
 
 check: ## formatting, lint, types and the direction of imports
 	@failed=0; \
