@@ -12,6 +12,7 @@ from tests.pages.planted_trials import CPU, MEMORY, REPLICAS, measured, study
 from tuner.measure.record import StudyRecord
 from tuner.pages.run_page import next_steps
 from tuner.pages.study_page import end_blocks, study_blocks
+from tuner.pages.what_to_deploy import how_sure
 from tuner.render.terminal import plain_text
 from tuner.results.mixture import mixture_of_scenarios
 from tuner.results.summary import summarise
@@ -87,6 +88,15 @@ def test_a_study_with_one_scenario_has_a_sentence_and_no_mixture() -> None:
     assert "It is settled" in text
     assert "scenario" not in text
     assert mixture_of_scenarios(record, summarise(record)) == ""
+
+
+def test_what_counts_as_settled_is_what_the_study_says(nine: StudyRecord) -> None:
+    chances = [r.chance for r in summarise(nine).recommendations.values()]
+    for stated, shown in ((0.97, 0.97), (0.3, 0.3), (0.0, 0.8)):  # 0: the study never ends by it
+        record = replace(nine, specification={"search": {"settled": stated}})
+        said = how_sure(record, summarise(record), None)
+        settled = sum(chance >= shown for chance in chances)
+        assert said.startswith(f"{settled} of {len(chances)} are settled (P >= {shown:g})")
 
 
 def test_with_too_few_trials_for_a_model_nothing_is_called_settled(nine: StudyRecord) -> None:

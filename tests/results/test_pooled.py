@@ -38,6 +38,12 @@ def test_bursts_of_a_configuration_are_averaged() -> None:
     assert found.low < found.value < found.high
 
 
+@given(st.floats(0.001, 10_000), st.integers(2, 6))
+def test_equal_values_average_to_that_value_to_the_last_bit(cpu: float, count: int) -> None:
+    one = pooled(study(*(burst(i, 4.0 + i, cpu) for i in range(count))))[0]
+    assert one.values[1] == cpu
+
+
 @given(st.lists(st.floats(1, 100), min_size=1, max_size=6))
 def test_an_average_is_among_its_bursts(arts: list[float]) -> None:
     trials = [burst(i, art, 10.0) for i, art in enumerate(arts)]

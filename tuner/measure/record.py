@@ -22,7 +22,7 @@ from tuner.measure.stopping import CAPPED
 from tuner.spec.fingerprint import space_of
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
-from tuner.spec.study import AnswerSpec, Constraint, LoadSpec, Objective, Prices
+from tuner.spec.study import AnswerSpec, Constraint, LoadSpec, Objective, Prices, SearchSpec
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
@@ -372,6 +372,15 @@ class StudyRecord:
     def answer(self) -> AnswerSpec:
         """What decides which configuration is recommended."""
         return AnswerSpec(**self.specification.get("answer", {}))
+
+    @property
+    def settled(self) -> float:
+        """The chance from which a recommendation is settled: `search.settled`.
+
+        A study that never ends by it (0) is judged by the usual chance.
+        """
+        stated: float = self.specification.get("search", {}).get("settled", 0.0)
+        return stated or SearchSpec.settled
 
     @cached_property
     def expected(self) -> Configuration | None:

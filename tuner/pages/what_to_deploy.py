@@ -24,7 +24,7 @@ from tuner.results.chosen import (
     chosen_configurations,
 )
 from tuner.results.findings import Findings
-from tuner.results.recommendation import SETTLED, Recommendation, sureness
+from tuner.results.recommendation import Recommendation, sureness
 from tuner.results.service_level import average_of_metric
 from tuner.results.summary import Summary
 from tuner.results.wording import (
@@ -254,10 +254,10 @@ def how_sure(study: StudyRecord, summary: Summary, findings: Findings | None) ->
     if len(chosen) > 1:
         verb = "rests" if once == 1 else "rest"
         bursts = f", {once} {verb} on one burst" if once else ""
-        said = [f"{settled} of {len(chosen)} are settled (P >= {SETTLED:g}){bursts}."]
+        said = [f"{settled} of {len(chosen)} are settled (P >= {study.settled:g}){bursts}."]
     else:
         bursts = " It rests on one burst." if once else ""
-        said = [f"It is {'' if settled else 'not '}settled (P >= {SETTLED:g}).{bursts}"]
+        said = [f"It is {'' if settled else 'not '}settled (P >= {study.settled:g}).{bursts}"]
     if missing > 0:
         said.append(
             f"In {counted(missing, 'scenario')} nothing was measured that can be recommended."

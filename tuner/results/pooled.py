@@ -170,12 +170,18 @@ def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence
         values = nearest.values
     else:
         directions = [o.direction for o in study.objectives]
-        values = tuple(in_units(mean, metrics, directions).tolist())
+        average = in_units(mean, metrics, directions).tolist()
+        values = tuple(map(_average, average, zip(*(t.values for t in group.bursts), strict=True)))
     return Pooled(
         *(configuration, group.trials, group.bursts, values, mean, sd, nearest, metrics),
         infeasible=_infeasible(group),
         unstable=_unstable(study, group, groups),
     )
+
+
+def _average(average: float, values: Sequence[float]) -> float:
+    """It, or what it is of: the logarithms of equal values average to one that is off by a bit."""
+    return values[0] if len(set(values)) == 1 else average
 
 
 def _infeasible(group: _Group) -> str:

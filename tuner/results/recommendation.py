@@ -28,10 +28,6 @@ from tuner.results.predicted_front import rows_of
 from tuner.results.reserving import deployable, idle_replicas, reservation
 from tuner.results.wording import chance
 from tuner.spec.space import Configuration
-from tuner.spec.study import SearchSpec
-
-SETTLED = SearchSpec.settled
-"""A recommendation with at least this chance is settled."""
 
 _ALIKE = 0.5
 _ROUNDING = 1e-9
@@ -49,13 +45,15 @@ class Recommendation:
     `rival` is the configuration that is the best compromise most often beside it, measured or not,
     with the probability that it is better by more than the margin; None where there is none.
     `leaner` reserves less and was not measured, while the model expects no objective to be worse by
-    more than the margin; None where there is none. Where it is not `modelled`, too little was
-    measured for a model: `chance` is then among what was measured, and nothing is settled.
+    more than the margin; None where there is none. With a chance of `enough` it is settled
+    (`search.settled`). Where it is not `modelled`, too little was measured for a model: `chance` is
+    then among what was measured, and nothing is settled.
     """
 
     scenario: Configuration
     pooled: Pooled
     chance: float
+    enough: float
     equals: tuple[Configuration, ...] = ()
     rival: tuple[Configuration, float] | None = None
     leaner: Configuration | None = None
@@ -67,7 +65,7 @@ class Recommendation:
 
     @property
     def settled(self) -> bool:
-        return self.modelled and self.chance >= SETTLED
+        return self.modelled and self.chance >= self.enough
 
 
 def recommend(
@@ -105,6 +103,7 @@ def recommend(
         scenario,
         measured[first],
         float((regrets[:, first] <= margin + _ROUNDING).mean()),
+        study.settled,
         tuple(measured[i].configuration for i in others),
         _rival(all_regrets, first, margin, every),
         None
