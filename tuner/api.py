@@ -12,8 +12,10 @@ A method imports what it needs when it is called, so that opening a study is che
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,8 +80,11 @@ class Study:
         replay: Path | None,
         grid: bool,
         file: FinishedStudy | None = None,
+        given: str = "",
     ) -> None:
         self._specification = specification
+        self.given = given
+        """What opens this study from the same directory: its name, or its path."""
         self.url = url
         """The Optuna storage URL; empty for a study file."""
         self.backend: str = backend
@@ -112,20 +117,23 @@ class Study:
         from tuner.results.study_file import is_study_file, read_study
         from tuner.spec.host import Host
         from tuner.spec.load import load_study, results_directory
+        from tuner.spec.study_files import is_found
         from tuner.study.storage import default_url
 
         recorded = None if replay is None else Path(replay)
-        grid = sampler == "grid"
+        grid, given = sampler == "grid", str(study)
         place = None if root is None else Path(root)
-        if is_study_file(str(study)):
-            held = read_study(Path(study))
-            return cls(None, url="", backend=backend, replay=recorded, grid=grid, file=held)
-        specification = load_study(str(study), Host.this(), place)
+        made = partial(cls, backend=backend, replay=recorded, grid=grid)
+        if is_study_file(given):
+            return made(None, url="", file=read_study(Path(given)), given=given)
+        specification = load_study(given, Host.this(), place)
+        if is_found(specification.path, "study", specification.name, place or Path.cwd()):
+            given = specification.name
         if sampler is not None:
             search = replace(specification.search, sampler=sampler)
             specification = replace(specification, search=search)
         url = storage or default_url(results_directory(specification, place), backend, grid=grid)
-        return cls(specification, url=url, backend=backend, replay=recorded, grid=grid)
+        return made(specification, url=url, given=given)
 
     @classmethod
     def of_model(cls, model: str, *, backend: str = "docker") -> Study:
@@ -213,6 +221,21 @@ class Study:
         first = [Words(notice, "doubt")] if notice else []
         return to_fragment([*first, *answer(sources).blocks, *asked(sources).blocks])
 
+    def selecting(self, *, grid: bool | None = None) -> str:
+        """The options that select this study, its backend and its storage, for a command to copy.
+
+        `grid` says whether the command has `--sampler grid` (by default, as the study has).
+        """
+        from tuner.study.storage import default_url
+
+        options = ["--study", self.given]
+        options += [] if self.backend == "docker" else ["--backend", self.backend]
+        if self._file is None:
+            at_grid = self.grid if grid is None else grid
+            usual = default_url(self.results, self.backend, grid=at_grid)
+            options += [] if self.url == usual else ["--storage", self.url]
+        return shlex.join(options)
+
     # ---- running it ------------------------------------------------------------------------
 
     def check(self) -> Sequence[Check]:
@@ -295,7 +318,7 @@ class Study:
             raise InputError(
                 f"study {self.name!r} has nothing to confirm: no configuration but the baseline"
                 " was measured that may be on a front",
-                f"run more trials: tune run --study {self.name}",
+                f"run more trials: tune run {self.selecting()}",
             )
         backend = self._made_backend(before)
         queue_rounds(specification, study, chosen, reps)
@@ -321,11 +344,18 @@ class Study:
             if measured is None:
                 raise InputError(
                     f"study {record.name!r} has no finished trial {trial}",
-                    f"see its trials: tune show --study {record.name}",
+                    f"see its trials: tune show {self.selecting()}",
                 )
             start = measured.configuration
         one = with_settings(self._runnable(), settings, Host.this(), start)
-        return Study(one, url=self.url, backend=self.backend, replay=self._replay, grid=self.grid)
+        return Study(
+            one,
+            url=self.url,
+            backend=self.backend,
+            replay=self._replay,
+            grid=self.grid,
+            given=self.given,
+        )
 
     def measure(
         self,

@@ -202,7 +202,7 @@ def test_an_interrupted_run_says_how_to_resume(how: signal.Signals) -> None:
             process.kill()
     said = Path("log").read_text()
     assert code == 130, said
-    assert "Resume with: tune run --study small --backend simulated\n" in said
+    assert "Resume with:\n    tune run --study small --backend simulated\n" in said
     assert "Traceback" not in said
 
 

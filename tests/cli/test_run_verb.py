@@ -49,7 +49,7 @@ def test_a_full_grid_says_its_time_first_and_has_a_database_of_its_own(tune: Tun
     results = Path("studies/small/results")
     assert (results / "simulated-grid.db").exists()
     assert not (results / "simulated.db").exists()
-    assert "simulated-grid.db'" in ended.out.splitlines()[-1], "the next command means it"
+    assert "simulated-grid.db " in ended.out.splitlines()[-1], "the next command means it"
     assert tune("run", *SMALL).code == 0
     assert (results / "simulated.db").exists()
 

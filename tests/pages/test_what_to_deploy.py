@@ -44,7 +44,10 @@ def nine() -> StudyRecord:
 def test_a_run_of_nine_scenarios_ends_with_at_most_25_lines_of_80_columns(
     nine: StudyRecord,
 ) -> None:
-    blocks = [*end_blocks(nine, summarise(nine)), *next_steps(nine, summarise(nine), "")]
+    blocks = [
+        *end_blocks(nine, summarise(nine)),
+        *next_steps(nine, summarise(nine), "--study planted"),
+    ]
     lines = plain_text(blocks, 80).splitlines()
     assert len(lines) <= 25
     assert lines[0].startswith("For 4 connections and a loss of 0 %, deploy ")
@@ -62,9 +65,9 @@ def test_what_is_shown_begins_with_what_the_run_ended_with(nine: StudyRecord) ->
 
 def test_without_an_expected_scenario_the_next_step_names_one(nine: StudyRecord) -> None:
     record = replace(nine, specification={})
-    text = plain_text(next_steps(record, summarise(record), ""))
+    text = plain_text(next_steps(record, summarise(record), "--study planted"))
     assert "--when concurrency=1,loss=0" in text
-    assert "--when" not in plain_text(next_steps(nine, summarise(nine), ""))
+    assert "--when" not in plain_text(next_steps(nine, summarise(nine), "--study planted"))
 
 
 def test_the_overall_front_says_of_which_scenarios_it_is_made(nine: StudyRecord) -> None:

@@ -124,7 +124,7 @@ def test_the_page_names_the_cheaper_grid_and_the_trials_that_settle() -> None:
     spec = specification("choices: [1]", budget="trials: 20")
     rows = {
         name: str(value)
-        for block in plan_blocks(spec, plan_study(spec, []))
+        for block in plan_blocks(spec, plan_study(spec, []), "--study small")
         for name, value in block.rows
     }
     assert "--sampler grid" in rows["... ordered by deployment"]
@@ -135,5 +135,9 @@ def test_the_page_names_the_cheaper_grid_and_the_trials_that_settle() -> None:
     assert settled.endswith("The budget has fewer: some answers may stay open")
     assert "cheaper than the search" not in rows
     more = specification("choices: [1]", budget="trials: 60")
-    rows = {n: str(v) for b in plan_blocks(more, plan_study(more, [])) for n, v in b.rows}
+    rows = {
+        n: str(v)
+        for b in plan_blocks(more, plan_study(more, []), "--study small")
+        for n, v in b.rows
+    }
     assert rows["cheaper than the search"].startswith("yes: the search takes")

@@ -37,6 +37,6 @@ def check(
     if as_json:
         print_json(check_document(chosen.specification, checks))
     else:
-        show(*check_blocks(chosen.name, checks))
+        show(*check_blocks(chosen.name, checks, chosen.selecting()))
     if not all(each.ok for each in checks):
         raise typer.Exit(BAD_INPUT)

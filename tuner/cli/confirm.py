@@ -15,7 +15,6 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
-    selecting,
 )
 from tuner.cli.output import print_json
 
@@ -59,7 +58,7 @@ def confirm(
 
                 confirmation = chosen.confirm(top, reps, on_event=observe)
     except KeyboardInterrupt:
-        command = f"tune run --study {chosen.name}{selecting(chosen)} --trials N"
+        command = f"tune run {chosen.selecting()} --trials N"
         show(*interrupted(len(chosen.record.trials), command))
         raise typer.Exit(INTERRUPTED) from None
     record = chosen.record

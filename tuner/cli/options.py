@@ -95,18 +95,6 @@ JsonOption = Annotated[
 ]
 
 
-def selecting(study: Study, *, grid: bool | None = None) -> str:
-    """The options that select this study's backend and storage, for a command to copy.
-
-    `grid` says whether the command has `--sampler grid` (by default, as the study has).
-    """
-    from tuner.study.storage import default_url
-
-    backend = "" if study.backend == "docker" else f" --backend {study.backend}"
-    usual = default_url(study.results, study.backend, grid=study.grid if grid is None else grid)
-    return backend if study.url == usual else f"{backend} --storage '{study.url}'"
-
-
 def opened(
     study: str,
     storage: str | None = None,

@@ -32,4 +32,4 @@ def plan(
     if as_json:
         print_json(plan_document(chosen.specification, estimated))
     else:
-        show(*plan_blocks(chosen.specification, estimated))
+        show(*plan_blocks(chosen.specification, estimated, chosen.selecting()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,6 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
-    selecting,
 )
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def run(
 def _resume(study: Study, passes: int, replay: Path | None) -> str:
     """The command that resumes this run."""
     grid = f" --sampler grid --passes {passes}" if study.grid else ""
-    recorded = "" if replay is None else f" --replay '{replay}'"
-    return f"tune run --study {study.name}{grid}{selecting(study)}{recorded}"
+    recorded = "" if replay is None else f" --replay {shlex.quote(str(replay))}"
+    return f"tune run {study.selecting()}{grid}{recorded}"
 
 
 def _end(study: Study) -> int:
@@ -117,5 +117,5 @@ def _end(study: Study) -> int:
     record = study.record
     summary = summarise(record)
     show(*end_blocks(record, summary))
-    show(*next_steps(record, summary, selecting(study, grid=False)))
+    show(*next_steps(record, summary, study.selecting(grid=False)))
     return 0 if summary.front else NOTHING_FEASIBLE

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tuner.pages.blocks import Block, Facts, Points, Words
+from tuner.pages.blocks import Block, Commands, Facts, Points, Words
 from tuner.study.check import Check
 
 
-def check_blocks(study: str, checks: Sequence[Check]) -> Iterator[Block]:
-    """What was looked at, then what to do about what is missing."""
+def check_blocks(study: str, checks: Sequence[Check], selecting: str) -> Iterator[Block]:
+    """What was looked at, then what to do about what is missing.
+
+    `selecting` are the options that select the study, its backend and its storage.
+    """
     yield Facts(tuple((f"{_mark(check)} {check.name}", check.found) for check in checks))
     missing = [check for check in checks if not check.ok]
     if missing:
@@ -18,7 +21,8 @@ def check_blocks(study: str, checks: Sequence[Check]) -> Iterator[Block]:
             tuple(f"{check.name}: {check.mend}" for check in missing),
         )
     else:
-        yield Words(f"Study {study} can run: tune run --study {study}", "lead")
+        yield Words(f"Study {study} can run:", "lead")
+        yield Commands("", f"tune run {selecting}")
 
 
 def _mark(check: Check) -> str:

@@ -11,13 +11,16 @@ from tuner.spec.study import StudySpec
 from tuner.study.plan import SETTLE_EACH, Plan
 
 
-def plan_blocks(spec: StudySpec, plan: Plan) -> Iterator[Facts]:
-    """The search space, what the full grid would take, and what the budget will take."""
+def plan_blocks(spec: StudySpec, plan: Plan, selecting: str) -> Iterator[Facts]:
+    """The search space, what the full grid would take, and what the budget will take.
+
+    `selecting` are the options that select the study, its backend and its storage.
+    """
     space = [
         (f"{p.name} ({p.role}{_when(p.when)})", parameter_values(p)) for p in spec.search_space
     ]
     yield Facts(tuple(space), f"Search space of study {spec.name}")
-    yield Facts(tuple(_grid(spec.name, plan)), "The full grid: every combination of these values")
+    yield Facts(tuple(_grid(plan, selecting)), "The full grid: every combination of these values")
     yield Facts(tuple(_budget(spec, plan)), "The budget: what tune run will do")
 
 
@@ -25,7 +28,7 @@ def _when(condition: object) -> str:
     return "" if condition is None else f", when {condition}"
 
 
-def _grid(name: str, plan: Plan) -> Iterator[tuple[str, Cell]]:
+def _grid(plan: Plan, selecting: str) -> Iterator[tuple[str, Cell]]:
     grid = "endless, as a parameter is continuous" if plan.grid is None else f"{plan.grid:,}"
     yield "configurations in the full grid", grid
     if plan.deployments is not None:
@@ -44,7 +47,7 @@ def _grid(name: str, plan: Plan) -> Iterator[tuple[str, Cell]]:
         text = (
             f"yes: the search takes {duration(plan.search_seconds)}, the full grid"
             f" {duration(plan.ordered_seconds or 0)} and leaves nothing out:"
-            f" tune run --study {name} --sampler grid"
+            f" tune run {selecting} --sampler grid"
         )
         yield "cheaper than the search", text
 

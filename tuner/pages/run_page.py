@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.pages.blocks import Block, Log, Words
+from tuner.pages.blocks import Block, Commands, Log, Words
 from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval, together
 from tuner.spec.metrics import PERCENTILES
@@ -118,27 +119,25 @@ def grid_ahead(plan: Plan, passes: int) -> Iterator[Words]:
 def interrupted(trials: int, command: str) -> Iterator[Block]:
     """What is left behind, and how to go on."""
     yield Words(f"Interrupted after {counted(trials, 'trial')}; nothing is left running.", "lead")
-    yield Words(f"Resume with: {command}")
+    yield Commands("Resume with:", command)
 
 
-def next_steps(record: StudyRecord, summary: Summary, options: str) -> Iterator[Block]:
+def next_steps(record: StudyRecord, summary: Summary, selecting: str) -> Iterator[Block]:
     """The commands for what one does next.
 
-    `options` are those that select this run's backend and storage.
+    `selecting` are the options that select this study, its backend and its storage.
     """
-    study = f"--study {record.name}{options}"
-    commands = [f"tune show {study}", *apply_commands(record, summary, options)[:1]]
+    commands = [f"tune show {selecting}", *apply_commands(record, summary, selecting)[:1]]
     yield Log("", "\n".join(commands))
 
 
-def apply_commands(record: StudyRecord, summary: Summary, options: str) -> list[str]:
+def apply_commands(record: StudyRecord, summary: Summary, selecting: str) -> list[str]:
     """The commands that export the answer and verify it; none where nothing is recommended."""
     chosen = summary.headline or next(iter(summary.recommendations.values()), None)
     if chosen is None:
         return []
-    study = f"--study {record.name}{options}"
     several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
-    when = f" --when {as_levels(chosen.scenario)}" if several else ""
-    export = f"tune export {study} --format compose{when} --output compose.yaml"
-    verify = f"tune verify compose.yaml {study}"
-    return [export] if "--backend replay" in options else [export, verify]
+    when = f" --when {quote(as_levels(chosen.scenario))}" if several else ""
+    export = f"tune export {selecting} --format compose{when} --output compose.yaml"
+    verify = f"tune verify compose.yaml {selecting}"
+    return [export] if "--backend replay" in selecting else [export, verify]

@@ -43,8 +43,9 @@ def asked(sources: Sources) -> Section:
 def _next(sources: Sources) -> Iterator[Block]:
     """The commands that export and verify the answer."""
     backends = {trial.backend for trial in sources.record.trials} - {"docker"}
-    options = "".join(f" --backend {backend}" for backend in sorted(backends)[:1])
-    commands = apply_commands(sources.record, sources.summary, options)
+    backend = "".join(f" --backend {backend}" for backend in sorted(backends)[:1])
+    selecting = f"--study {sources.record.name}{backend}"
+    commands = apply_commands(sources.record, sources.summary, selecting)
     if commands:
         yield Commands("Export it, then check it against a new burst", "\n".join(commands))
 

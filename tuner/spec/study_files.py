@@ -91,6 +91,14 @@ def find_file(kind: FileKind, name: str, *roots: Path) -> Path:
     )
 
 
+def is_found(path: Path, kind: FileKind, name: str, *roots: Path) -> bool:
+    """Whether a lookup of that name finds the file at `path`."""
+    try:
+        return real(find_file(kind, name, *roots)) == real(path)
+    except InputError:
+        return False
+
+
 def existing(kind: FileKind, *roots: Path) -> list[str]:
     """All names below `roots` and among the shipped files, sorted."""
     return sorted({name for base in (*roots, shipped()) for name in _names(kind, base)})
