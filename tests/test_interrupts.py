@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tuner.interrupts import SIGNALS, handled_interrupts, interruptible, shielded
+from tuner.interrupts import SIGNALS, ended_whole, handled_interrupts, interruptible, shielded
 
 
 @contextmanager
@@ -108,9 +108,97 @@ def test_the_handlers_that_were_there_are_put_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_another_thread_runs_without_handlers() -> None:
+def test_a_second_interrupt_does_not_break_off_what_cleans_up_after_the_first() -> None:
+    done = []
+    with interrupted():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            done.append("removed")
+    assert done == ["removed"]
+    assert a_later_run() == WHOLE
+
+
+def test_a_second_interrupt_is_held_also_where_the_cleaning_breaks() -> None:
+    done = []
+    with interrupted():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            try:
+                raise RuntimeError("the engine refuses")
+            except RuntimeError:
+                signal.raise_signal(signal.SIGINT)
+                done.append("told")
+            raise
+    assert done == ["told"]
+
+
+def test_a_run_within_the_handling_of_an_earlier_interrupt_can_be_interrupted() -> None:
+    try:
+        raise KeyboardInterrupt  # in a cell of a notebook, say
+    except KeyboardInterrupt:
+        assert a_later_run() == WHOLE
+        with interrupted():
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def world(done: list[str], *, press: str) -> Iterator[None]:
+    """Something to clean up; the signal arrives where it begins or where it ends."""
+    try:
+        if press == "begin":
+            signal.raise_signal(signal.SIGINT)
+        yield
+    finally:
+        if press == "end":
+            signal.raise_signal(signal.SIGINT)
+        done.append("removed")
+
+
+@pytest.mark.parametrize("press", ["begin", "within", "end"])
+def test_a_world_is_left_whole_wherever_the_interrupt_arrives(press: str) -> None:
+    done: list[str] = []
+    with interrupted(), ended_whole(world(done, press=press)):
+        if press == "within":
+            signal.raise_signal(signal.SIGINT)
+            done.append("went on")
+        if press == "begin":
+            done.append("began")
+    assert done == ["removed"]
+    assert a_later_run() == WHOLE
+
+
+def test_a_terminal_that_closes_interrupts_unless_the_process_was_started_to_outlive_it() -> None:
+    with interrupted():
+        signal.raise_signal(signal.SIGHUP)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with handled_interrupts():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_runs_without_handlers_and_shields_nothing() -> None:
     found: list[list[str]] = []
-    thread = threading.Thread(target=lambda: found.append(a_later_run()))
-    thread.start()
-    thread.join()
+    within, pressed = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with handled_interrupts(), shielded():
+            within.set()
+            pressed.wait(30)
+        found.append(a_later_run())
+
+    thread = threading.Thread(target=run)
+    with interrupted():
+        thread.start()
+        within.wait(30)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            pressed.set()
+            thread.join(30)
     assert found == [WHOLE]

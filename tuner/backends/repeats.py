@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuner.backends.backend import Backend
+from tuner.interrupts import ended_whole
 from tuner.measure.calibration import Calibration
 from tuner.measure.capacity import Capacity
 from tuner.measure.measurement import Estimate, Measurement
@@ -73,7 +74,7 @@ def repeated(
     Every time everything is new: containers, connections, burst. Raises TrialFailed when one of
     them breaks for a reason that is not the configuration's.
     """
-    with backend:
+    with ended_whole(backend):
         observe("calibrate")
         calibration = backend.calibrate()
         results = []
@@ -88,7 +89,7 @@ def repeated(
 
 def capacity_of(backend: Backend, configuration: Configuration, observe: Observe) -> Capacity:
     """The highest rate that `configuration` holds; see `Backend.run_capacity`."""
-    with backend:
+    with ended_whole(backend):
         observe("calibrate")
         backend.calibrate()
         request = TrialRequest(configuration, "capacity", fresh=True, observe=observe)
@@ -99,7 +100,7 @@ def explored(
     backend: Backend, configuration: Configuration, stages: Sequence[Stage], observe: Observe
 ) -> tuple[Measurement, ...]:
     """Measure `configuration` at each stage's level of load; see `Backend.run_stages`."""
-    with backend:
+    with ended_whole(backend):
         observe("calibrate")
         backend.calibrate()
         request = TrialRequest(configuration, "explore", fresh=True, observe=observe)

@@ -34,9 +34,12 @@ def main() -> None:
         except TuneError as error:
             _refuse(error)
         except KeyboardInterrupt:
+            _say("tune: interrupted; nothing is left running")
             sys.exit(INTERRUPTED)
         except OutputLostError as lost:
             discard_output()
+            if lost.terminal_closed:  # an interrupt, for whoever waits for the exit code
+                sys.exit(INTERRUPTED)
             if lost.reader_left:  # `head`, or a pager: that is no error
                 sys.exit(0)
             _refuse(
@@ -50,11 +53,13 @@ def main() -> None:
 
 
 def _refuse(error: TuneError) -> None:
-    with suppress(OSError):  # of standard error, of which nobody can be told
-        print(f"tune: {error.message}", file=sys.stderr)
-        if error.mend:
-            print(f"  mend: {error.mend}", file=sys.stderr, flush=True)
+    _say(f"tune: {error.message}" + (f"\n  mend: {error.mend}" if error.mend else ""))
     sys.exit(BAD_INPUT)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # of standard error, of which nobody can be told
+        print(text, file=sys.stderr, flush=True)
 
 
 def _of_the_system(error: OSError) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
+    so_far,
 )
 from tuner.cli.output import print_json
 
@@ -45,7 +47,8 @@ def confirm(
     from tuner.study.loop import Event
 
     chosen = opened(study, storage, backend, replay=replay)
-    try:
+    confirmation = None
+    with suppress(KeyboardInterrupt):
         if as_json:
             confirmation = chosen.confirm(top, reps)
         else:
@@ -57,10 +60,9 @@ def confirm(
                         show(confirming(event.goal, event.record, reps))
 
                 confirmation = chosen.confirm(top, reps, on_event=observe)
-    except KeyboardInterrupt:
-        command = f"tune run {chosen.selecting()} --trials N"
-        show(*interrupted(len(chosen.record.trials), command))
-        raise typer.Exit(INTERRUPTED) from None
+    if confirmation is None:
+        show(*interrupted(so_far(chosen), f"tune run {chosen.selecting()} --trials N"))
+        raise typer.Exit(INTERRUPTED)
     record = chosen.record
     if as_json:
         print_json(confirmation_document(record, confirmation))

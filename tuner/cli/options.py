@@ -12,6 +12,7 @@ from tuner.cli.completion import backend_choices, finished_names, study_names
 
 if TYPE_CHECKING:
     from tuner.api import Study
+    from tuner.measure.record import StudyRecord
 
 
 DEFAULT_BACKEND = "docker"
@@ -93,6 +94,16 @@ OutputOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text.")
 ]
+
+
+def so_far(study: Study) -> StudyRecord | None:
+    """The finished trials; None where a run was broken off before anything was stored."""
+    from tuner.errors import InputError
+
+    try:
+        return study.record
+    except InputError:
+        return None
 
 
 def opened(

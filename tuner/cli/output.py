@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -15,15 +16,16 @@ DOCUMENTS = "utf-8"
 
 
 class OutputLostError(BaseException):
-    """Standard output takes nothing any more: its reader left, or its disk is full.
+    """Standard output takes nothing any more: its reader or terminal left, or its disk is full.
 
     It is no Exception, so that no code on its way takes it for a failure of a file of its own.
     """
 
-    def __init__(self, error: OSError) -> None:
+    def __init__(self, error: OSError, *, terminal: bool) -> None:
         super().__init__(str(error))
         self.reason = error.strerror
         self.reader_left = isinstance(error, BrokenPipeError)
+        self.terminal_closed = terminal and error.errno == errno.EIO
 
 
 class _Output:
@@ -31,25 +33,25 @@ class _Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._terminal = stream.isatty()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- all that a stream has
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _lost():
+        with self._lost():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        with _lost():
+        with self._lost():
             self._stream.flush()
 
-
-@contextmanager
-def _lost() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputLostError(error) from error
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputLostError(error, terminal=self._terminal) from error
 
 
 @contextmanager

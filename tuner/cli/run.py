@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
+    so_far,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def run(
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
     chosen = opened(study, storage, backend, sampler=sampler, replay=replay)
-    try:
+    whole = False
+    with suppress(KeyboardInterrupt):
         with live_view(chosen) as view:
             chosen.run(
                 trials,
@@ -90,12 +93,13 @@ def run(
                 warm_start=warm_start,
                 on_event=view.observe,
             )
-    except KeyboardInterrupt:
-        record = chosen.record
-        if record.trials:
+        whole = True
+    if not whole:
+        record = so_far(chosen)
+        if record is not None and record.trials:
             show(*end_blocks(record, summarise(record)))
-        show(*interrupted(len(record.trials), _resume(chosen, passes or 1, replay)))
-        raise typer.Exit(INTERRUPTED) from None
+        show(*interrupted(record, _resume(chosen, passes or 1, replay)))
+        raise typer.Exit(INTERRUPTED)
     show(*converged(view.reasons))
     raise typer.Exit(_end(chosen))
 

@@ -23,6 +23,7 @@ from docker.models.networks import Network
 from docker.models.volumes import Volume
 
 from tuner.deploy.parallel import in_parallel
+from tuner.interrupts import shielded
 
 LABEL = "tune.owner"
 RUN_LABEL = "tune.run"
@@ -117,12 +118,19 @@ def sweep(client: DockerClient) -> list[str]:
 
 @contextmanager
 def undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
-    """Remove every container, network and volume with this label, however the block ends."""
+    """Remove every container, network and volume with this label, however the block ends.
+
+    An interrupt waits until that is done.
+    """
     try:
         yield
     finally:
         labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
-        with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
+        with (
+            shielded(),
+            ExitStack() as at_last,
+            ThreadPoolExecutor(WORKERS, "remove") as executor,
+        ):
             for volume in client.volumes.list(filters=labelled):
                 at_last.callback(remove_volume, volume)
             for network in client.networks.list(filters=labelled):

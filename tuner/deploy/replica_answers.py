@@ -10,6 +10,7 @@ from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.reach import DirectSession
 from tuner.errors import Infeasible, TrialFailed
+from tuner.interrupts import ended_whole
 from tuner.serving.first_run import refused
 from tuner.serving.image import find_image
 from tuner.spec.host import Host
@@ -36,7 +37,7 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     host = Host.this()
     serving = ServingSpec(ready_seconds=READY_SECONDS)
     spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
-    with DockerDeployer(model, serving, "first-run", golden=False) as deployer:
+    with ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer:
         try:
             with deployer.deploy(spec, model.name) as deployment, DirectSession() as session:
                 url = f"{deployment.replicas[0].url}/v1/models/{model.name}:predict"

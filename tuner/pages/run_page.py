@@ -116,9 +116,10 @@ def grid_ahead(plan: Plan, passes: int) -> Iterator[Words]:
     )
 
 
-def interrupted(trials: int, command: str) -> Iterator[Block]:
-    """What is left behind, and how to go on."""
-    yield Words(f"Interrupted after {counted(trials, 'trial')}; nothing is left running.", "lead")
+def interrupted(record: StudyRecord | None, command: str) -> Iterator[Block]:
+    """What is left behind, and how to go on; no record where nothing was stored."""
+    trials = counted(0 if record is None else len(record.trials), "trial")
+    yield Words(f"Interrupted after {trials}; nothing is left running.", "lead")
     yield Commands("Resume with:", command)
 
 

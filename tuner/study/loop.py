@@ -14,7 +14,7 @@ import tuner
 from tuner.backends.backend import Backend, run_until_valid
 from tuner.deploy.ownership import Owner
 from tuner.errors import TrialFailed, TuneError
-from tuner.interrupts import handled_interrupts, interruptible, shielded
+from tuner.interrupts import handled_interrupts, interruptible, left_whole, shielded
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.pruning import known_loss, pruner_of
 from tuner.measure.record import TrialRecord
@@ -134,7 +134,7 @@ def run_study(
     refuse_unmeasurable(spec.metrics, backend.unmeasurable())
     broken: list[Configuration] = []
     untrusted = 0
-    with handled_interrupts(), backend, shielded():
+    with handled_interrupts(), shielded(), left_whole(backend):
         environment = {**backend.environment(), "versions": _versions()}
         host_cpus = int(environment["host"]["cpus"])
         study.sampler = sampler = _sampler(spec, study, host_cpus)

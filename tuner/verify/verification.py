@@ -12,6 +12,7 @@ from tuner.backends.simulated import simulated_backend
 from tuner.deploy.adopted import AdoptingDeployer
 from tuner.errors import InputError, TrialFailed
 from tuner.export.provenance import Provenance, backend_of
+from tuner.interrupts import ended_whole
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled, pooled
 from tuner.serving.container_plan import container_plan
@@ -49,7 +50,7 @@ def verify_file(
     results: list[TrialResult] = []
     differing: dict[FileDifference, None] = {}
     broken = ""
-    with backend:
+    with ended_whole(backend):
         observe("calibrate")
         backend.calibrate()
         environment = backend.environment()
