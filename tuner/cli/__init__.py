@@ -17,6 +17,8 @@ CANNOT_SAY = 5
 CONSTRAINT_FAILS = 6
 INTERRUPTED = 130
 
+_STOPPED = "tune: interrupted; nothing is left running"
+
 
 def main() -> None:
     """Run `tune`; the entry point of the installed command.
@@ -34,8 +36,13 @@ def main() -> None:
         except TuneError as error:
             _refuse(error)
         except KeyboardInterrupt:
-            _say("tune: interrupted; nothing is left running")
+            _say(_STOPPED)
             sys.exit(INTERRUPTED)
+        except SystemExit as ended:
+            # Within a verb Typer turns an interrupt into an exit code, and says nothing.
+            if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+                _say(_STOPPED)
+            raise
         except OutputLostError as lost:
             discard_output()
             if lost.terminal_closed:  # an interrupt, for whoever waits for the exit code
