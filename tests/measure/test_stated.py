@@ -157,3 +157,17 @@ def test_a_later_configuration_is_compared_with_the_earlier_ones() -> None:
     trials = [lossy(i, delayed=40, replicas=1 + i % 3) for i in range(20)]
     odd = stated_trials([*trials, lossy(20, delayed=120, cpu=0.5)], METRICS)[-1]
     assert "its lost packets cost 15 ms per request" in alone(odd)
+
+
+def test_what_all_share_is_no_error_where_configurations_are_compared() -> None:
+    alike = stated_trials(STUDY, METRICS)[0].composed("art_ms")
+    assert alike is not None
+    assert alike.network_error > alike.own_error
+    assert alike.compared_error == alike.own_error
+    differ = [lossy(i, delayed=30 + 6 * i, cpu=c) for i, c in enumerate((0.25, 0.5, 1.0, 2.0))]
+    found = stated_trials(differ, METRICS)[0]
+    for metric in METRICS:
+        own = found.composed(metric)
+        assert own is not None
+        assert own.own_error < own.compared_error < (own.total.relative_error or 0)
+        assert found.compared_error(metric) == own.compared_error

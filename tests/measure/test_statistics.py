@@ -41,6 +41,12 @@ def test_a_window_shorter_than_a_batch_has_none() -> None:
     assert len(batches(samples([5], [1], [0]), 0, 9, 10)) == 0
 
 
+def test_a_timer_that_rings_a_little_early_costs_no_batch() -> None:
+    span = 300_000_000
+    for end, spans in ((3 * span - 2_000_000, 3), (3 * span + 2_000_000, 3), (2.5 * span, 2)):
+        assert len(batches(samples([5], [1], [0]), 0, round(end), span)) == spans
+
+
 def test_equal_batches_give_the_textbook_interval() -> None:
     means = np.array([4.0, 5.0, 6.0, 9.0])
     found = art(Batches(np.full(4, 10.0), means * 10))

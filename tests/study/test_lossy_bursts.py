@@ -115,6 +115,19 @@ def test_what_the_study_knows_of_a_network(study: StudyRecord) -> None:
     assert known_loss(first, lossy) is None
 
 
+def test_what_all_configurations_share_does_not_blur_which_is_better(study: StudyRecord) -> None:
+    for trial in study.trials:
+        composed, known = trial.composed("art_ms"), trial.compared_error("art_ms")
+        if composed is None:
+            alone = trial.metric("art_ms")
+            assert alone is None or known == alone.relative_error
+            continue
+        assert known == Observation.of(trial, METRICS).relative_sd[0]
+        assert known is not None
+        assert composed.own_error <= known
+        assert known < (composed.total.relative_error or 1)
+
+
 def test_repeats_do_not_average_out_what_they_share(study: StudyRecord) -> None:
     trial = next(t for t in study.trials if t.composed("art_ms"))
     shared = trial.composed("art_ms")

@@ -34,14 +34,17 @@ MOST_CHI2 = float(chi2.isf(DIFFERS, 2))
 class NetworkPart:
     """What lost packets add to a request: a share of them, 0 to 1, takes `delay_ms` longer.
 
-    The errors are standard errors. It rests on `bursts` of `configurations` with `delayed`
-    requests.
+    The errors are standard errors. Those called own are the part of them that a configuration
+    shares with no other: it counts where configurations are compared, the rest is the same in all.
+    It rests on `bursts` of `configurations` with `delayed` requests.
     """
 
     share: float
     share_error: float
+    share_own_error: float
     delay_ms: float
     delay_error_ms: float
+    delay_own_error_ms: float
     delayed: int
     bursts: int
     configurations: int
@@ -55,6 +58,13 @@ class NetworkPart:
     def error_ms(self) -> float:
         """The standard error of `mean_ms`."""
         return math.hypot(self.delay_ms * self.share_error, self.share * self.delay_error_ms)
+
+    @property
+    def own_error_ms(self) -> float:
+        """The part of `error_ms` that the configuration shares with no other."""
+        return math.hypot(
+            self.delay_ms * self.share_own_error, self.share * self.delay_own_error_ms
+        )
 
 
 def inseparable(requests: int, delayed: int, unclear: int) -> str:
@@ -174,9 +184,10 @@ class _Counts:
         delays = _shrunk(own, self.delayed, kept & (self.delayed > 0), mean, variance)
         amounts = (int(a[kept].sum()) for a in (self.delayed, self.bursts, np.ones(len(kept))))
         delayed, bursts, configurations = amounts
+        values = np.column_stack([*shares, *delays])[rows].tolist()
         return [
-            NetworkPart(s, s_error, d, d_error, delayed, bursts, configurations)
-            for s, s_error, d, d_error in np.column_stack([*shares, *delays])[rows].tolist()
+            NetworkPart(s, s_error, s_own, d, d_error, d_own, delayed, bursts, configurations)
+            for s, s_error, s_own, d, d_error, d_own in values
         ]
 
     def in_words(self, row: int, others: Mask, value: float) -> str:
@@ -190,13 +201,14 @@ class _Counts:
 
 def _shrunk(
     values: Floats, counts: Floats, kept: Mask, mean: float, variance: float
-) -> tuple[Floats, Floats]:
-    """What each configuration's value most likely is, and its standard error; shape (n,).
+) -> tuple[Floats, Floats, Floats]:
+    """What each configuration's value most likely is, its standard error, and its own part of that;
+    shape (n,).
 
     `values` are means over `counts` single values of that variance, `mean` is that of all kept.
     """
     if not variance:
-        return np.full(len(values), mean), np.zeros(len(values))
+        return np.full(len(values), mean), np.zeros(len(values)), np.zeros(len(values))
     weights = counts[kept] / variance
     total = float(weights.sum())
     between = 0.0
@@ -205,4 +217,5 @@ def _shrunk(
         between = max(0.0, excess / (total - float(weights @ weights) / total))
     of_mean = 1 / total + between * float(weights @ weights) / total**2
     own = between * counts / (between * counts + variance)
-    return mean + own * (values - mean), np.sqrt((1 - own) * between + (1 - own) ** 2 * of_mean)
+    apart = (1 - own) * between
+    return mean + own * (values - mean), np.sqrt(apart + (1 - own) ** 2 * of_mean), np.sqrt(apart)

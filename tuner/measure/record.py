@@ -182,6 +182,15 @@ class TrialRecord:
         composed = self.composed(metric)
         return composed.own if composed else self.metric(metric)
 
+    def compared_error(self, metric: str) -> float | None:
+        """The standard error of a metric where configurations are compared in one scenario: without
+        what all of them share. On the scale of its link; None where it is not known.
+        """
+        if composed := self.composed(metric):
+            return composed.compared_error
+        estimate = self.metric(metric)
+        return link_of(metric).standard_error(estimate) if estimate else None
+
     def to_json(self) -> dict[str, Any]:
         """What was measured, as plain data."""
         document = dataclasses.asdict(self.as_measured)

@@ -24,12 +24,14 @@ COMPOSED = frozenset({"art_ms", "throughput_rps", "cpu_cores", "cpu_percent"})
 class Composed:
     """A metric of a lossy burst: what the burst itself says, and what all say of the network.
 
-    Its value is the sum of both. The error of `network` is the same in every burst of that network;
-    only `own` differs between bursts of one configuration.
+    Its value is the sum of both. The error of `network` is the same in every burst of one
+    configuration; only `own` differs between them. All configurations share it too, but for a part
+    with the standard error `apart`, in the metric's unit.
     """
 
     own: Estimate
     network: Estimate
+    apart: float = 0.0
 
     @property
     def total(self) -> Estimate:
@@ -46,6 +48,11 @@ class Composed:
     def own_error(self) -> float:
         """The standard error that differs between bursts, as a share of the whole value."""
         return _half(self.own) / Z / self.total.value
+
+    @property
+    def compared_error(self) -> float:
+        """The standard error where configurations are compared, as a share of the whole value."""
+        return math.hypot(self.own_error, self.apart / self.total.value)
 
     @property
     def network_error(self) -> float:
@@ -160,20 +167,23 @@ def composed_metrics(
     """
     undelayed = parts.undelayed_ms
     art = undelayed.value + network.mean_ms
-    composed = {"art_ms": Composed(undelayed, _around(network.mean_ms, network.error_ms))}
+    errors = network.error_ms, network.own_error_ms
+    composed = {
+        "art_ms": Composed(undelayed, _around(network.mean_ms, network.error_ms), errors[1])
+    }
     throughput = 1000 * concurrency / art
-    own, shared = (throughput * e / art for e in (_half(undelayed) / Z, network.error_ms))
-    composed["throughput_rps"] = _of(throughput, own, shared)
+    own, shared, apart = (throughput * e / art for e in (_half(undelayed) / Z, *errors))
+    composed["throughput_rps"] = _of(throughput, own, shared, apart)
     line = parts.cpu
     if line is None or "cpu_cores" not in metrics:
         return composed
     more = throughput - line.throughput_rps
     cores = line.cores + line.slope * more
     own = math.hypot(line.cores_error, line.slope_error * more, line.slope * own)
-    shared *= line.slope
     for name in ("cpu_cores", "cpu_percent"):
         scale = metrics[name].value / metrics["cpu_cores"].value
-        composed[name] = _of(scale * cores, scale * own, scale * shared)
+        of_network = (scale * line.slope * e for e in (shared, apart))
+        composed[name] = _of(scale * cores, scale * own, *of_network)
     return composed
 
 
@@ -186,5 +196,5 @@ def _around(value: float, error: float) -> Estimate:
     return Estimate(value, value - Z * error, value + Z * error)
 
 
-def _of(value: float, own: float, shared: float) -> Composed:
-    return Composed(_around(value, own), _around(0.0, shared))
+def _of(value: float, own: float, shared: float, apart: float) -> Composed:
+    return Composed(_around(value, own), _around(0.0, shared), apart)

@@ -52,9 +52,10 @@ class Batches:
 def batches(samples: RequestSamples, start_ns: int, end_ns: int, span_ns: int) -> Batches:
     """The successful requests that complete in [start_ns, end_ns), in spans from `start_ns` on.
 
-    Those after the last whole span are in no batch.
+    Those after the last whole span are in no batch. The last span may lack some milliseconds: the
+    timer that ends a window is no more exact.
     """
-    spans = max(0, (end_ns - start_ns) // span_ns)
+    spans = max(0, int((end_ns - start_ns) / span_ns + 0.05))
     duration = samples.duration_ns
     index = (samples.start_ns + duration - start_ns) // span_ns
     inside = (samples.outcome == RequestOutcome.OK) & (index >= 0) & (index < spans)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tuner.measure.link import link_of
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 
@@ -20,13 +19,13 @@ class Observation:
     `values` are the objectives in their units and the study's order; None where the configuration
     could not serve at all. `violations` maps each constraint's text to how far it is broken (zero
     or less: it holds). `relative_sd` has the standard error of each objective as a share of its
-    value (of one that may be 0, that on the scale of its link, `tuner.measure.link`), None where it
-    is unknown; empty where all are. `cut_short` says that the burst was ended early, since its
-    configuration was surely no candidate. `deploy_seconds` is what bringing up and tearing down
-    took, 0 where the deployment stayed up from the trial before; `burst_seconds` is all the rest;
-    None where they are unknown. `working_set_mib` is the most memory that a replica used, None
-    where it is unknown. `started` is whether the deployment came up, `out_of_memory` whether memory
-    is what it lacked.
+    value (of one that may be 0, that on the scale of its link, `tuner.measure.link`), without what
+    all configurations of a lossy network share; None where it is unknown, empty where all are.
+    `cut_short` says that the burst was ended early, since its configuration was surely no
+    candidate. `deploy_seconds` is what bringing up and tearing down took, 0 where the deployment
+    stayed up from the trial before; `burst_seconds` is all the rest; None where they are unknown.
+    `working_set_mib` is the most memory that a replica used, None where it is unknown. `started` is
+    whether the deployment came up, `out_of_memory` whether memory is what it lacked.
     """
 
     number: int
@@ -44,13 +43,12 @@ class Observation:
     @classmethod
     def of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:
         """What a trial's record says of these objectives; imputed values are not among it."""
-        estimates = [(link_of(metric), record.metric(metric)) for metric in metrics]
         return cls(
             record.number,
             record.configuration,
             None if record.imputed else record.values,
             record.violations,
-            tuple(link.standard_error(e) if e else None for link, e in estimates),
+            tuple(record.compared_error(metric) for metric in metrics),
             bool(record.cut_short),
             record.deploy_seconds,
             record.burst_seconds,
