@@ -2,7 +2,7 @@
 
 TuneError                 has a message and a mend; the CLI prints both and exits 2
 |-- InputError            a file, key or argument is wrong: correct it and run again
-|-- SetupError            engine, image or model is missing: set it up and run again
+|-- SetupError            engine, image, model or storage is missing or broken: mend it, run again
 |-- TrialError            one trial did not end in a measurement
     |-- Infeasible        the configuration cannot serve: tell the study, then go on
     |-- TrialFailed       something else failed: tell FAIL, then try again
@@ -32,7 +32,7 @@ class InputError(TuneError):
 
 
 class SetupError(TuneError):
-    """Something that a trial needs is missing: the engine, an image or a model."""
+    """Something that a study needs is missing or broken: engine, image, model, storage."""
 
 
 class TrialError(TuneError):

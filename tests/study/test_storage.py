@@ -181,7 +181,9 @@ def test_a_database_of_other_tables_is_refused() -> None:
         lambda: stored_record("small", storage),
         lambda: summaries(storage),
     ):
-        with pytest.raises(InputError, match=r"storage cannot be used: .*no ") as caught:
+        with pytest.raises(
+            InputError, match=r"other.db is not a database of Optuna: .*no "
+        ) as caught:
             use()
         assert "--storage" in caught.value.mend
 

@@ -17,8 +17,9 @@ from optuna.trial import TrialState
 from tests.study.small import FEASIBLE, opened, specification, url_of
 from tuner.search.make_sampler import OWNER
 from tuner.study.grid import grid_order
+from tuner.study.locks import file_lock, study_lock
 from tuner.study.queue import REPEATS
-from tuner.study.storage import file_lock, records, study_lock
+from tuner.study.storage import records
 
 WORKER = """
 import sys, time
@@ -124,7 +125,7 @@ def test_a_turn_is_one_workers_at_a_time(tmp_path: Path) -> None:
     ready, done = tmp_path / "ready", tmp_path / "done"
     script = f"""
 from pathlib import Path
-from tuner.study.storage import file_lock
+from tuner.study.locks import file_lock
 Path({str(ready)!r}).touch()
 with file_lock(Path({url_of(spec).removeprefix("sqlite:///") + ".lock"!r})):
     Path({str(done)!r}).touch()

@@ -23,12 +23,13 @@ from tuner.model.initial_design import initial_trials
 from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
+from tuner.study.faults import storage_errors
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, waiting
 from tuner.study.quiet import HostBusy, HostQuiet, Quiet
 from tuner.study.settling import settles
 from tuner.study.start import keep_environment, warm_of
-from tuner.study.storage import GIVEN_UP, record_so_far, records, storage_errors
+from tuner.study.storage import GIVEN_UP, record_so_far, records
 from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
 from tuner.trial import TrialRequest, TrialResult
 

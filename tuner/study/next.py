@@ -15,6 +15,7 @@ from tuner.search.study_sampler import ask, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.grid import Grid, GridPoint
+from tuner.study.locks import study_lock
 from tuner.study.queue import (
     NextTrial,
     is_repeat,
@@ -25,7 +26,7 @@ from tuner.study.queue import (
     waiting,
 )
 from tuner.study.settling import Decider, decides, deciding_is_due, settles
-from tuner.study.storage import GAINS, PASS, study_lock
+from tuner.study.storage import GAINS, PASS
 from tuner.study.tell import clear_dead
 
 IN_A_ROW = 3

@@ -20,6 +20,8 @@ from tuner.model.study_model import model_of
 from tuner.model.warm import Warm, warm_from
 from tuner.spec.fingerprint import comparable, to_dict, without_judges
 from tuner.spec.study import StudySpec
+from tuner.study.faults import storage_errors
+from tuner.study.locks import lock_of
 from tuner.study.storage import (
     BACKEND,
     COMPARABLE,
@@ -28,9 +30,7 @@ from tuner.study.storage import (
     SAMPLES,
     SPECIFICATION,
     WARM,
-    lock_of,
     open_storage,
-    storage_errors,
     stored_record,
 )
 

@@ -1,9 +1,7 @@
-"""The Optuna storage under a study: open it, lock it, read a study back from it."""
+"""The Optuna storage under a study: open it, read a study back from it."""
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,20 +10,23 @@ from typing import Any, cast
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from tuner.backends import backend_names
-from tuner.errors import InputError
+from tuner.errors import InputError, SetupError, TuneError
 from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
 from tuner.results.study_file import FinishedStudy
 from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
+from tuner.study.database_server import server_storage, without_password
+from tuner.study.faults import reason_of, storage_errors, storage_fault
+from tuner.study.locks import file_lock, lock_file
+from tuner.study.sqlite_file import PREFIX, sqlite_storage
 
 # Attributes of a study.
 SPECIFICATION = "specification"  # what study.yaml asked for, whole
@@ -50,19 +51,6 @@ AGAIN = "again"  # the failed trial that this one replaces
 PASS = "pass"  # noqa: S105 -- no password: the pass of the full grid, from 0
 GIVEN_UP = "given up"  # a point of the grid that is not tried again
 
-_PATIENCE = 60.0
-_TABLES_ATTEMPTS, _TABLES_SECONDS = 20, 0.1
-"""How many seconds a process waits for another one that writes to the same SQLite file."""
-
-_ADVISORY = {
-    "postgresql": (
-        "SELECT pg_advisory_lock(hashtext(:name))",
-        "SELECT pg_advisory_unlock(hashtext(:name))",
-    ),
-    "mysql": ("SELECT GET_LOCK(sha1(:name), -1)", "SELECT RELEASE_LOCK(sha1(:name))"),
-}
-"""The statements by which a database locks and unlocks; the lock ends with the session."""
-
 
 def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
     """The SQLite file of a study: `results/study.db`, or one of its own for simulated trials.
@@ -73,139 +61,85 @@ def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
         name = "grid.db" if backend == "docker" else f"{backend}-grid.db"
     else:
         name = "study.db" if backend == "docker" else f"{backend}.db"
-    return f"sqlite:///{results / name}"
+    return f"{PREFIX}{results / name}"
 
 
 def open_storage(url: str, *, create: bool) -> BaseStorage:
     """The storage behind an Optuna storage URL.
 
     Without `create`, a SQLite file that is not there is an InputError instead of an empty
-    database. Raises InputError when the URL is wrong or the database cannot be reached.
+    database. Raises InputError when the URL is wrong, SetupError where the database cannot be
+    reached, read or, with `create`, written.
     """
-    prefix = "sqlite:///"
-    if url.startswith(prefix):
-        path = Path(url.removeprefix(prefix))
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is no database file", "name a file by --storage")
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        elif not path.exists():
-            raise InputError(
-                f"there is no study database at {path}",
-                "run the study first (`tune run --study NAME`), or name its storage by --storage",
-            )
+    path = _sqlite_path(url)
+    if path is not None:
+        _require_place(path, create=create)
     try:
-        if not url.startswith(prefix):
-            return optuna.storages.get_storage(_with_driver(url))
+        if path is None:
+            return optuna.storages.get_storage(server_storage(url))
         # A worker waits for the others rather than break, and one of them makes the tables.
-        patient = {"connect_args": {"timeout": _PATIENCE}}
-        with file_lock(Path(f"{path}.lock")) if create else nullcontext():
-            return optuna.storages.get_storage(_database(url, patient))
+        with file_lock(lock_file(path)) if create else nullcontext():
+            return optuna.storages.get_storage(sqlite_storage(path, create=create))
+    except TuneError:
+        raise
     except ImportError as error:
         missing = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise InputError(
-            f"storage {_without_password(url)} needs the Python module {missing.name}",
+            f"storage {without_password(url)} needs the Python module {missing.name}",
             "pip install 'tune-serving[postgresql]' for PostgreSQL, or that database's own module",
         ) from error
-    except Exception as error:  # SQLAlchemy's and each driver's own errors have no common base
+    except (StorageInternalError, DBAPIError) as error:
+        raise storage_fault(error) from error
+    except RuntimeError as error:
+        raise _other_version(url, error) from error
+    except Exception as error:  # of SQLAlchemy and of drivers, which have no common base
         raise InputError(
-            f"storage {_without_password(url)} cannot be opened: {str(error).splitlines()[0]}",
+            f"storage {without_password(url)} cannot be opened: {reason_of(error)}",
             "expected an Optuna storage URL such as sqlite:///study.db or"
             " postgresql://user@host/database",
         ) from error
 
 
-def _database(url: str, engine: Mapping[str, Any]) -> RDBStorage:
-    """The storage in a SQLite file. Who only reads takes no lock, and may come while another
-    process makes the tables: then they are there a moment later.
+def _sqlite_path(url: str) -> Path | None:
+    return Path(url.removeprefix(PREFIX)) if url.startswith(PREFIX) else None
+
+
+def _require_place(path: Path, *, create: bool) -> None:
+    """Raises InputError where no file of a study is or, with `create`, can be; makes its directory.
+
+    Raises SetupError where the directory cannot be made.
     """
-    for _ in range(_TABLES_ATTEMPTS):
-        try:
-            return RDBStorage(url, engine_kwargs=dict(engine))
-        except OperationalError as error:
-            if "already exists" not in str(error):
-                raise
-            time.sleep(_TABLES_SECONDS)
-    return RDBStorage(url, engine_kwargs=dict(engine))
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turns what a database raises into an InputError.
-
-    It may be broken, another program's, full, or locked for too long.
-    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no database file", "name a file by --storage")
+    if not create:
+        if not path.exists():
+            raise InputError(
+                f"there is no study database at {path}",
+                "run the study first (`tune run --study NAME`), or name its storage by --storage",
+            )
+        return
     try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(
-            f"the study's storage cannot be used: {reason}",
-            "see that it is whole, Optuna's, and may be written, or name another one by --storage",
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"the directory {path.parent} cannot be made: {error.strerror}",
+            "check the permissions of the directories above it, and the space on their disk; or"
+            " name another --storage",
         ) from error
 
 
-def _with_driver(url: str) -> str:
-    """The URL with the driver of `tune-serving[postgresql]`, where it names PostgreSQL only.
-
-    Which one is meant then differs between versions of SQLAlchemy.
-    """
-    scheme, separator, rest = url.partition("://")
-    return f"postgresql+psycopg2{separator}{rest}" if scheme == "postgresql" else url
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else url
-
-
-@contextmanager
-def study_lock(study: Study) -> Iterator[None]:
-    """Inside, no other process looks at the study's trials to decide what comes next.
-
-    Several processes may run one study; only one of them asks at once.
-    """
-    with lock_of(study._storage, study.study_name):  # noqa: SLF001 -- Optuna has no public way to it
-        yield
-
-
-@contextmanager
-def lock_of(storage: BaseStorage, name: str) -> Iterator[None]:
-    """Inside, no other process is inside for the study `name` of this storage.
-
-    The lock is that of a file beside a SQLite database, else one of the database server, so a
-    process that is killed holds none. A storage of another kind belongs to one process.
-    """
-    engine = _engine(storage)
-    if engine is None:
-        yield
-    elif engine.dialect.name in _ADVISORY:
-        take, give = _ADVISORY[engine.dialect.name]
-        with engine.connect() as connection:
-            named = {"name": f"tune/{name}"}
-            connection.execute(text(take), named)
-            try:
-                yield
-            finally:
-                connection.execute(text(give), named)
-    elif engine.url.database:
-        with file_lock(Path(f"{engine.url.database}.lock")):
-            yield
-    else:
-        yield
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Inside, no other process or thread is inside for the same file, which stays there."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _engine(storage: BaseStorage) -> Engine | None:
-    inner = getattr(storage, "_backend", storage)  # what a cache is for
-    return inner.engine if isinstance(inner, RDBStorage) else None
+def _other_version(url: str, error: RuntimeError) -> SetupError:
+    """Optuna says so where the tables are those of an older or a newer version."""
+    shown = without_password(url)
+    if "storage upgrade" in str(error):
+        return SetupError(
+            f"storage {shown} was made by an older version of Optuna",
+            f"make a copy of it, then: optuna storage upgrade --storage '{shown}'",
+        )
+    return SetupError(
+        f"storage {shown} was made by a newer version of Optuna than {optuna.__version__}",
+        "pip install --upgrade optuna, or name another --storage",
+    )
 
 
 @dataclass(frozen=True)
@@ -252,7 +186,7 @@ def found_studies(
         held = []
         for backend in backend_names():
             url = default_url(results(name), backend)
-            if Path(url.removeprefix("sqlite:///")).exists():
+            if (path := _sqlite_path(url)) and path.exists():
                 held += summaries(open_storage(url, create=False))
         by_name.append((name, held))
     return by_name
@@ -266,7 +200,7 @@ def samples_directory(study: Study, results: Path) -> Path:
 @storage_errors()
 def finished_trials(name: str, url: str) -> list[TrialRecord]:
     """The records of a study; none where its SQLite file or the study is not there yet."""
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if (path := _sqlite_path(url)) and not path.exists():
         return []
     storage = open_storage(url, create=False)
     if name not in optuna.get_all_study_names(storage):

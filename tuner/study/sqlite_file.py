@@ -1,0 +1,208 @@
+"""A study's SQLite file: who writes waits for others, and what goes wrong names the file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from tuner.errors import InputError
+from tuner.study.patience import Patience, holder
+
+PREFIX = "sqlite:///"
+"""Of the URL of a file; all that follows is its path."""
+
+LOCKED_SECONDS = 30.0
+"""So long a file is waited for that another process has locked."""
+
+_SLICE_SECONDS = 1.0
+"""So long SQLite waits by itself, in silence."""
+
+_AGAIN_SECONDS = 0.1
+"""Where it does not wait at all, because two processes wait for each other."""
+
+_TABLES_ATTEMPTS, _TABLES_SECONDS = 20, 0.1
+"""How often, and after how long, a reader looks again while another process makes the tables."""
+
+_Result = TypeVar("_Result")
+
+
+class SqliteFault(sqlite3.DatabaseError):
+    """What SQLite said of the file `path`; `code` is its primary result code."""
+
+    def __init__(self, error: sqlite3.DatabaseError, path: Path) -> None:
+        super().__init__(*error.args)
+        self.path = path
+        self.extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        self.code = self.extended & 0xFF
+
+
+class SqliteOperationalFault(SqliteFault, sqlite3.OperationalError):
+    """The same, of the kind for which SQLAlchemy and Optuna look."""
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that waits for others in slices, so that somebody can be told."""
+
+    path: Path
+
+    def waited_for(self, path: Path) -> None:
+        self.path = path
+        self._patience = Patience(f"the study's database {path}", LOCKED_SECONDS)
+
+    def cursor(self, _factory: Any = None) -> Any:  # noqa: ANN401 -- as the base's
+        return _Cursor(self)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 -- as the base's
+        return _Cursor(self).execute(sql, parameters)
+
+    def commit(self) -> None:
+        self.patiently(super().commit)
+
+    def patiently(self, action: Callable[[], _Result]) -> _Result:
+        """The action, again and again while another process has the file.
+
+        A statement or a commit that finds the file locked has done nothing.
+        """
+        while True:
+            try:
+                with _named_faults(self.path):
+                    result = action()
+            except SqliteFault as fault:
+                if fault.code != sqlite3.SQLITE_BUSY or not self._patience.more(self._why):
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                self._patience.over()
+                return result
+
+    def _why(self) -> str:
+        return f"it is locked by {holder(self.path)}"
+
+
+class _Cursor(sqlite3.Cursor):
+    _file: _Connection
+
+    def __init__(self, connection: _Connection) -> None:
+        super().__init__(connection)
+        self._file = connection
+
+    def execute(self, sql: str, parameters: Any = (), /) -> _Cursor:  # noqa: ANN401 -- as the base's
+        return self._file.patiently(partial(super().execute, sql, parameters))
+
+    def executemany(self, sql: str, parameters: Any, /) -> _Cursor:  # noqa: ANN401 -- as the base's
+        # An iterator could not be sent twice.
+        return self._file.patiently(partial(super().executemany, sql, list(parameters)))
+
+    def fetchone(self) -> Any:  # noqa: ANN401 -- as the base's
+        with _named_faults(self._file.path):
+            return super().fetchone()
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        with _named_faults(self._file.path):
+            return super().fetchmany(size)
+
+    def fetchall(self) -> list[Any]:
+        with _named_faults(self._file.path):
+            return super().fetchall()
+
+
+@contextmanager
+def _named_faults(path: Path) -> Iterator[None]:
+    """Faults of the file, and no mistakes of who asks, name the file."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.DatabaseError as error:
+        operational = isinstance(error, sqlite3.OperationalError)
+        kind = SqliteOperationalFault if operational else SqliteFault
+        raise kind(error, path) from error
+
+
+class SqliteStorage(RDBStorage):
+    """Optuna's storage in the file `path`, whatever characters the path has.
+
+    With `create` the first connection makes the file. Later ones never do: one that was deleted
+    meanwhile would come back empty.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path.absolute()
+        self._mode = "rwc" if create else "rw"
+        super().__init__(
+            # Nobody looks at it: a path with `?` or `{` in it would be misunderstood.
+            f"{PREFIX}study.db",
+            # As SQLAlchemy's for a file, which it cannot know here.
+            engine_kwargs={"creator": self._connected, "poolclass": QueuePool},
+        )
+
+    def _connected(self) -> sqlite3.Connection:
+        with _named_faults(self.path):
+            connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode={self._mode}",
+                uri=True,
+                timeout=_SLICE_SECONDS,
+                check_same_thread=False,
+                factory=_Connection,
+            )
+        self._mode = "rw"
+        connection.waited_for(self.path)
+        return connection
+
+
+def sqlite_storage(path: Path, *, create: bool) -> SqliteStorage:
+    """The storage in a SQLite file.
+
+    Who only reads takes no lock, and may come while another process makes the tables: then they are
+    there a moment later. Raises InputError for the database of another program, which stays as it
+    is.
+    """
+    if path.exists():
+        _refuse_foreign(path)
+    for _ in range(_TABLES_ATTEMPTS):
+        try:
+            return SqliteStorage(path, create=create)
+        except OperationalError as error:
+            if "already exists" not in str(error):
+                raise
+            time.sleep(_TABLES_SECONDS)
+    return SqliteStorage(path, create=create)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Optuna would make its tables beside those of another program."""
+    own = {*models.BaseModel.metadata.tables, "alembic_version"}
+    with_all = _tables(path)
+    foreign = sorted(name for name in with_all if name not in own)
+    if foreign:
+        raise InputError(
+            f"{path} is the database of another program: it has the table {foreign[0]!r}",
+            "name the file of a study, or one that is not there yet, by --storage",
+        )
+
+
+def _tables(path: Path) -> Sequence[str]:
+    """The tables of a SQLite file; none where it cannot be read now, which opening it says."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+    except sqlite3.Error:
+        return ()
+    try:
+        rows = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        return [str(name) for (name,) in rows]
+    except sqlite3.Error:
+        return ()
+    finally:
+        connection.close()
