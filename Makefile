@@ -4,6 +4,10 @@ ARGS ?=
 # In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# A machine that stalls fails a test that waits for real servers. What fails is tried once more, and
+# the summary names it.
+ONCE_MORE = --reruns 1 -r aR
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -19,8 +23,8 @@ deepspeech translation: ## the same for speech-to-text and for translation
 test: ## set up what is missing, then all checks and all tests
 	@scripts/setup --tests
 	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
-	  $(PYTEST) -m "not docker" $(ARGS) || failed=1; \
-	  .venv/bin/pytest -m docker $(ARGS) && exit $$failed
+	  $(PYTEST) $(ONCE_MORE) -m "not docker" $(ARGS) || failed=1; \
+	  .venv/bin/pytest $(ONCE_MORE) -m docker $(ARGS) && exit $$failed
 
 unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine
