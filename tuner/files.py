@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -14,6 +16,9 @@ from typing import BinaryIO
 from tuner.errors import InputError
 
 _MODE = 0o644
+
+_TEMPORARY, _RANDOM = ".tune.", "[a-z0-9_]{8}"
+"""How the names of temporary files begin and, as `mkstemp` makes them, end."""
 
 
 @contextmanager
@@ -48,16 +53,49 @@ def _status(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def _replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
-    descriptor, name = tempfile.mkstemp(prefix=".tune.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with _temporary_beside(path) as (file, temporary):
+        try:
             yield file
-        temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+            file.flush()
+            temporary.chmod(mode)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink()
+            raise
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file next to `path`, locked while it is open: the kernel then knows who lives."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                yield file, Path(name)
+                return
+            # Taken for abandoned in the moment before it was locked.
+
+
+def remove_abandoned(directory: Path, pattern: str = "") -> list[Path]:
+    """Remove the temporary files of processes that were killed, and return their paths.
+
+    Those that a live process writes stay. `pattern` is a regular expression of further names that
+    only temporary files have.
+    """
+    names = re.compile(rf"{re.escape(_TEMPORARY)}{_RANDOM}" + (f"|{pattern}" if pattern else ""))
+    found = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [path for path in found if names.fullmatch(path.name) and _removed(path)]
+
+
+def _removed(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:
+        return False  # somebody has it, or it is gone
+    return True
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tuner.errors import InputError
+from tuner.errors import InputError, SetupError
 from tuner.files import written_whole
 from tuner.measure.samples import Burst, RequestSamples
 
@@ -43,6 +43,7 @@ class Recording:
 def write_samples(path: Path, burst: Burst) -> None:
     """Write all samples of `burst`, warm-up included. `path` gets all of them or stays as it is.
 
+    Raises SetupError where it cannot be written.
     The columns are the fields of `RequestSamples`. The schema's metadata holds window, concurrency
     and format version.
     """
@@ -55,9 +56,16 @@ def write_samples(path: Path, burst: Burst) -> None:
     }
     table = pa.table({name: getattr(burst.samples, name) for name in names})
     table = table.replace_schema_metadata({k: str(v).encode() for k, v in metadata.items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            pq.write_table(table, file, compression="zstd")
+    except OSError as error:
+        raise SetupError(
+            f"the samples of a trial cannot be written to {path}: {error.strerror or error}",
+            "free space on its disk and check the permissions of its directory, then run the same"
+            " command again: the study goes on where it stopped",
+        ) from error
 
 
 def read_samples(path: Path | BinaryIO) -> Recording:

@@ -23,6 +23,7 @@ from tuner.model.initial_design import initial_trials
 from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
+from tuner.study.abandoned import remove_leftovers
 from tuner.study.faults import storage_errors
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, waiting
@@ -140,8 +141,7 @@ def run_study(
         host_cpus = int(environment["host"]["cpus"])
         study.sampler = sampler = _sampler(spec, study, host_cpus)
         following = Next(spec, study, sampler, until)
-        if not following.begin():
-            _say_converged(following, observe)
+        if not _begins(following, study, results, observe):
             return
         quiet = Quiet(backend.host_use, spec.load.max_foreign_percent)
         with interruptible():
@@ -195,6 +195,15 @@ def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:
         worker=str(Owner.this()),
         prices=spec.prices,
     )
+
+
+def _begins(following: Next, study: Study, results: Path, observe: Callable[[Event], None]) -> bool:
+    """Whether there is something to measure. What killed runs left is removed either way."""
+    more = following.begin()
+    remove_leftovers(study, results)
+    if not more:
+        _say_converged(following, observe)
+    return more
 
 
 def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:

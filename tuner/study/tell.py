@@ -144,7 +144,6 @@ def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRec
     if result.burst is None:
         return record
     directory = samples_directory(run.study, run.results)
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"trial-{record.number:04d}.parquet"
     write_samples(path, result.burst)
     return replace(record, samples=str(path.relative_to(run.results)))
