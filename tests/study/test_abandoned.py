@@ -14,9 +14,10 @@ from tests.study.invariants import broken_invariants
 from tests.study.small import FEASIBLE, run, specification
 from tuner.errors import SetupError
 from tuner.files import remove_abandoned
+from tuner.load.parquet import write_samples
+from tuner.measure.samples import Burst
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
-from tuner.study import tell
 from tuner.study.storage import samples_directory
 
 WRITES = """
@@ -103,18 +104,18 @@ def test_a_disk_without_space_for_samples_is_told_and_the_study_goes_on(
     spec = five()
     results = results_directory(spec)
     run(spec, more=1)
-    whole = tell.write_samples
+    whole = write_samples
 
-    def full(path: Path, burst: object) -> None:
+    def full(path: Path, burst: Burst) -> None:
         """The device that is always full, in the place of the file."""
         path.symlink_to("/dev/full")
         try:
-            whole(path, burst)  # type: ignore[arg-type]
+            whole(path, burst)
         finally:
             path.unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(tell, "write_samples", full)
+        patch.setattr("tuner.study.tell.write_samples", full)
         with pytest.raises(SetupError, match=r"samples .*trial-0001.parquet: No space left"):
             run(spec)
     assert broken_invariants(spec, run(spec), results) == []

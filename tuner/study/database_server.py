@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
+from tuner.interrupts import interruptible
 from tuner.study.faults import connection_lost, reason_of
 from tuner.study.patience import Patience
 
@@ -47,7 +48,7 @@ def server_storage(url: str) -> RDBStorage | str:
             except dialect.loaded_dbapi.OperationalError as error:
                 if not patience.more(partial(reason_of, error)):
                     raise
-                time.sleep(_AGAIN_SECONDS)
+                _pause(patience)
             else:
                 patience.over()
                 return connection
@@ -56,7 +57,18 @@ def server_storage(url: str) -> RDBStorage | str:
     return storage
 
 
-def through_restarts(action: Callable[[], _Result], before_again: Callable[[], object]) -> _Result:
+def _pause(patience: Patience) -> None:
+    try:
+        with interruptible():
+            time.sleep(_AGAIN_SECONDS)
+    except KeyboardInterrupt:
+        patience.give_up()  # what is cleaned up does not wait either
+        raise
+
+
+def through_restarts(
+    action: Callable[[], _Result], before_again: Callable[[], object] = lambda: None
+) -> _Result:
     """The action; where it broke off because the server went away, once more after `before_again`.
 
     For what may be done twice. SQLite is a file, and takes no part in this.
@@ -83,4 +95,5 @@ def with_driver(url: str) -> str:
 
 def without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else url
+    # A query may hold one too.
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

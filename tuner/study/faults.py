@@ -111,7 +111,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield cause
         if isinstance(cause, DBAPIError) and cause.orig is not None:
             yield cause.orig
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
 
 
 def _of_server(error: DBAPIError) -> TuneError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import SetupError
 from tuner.interrupts import interruptible
@@ -73,7 +74,9 @@ def _server_lock(engine: Engine, name: str) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute(text(give), named)
+            # With the connection the lock is lost, so nothing is left to give back.
+            with suppress(DBAPIError):
+                connection.execute(text(give), named)
 
 
 @contextmanager

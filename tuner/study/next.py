@@ -14,6 +14,7 @@ from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
 from tuner.search.study_sampler import ask, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
+from tuner.study.database_server import through_restarts
 from tuner.study.grid import Grid, GridPoint
 from tuner.study.locks import study_lock
 from tuner.study.queue import (
@@ -27,7 +28,7 @@ from tuner.study.queue import (
 )
 from tuner.study.settling import Decider, decides, deciding_is_due, settles
 from tuner.study.storage import GAINS, PASS
-from tuner.study.tell import clear_dead
+from tuner.study.tell import clear_dead, clear_own
 
 IN_A_ROW = 3
 """A study has converged after so many small gains in a row. One alone may be chance: the model is
@@ -89,6 +90,14 @@ class Next:
 
     def take(self) -> NextTrial | None:
         """Take the next trial for this worker; None where there is nothing left to measure."""
+        return through_restarts(self._take, self._clear_own)
+
+    def _clear_own(self) -> None:
+        """End a trial that was taken just before the storage went away: nobody measures it."""
+        with study_lock(self._study):
+            clear_own(self._study)
+
+    def _take(self) -> NextTrial | None:
         with study_lock(self._study):
             if not self._more():
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -48,6 +49,10 @@ class Patience:
             self._said = True
             _log.warning("tune: waiting for %s: %s; at most %.0f s", self.what, why(), self.seconds)
         return True
+
+    def give_up(self) -> None:
+        """Somebody will not wait any longer."""
+        self._since = -math.inf
 
     def over(self) -> None:
         """It answered; what fails from now on is another row."""

@@ -7,6 +7,7 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import optuna
@@ -20,6 +21,7 @@ from tuner.model.study_model import model_of
 from tuner.model.warm import Warm, warm_from
 from tuner.spec.fingerprint import comparable, to_dict, without_judges
 from tuner.spec.study import StudySpec
+from tuner.study.database_server import through_restarts
 from tuner.study.faults import storage_errors
 from tuner.study.locks import lock_of
 from tuner.study.storage import (
@@ -42,8 +44,12 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stud
     Raises InputError where the study there was run by another backend, or with a specification
     whose trials cannot be compared with those of this one. The message names the keys that differ.
     """
-    with lock_of(storage, spec.name):
-        return _start_or_resume(spec, storage, backend)
+
+    def start() -> Study:
+        with lock_of(storage, spec.name):
+            return _start_or_resume(spec, storage, backend)
+
+    return through_restarts(start)
 
 
 def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Study:
@@ -96,8 +102,8 @@ def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
     """
     text = json.dumps(environment, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:12]
-    study.set_user_attr(ENVIRONMENT_OF + key, environment)
-    study.set_user_attr(ENVIRONMENT, environment)
+    for name in (ENVIRONMENT_OF + key, ENVIRONMENT):
+        through_restarts(partial(study.set_user_attr, name, environment))
     return key
 
 

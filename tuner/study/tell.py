@@ -22,6 +22,7 @@ from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.model.observations import SERVES
 from tuner.search.make_sampler import OWNER, UNTRUSTED, WHY
 from tuner.spec.study import Objective, StudySpec
+from tuner.study.database_server import through_restarts
 from tuner.study.queue import NextTrial, queue_again
 from tuner.study.storage import OUTCOME, PASS, REASON, VERDICT, samples_directory
 from tuner.trial import TrialResult
@@ -31,6 +32,11 @@ _WORST_UNSEEN = 1000.0
 
 _NAMELESS_SECONDS = 2.0
 """A live process of an earlier version names itself as owner within milliseconds of asking."""
+
+
+_untold: set[tuple[str, int]] = set()
+"""Study and id of trials that this process gave up and could not tell, as the storage was away. A
+process that lives on (a notebook) must not take them for trials that it still measures."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +156,19 @@ def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRec
 
 
 def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
-    """Store the record in one transaction, then tell Optuna the values.
+    """Store the record in one transaction, then tell Optuna the values; also twice.
 
     A process may be killed in between; `clear_dead` then tells the values later. Beside the record
     stand the outcome, the verdict and the constraints, for those who read the study with Optuna
     alone. An invalid trial is told as failed: its record is for people, not for a front or a
     sampler. It is not queued again, unless it is the baseline, which a study needs.
     """
+    through_restarts(partial(_tell, spec, study, trial, record))
+
+
+def _tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
+    if _is_finished(study, trial):
+        return
     attributes: dict[str, Any] = {
         ATTRIBUTE: record.to_json(),
         OUTCOME: record.reason or record.outcome,
@@ -174,10 +186,22 @@ def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tria
 
 def fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
     """Tell Optuna that a trial failed; `again` queues its configuration once more."""
-    if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+    try:
+        through_restarts(partial(_fail, study, trial, reason, again=again))
+    except BaseException:
+        _untold.add((study.study_name, trial._trial_id))  # noqa: SLF001 -- Optuna's own key
+        raise
+
+
+def _fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
+    if _is_finished(study, trial):
         return  # interrupted just after it was told
     trial.set_user_attr(REASON, reason)
     _end_failed(study, trial, again=again)
+
+
+def _is_finished(study: Study, trial: Trial | FrozenTrial) -> bool:
+    return study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 
 
 def _end_failed(study: Study, trial: Trial | FrozenTrial, *, again: bool) -> None:
@@ -196,8 +220,9 @@ def clear_dead(spec: StudySpec, study: Study) -> list[int]:
     cleared = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         owner = Owner.parse(trial.user_attrs.get(OWNER, ""))
+        untold = (study.study_name, trial._trial_id) in _untold  # noqa: SLF001 -- as above
         nameless = owner is None and _age_seconds(trial) > _NAMELESS_SECONDS
-        if not nameless and (owner is None or not owner.dead()):
+        if not (nameless or untold) and (owner is None or not owner.dead()):
             continue
         if ATTRIBUTE in trial.user_attrs:
             tell(spec, study, trial, TrialRecord.from_json(trial.user_attrs[ATTRIBUTE]))
@@ -205,6 +230,13 @@ def clear_dead(spec: StudySpec, study: Study) -> list[int]:
             _end_failed(study, trial, again=True)
         cleared.append(trial.number)
     return cleared
+
+
+def clear_own(study: Study) -> None:
+    """End RUNNING trials of this process, which measures none now. They are queued again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(OWNER) == str(Owner.this()):
+            _end_failed(study, trial, again=True)
 
 
 def _age_seconds(trial: FrozenTrial) -> float:
