@@ -83,7 +83,7 @@ class Study:
         given: str = "",
     ) -> None:
         self._specification = specification
-        self.given = given
+        self._given = given
         """What opens this study from the same directory: its name, or its path."""
         self.url = url
         """The Optuna storage URL; empty for a study file."""
@@ -228,7 +228,7 @@ class Study:
         """
         from tuner.study.storage import default_url
 
-        options = ["--study", self.given]
+        options = ["--study", self._given]
         options += [] if self.backend == "docker" else ["--backend", self.backend]
         if self._file is None:
             at_grid = self.grid if grid is None else grid
@@ -354,7 +354,7 @@ class Study:
             backend=self.backend,
             replay=self._replay,
             grid=self.grid,
-            given=self.given,
+            given=self._given,
         )
 
     def measure(
