@@ -34,9 +34,11 @@ chaos: ## the whole fault-injection suite, which ends with a table (ARGS="--chao
 	@scripts/setup --tests
 	@.venv/bin/pytest tests/chaos --chaos $(ARGS)
 
-check: ## formatting, lint, types and the direction of imports
+check: ## formatting, lint, types, the direction of imports, security
 	@failed=0; \
-	for command in "ruff format --check ." "ruff check ." mypy lint-imports; do \
+	for command in "ruff format --check ." "ruff check ." mypy lint-imports \
+	  "bandit --quiet --configfile pyproject.toml --recursive tuner scripts" \
+	  "python scripts/secret_scan.py" "python scripts/audit.py"; do \
 	  echo "-- $$command"; .venv/bin/$$command || failed=1; \
 	done; exit $$failed
 

@@ -43,6 +43,7 @@ def test_a_replica_is_limited_hardened_and_has_no_way_out(
         assert not host["CapAdd"]
         assert not host["Privileged"]
         assert host["SecurityOpt"] == ["no-new-privileges"]
+        assert host["IpcMode"] == "none"
         assert config["User"].partition(":")[0] not in {"", "0", "root"}
         (mount,) = container.attrs["Mounts"]
         assert (mount["Destination"], mount["RW"]) == ("/models/half_plus_two", False)

@@ -108,6 +108,8 @@ def test_up_makes_a_network_and_limited_hardened_replicas_and_waits(tools: Path)
     assert after(first, "--user") == ["65534:65534"]
     assert after(first, "--cap-drop") == ["ALL"]
     assert after(first, "--security-opt") == ["no-new-privileges:true"]
+    assert after(first, "--ipc") == ["none"]
+    assert after(first, "--sysctl") == ["net.ipv4.ip_unprivileged_port_start=1024"]
     assert "--read-only" in first
     assert after(first, "--mount") == [
         "type=bind,source=/versions,target=/models/half_plus_two,readonly"

@@ -203,6 +203,8 @@ def test_compose_has_a_hardened_limited_service_per_replica(tmp_path: Path) -> N
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+        "ipc": "none",
+        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "1024"},
         "restart": "unless-stopped",
     }
 

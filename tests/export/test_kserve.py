@@ -108,7 +108,7 @@ def test_kserve_fetches_the_model_to_where_the_server_looks() -> None:
     (server,) = predictor_of(made(TWO, **FETCHED))["containers"]
     assert {"name": "STORAGE_URI", "value": "s3://bucket/digits"} in server["env"]
     assert server["args"][-1] == "--model_base_path=/mnt/models"
-    assert not server["volumeMounts"]
+    assert [mount["mountPath"] for mount in server["volumeMounts"]] == ["/dev/shm"]
 
 
 def test_a_server_that_has_no_such_flag_needs_another_way(monkeypatch: pytest.MonkeyPatch) -> None:

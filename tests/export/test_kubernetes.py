@@ -97,7 +97,10 @@ def test_containers_have_the_rights_of_the_measured_ones() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert pod(found)["automountServiceAccountToken"] is False
-    assert "emptyDir" not in str(pod(found)["volumes"])
+    assert security["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "1024"}]
+    writable = [m for m in container(found)["volumeMounts"] if not m.get("readOnly")]
+    assert writable == []
+    assert container(found)["volumeMounts"][1]["mountPath"] == "/dev/shm"
 
 
 def test_what_the_measured_container_could_write_is_memory() -> None:

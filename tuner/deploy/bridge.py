@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from typing import Literal
 
 from docker import DockerClient
 from docker.models.networks import Network
 
+Ways = Literal["out", "host", "none"]
+"""Where packets may go from a bridge besides its containers: anywhere, to addresses of the engine's
+machine on the bridge and so to every port that is open there, or nowhere."""
+
 
 def create_bridge(
-    client: DockerClient, name: str, labels: Mapping[str, str], internal: bool
+    client: DockerClient, name: str, labels: Mapping[str, str], ways: Ways
 ) -> Network:
-    """A bridge; an `internal` one has no way out."""
-    return client.networks.create(name, driver="bridge", internal=internal, labels=dict(labels))
+    options = {"com.docker.network.bridge.inhibit_ipv4": "true"} if ways == "none" else {}
+    return client.networks.create(
+        name, driver="bridge", internal=ways != "out", options=options, labels=dict(labels)
+    )
 
 
 def first_bridge(
@@ -21,12 +28,12 @@ def first_bridge(
 ) -> tuple[Network, bool]:
     """A bridge, and whether this machine reaches the addresses on it directly.
 
-    The bridge is internal where it does. `here` says that the engine may be on this machine.
+    It has no way out where it does. `here` says that the engine may be on this machine.
     """
-    network = create_bridge(client, name, labels, internal=here)
+    network = create_bridge(client, name, labels, "host" if here else "out")
     if here and not _is_reachable(network):
         network.remove()
-        return create_bridge(client, name, labels, internal=False), False
+        return create_bridge(client, name, labels, "out"), False
     return network, here
 
 

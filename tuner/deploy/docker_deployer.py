@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
@@ -23,7 +23,7 @@ from docker.errors import APIError
 from docker.models.networks import Network
 
 from tuner.deploy import docker_engine
-from tuner.deploy.bridge import create_bridge, first_bridge
+from tuner.deploy.bridge import Ways, create_bridge, first_bridge
 from tuner.deploy.client_namespace import ClientNamespace, client_namespace
 from tuner.deploy.cpu_placement import place_on_cpus
 from tuner.deploy.deployment import DockerDeployment
@@ -120,6 +120,11 @@ class DockerDeployer:
                 )
         self._space = client if isinstance(client, ClientNamespace) else None
         self._client_facts = "own network namespace" if self._space else f"host: {client}"
+        self._ways: Ways = "host" if direct else "out"
+        if self._space is not None:
+            # From there replicas are reached without an address of this machine on their bridge,
+            # so they reach none of its ports.
+            self._ways, self._reach = "none", replace(self._reach, namespace=self._space.path)
 
     def _enter_page_cache(self, world: ExitStack) -> None:
         """Put the model's files where containers can mount them, and start the keeper of their
@@ -228,7 +233,7 @@ class DockerDeployer:
             name = f"tune-{self._study}-{_name_part(label)}-{identity}"
             # In a thread, so that no interrupt comes between the engine and its answer.
             network = executor.submit(
-                create_bridge, self._client, name, labels, self._local
+                create_bridge, self._client, name, labels, self._ways
             ).result()
             given_up = Event()
             make = ReplicaMaker(
@@ -266,10 +271,11 @@ class DockerDeployer:
         ready.
         """
         with ExitStack() as world:
-            # While the replicas start: the load engine needs it only once they are ready.
             space = self._space
             joined = world.enter_context(space.joined(network, executor)) if space else None
             replicas = make()
+            if joined is not None:
+                joined.result()
 
             def ready(replica: Replica) -> float | None:
                 self._bring_up(replica, spec)
@@ -279,8 +285,7 @@ class DockerDeployer:
             self._mend_page_cache(executor, replicas)
             addresses = [replica.address[0] for replica in replicas]
             end = None
-            if space is not None and joined is not None:
-                joined.result()
+            if space is not None:
                 end = space.end(addresses[0])
             links = Links(
                 self._client,

@@ -16,6 +16,7 @@ from docker.models.containers import Container
 
 from tuner.deploy.ownership import remove_container
 from tuner.errors import TrialFailed
+from tuner.serving.container_plan import IPC_MODE, NOBODY, PIDS_LIMIT
 
 FORGETFUL = {"net.ipv4.tcp_no_metrics_save": "1"}
 """A kernel setting of a namespace: TCP forgets what it learned from the losses of a burst.
@@ -28,7 +29,10 @@ _SEPARATOR = "\x1e"
 def start_helper(
     client: DockerClient, network: str, image: str, labels: Mapping[str, str]
 ) -> Container:
-    """Start a container that waits, as root with no capabilities but NET_ADMIN and NET_RAW.
+    """Start a container that waits as nobody, without capabilities.
+
+    A command in it runs as root, with no capabilities but NET_ADMIN and NET_RAW: so only for as
+    long as a command takes does any process have these.
 
     `network` is a network's name, `none`, or `container:<id>` for the namespace of that container.
     """
@@ -39,9 +43,11 @@ def start_helper(
         # The namespace of another container has its settings already.
         sysctls=None if network.startswith("container:") else FORGETFUL,
         cap_drop=["ALL"],
+        # With no-new-privileges root's commands would not get them.
         cap_add=["NET_ADMIN", "NET_RAW"],
-        security_opt=["no-new-privileges"],
-        user="0",
+        ipc_mode=IPC_MODE,
+        pids_limit=PIDS_LIMIT,
+        user=NOBODY,
         labels=dict(labels),
         stop_signal="SIGKILL",
         tmpfs={"/run": "size=1m"},
@@ -87,7 +93,7 @@ def _execute(container: Container, command: list[str]) -> tuple[int, str, str]:
     """
     assert container.client is not None
     api = container.client.api
-    identity = api.exec_create(str(container.id), command)["Id"]
+    identity = api.exec_create(str(container.id), command, user="0")["Id"]
     url = f"{api.base_url}/v{api.api_version}/exec/{identity}/start"
     reply = api.post(url, json={"Detach": False, "Tty": False}, timeout=api.timeout)
     try:

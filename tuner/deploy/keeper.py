@@ -18,6 +18,7 @@ from docker.models.containers import Container
 
 from tuner.deploy.ownership import remove_container
 from tuner.errors import SetupError
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 
 _READ_ALL = """\
 find / -xdev -type f -exec cat {} + >/dev/null 2>&1
@@ -62,6 +63,8 @@ def keeper(
         volumes=dict(mounts),
         user=user,
         network_mode="none",
+        ipc_mode=IPC_MODE,
+        pids_limit=PIDS_LIMIT,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,

@@ -20,10 +20,9 @@ from tuner.deploy.ownership import remove_container
 from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import SetupError
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.container_plan import PIDS_LIMIT, PORT
+from tuner.serving.container_plan import IPC_MODE, NOBODY, PIDS_LIMIT, PORT
 
 _PATIENCE = 10.0
-_USER = "65534:65534"
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,11 @@ def null_container(
         image,
         entrypoint=["python3", "-c"],
         command=[Path(null_server.__file__).read_text(), str(PORT)],
-        user=_USER,
+        user=NOBODY,
         cpuset_cpus=placed.cpuset,
         pids_limit=PIDS_LIMIT,
         read_only=True,
+        ipc_mode=IPC_MODE,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         network=network.name,

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 from docker.models.containers import Container
 from docker.models.networks import Network
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, counter_source
+from tuner.load.engine_place import inside_namespace
 
 
 class DirectSession(requests.Session):  # noqa: TID251 -- the only one
     """A session for requests to containers.
 
     It does not look at HTTP_PROXY: a proxy cannot reach the addresses of this machine's containers,
-    and NO_PROXY does not list them.
+    and NO_PROXY does not list them. It connects from the network namespace at `namespace`, a path;
+    None is that of the caller.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str | None = None) -> None:
         super().__init__()
         self.trust_env = False
+        if namespace is not None:
+            self.mount("http://", _FromNamespace(namespace))
+
+
+class _FromNamespace(HTTPAdapter):
+    """Opens its connections in the network namespace at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- the base's
+        super().init_poolmanager(*args, **options)
+        path = self._path
+
+        class Connection(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                with inside_namespace(path):
+                    return super()._new_conn()
+
+        class Pool(HTTPConnectionPool):
+            ConnectionCls = Connection
+
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool}
 
 
 @dataclass(frozen=True)
@@ -29,12 +59,22 @@ class Reach:
     """How the load engine reaches a container: directly, or by a port published on `host`.
 
     `remote` says that the engine is on another machine, and with it the containers' files and
-    processes.
+    processes. `namespace` is the path of the network namespace from which a replica's addresses are
+    reached; None: that of this process.
     """
 
     published: bool
     host: str = "127.0.0.1"
     remote: bool = False
+    namespace: str | None = None
+
+    @property
+    def dns(self) -> list[str] | None:
+        """Name servers of a container: nobody, where it has no way out.
+
+        The engine might ask the servers of its own machine in a container's name.
+        """
+        return None if self.published else ["127.0.0.1"]
 
     def ports(self, *ports: int) -> Any:  # noqa: ANN401 -- see below
         """What `containers.create` takes as `ports`."""

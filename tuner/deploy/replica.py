@@ -25,7 +25,7 @@ from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.golden import Golden
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.container_plan import PIDS_LIMIT, ContainerPlan
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, ModelSpec
 
@@ -57,6 +57,8 @@ class Replica:
     given_up: Event
     started: float | None = None
     """When the engine was asked to start it, by `time.monotonic()`; None: not by this process."""
+    namespace: str | None = None
+    """The path of the network namespace from which it is asked; None: that of this process."""
 
     @property
     def url(self) -> str:
@@ -82,7 +84,7 @@ class Replica:
         """Poll the model's status. Raises Infeasible if the container dies or takes too long."""
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
-        with DirectSession() as session:
+        with DirectSession(self.namespace) as session:
             while not self.given_up.is_set():
                 if _is_available(session, f"{self.url}/v1/models/{model}"):
                     return
@@ -102,7 +104,7 @@ class Replica:
     def check_answers(self, model: ModelSpec, golden: Golden) -> None:
         """Send the first golden requests. Raises TrialFailed if an answer is wrong."""
         url = f"{self.url}/v1/models/{model.name}:predict"
-        with DirectSession() as session:
+        with DirectSession(self.namespace) as session:
             for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
                 try:
                     reply = session.post(url, data=body, timeout=_ANSWER_TIMEOUT)
@@ -230,6 +232,7 @@ class ReplicaMaker:
             self.reach.source(container),
             self.given_up,
             started,
+            self.reach.namespace,
         )
 
     def _ports(self) -> tuple[int, int]:
@@ -254,8 +257,10 @@ class ReplicaMaker:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             volumes=self.mounts,
+            ipc_mode=IPC_MODE,
             network=self.network.name,
+            dns=self.reach.dns,
             ports=self.reach.ports(*self._ports()),
-            sysctls=FORGETFUL,
+            sysctls=FORGETFUL | dict(self.plan.sysctls),
             labels=dict(self.labels),
         )

@@ -39,9 +39,11 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
     with ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer:
         try:
-            with deployer.deploy(spec, model.name) as deployment, DirectSession() as session:
-                url = f"{deployment.replicas[0].url}/v1/models/{model.name}:predict"
-                return [_ask(session, url, n, body) for n, body in enumerate(bodies)]
+            with deployer.deploy(spec, model.name) as deployment:
+                (replica,) = deployment.replicas
+                url = f"{replica.url}/v1/models/{model.name}:predict"
+                with DirectSession(replica.namespace) as session:
+                    return [_ask(session, url, n, body) for n, body in enumerate(bodies)]
         except Infeasible as error:
             raise refused(_words(error)) from error
 

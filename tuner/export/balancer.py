@@ -11,6 +11,7 @@ from typing import Any
 
 from tuner.export.published import PublishedPorts
 from tuner.export.served import Served, check_reference
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 
 SERVICE = "balancer"
 
@@ -43,6 +44,9 @@ def balancer_service(
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+        "pids_limit": PIDS_LIMIT,
+        "ipc": IPC_MODE,
+        "sysctls": dict(served.plan.sysctls),
         "restart": "unless-stopped",
     }
 

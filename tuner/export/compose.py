@@ -16,7 +16,7 @@ from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, published_ports
 from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
-from tuner.serving.container_plan import PIDS_LIMIT
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 from tuner.spec.yaml_text import yaml_text
 
 _CHECK_SECONDS = 10
@@ -90,6 +90,8 @@ def _service(served: Served, versions: Path) -> dict[str, Any]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+        "ipc": IPC_MODE,
+        "sysctls": dict(plan.sysctls),
     }
     if plan.tmpfs:
         service["tmpfs"] = [f"{path}:{options}" for path, options in plan.tmpfs.items()]

@@ -15,7 +15,7 @@ from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, published_ports
 from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
-from tuner.serving.container_plan import PIDS_LIMIT
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 
 SCRIPT_LABEL = "tune.export"
 """Label of the network and the containers of a script; its value is the script's project."""
@@ -100,6 +100,8 @@ def _run(served: Served, versions: Path, project: str, entrances: Sequence[str])
         "--read-only",
         *("--cap-drop", "ALL"),
         *("--security-opt", "no-new-privileges:true"),
+        *("--ipc", IPC_MODE),
+        *(word for name, value in plan.sysctls.items() for word in ("--sysctl", f"{name}={value}")),
         *("--mount", _mount(versions, plan.model_mount)),
     ]
     for path, options in plan.tmpfs.items():

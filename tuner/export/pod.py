@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuner.errors import InputError
@@ -11,6 +12,7 @@ from tuner.export.served import Served
 from tuner.export.workload import Claim, ClusterWorkload, Fetched
 
 _VOLUME = "model"
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- in the container
 _STATUS = "rest"
 _PERIOD_SECONDS = 2
 _PATIENCE = 5
@@ -36,6 +38,7 @@ def pod_spec(workload: ClusterWorkload, container: str = "server") -> dict[str, 
             "runAsUser": int(user),
             "runAsGroup": int(group),
             "seccompProfile": {"type": "RuntimeDefault"},
+            "sysctls": [{"name": n, "value": v} for n, v in served.plan.sysctls.items()],
         },
         **({"initContainers": [fetching]} if fetching else {}),
         "containers": [_container(workload, container)],
@@ -45,6 +48,7 @@ def pod_spec(workload: ClusterWorkload, container: str = "server") -> dict[str, 
                 {"name": f"tmpfs-{i}", "emptyDir": {"medium": "Memory", **_size(options)}}
                 for i, options in enumerate(served.plan.tmpfs.values())
             ),
+            *_no_shared_memory(served.plan.tmpfs, {"emptyDir": {"medium": "Memory"}}),
         ],
     }
     if workload.most_replicas > 1:
@@ -105,6 +109,7 @@ def _container(workload: ClusterWorkload, name: str) -> dict[str, Any]:
         "volumeMounts": [
             *_model_mount(workload, read_only=True),
             *({"name": f"tmpfs-{i}", "mountPath": path} for i, path in enumerate(plan.tmpfs)),
+            *_no_shared_memory(plan.tmpfs, {"mountPath": _SHARED_MEMORY, "readOnly": True}),
         ],
     }
 
@@ -146,6 +151,17 @@ def _model_mount(workload: ClusterWorkload, *, read_only: bool) -> list[dict[str
             "give the model a name without a colon",
         )
     return [{"name": _VOLUME, "mountPath": path, **({"readOnly": True} if read_only else {})}]
+
+
+def _no_shared_memory(
+    tmpfs: Mapping[str, str], part: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """`part` of what covers the memory that Kubernetes lets every container write to.
+
+    The measured containers had none (`IPC_MODE`), but where their plan has some.
+    """
+    if _SHARED_MEMORY not in tmpfs:
+        yield {"name": "no-shared-memory", **part}
 
 
 def _resources(served: Served) -> dict[str, Any]:

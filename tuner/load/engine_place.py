@@ -10,6 +10,8 @@ import ctypes
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,8 @@ def place_engine(setup: Setup) -> dict[str, Any]:
     where the namespace cannot be entered, SetupError where so many files may not be open.
     """
     _allow_files(setup.files, setup.concurrency)
-    if setup.namespace is not None and (why := enter_namespace(setup.namespace)):
-        raise TrialFailed(f"cannot enter the network namespace {setup.namespace}: {why}")
+    if setup.namespace is not None:
+        _enter(setup.namespace)
     refused = [*_pin(setup.cpus), *_prefer()]
     return {
         "cpus": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [],
@@ -70,6 +72,28 @@ def enter_namespace(path: str) -> str:
     except (OSError, AttributeError) as error:  # a system without namespaces has no `setns`
         entered, why = False, str(error)
     return "" if entered else why
+
+
+@contextmanager
+def inside_namespace(path: str) -> Iterator[None]:
+    """The calling thread is in the network namespace at `path` inside the block.
+
+    A socket stays in the one in which it was opened. Raises TrialFailed where it cannot enter.
+    """
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        _enter(path)
+        try:
+            yield
+        finally:
+            _enter(f"/proc/self/fd/{own}")
+    finally:
+        os.close(own)
+
+
+def _enter(path: str) -> None:
+    if why := enter_namespace(path):
+        raise TrialFailed(f"cannot enter the network namespace {path}: {why}")
 
 
 def _pin(cpus: tuple[int, ...]) -> list[str]:

@@ -137,7 +137,7 @@ def _breakable(name: str) -> Markup:
 def _together(cell: str) -> Markup:
     """A cell's text, in which no interval goes on in another line."""
     text = str(Markup.escape(inert.legible(cell)))
-    return Markup(_INTERVAL.sub(r"<span>\g<0></span>", text))  # noqa: S704 -- escaped above
+    return Markup(_INTERVAL.sub(r"<span>\g<0></span>", text))  # noqa: S704 -- escaped above # nosec B704
 
 
 def _is(kind: type, block: Block) -> bool:

@@ -20,10 +20,19 @@ PIDS_LIMIT = 1024
 """The most processes and threads of a replica: more than a server needs, less than a fault
 makes."""
 
+NOBODY = "65534:65534"
+"""nobody:nogroup, also where an image has no such names."""
+
+IPC_MODE = "none"
+"""No shared memory with a process outside, and none in `/dev/shm`, which then cannot be written. A
+server that needs it there has it in the `tmpfs` of its plan."""
+
 METRICS_PATH = "/monitoring/prometheus/metrics"
 """Where TensorFlow Serving answers Prometheus, unless its monitoring file names another path."""
 
-_USER = "65534:65534"  # nobody:nogroup, also where the image has no such names
+_PRIVILEGED_PORTS = 1024
+"""Ports below are for root. The engine gives them to everyone in a container unless told not to."""
+
 _TAKEN_FLAGS = ("model_name", "model_base_path", "port", "rest_api_port")
 _MONITORING = "monitoring_config_file"
 _TAKEN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH")
@@ -52,6 +61,12 @@ class ContainerPlan:
     def port_of(self, protocol: LoadProtocol) -> int:
         """The port that answers requests of `protocol`."""
         return self.grpc_port if protocol == "grpc" else self.port
+
+    @property
+    def sysctls(self) -> Mapping[str, str]:
+        """Settings of its network namespace: no port below 1024 may be bound, but its own."""
+        lowest = min(_PRIVILEGED_PORTS, self.port, self.grpc_port)
+        return {"net.ipv4.ip_unprivileged_port_start": str(lowest)}
 
 
 MakePlan = Callable[[ServingSpec, str, str], ContainerPlan]
@@ -116,7 +131,7 @@ def _tensorflow_serving(serving: ServingSpec, model_name: str, image: str) -> Co
         port=PORT,
         grpc_port=GRPC_PORT,
         model_mount=f"/models/{model_name}",
-        user=_USER,
+        user=NOBODY,
         # Ours has metrics without a monitoring file. What such a file says is not known here.
         metrics_path=METRICS_PATH if ours and _MONITORING not in serving.flags else None,
         # tune's server writes nothing. What another image writes is unknown.
