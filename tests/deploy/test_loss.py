@@ -101,18 +101,23 @@ def test_a_long_request_is_lost_by_the_packet(
 
 
 def test_responses_are_dropped_where_they_leave_when_the_client_has_no_namespace(
-    docker_deployer: DockerDeployer, spec: DeploymentSpec
+    serving_image: str,  # noqa: ARG001 -- only has to be there
+    spec: DeploymentSpec,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with docker_deployer.deploy(spec, "0") as deployed:
-        deployment = dataclasses.replace(
-            deployed, client=None, links=dataclasses.replace(deployed.links, client=None)
-        )
-        with (
-            LoadGenerator().connect(deployment, profile(32), [b'{"instances": [1.0]}']) as client,
-            deployment.impair(NetworkSpec(loss_out=10)) as network,
-        ):
-            client.run()
-            (found,), facts = network.drops(), network.facts()
+    """As for a user who is not root."""
+    monkeypatch.setattr(
+        "tuner.deploy.client_namespace.enter_namespace", lambda _: "Operation not permitted"
+    )
+    with (
+        DockerDeployer(spec.model, ServingSpec(), "host") as deployer,
+        deployer.deploy(spec, "0") as deployment,
+        LoadGenerator().connect(deployment, profile(32), [b'{"instances": [1.0]}']) as client,
+        deployment.impair(NetworkSpec(loss_out=10)) as network,
+    ):
+        assert deployment.client_namespace is None
+        client.run()
+        (found,), facts = network.drops(), network.facts()
     check(found)
     assert facts["where"] == {"out": "OUTPUT of the replica"}
     assert "left as they are" in facts["offloads"]["client"]
