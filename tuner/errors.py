@@ -3,6 +3,7 @@
 TuneError                 has a message and a mend; the CLI prints both and exits 2
 |-- InputError            a file, key or argument is wrong: correct it and run again
 |-- SetupError            engine, image, model or storage is missing or broken: mend it, run again
+|   `-- Unreachable       what deploys answered before and does not now: wait, then try again
 |-- TrialError            one trial did not end in a measurement
     |-- Infeasible        the configuration cannot serve: tell the study, then go on
     |-- TrialFailed       something else failed: tell FAIL, then try again
@@ -33,6 +34,10 @@ class InputError(TuneError):
 
 class SetupError(TuneError):
     """Something that a study needs is missing or broken: engine, image, model, storage."""
+
+
+class Unreachable(SetupError):  # noqa: N818 -- a state of the world
+    """What deploys does not answer, or has lost what all trials share. It may come back."""
 
 
 class TrialError(TuneError):

@@ -71,7 +71,8 @@ class Backend(Protocol):
         deployment up took, about 0 where it was reused. A `fresh` request gets a new deployment.
 
         Raises TrialFailed where the trial broke for another reason than its configuration: the
-        study goes on, and tries the configuration again. Any other exception ends the run.
+        study goes on, and tries the configuration again. Raises Unreachable where what deploys
+        cannot be reached: the run waits for it (`answers`). Any other exception ends the run.
         """
         ...
 
@@ -82,6 +83,14 @@ class Backend(Protocol):
         where what is measured does not run on this host.
         """
         return None
+
+    def answers(self) -> bool:
+        """Whether what deploys can be reached now.
+
+        Asked again and again after an Unreachable, while the backend is not entered. Then the run
+        enters it once more. So entering removes what an entry before it could not.
+        """
+        return True
 
     def run_stages(
         self,
@@ -137,9 +146,9 @@ class DeployingBackend(Backend):
     """A backend that deploys and sends: each trial is `tuner.trial.run_trial`.
 
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
-    measures the load engine on the path to its deployments. `watch` is `host_use`, `missing` is
-    what is `unmeasurable`. Where the study says so (`search.stay`), the next trial reuses a
-    deployment that it can use.
+    measures the load engine on the path to its deployments. `watch` is `host_use`, `reach` is
+    `answers`, `missing` is what is `unmeasurable`. Where the study says so (`search.stay`), the
+    next trial reuses a deployment that it can use.
     """
 
     name: str
@@ -149,6 +158,7 @@ class DeployingBackend(Backend):
     calibrator: Callable[[Deployer], Calibration | None] = lambda _: None
     watch: Callable[[float], HostUse | None] = lambda _: None
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    reach: Callable[[], bool] = lambda: True
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
 
@@ -181,6 +191,9 @@ class DeployingBackend(Backend):
 
     def host_use(self, seconds: float) -> HostUse | None:
         return self.watch(seconds)
+
+    def answers(self) -> bool:
+        return self.reach()
 
     def run_trial(self, request: TrialRequest) -> TrialResult:
         if self._reuse is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
-from tuner.deploy.docker_engine import other_machine
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.calibrate import LEAST_TIMEOUT, calibrate
 from tuner.load.payload import PAYLOADS
@@ -55,10 +55,17 @@ def docker_backend(
     if deployer is None:
         deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)
     return DeployingBackend(
-        "docker", study, deployer, connect, calibrator, _watch, missing_energy(SYS)
+        "docker",
+        study,
+        deployer,
+        connect,
+        calibrator,
+        _watch,
+        missing_energy(SYS),
+        docker_engine.answers,
     )
 
 
 def _watch(seconds: float) -> HostUse | None:
     """Who uses this host; None where the engine is on another one."""
-    return watch_host(seconds) if other_machine() is None else None
+    return watch_host(seconds) if docker_engine.other_machine() is None else None

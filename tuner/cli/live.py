@@ -30,6 +30,7 @@ from tuner.pages.study_page import best_words, front_table
 from tuner.render.terminal import console, lines, show
 from tuner.results.in_words import announced
 from tuner.results.summary import summarise
+from tuner.study.absence import Absent, Returned
 from tuner.study.loop import Converged, Event, Failed, Finished, Repeating, Started
 from tuner.study.next import Goal
 from tuner.study.quiet import HostBusy, HostQuiet
@@ -109,7 +110,7 @@ class _Lines:
             print(f"[{count}] {trial_line(self._study, self._study.trials[-1])}", flush=True)
         elif isinstance(event, Failed | Repeating | Finished):
             print(failure_line(event), flush=True)
-        elif isinstance(event, HostBusy | HostQuiet):
+        elif isinstance(event, HostBusy | HostQuiet | Absent | Returned):
             print(waiting_line(event), flush=True)
 
 
@@ -143,7 +144,7 @@ class _Screen:
                 self._front = self._front_now()
                 style = "" if stated.eligible else "dim"
                 self._last.append(Text(trial_line(self._study, stated), style=style))
-            case HostBusy() | HostQuiet():
+            case HostBusy() | HostQuiet() | Absent() | Returned():
                 self._current = waiting_line(event)
                 self._last.append(Text(self._current, style="yellow"))
             case Repeating():

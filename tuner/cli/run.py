@@ -76,6 +76,7 @@ def run(
     from tuner.pages.study_page import end_blocks
     from tuner.render.terminal import show
     from tuner.results.summary import summarise
+    from tuner.study.absence import StayedAway
 
     grid = sampler is Sampler.grid
     if (replay is None) == (backend == "replay"):
@@ -86,13 +87,17 @@ def run(
     whole = False
     with suppress(KeyboardInterrupt):
         with live_view(chosen) as view:
-            chosen.run(
-                trials,
-                repeat=repeat or [],
-                passes=passes or 1,
-                warm_start=warm_start,
-                on_event=view.observe,
-            )
+            try:
+                chosen.run(
+                    trials,
+                    repeat=repeat or [],
+                    passes=passes or 1,
+                    warm_start=warm_start,
+                    on_event=view.observe,
+                )
+            except StayedAway as gone:
+                gone.name_command(_resume(chosen, passes or 1, replay))
+                raise
         whole = True
     if not whole:
         record = so_far(chosen)

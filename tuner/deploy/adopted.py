@@ -117,6 +117,7 @@ class AdoptingDeployer(DockerDeployer):
         # Leaving the executor waits until everything is up, so the clean-up misses nothing.
         with (
             refusals(),
+            self._blaming_the_engine(),
             undo(self._client, PROJECT_LABEL, project),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):

@@ -8,16 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import requests
-from docker.errors import DockerException
-
 from tuner.deploy import logs
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.client_namespace import ClientNamespace
 from tuner.deploy.cpu_placement import CpuPlacement
+from tuner.deploy.engine_client import FAULTS, reason_of
 from tuner.deploy.impairment import BadNetwork, Links, impaired
 from tuner.deploy.parallel import in_parallel
 from tuner.deploy.replica import Replica
+from tuner.errors import TuneError
 from tuner.measure.samples import ContainerCounters
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, NetworkSpec
@@ -74,8 +73,8 @@ class DockerDeployment:
         lines = logs.lines_each(len(self.replicas))
         try:
             tails = in_parallel(self.executor, lambda r: r.log(lines), self.replicas)
-        except (DockerException, requests.RequestException) as error:
-            return f"the containers' logs cannot be read: {error}"
+        except (*FAULTS, TuneError) as error:
+            return f"the containers' logs cannot be read: {reason_of(error)}"
         return logs.joined_logs(tails)
 
     def facts(self) -> Mapping[str, Any]:

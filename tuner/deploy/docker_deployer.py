@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.models.networks import Network
 
 from tuner.deploy import docker_engine
@@ -27,6 +27,7 @@ from tuner.deploy.bridge import Ways, create_bridge, first_bridge
 from tuner.deploy.client_namespace import ClientNamespace, client_namespace
 from tuner.deploy.cpu_placement import place_on_cpus
 from tuner.deploy.deployment import DockerDeployment
+from tuner.deploy.engine_client import FAULTS, engine_failure, refused
 from tuner.deploy.impairment import Links
 from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
 from tuner.deploy.model_volume import model_volume
@@ -37,7 +38,7 @@ from tuner.deploy.parallel import in_parallel
 from tuner.deploy.projects import sweep_projects
 from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
-from tuner.errors import SetupError, TrialFailed
+from tuner.errors import SetupError, TrialError, TrialFailed, Unreachable
 from tuner.measure.golden import load_golden
 from tuner.measure.proc import cpu_model
 from tuner.serving.base import image_exists
@@ -56,7 +57,7 @@ _EVICTION_FAULTS = 50
 
 
 class DockerDeployer:
-    """Deploys one study's model on the Docker Engine that `DOCKER_HOST` names.
+    """Deploys one study's model on the Docker Engine (`tuner.deploy.engine_address`).
 
     Entering checks that engine, image and model are there (SetupError) and sweeps dead runs. It
     tries what the kernel can do to the network, and starts what all trials share: the keeper, the
@@ -156,7 +157,30 @@ class DockerDeployer:
             )
 
     def __exit__(self, *exc: object) -> None:
-        self._world.close()
+        try:
+            self._world.close()
+        except Unreachable:
+            # What was raised inside says more; above all it may be an interrupt. What is left is
+            # removed later (`undo`).
+            if exc[0] is None:
+                raise
+
+    def _require_shared(self) -> None:
+        """Raise Unreachable where what all trials share has ended, as it does with the engine."""
+        for name, shared in (("keeper", self._keeper), ("client's namespace", self._space)):
+            if shared is None:
+                continue
+            try:
+                shared.container.reload()
+                state = shared.container.status
+            except NotFound:
+                state = "gone"
+            if state != "running":
+                raise Unreachable(
+                    f"the Docker Engine was restarted, or somebody ended what all trials share:"
+                    f" the container of the {name} is {state}",
+                    "let nobody end tune's containers meanwhile",
+                )
 
     def environment(self) -> Mapping[str, Any]:
         info = self._info
@@ -227,6 +251,7 @@ class DockerDeployer:
         # Leaving the executor waits for creations under way, so the clean-up misses none.
         with (
             refusals(),
+            self._blaming_the_engine(),
             undo(self._client, DEPLOYMENT_LABEL, identity),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):
@@ -255,6 +280,15 @@ class DockerDeployer:
                 network, replicas, spec, plan, labels, executor, given_up
             ) as deployment:
                 yield deployment
+
+    @contextmanager
+    def _blaming_the_engine(self) -> Iterator[None]:
+        """Whatever fails inside is the engine's fault where that was restarted meanwhile."""
+        try:
+            yield
+        except (TrialError, APIError):
+            self._require_shared()
+            raise
 
     @contextmanager
     def _serving_on(
@@ -333,12 +367,13 @@ class DockerDeployer:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns an APIError of the engine into a TrialFailed."""
+    """Turns what Docker's client raises in a trial into a TuneError."""
     try:
         yield
     except APIError as error:
-        reason = error.explanation or error
-        raise TrialFailed(f"the Docker Engine refused a step: {reason}") from error
+        raise refused(error) from error
+    except FAULTS as error:
+        raise engine_failure(error) from error
 
 
 def _name_part(label: str) -> str:

@@ -2,65 +2,90 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-import docker
 from docker import DockerClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, InvalidVersion
 
-from tuner.deploy.ssh import ENGINE_SOCKET, host_name, tunnel
-from tuner.errors import SetupError
-from tuner.serving.base import first_line
-
-_POOL = 64
-"""Connections to the engine: replicas are created, probed and removed in parallel."""
+from tuner.deploy.engine_address import EngineAddress, engine_address
+from tuner.deploy.engine_client import (
+    CALL_SECONDS,
+    FAULTS,
+    PING_SECONDS,
+    START,
+    EngineClient,
+    engine_failure,
+    reason_of,
+)
+from tuner.deploy.ssh import host_name, tunnel
+from tuner.errors import SetupError, Unreachable
 
 _PATIENCE = 10.0
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
-def connect() -> Iterator[DockerClient]:
-    """A client of the engine at `DOCKER_HOST`, by default at the default socket.
+def connect(seconds: float = CALL_SECONDS) -> Iterator[DockerClient]:
+    """A client of the engine that Docker's command line would use (`engine_address`).
 
-    Raises SetupError when no engine answers.
+    A call may take so many seconds. Raises Unreachable when no engine answers, SetupError when it
+    lets nobody in or is too old, InputError for a context that is none.
     """
-    address = _address()
+    address = engine_address()
     with ExitStack() as world:
         try:
-            if address.startswith("ssh://"):
-                socket_path = world.enter_context(tunnel(address))
-                client = DockerClient(f"unix://{socket_path}", max_pool_size=_POOL)
-            else:
-                if address.startswith("unix://"):
-                    _connect(address.removeprefix("unix://"))
-                client = docker.from_env(max_pool_size=_POOL)
-        except (DockerException, OSError) as error:
+            client = _client(address, seconds, world)
+        except PermissionError as error:
             raise SetupError(
-                f"no Docker Engine answers at {address}: {first_line(error)}",
-                "start it (`systemctl start docker`), or run `scripts/setup` in a checkout;"
+                f"the Docker Engine at {address} does not let this user in: {reason_of(error)}",
+                "add the user to the group of the socket (`sudo usermod -aG docker $USER`, then"
+                " log in again), or use a rootless engine (`docker context use rootless`)",
+            ) from error
+        except InvalidVersion as error:
+            raise SetupError(
+                f"the Docker Engine at {address} is too old: {reason_of(error)}",
+                "install Docker Engine 20.10 or newer",
+            ) from error
+        except (*FAULTS, OSError) as error:
+            raise Unreachable(
+                f"no Docker Engine answers at {address}: {reason_of(error)}",
+                f"{START}, or run `scripts/setup` in a checkout;"
                 " `tune run --backend simulated` needs no engine",
             ) from error
         world.callback(client.close)
         try:
             yield client
-        except DockerException as error:
-            raise SetupError(
-                f"the Docker Engine failed: {first_line(error)}",
-                "look into its log (`journalctl -u docker`), then run again",
-            ) from error
+        except FAULTS as error:
+            raise engine_failure(error) from error
+
+
+def answers() -> bool:
+    """Whether an engine answers now, and soon."""
+    try:
+        with connect(PING_SECONDS):
+            return True
+    except Unreachable:
+        return False
+
+
+def _client(address: EngineAddress, seconds: float, world: ExitStack) -> DockerClient:
+    host = address.host
+    if host.startswith("ssh://"):
+        host = f"unix://{world.enter_context(tunnel(host))}"
+    elif host.startswith("unix://"):
+        _connect(host.removeprefix("unix://"))
+    return EngineClient(address, host, seconds)
 
 
 def other_machine() -> str | None:
     """The name or address of the engine's machine; None where it is this machine.
 
-    The name is that in `DOCKER_HOST`, or what ssh's configuration makes of it.
+    The name is that in the engine's address, or what ssh's configuration makes of it.
     """
-    parts = urlsplit(_address())
+    parts = urlsplit(engine_address().host)
     if parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname is None:
         return None
     host = parts.hostname
@@ -81,10 +106,6 @@ def present_image(client: DockerClient, reference: str) -> str:
             "load it into the engine (`docker load`), or set `serving.image: tune` in the study",
         ) from error
     return reference
-
-
-def _address() -> str:
-    return os.environ.get("DOCKER_HOST") or f"unix://{ENGINE_SOCKET}"
 
 
 def _connect(path: str) -> None:

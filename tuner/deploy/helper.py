@@ -76,7 +76,7 @@ def run_each_command(helper: Container, commands: Sequence[Sequence[str]]) -> li
 
 def _run(helper: Container, commands: Sequence[Sequence[str]], joint: str) -> list[str]:
     script = joint.join(map(shlex.join, commands))
-    code, output, errors = _execute(helper, ["sh", "-c", script])
+    code, output, errors = execute(helper, ["sh", "-c", script])
     if code != 0:
         readable = script.replace(_SEPARATOR, "\\036")
         reason = errors.strip() or output.strip()
@@ -85,11 +85,12 @@ def _run(helper: Container, commands: Sequence[Sequence[str]], joint: str) -> li
     return output.split(_SEPARATOR)
 
 
-def _execute(container: Container, command: list[str]) -> tuple[int, str, str]:
+def execute(container: Container, command: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in a running container.
 
-    Docker's own client reads the answer below its HTTP client and loses what that has already read.
-    Without an upgrade of the connection the engine sends the same answer as a plain body.
+    Docker's own client reads the answer below its HTTP client: it loses what that has already read,
+    and waits for ever where the engine is frozen. Without an upgrade of the connection the engine
+    sends the same answer as a plain body. It may come late: the command takes as long as it takes.
     """
     assert container.client is not None
     api = container.client.api

@@ -16,16 +16,22 @@ from pathlib import Path
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tuner.deploy.helper import execute
 from tuner.deploy.ownership import remove_container
 from tuner.errors import SetupError
 from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 
 _READ_ALL = """\
+(while sleep 5 </dev/null >/dev/null 2>&1; do echo; done) &
 find / -xdev -type f -exec cat {} + >/dev/null 2>&1
 find "$0" -type f -exec cat {} + >/dev/null
+code=$?
+kill $!
+exit $code
 """
 """Reads the image's own files, some of which only root may read, then the model's files, which must
-all be readable. They are a mount, so `-xdev` leaves them out of the first line."""
+all be readable. They are a mount, so `-xdev` leaves them out. A line every 5 s says that it goes
+on: large files take longer than an engine may be silent."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,10 @@ class Keeper:
 
     def read(self) -> None:
         """Read every file of image and model. Raises SetupError where the model cannot be read."""
-        code, output = self.container.exec_run(["sh", "-c", _READ_ALL, self.model_mount])
-        assert isinstance(output, bytes)
+        code, _, errors = execute(self.container, ["sh", "-c", _READ_ALL, self.model_mount])
         if code != 0:
             raise SetupError(
-                f"the model cannot be read inside a container: {output.decode(errors='replace')}",
+                f"the model cannot be read inside a container: {errors.strip()}",
                 "check the permissions of the model's files",
             )
 

@@ -29,6 +29,10 @@ LABEL = "tune.owner"
 RUN_LABEL = "tune.run"
 WORKERS = 32
 
+_abandoned: set[tuple[str, str]] = set()
+"""Labels, with values, of what this process could not remove, as the engine did not answer. They
+stay here until it ends: what an engine was asked for last, it may do when it answers again."""
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -96,8 +100,10 @@ def _exists(pid: int) -> bool:
 def sweep(client: DockerClient) -> list[str]:
     """Remove containers, networks and volumes whose owner is dead, and return their names.
 
-    Those of running processes, of other hosts and of other tools stay.
+    Those of running processes, of other hosts and of other tools stay; but not what this process
+    could not remove earlier (`undo`).
     """
+    _remove_abandoned(client)
     removed = []
     for container in client.containers.list(
         all=True, filters={"label": LABEL}, ignore_removed=True
@@ -120,23 +126,35 @@ def sweep(client: DockerClient) -> list[str]:
 def undo(client: DockerClient, label: str, value: str) -> Iterator[None]:
     """Remove every container, network and volume with this label, however the block ends.
 
-    An interrupt waits until that is done.
+    An interrupt waits until that is done. Where the engine does not answer, a later `undo` or
+    `sweep` of this process does so.
     """
     try:
         yield
     finally:
-        labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
-        with (
-            shielded(),
-            ExitStack() as at_last,
-            ThreadPoolExecutor(WORKERS, "remove") as executor,
-        ):
-            for volume in client.volumes.list(filters=labelled):
-                at_last.callback(remove_volume, volume)
-            for network in client.networks.list(filters=labelled):
-                at_last.callback(remove_network, network)
-            containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
-            in_parallel(executor, remove_container, containers)
+        with shielded():
+            try:
+                _remove_labelled(client, label, value)
+                _remove_abandoned(client)
+            except BaseException:
+                _abandoned.add((label, value))
+                raise
+
+
+def _remove_abandoned(client: DockerClient) -> None:
+    for label, value in sorted(_abandoned):
+        _remove_labelled(client, label, value)
+
+
+def _remove_labelled(client: DockerClient, label: str, value: str) -> None:
+    labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
+    with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
+        for volume in client.volumes.list(filters=labelled):
+            at_last.callback(remove_volume, volume)
+        for network in client.networks.list(filters=labelled):
+            at_last.callback(remove_network, network)
+        containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+        in_parallel(executor, remove_container, containers)
 
 
 def remove_container(container: Container) -> None:

@@ -12,6 +12,7 @@ from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval, together
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.space import as_levels
+from tuner.study.absence import Absent, Returned
 from tuner.study.loop import Failed, Finished, Repeating
 from tuner.study.plan import Plan
 from tuner.study.quiet import HostBusy, HostQuiet
@@ -65,9 +66,18 @@ def failure_line(event: Failed | Repeating | Finished) -> str:
             return f"trial {record.number} failed, as it was INVALID twice: {record.reason}"
 
 
-def waiting_line(event: HostBusy | HostQuiet) -> str:
+Waiting = HostBusy | HostQuiet | Absent | Returned
+"""What an observer is told of a run that waits."""
+
+
+def waiting_line(event: Waiting) -> str:
     """Why a run waits, or how long it has waited, in one line."""
     match event:
+        case Absent(what, trial, seconds):
+            again = "" if trial is None else f"trial {trial} is queued again; "
+            return f"{what}; {again}waiting up to {duration(seconds)}"
+        case Returned(seconds):
+            return f"it answers again after {duration(seconds)}; the run goes on"
         case HostBusy(what, seconds):
             return f"the host is busy: {what}; waiting for quiet, at most {duration(seconds)}"
         case HostQuiet(seconds, ""):

@@ -21,7 +21,7 @@ import requests
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from tuner.errors import SetupError
+from tuner.errors import SetupError, TrialFailed
 
 Base = Literal["auto", "pull", "bootstrap"]
 Say = Callable[[str], None]
@@ -80,7 +80,7 @@ def build_base(client: DockerClient, say: Say, base: Base) -> str:
     if base != "bootstrap":
         try:
             return _pull(client, say, tag)
-        except (DockerException, requests.RequestException) as error:
+        except (DockerException, requests.RequestException, TrialFailed) as error:
             reason = f"{PULLED} could not be pulled and extended: {first_line(error)}"
         if base == "pull":
             raise SetupError(

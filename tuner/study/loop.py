@@ -13,7 +13,7 @@ from optuna.study import Study
 import tuner
 from tuner.backends.backend import Backend, run_until_valid
 from tuner.deploy.ownership import Owner
-from tuner.errors import TrialFailed, TuneError
+from tuner.errors import TrialFailed, TuneError, Unreachable
 from tuner.interrupts import handled_interrupts, interruptible, left_whole, shielded
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.pruning import known_loss, pruner_of
@@ -24,6 +24,7 @@ from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.abandoned import remove_leftovers
+from tuner.study.absence import Absence, Absent, Returned, StayedAway
 from tuner.study.faults import storage_errors
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, waiting
@@ -84,7 +85,17 @@ class Converged:
 
 
 Event = (
-    Started | Repeating | Finished | Failed | Converged | HostBusy | HostQuiet | BurstProgress | str
+    Started
+    | Repeating
+    | Finished
+    | Failed
+    | Converged
+    | HostBusy
+    | HostQuiet
+    | Absent
+    | Returned
+    | BurstProgress
+    | str
 )
 """What an observer is told. A plain string is the name of the phase that begins."""
 
@@ -132,11 +143,52 @@ def run_study(
     Raises InputError before the first trial where the backend cannot measure an objective or a
     constraint. Raises TuneError after `MOST_FAILURES` broken or `MOST_INVALID` invalid trials in a
     row. Whatever else is raised passes through, with no trial of this run left RUNNING.
+
+    Where what deploys does not answer any more, the run waits for it (`tuner.study.absence`). It
+    begins anew with all that trials share, and measures the trial again that was under way. Raises
+    StayedAway where it does not come back.
     """
     refuse_unmeasurable(spec.metrics, backend.unmeasurable())
+    absence = Absence(backend.answers)
+    began = False
+
+    def told(event: Event) -> None:
+        nonlocal began
+        began = True
+        if isinstance(event, Started):
+            absence.trial = event.number
+        elif isinstance(event, Finished):
+            absence.measured()
+        observe(event)
+
+    with handled_interrupts():
+        while True:
+            try:
+                _run_until(spec, study, backend, results, until, told)
+            except Unreachable as lost:
+                if not began:
+                    raise
+                try:
+                    absence.wait(lost, observe)
+                except Unreachable as gone:
+                    left = None if until.trials is None else until.trials - len(records(study))
+                    raise StayedAway(gone, left) from gone
+            else:
+                return
+
+
+def _run_until(
+    spec: StudySpec,
+    study: Study,
+    backend: Backend,
+    results: Path,
+    until: Goal,
+    observe: Callable[[Event], None],
+) -> None:
+    """As `run_study`, as long as what deploys answers."""
     broken: list[Configuration] = []
     untrusted = 0
-    with handled_interrupts(), shielded(), left_whole(backend):
+    with shielded(), left_whole(backend):
         environment = {**backend.environment(), "versions": _versions()}
         host_cpus = int(environment["host"]["cpus"])
         study.sampler = sampler = _sampler(spec, study, host_cpus)
@@ -169,8 +221,7 @@ def run_study(
                 observe(Failed(trial.number, error.message, error.mend))
                 _end_after(broken, error)
             except BaseException as error:
-                reason = "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)
-                fail(study, trial, reason, again=True)
+                fail(study, trial, _why_broken_off(error), again=True)
                 raise
             else:
                 broken.clear()
@@ -181,6 +232,12 @@ def run_study(
                     with interruptible():
                         quiet.wait(observe)
         _say_converged(following, observe)
+
+
+def _why_broken_off(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return error.message if isinstance(error, TuneError) else repr(error)
 
 
 def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:
