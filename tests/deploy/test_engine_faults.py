@@ -13,7 +13,7 @@ from docker.errors import APIError, NotFound
 from tests.deploy.engine_proxy import VERSION, EngineProxy, Fault, engine_proxy
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import refusals
-from tuner.deploy.docker_engine import answers, connect
+from tuner.deploy.docker_engine import connect, is_up
 from tuner.deploy.ownership import LABEL, undo
 from tuner.errors import SetupError, TrialFailed, TuneError, Unreachable
 
@@ -124,7 +124,7 @@ def test_a_client_that_has_lost_the_engine_asks_no_more(engine_of_faults: Engine
             with pytest.raises(Unreachable, match="it closed the connection"):
                 client.info()
     assert engine_of_faults.calls.count("GET /info") == 1
-    assert answers(), "another one may ask"
+    assert is_up(), "another one may ask"
 
 
 def test_a_frozen_engine_is_unreachable_and_a_slow_step_is_none(
@@ -142,10 +142,10 @@ def test_a_frozen_engine_is_unreachable_and_a_slow_step_is_none(
 def test_whether_a_frozen_engine_answers_is_known_soon(
     engine_of_faults: EngineProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert answers()
+    assert is_up()
     monkeypatch.setattr(docker_engine, "PING_SECONDS", 0.2)
     engine_of_faults.faults.insert(0, Fault("GET", delay=60))
-    assert not answers()
+    assert not is_up()
 
 
 def test_an_engine_that_is_too_old_is_said_so(engine_of_faults: EngineProxy) -> None:

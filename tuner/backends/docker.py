@@ -62,7 +62,7 @@ def docker_backend(
         calibrator,
         _watch,
         missing_energy(SYS),
-        docker_engine.answers,
+        docker_engine.is_up,
     )
 
 

@@ -12,7 +12,7 @@ from tuner.deploy import logs
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.client_namespace import ClientNamespace
 from tuner.deploy.cpu_placement import CpuPlacement
-from tuner.deploy.engine_client import FAULTS, reason_of
+from tuner.deploy.engine_client import FAULTS, engine_reason
 from tuner.deploy.impairment import BadNetwork, Links, impaired
 from tuner.deploy.parallel import in_parallel
 from tuner.deploy.replica import Replica
@@ -74,7 +74,7 @@ class DockerDeployment:
         try:
             tails = in_parallel(self.executor, lambda r: r.log(lines), self.replicas)
         except (*FAULTS, TuneError) as error:
-            return f"the containers' logs cannot be read: {reason_of(error)}"
+            return f"the containers' logs cannot be read: {engine_reason(error)}"
         return logs.joined_logs(tails)
 
     def facts(self) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from tuner.deploy.bridge import Ways, create_bridge, first_bridge
 from tuner.deploy.client_namespace import ClientNamespace, client_namespace
 from tuner.deploy.cpu_placement import place_on_cpus
 from tuner.deploy.deployment import DockerDeployment
-from tuner.deploy.engine_client import FAULTS, engine_failure, refused
+from tuner.deploy.engine_client import FAULTS, engine_failure, refused_step
 from tuner.deploy.impairment import Links
 from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
 from tuner.deploy.model_volume import model_volume
@@ -371,7 +371,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise refused(error) from error
+        raise refused_step(error) from error
     except FAULTS as error:
         raise engine_failure(error) from error
 

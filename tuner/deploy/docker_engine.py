@@ -18,7 +18,7 @@ from tuner.deploy.engine_client import (
     START,
     EngineClient,
     engine_failure,
-    reason_of,
+    engine_reason,
 )
 from tuner.deploy.ssh import host_name, tunnel
 from tuner.errors import SetupError, Unreachable
@@ -40,18 +40,18 @@ def connect(seconds: float = CALL_SECONDS) -> Iterator[DockerClient]:
             client = _client(address, seconds, world)
         except PermissionError as error:
             raise SetupError(
-                f"the Docker Engine at {address} does not let this user in: {reason_of(error)}",
+                f"the Docker Engine at {address} does not let this user in: {engine_reason(error)}",
                 "add the user to the group of the socket (`sudo usermod -aG docker $USER`, then"
                 " log in again), or use a rootless engine (`docker context use rootless`)",
             ) from error
         except InvalidVersion as error:
             raise SetupError(
-                f"the Docker Engine at {address} is too old: {reason_of(error)}",
+                f"the Docker Engine at {address} is too old: {engine_reason(error)}",
                 "install Docker Engine 20.10 or newer",
             ) from error
         except (*FAULTS, OSError) as error:
             raise Unreachable(
-                f"no Docker Engine answers at {address}: {reason_of(error)}",
+                f"no Docker Engine answers at {address}: {engine_reason(error)}",
                 f"{START}, or run `scripts/setup` in a checkout;"
                 " `tune run --backend simulated` needs no engine",
             ) from error
@@ -62,7 +62,7 @@ def connect(seconds: float = CALL_SECONDS) -> Iterator[DockerClient]:
             raise engine_failure(error) from error
 
 
-def answers() -> bool:
+def is_up() -> bool:
     """Whether an engine answers now, and soon."""
     try:
         with connect(PING_SECONDS):

@@ -106,7 +106,7 @@ class _Api(APIClient):
             return super().send(request, **options)
         except requests.RequestException as error:
             if not _is_late(error):
-                self._lost = reason_of(error)
+                self._lost = engine_reason(error)
             elif not self._answers():
                 self._lost = f"it has not answered for {_seconds(options):g} s"
             else:
@@ -148,14 +148,16 @@ def unreachable(address: EngineAddress, reason: str) -> Unreachable:
 def engine_failure(error: Exception) -> TuneError:
     """The error of `tune` for one of `FAULTS` that a call outside of any trial raised."""
     if _is_late(error):
-        return SetupError(f"the Docker Engine did not finish a step in time: {reason_of(error)}")
+        return SetupError(
+            f"the Docker Engine did not finish a step in time: {engine_reason(error)}"
+        )
     return SetupError(
-        f"the Docker Engine failed: {reason_of(error)}",
+        f"the Docker Engine failed: {engine_reason(error)}",
         "look into its log (`journalctl -u docker`), then run again",
     )
 
 
-def refused(error: APIError) -> TrialFailed:
+def refused_step(error: APIError) -> TrialFailed:
     """The error of `tune` for a refusal in a trial. The next attempt may go well."""
     reason = str(error.explanation or error)
     mend = ""
@@ -164,7 +166,7 @@ def refused(error: APIError) -> TrialFailed:
     return TrialFailed(f"the Docker Engine refused a step: {reason}", mend)
 
 
-def reason_of(error: BaseException) -> str:
+def engine_reason(error: BaseException) -> str:
     """What lies at the bottom of an error of the engine or of the HTTP client, in one line."""
     for cause in _causes(error):
         if isinstance(cause, APIError) and cause.explanation:
