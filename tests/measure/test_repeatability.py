@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.measure.measurement import Estimate, Z
-from tuner.measure.repeatability import FEWEST_DEGREES, Repeatability, repeatability, widened
+from tuner.measure.repeatability import (
+    FEWEST_DEGREES,
+    Repeatability,
+    Repeats,
+    repeatability,
+    widened,
+)
 
 Groups = list[list[Estimate]]
 
@@ -136,3 +142,13 @@ def test_a_value_of_zero_is_no_repeat() -> None:
     pairs: Groups = [[Estimate(0.0), known(2.0, 0.1)]] * 9
     assert repeatability(pairs) is None
     assert math.isfinite(widened(Estimate(0.0, 0.0, 0.0), Repeatability(0.1, 9)).value)
+
+
+def test_the_others_of_a_configuration_are_as_if_it_had_not_been_measured() -> None:
+    rng = np.random.default_rng(5)
+    groups = [g[: 1 + i % 4] for i, g in enumerate(bursts(rng, [2.0] * 9, 0.1, 0.05))]
+    every = Repeats.of(groups)
+    assert every.repeatability() == repeatability(groups)
+    for number in range(len(groups)):
+        others = [g for i, g in enumerate(groups) if i != number]
+        assert every.without(number).repeatability() == repeatability(others)

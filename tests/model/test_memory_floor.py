@@ -137,3 +137,42 @@ def test_the_least_memory_that_surely_suffices() -> None:
 def test_where_nothing_is_enough_a_start_stays_as_it_is() -> None:
     ended = [killed(at(256)), killed(at(256))]
     assert with_enough_memory(SPACE, ended, at(48)) == at(48)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(MEMORIES),
+            st.sampled_from((1, 4, 16)),
+            st.sampled_from((1, 4)),
+            st.sampled_from(("killed", "never up", "served")),
+        ),
+        max_size=12,
+    )
+)
+@settings(deadline=None)
+def test_trials_that_say_the_same_are_counted_as_if_one_by_one(
+    outcomes: list[tuple[int, int, int, str]],
+) -> None:
+    seen = [
+        measured(at(*where)) if end == "served" else killed(at(*where), started=end == "killed")
+        for *where, end in outcomes
+    ]
+    no_hope = hopeless(ALL, seen)
+    for row, configuration in enumerate(ALL.configurations):
+        memory, load = needs(configuration)
+        kills = contradictions = 0
+        for observation in seen:
+            had, held = needs(observation.configuration)
+            if observation.out_of_memory:
+                kills += had >= memory and (held if observation.started else 0) <= load
+            else:
+                contradictions += had <= memory and held >= load
+        assert no_hope[row] == (kills >= 2 and not contradictions), configuration
+
+
+def needs(configuration: Configuration) -> tuple[int, int]:
+    """Memory, and requests held at once by a replica."""
+    return int(configuration["memory"]), -(
+        -int(configuration["concurrency"]) // int(configuration["replicas"])
+    )

@@ -23,11 +23,14 @@ from tests.model.served_space import (
     upside_down,
 )
 from tuner.arrays import Floats
+from tuner.measure.statistics import checkpoint
 from tuner.model import evidence
 from tuner.model.candidates import Candidates
-from tuner.model.evidence import once_based, once_queued, once_updated
+from tuner.model.ensemble import Ensemble
+from tuner.model.evidence import once_queued, processes
 from tuner.model.gp import once_fitted
 from tuner.model.observations import Observation
+from tuner.model.process import Places, Process
 from tuner.model.representative import once_chosen, representative
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration, Parameter, SearchSpace
@@ -89,8 +92,9 @@ def test_wrong_physics_hardly_hurts(count: int) -> None:
 def test_the_same_observations_give_the_same_model_whatever_was_fitted_before() -> None:
     seen = bursts(some_rows(45), serves=fits)
     first = fit(seen).posterior()
-    for once in (once_fitted, once_chosen, once_queued, once_based, once_updated):
+    for once in (once_fitted, once_chosen, once_queued):
         once.cache_clear()
+    processes.clear()
     for count in (30, 41, 44):
         fit(seen[:count]).posterior()
     again = fit(seen).posterior()
@@ -98,6 +102,36 @@ def test_the_same_observations_give_the_same_model_whatever_was_fitted_before() 
         (first.mean, first.sd, first.feasible), (again.mean, again.sd, again.feasible), strict=True
     ):
         assert (a == b).all()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_learning_one_by_one_is_learning_together(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = bursts(some_rows(58), serves=fits)
+    usual = fit(seen).posterior()
+    monkeypatch.setattr(evidence, "BLOCK", block)
+    processes.clear()
+    other = fit(seen).posterior()
+    np.testing.assert_allclose(other.mean, usual.mean, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(other.sd, usual.sd, rtol=0, atol=1e-6)
+
+
+def test_one_more_observation_is_learned_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = bursts(some_rows(60))
+    count = checkpoint(56)
+    fit(seen[: count + 2]).posterior()
+    learned: list[int] = []
+    seeing = Process.seeing
+
+    def counted(self: Process, at: Places, values: Floats, variance: Floats) -> Process:
+        learned.append(len(values))
+        return seeing(self, at, values, variance)
+
+    monkeypatch.setattr(Process, "seeing", counted)
+    model = fit(seen[: count + 3])
+    members = sum(len(p.members) for p in model.processes if isinstance(p, Ensemble))
+    assert learned == [1] * members
 
 
 def test_the_order_of_observations_hardly_matters() -> None:

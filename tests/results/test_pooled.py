@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.study.bursts import burst, lost, study
+from tuner.measure.link import LinkFunction
+from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.repeatability import Repeats
 from tuner.results.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
 from tuner.results.summary import summarise
 
@@ -130,3 +134,28 @@ def test_chances_are_those_of_what_may_be_on_a_front() -> None:
     assert chances[0] > 0.9
     assert chances[1:4].tolist() == [1.0, 0.0, 0.0]
     assert 0.3 < chances[4] < 0.95, "behind by 3 %, and known to 5 %"
+
+
+def test_bursts_are_collected_once_however_many_configurations_are_doubtful(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collected: list[int] = []
+    of_all = Repeats.of
+
+    def counted(repeats: Iterable[Sequence[Estimate]], *link: LinkFunction) -> Repeats:
+        collected.append(1)
+        return of_all(repeats, *link)
+
+    monkeypatch.setattr(Repeats, "of", counted)
+    doubtful = [
+        burst(100 + 2 * i + j, art, 50.0, replicas=5 + i)
+        for i in range(6)
+        for j, art in enumerate((5.0, 20.0))
+    ]
+    record = study(*steady(0), *doubtful)
+    between = len(record.repeatability)
+    collected.clear()
+    found = pooled(record)
+    assert between > 0
+    assert len([p for p in found if len(p.bursts) > 1]) == 9
+    assert len(collected) <= len(record.objectives)

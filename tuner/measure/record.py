@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from tuner.measure.drift import Baseline, Drift, drifts
+from tuner.measure.kept import kept
 from tuner.measure.link import link_of
 from tuner.measure.measurement import Estimate, Finding, LossParts, Measurement
 from tuner.measure.repeatability import Repeatability, repeatability, widened
@@ -147,6 +148,15 @@ class TrialRecord:
 
         Values and violations that are about it follow.
         """
+        key = (objectives, constraints, prices)
+        return kept(self, "reserved", key, partial(self._with_reserved, *key))
+
+    def _with_reserved(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        prices: Prices | None,
+    ) -> TrialRecord:
         if self.measurement is None:
             return self
         measurement = self.measurement.with_reserved(self.configuration, prices)
@@ -224,7 +234,12 @@ def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tupl
     bursts = {t.number: (t.configuration, t.measurement) for t in measured if t.measurement}
     early = sum(t.measurement is not None for t in measured[: checkpoint(len(measured))])
     stated = dict(zip(bursts, stated_bursts(tuple(bursts.values()), early), strict=True))
-    return tuple(_stated(trial, stated.get(trial.number), metrics) for trial in measured)
+    asked = tuple(metrics)
+    return tuple(
+        kept(trial, "stated", (burst, asked), partial(_stated, trial, burst, asked))
+        for trial in measured
+        for burst in (stated.get(trial.number),)
+    )
 
 
 def _stated(trial: TrialRecord, stated: StatedBurst | None, metrics: Sequence[str]) -> TrialRecord:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from tuner.arrays import Floats, Indices
 from tuner.measure.link import LOGARITHM, LinkFunction
 from tuner.measure.measurement import Estimate, Z, student
 
@@ -48,33 +49,65 @@ def repeatability(
     Research of the National Bureau of Standards 87(5), 1982, for one group). So imprecise bursts,
     such as those under packet loss, do not hide what the others show.
     """
-    logs: list[float] = []
-    own: list[float] = []
-    groups: list[int] = []
-    used = 0
-    for group in repeats:
-        usable = [e for e in group if e.value > 0 or link != LOGARITHM]
-        if len(usable) < 2:
-            continue
-        logs += link.scaled([e.value for e in usable]).tolist()
-        own += [(link.standard_error(e) or 0.0) ** 2 for e in usable]
-        groups += [used] * len(usable)
-        used += 1
-    degrees = len(logs) - used
-    if degrees < FEWEST_DEGREES:
-        return None
-    values, variances, group_of = np.array(logs), np.array(own), np.array(groups)
+    return Repeats.of(repeats, link).repeatability()
 
-    def excess(between: float) -> float:
-        weights = 1.0 / (variances + between)
-        means = np.bincount(group_of, weights * values) / np.bincount(group_of, weights)
-        return float(weights @ (values - means[group_of]) ** 2) - degrees
 
-    if excess(_LEAST) <= 0:
-        return Repeatability(0.0, degrees)
-    # The deviations fall as `between` grows, and none is larger than the range of the values.
-    most = float(np.ptp(values)) ** 2 * len(values) + _LEAST
-    return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """The bursts of the configurations that were repeated, of one metric, on the scale of a link.
+
+    `values` and `variances` have shape (N,), `groups` the number of each one's configuration among
+    all that were given. The others have fewer than two usable bursts.
+    """
+
+    values: Floats
+    variances: Floats
+    groups: Indices
+
+    @classmethod
+    def of(cls, repeats: Iterable[Sequence[Estimate]], link: LinkFunction = LOGARITHM) -> Repeats:
+        """Each sequence has the estimates of one configuration's bursts."""
+        usable: list[Estimate] = []
+        groups: list[int] = []
+        for number, group in enumerate(repeats):
+            own = [e for e in group if e.value > 0 or link != LOGARITHM]
+            if len(own) >= 2:
+                usable += own
+                groups += [number] * len(own)
+        return cls(
+            link.scaled(np.array([e.value for e in usable], dtype=np.float64)),
+            np.array([(link.standard_error(e) or 0.0) ** 2 for e in usable], dtype=np.float64),
+            np.array(groups, dtype=np.intp),
+        )
+
+    @property
+    def degrees(self) -> int:
+        """How many of them are beyond the first of their configuration."""
+        return len(self.values) - int(np.count_nonzero(np.diff(self.groups, prepend=-1)))
+
+    def without(self, group: int) -> Repeats:
+        """Those of all other configurations."""
+        others = self.groups != group
+        return Repeats(self.values[others], self.variances[others], self.groups[others])
+
+    def repeatability(self) -> Repeatability | None:
+        """As the function of that name."""
+        degrees = self.degrees
+        if degrees < FEWEST_DEGREES:
+            return None
+        values, variances = self.values, self.variances
+        group_of = np.cumsum(np.diff(self.groups, prepend=self.groups[0]) != 0)
+
+        def excess(between: float) -> float:
+            weights = 1.0 / (variances + between)
+            means = np.bincount(group_of, weights * values) / np.bincount(group_of, weights)
+            return float(weights @ (values - means[group_of]) ** 2) - degrees
+
+        if excess(_LEAST) <= 0:
+            return Repeatability(0.0, degrees)
+        # The deviations fall as `between` grows, and none is larger than the range of the values.
+        most = float(np.ptp(values)) ** 2 * len(values) + _LEAST
+        return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
 
 
 def widened(

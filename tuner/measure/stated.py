@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from tuner.measure.kept import kept
 from tuner.measure.measurement import Estimate, LossParts, Measurement, Z
 from tuner.measure.network_part import NetworkPart, inseparable, network_parts
 from tuner.spec.space import Configuration, Value
@@ -81,7 +83,10 @@ def stated_bursts(
     The networks are those of the first `early` bursts. So what a later burst says changes no
     earlier one, and a model that learned from those need not learn anew.
     """
-    why_alone = [_why_alone(*burst) for burst in bursts]
+    why_alone = [
+        kept(measurement, "alone", configuration, partial(_why_alone, configuration, measurement))
+        for configuration, measurement in bursts
+    ]
     groups: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
     late: dict[LossyNetwork, dict[Configuration, list[LossParts]]] = {}
     for n, ((configuration, measurement), why) in enumerate(zip(bursts, why_alone, strict=True)):
@@ -106,11 +111,21 @@ def stated_bursts(
         part = networks[network][configuration]
         if isinstance(part, str):
             return StatedBurst(alone=part)
-        concurrency = int(configuration["concurrency"])
-        composed = composed_metrics(measurement.loss, part, concurrency, measurement.metrics)
-        return StatedBurst(part, composed)
+        return kept(
+            measurement,
+            "stated",
+            (part, configuration),
+            partial(_composed, configuration, measurement, measurement.loss, part),
+        )
 
     return tuple(stated(*burst, why) for burst, why in zip(bursts, why_alone, strict=True))
+
+
+def _composed(
+    configuration: Configuration, measurement: Measurement, loss: LossParts, part: NetworkPart
+) -> StatedBurst:
+    concurrency = int(configuration["concurrency"])
+    return StatedBurst(part, composed_metrics(loss, part, concurrency, measurement.metrics))
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,10 @@ class LossyNetwork:
     @classmethod
     def of(cls, configuration: Configuration) -> LossyNetwork | None:
         """That of a configuration; None for another network, and for an open loop."""
+        return kept(configuration, "lossy network", None, lambda: cls._of(configuration))
+
+    @classmethod
+    def _of(cls, configuration: Configuration) -> LossyNetwork | None:
         network = NetworkSpec.of(configuration)
         if not network.lossy or network.shaped or configuration.get("rate") is not None:
             return None

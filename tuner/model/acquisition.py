@@ -97,7 +97,8 @@ def scenario_interest(surrogate: Surrogate) -> Interest:
     recommended, so to see any other one serve is worth what it adds to the sure ones.
     """
     candidates, posterior = surrogate.candidates, surrogate.posterior()
-    worth, improvement, serving = np.zeros((3, len(candidates)))
+    worth, serving = np.zeros((2, len(candidates)))
+    fronts: dict[int, tuple[Floats, Floats, float]] = {}
     for number in range(len(candidates.scenarios)):
         rows = np.flatnonzero(candidates.scenario == number)
         mean, sd, feasible = posterior.mean[rows], posterior.sd[rows], posterior.feasible[rows]
@@ -108,15 +109,22 @@ def scenario_interest(surrogate: Surrogate) -> Interest:
         reference = likely.max(axis=0) + MARGIN
         likely, sure = likely[front(likely)], sure[front(sure)]
         volume = max(hypervolume(likely, reference), MARGIN)
+        fronts[number] = likely, reference, volume
         chance = chance_undominated(mean, sd, likely + ALIKE) * feasible
         worth[rows] = chance / chance.sum() * sd.mean(axis=1)
-        improvement[rows] = ehvi(mean, sd, likely, reference) * feasible / volume
-        added = ehvi(mean, np.zeros_like(sd), sure, reference) * feasible / volume
-        serving[rows] = np.where(feasible > SURE, 0.0, added)
+        unsure = feasible <= SURE
+        added = ehvi(mean[unsure], np.zeros_like(sd[unsure]), sure, reference)
+        serving[rows[unsure]] = added * feasible[unsure] / volume
     count = max(len(candidates.scenarios), 1)
     rows = np.argsort(-worth, kind="stable")[:INTERESTING]
     rows = rows[worth[rows] > 0]
-    return Interest(rows, worth[rows] / count, improvement[rows] / count, serving / count)
+    improvement = np.zeros(len(rows))
+    for number, (likely, reference, volume) in fronts.items():
+        own = np.flatnonzero(candidates.scenario[rows] == number)
+        at = rows[own]
+        gain = ehvi(posterior.mean[at], posterior.sd[at], likely, reference)
+        improvement[own] = gain * posterior.feasible[at] / volume
+    return Interest(rows, worth[rows] / count, improvement / count, serving / count)
 
 
 def robust_interest(surrogate: Surrogate) -> Interest:

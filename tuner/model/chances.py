@@ -14,6 +14,7 @@ import numpy as np
 from tuner.arrays import Floats, Indices, Mask
 from tuner.model.feasibility import SURE
 from tuner.model.pareto import TOLERANCE, front
+from tuner.model.rays import Rays
 from tuner.model.surrogate import Posterior, Surrogate
 
 DRAWS = 256
@@ -23,6 +24,7 @@ MOST = 120
 _WIDE = 2.5
 _UNLIKELY = 0.1
 _SLICED_DRAWS = 48
+_DIRECTIONS = 512
 _BLOCK = 4_000_000
 
 
@@ -82,6 +84,9 @@ def hypervolumes(draws: Floats, reference: Floats) -> Floats:
         best: Floats = np.maximum(reference[0] - draws[..., 0].min(axis=1), 0.0)
         return best
     clipped = np.minimum(draws, reference)
+    if m > 3:
+        rays = Rays.over(clipped.reshape(-1, m), reference, _DIRECTIONS)
+        return np.array([rays.volume(rays.reach(each).max(axis=0)) for each in clipped])
     if m > 2:
         # The last objective is cut into slices, as in `tuner.model.pareto.hypervolume`, of all
         # draws at once.

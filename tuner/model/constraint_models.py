@@ -123,7 +123,7 @@ def constraint_models(
             process = processes[same[0]]
             sign = column.sign * columns[same[0]].sign
         else:
-            process, sign = evidence.process(column, queue, warm), 1.0
+            process, sign = evidence.process(text, column, queue, warm), 1.0
         models.append(
             ConstraintModel(
                 text,

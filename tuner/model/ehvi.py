@@ -14,13 +14,11 @@ import math
 
 import numpy as np
 from scipy.special import erfcx, ndtr
-from scipy.stats import qmc
 
 from tuner.arrays import Floats
 from tuner.model import pareto
+from tuner.model.rays import expected_gain_by_rays
 
-_SAMPLES = 512
-_MARGIN = 3.0
 _LEAST_SD = 1e-9
 
 
@@ -66,14 +64,14 @@ def ehvi(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
 
     One objective: expected improvement. Two: exact, by the front's strips (Emmerich, Deutz and
     Klinkenberg, IEEE CEC 2011; Yang et al., Journal of Global Optimization 75, 2019), O(n f). More:
-    the integral by quasi-Monte Carlo, with the same points for all candidates.
+    the integral along rays (`tuner.model.rays`), O(n) with the same points for all candidates.
     """
     free = _useful(front, reference)
     if mean.shape[1] == 1:
         best = free.min(axis=0) if len(free) else reference
         return expected_below(best, mean[:, 0], sd[:, 0])[:, 0]
     if mean.shape[1] > 2:
-        return _by_sampling(mean, sd, free, reference)
+        return expected_gain_by_rays(mean, sd, free, reference)
     left, ceilings = _strips(free, reference)
     widths = np.diff(expected_below(left, mean[:, 0], sd[:, 0]), axis=1)
     heights = expected_below(ceilings, mean[:, 1], sd[:, 1])
@@ -117,15 +115,3 @@ def _strips(front: Floats, reference: Floats) -> tuple[Floats, Floats]:
     front = front[pareto.front(front)]
     left = np.concatenate([[-np.inf], front[:, 0], reference[:1]])
     return left, np.concatenate([reference[1:], front[:, 1]])
-
-
-def _by_sampling(mean: Floats, sd: Floats, front: Floats, reference: Floats) -> Floats:
-    low = np.minimum((mean - _MARGIN * sd).min(axis=0), reference - _LEAST_SD)
-    points = low + (reference - low) * qmc.Sobol(mean.shape[1], rng=0).random(_SAMPLES)
-    dominated = (front[None, :, :] <= points[:, None, :]).all(axis=2).any(axis=1)
-    points = points[~dominated]
-    chances = np.ones((len(mean), len(points)))
-    for j in range(mean.shape[1]):
-        chances *= ndtr((points[None, :, j] - mean[:, None, j]) / np.maximum(sd[:, None, j], 1e-9))
-    improvements: Floats = chances.sum(axis=1) * (float(np.prod(reference - low)) / _SAMPLES)
-    return improvements

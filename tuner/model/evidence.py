@@ -7,7 +7,7 @@ keyed by its content, so it changes no result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
@@ -26,7 +26,7 @@ from tuner.model.gp import (
     grouped,
     scattered,
 )
-from tuner.model.memo import Keyed, digest
+from tuner.model.memo import Chains, Keyed, Step, digest
 from tuner.model.observations import Observation
 from tuner.model.process import Places, Prior, Process
 from tuner.model.queue_fit import QueueFit, fitted_queue
@@ -44,12 +44,19 @@ WHOLE_NOISE = LogNormal(0.06, 0.7)
 
 LEARNED = 200
 """The most distinct configurations that hyperparameters are learned from."""
+QUEUED = 100
+"""The most that the queue's few parameters are fitted to, again whenever there are a quarter more
+than `QUEUED_ANEW` observations: then they hardly change."""
+QUEUED_ANEW = 64
 BLOCK = 32
-"""So many observations after the checkpoint are learned from together."""
+"""So many observations after the checkpoint are learned from together; those that fill no block,
+one by one, so that one more trial costs one more."""
 EXACT = 1000
 """The most distinct configurations that a checkpoint's process holds; fewer where there are very
 many candidates, so that it has at most so many numbers:"""
 NUMBERS = 10_000_000
+KEPT = 40_000_000
+"""Processes of so many numbers (8 bytes each) are kept to go on from."""
 SCATTERED = 800_000
 """Of more numbers than this, only the most probable process is kept. With so many observations it
 hardly differs from the others."""
@@ -115,14 +122,15 @@ class Evidence:
         return np.concatenate([self.candidates.coordinates, outside])
 
     def queue(self, columns: Sequence[Column], warm: Warm | None = None) -> QueueFit | None:
-        """What fits the columns that queueing speaks of best, up to the checkpoint.
+        """What fits the columns that queueing speaks of best, up to a checkpoint of its own.
 
         What another study says is believed where it makes these values more likely.
         """
         believed = [PARAMETERS] if warm is None else [PARAMETERS, warm.queue_priors(self.early)]
         spoken = [c for c in columns if c.metric in OUTPUTS]
+        early = min(self.early, max(QUEUED_ANEW, checkpoint(self.early, QUEUED_ANEW, 1.25)))
         use = np.zeros(len(self.rows), np.bool_)
-        use[: self.early] = True
+        use[:early] = True
         for column in spoken:
             use &= np.isfinite(column.values)
         if not spoken or not use.any():
@@ -130,7 +138,7 @@ class Evidence:
         values = np.column_stack([c.values[use] for c in spoken])
         within, where = _distinct(self.rows[use])
         pooled = np.column_stack([np.bincount(where, v) / np.bincount(where) for v in values.T])
-        kept = representative(self.coordinates[within], pooled, LEARNED)
+        kept = representative(self.coordinates[within], pooled, QUEUED)
         signs = np.array([c.sign for c in spoken])
         loads = _loads_at(self, within[kept])
         names = tuple(str(c.metric) for c in spoken)
@@ -146,12 +154,15 @@ class Evidence:
 
     def process(
         self,
+        name: str,
         column: Column,
         queue: QueueFit | None,
         warm: Warm | None = None,
     ) -> Ensemble:
         """Of one column, around the prior mean for which there is more evidence, with a smaller and
         a larger misfit; and around the other mean, where that is as good as possible.
+
+        `name` tells the columns of a study apart.
         """
         usable = np.isfinite(column.values)
         early = int(usable[: self.early].sum())
@@ -195,13 +206,18 @@ class Evidence:
         probable /= probable.sum()
         best = int(np.argmax(probable))
 
-        def process(number: int, hyper: Hyper) -> Process:
+        after = [
+            (at, digest(self.coordinates[rows[at]], values[at], variance[at]))
+            for at in _blocks(early, len(values))
+        ]
+
+        def process(number: int, hyper: Hyper, member: int = 0) -> Process:
             """Around the trend of that number."""
             trend = trends[number]
             places = Places(self.coordinates, trend.mean, trend.basis)
             seen = data(trend, kept)
 
-            def base() -> Process:
+            def base(_: Process | None) -> Process:
                 residual, noise_variance = seen.pooled(hyper.noise)
                 return Process(
                     Prior(groups, trend.covariance, hyper, trend.name),
@@ -211,25 +227,23 @@ class Evidence:
                     noise_variance,
                 )
 
-            key: Hashable = (
-                seen.digest(),
-                digest(*hyper.all),
-                self.candidates,
-                bool(number) and queue,
-            )
-            learned = once_based(Keyed(key, base))
-            # Whole blocks stay as they are when more observations come.
-            for start in range(early, len(values), BLOCK):
-                block = slice(start, start + BLOCK)
-                more = (rows[block], values[block], variance[block] + hyper.noise**2)
-                key = (key, digest(self.coordinates[rows[block]], *more[1:]))
-                learned = once_updated(Keyed(key, partial(_after, learned, places, *more)))
-            return learned
+            def more(at: slice, before: Process | None) -> Process:
+                assert before is not None
+                noisy = variance[at] + hyper.noise**2
+                return before.seeing(places.at(rows[at]), values[at], noisy)
+
+            # Which queue, since that is another prior mean at the places not seen yet.
+            first = (seen.digest(), digest(*hyper.all), bool(number) and queue)
+            steps = [Step(first, base), *(Step(key, partial(more, at)) for at, key in after)]
+            return processes.last(self.candidates, (name, number, member), steps)
 
         if len(kept) * len(self.candidates) > SCATTERED:
             return Ensemble((process(best, fits[best].hyper),), np.ones(1))
         scatter = scattered(data(trends[best], learned), priors[best], fits[best].hyper)
-        members = [(process(best, hyper), probable[best] * share) for hyper, share in scatter]
+        members = [
+            (process(best, hyper, member), probable[best] * share)
+            for member, (hyper, share) in enumerate(scatter)
+        ]
         members += [
             (process(number, fits[number].hyper), probable[number])
             for number in range(len(trends))
@@ -244,14 +258,7 @@ def once_queued(keyed: Keyed[QueueFit | None]) -> QueueFit | None:
     return keyed.compute()
 
 
-@lru_cache(maxsize=16)
-def once_based(keyed: Keyed[Process]) -> Process:
-    return keyed.compute()
-
-
-@lru_cache(maxsize=64)
-def once_updated(keyed: Keyed[Process]) -> Process:
-    return keyed.compute()
+processes: Chains[Process] = Chains(lambda process: process.numbers, KEPT)
 
 
 def _priors(
@@ -269,10 +276,12 @@ def _priors(
     return Priors(tuple(lengths[n] for n in names), trend.signal, noise)
 
 
-def _after(
-    process: Process, places: Places, rows: Indices, values: Floats, variance: Floats
-) -> Process:
-    return process.seeing(places.at(rows), values, variance)
+def _blocks(start: int, end: int) -> Iterator[slice]:
+    """Whole blocks, then what is left one by one."""
+    while start < end:
+        following = start + (BLOCK if end - start >= BLOCK else 1)
+        yield slice(start, following)
+        start = following
 
 
 def _distinct(rows: Indices) -> tuple[Indices, Indices]:

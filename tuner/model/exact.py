@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Exact:
         return self
 
 
+@lru_cache(maxsize=8)
 def exact_values(candidates: Candidates, prices: Prices | None) -> Mapping[str, Floats]:
     """By name, the metrics that every candidate has by formula, in their units, shape (n,)."""
     each = [reserved(c, prices) for c in candidates.configurations]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,19 @@ class MemoryFloor:
         chances: Floats = ndtr(np.log(memory[:, None] / need) / self.width)
         return chances
 
+    @cached_property
+    def _kept(self) -> dict[tuple[float, float], Floats]:
+        return {}
+
+    def _once(self, pairs: Floats) -> Floats:
+        """The same for (memory, load) in rows; each pair is computed once."""
+        chances = []
+        for memory, load in pairs.tolist():
+            if (memory, load) not in self._kept:
+                self._kept[memory, load] = self._chances(np.array([memory]), np.array([load]))[0]
+            chances.append(self._kept[memory, load])
+        return np.array(chances).reshape(len(pairs), len(self.base))
+
     def learned(
         self,
         good: tuple[Floats, Floats],
@@ -85,11 +99,9 @@ class MemoryFloor:
         `peaks` are (working set, load): what replicas used that had more.
         """
         pairs, counts = np.unique(np.column_stack(good), axis=0, return_counts=True)
-        logs: Floats = np.log(self.weight) + counts @ np.log(
-            np.maximum(self._chances(*pairs.T), 1e-12)
-        )
+        logs: Floats = np.log(self.weight) + counts @ np.log(np.maximum(self._once(pairs), 1e-12))
         table, where = np.unique(np.column_stack([*bad, other]), axis=0, return_counts=True)
-        failed = 1.0 - table[:, 2, None] * self._chances(table[:, 0], table[:, 1])
+        failed = 1.0 - table[:, 2, None] * self._once(table[:, :2])
         logs = logs + where @ np.log(np.maximum(failed, 1e-12)) + self._agreement(*peaks)
         weight = np.exp(logs - logs.max())
         # What is left of the grid is small, and most of it is impossible.
@@ -160,24 +172,46 @@ def hopeless(candidates: Candidates, observations: Sequence[Observation]) -> Mas
     decision that may change what a replica needs: more cores or another network do not help. A
     trial that served with no more memory and no more room for its load speaks against it.
     """
-    killed = [o for o in observations if o.out_of_memory]
-    if len(killed) < ENOUGH_KILLS or all(p.name != "memory" for p in candidates.space):
+    return _ruled_out(candidates, _sayings(candidates.space, observations))
+
+
+_Saying = tuple[tuple[Value | None, ...], float, float, bool]
+
+
+def _ruled_out(candidates: Candidates, sayings: Counter[_Saying]) -> Mask:
+    kills = sum(count for (*_, out_of_memory), count in sayings.items() if out_of_memory)
+    if kills < ENOUGH_KILLS or all(p.name != "memory" for p in candidates.space):
         return np.zeros(len(candidates), dtype=np.bool_)
     memory, load = memory_and_load_of(candidates)
+    others = _other_decisions(candidates)
     ruled_out, contradicted = np.zeros((2, len(candidates)), dtype=np.intp)
-    for o in observations:
-        if not (o.out_of_memory or served(o)):
-            continue
-        (had,), (held,) = memory_and_load(candidates.space, [o.configuration])
+    # Many trials say the same, and each saying is compared with all candidates.
+    for (at, had, held, out_of_memory), count in sayings.items():
         alike = np.ones(len(candidates), dtype=np.bool_)
-        for name, values in _other_decisions(candidates).items():
-            alike &= values == o.configuration.get(name)
-        if o.out_of_memory:
-            ruled_out += alike & (had >= memory) & ((held if o.started else 0.0) <= load)
+        for values, value in zip(others.values(), at, strict=True):
+            alike &= values == value
+        if out_of_memory:
+            ruled_out += count * (alike & (had >= memory) & (held <= load))
         else:
             contradicted += alike & (had <= memory) & (held >= load)
     result: Mask = (ruled_out >= ENOUGH_KILLS) & (contradicted == 0)
     return result
+
+
+def _sayings(space: SearchSpace, observations: Sequence[Observation]) -> Counter[_Saying]:
+    """How often each was seen: other decisions, memory, load held, and whether memory ran out."""
+    telling = [o for o in observations if o.out_of_memory or served(o)]
+    had, held = memory_and_load(space, [o.configuration for o in telling])
+    names = _other_names(space)
+    return Counter(
+        (
+            tuple(o.configuration.get(name) for name in names),
+            memory,
+            load if o.started or not o.out_of_memory else 0.0,
+            o.out_of_memory,
+        )
+        for o, memory, load in zip(telling, had.tolist(), held.tolist(), strict=True)
+    )
 
 
 def with_enough_memory(
@@ -196,28 +230,67 @@ def with_least_memory(
     """The like with the least memory, at least that of the configuration, that suffices with the
     probability `probable`. None where none does, and where memory is no parameter with choices.
     """
-    parameter = next((p for p in space if p.name == "memory"), None)
-    values = None if parameter is None else parameter.values()
-    if not values or "memory" not in configuration or not observations:
-        return None
-    given = float(configuration["memory"])
-    choices = [v for v in sorted(values, key=float) if float(v) >= given]
-    others = [Configuration.of({**configuration, "memory": v}) for v in choices]
-    candidates = Candidates.of(space, others)
-    memory, load = memory_and_load_of(candidates)
-    # Whatever else was in the way says nothing of memory.
-    telling = [o for o in observations if served(o) or o.out_of_memory]
-    evidence = MemoryEvidence.of(space, telling)
-    highest = max(float(load.max()), *evidence.good[1], *evidence.bad[1], 1.0)
-    floor = MemoryFloor.expected(
-        float(min(values, key=float)), float(max(values, key=float)), highest
-    )
-    other = np.full(len(evidence.bad[0]), 1.0 - OTHER_CAUSES)
-    chance = floor.learned(evidence.good, evidence.bad, other, evidence.peaks).probability(
-        memory, load
-    )
-    enough = (chance >= probable) & ~hopeless(candidates, telling)
-    return others[int(np.argmax(enough))] if enough.any() else None
+    return MemoryNeed(space, observations).least(configuration, probable)
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryNeed:
+    """What observations of a space say of the memory that configurations need.
+
+    What several questions have in common is worked out once.
+    """
+
+    space: SearchSpace
+    observations: Sequence[Observation]
+
+    def least(self, configuration: Configuration, probable: float) -> Configuration | None:
+        """As `with_least_memory`."""
+        if not self._values or "memory" not in configuration or not self.observations:
+            return None
+        given = float(configuration["memory"])
+        choices = [v for v in sorted(self._values, key=float) if float(v) >= given]
+        others = [Configuration.of({**configuration, "memory": v}) for v in choices]
+        candidates = Candidates.of(self.space, others)
+        memory, load = memory_and_load_of(candidates)
+        evidence = self._evidence
+        highest = max(float(load.max()), *evidence.good[1], *evidence.bad[1], 1.0)
+        chance = self._floor(highest).probability(memory, load)
+        enough = (chance >= probable) & ~_ruled_out(candidates, self._said)
+        return others[int(np.argmax(enough))] if enough.any() else None
+
+    @cached_property
+    def _values(self) -> tuple[Value, ...] | None:
+        parameter = next((p for p in self.space if p.name == "memory"), None)
+        return None if parameter is None else parameter.values()
+
+    @cached_property
+    def _telling(self) -> Sequence[Observation]:
+        # Whatever else was in the way says nothing of memory.
+        return [o for o in self.observations if served(o) or o.out_of_memory]
+
+    @cached_property
+    def _said(self) -> Counter[_Saying]:
+        return _sayings(self.space, self._telling)
+
+    @cached_property
+    def _evidence(self) -> MemoryEvidence:
+        return MemoryEvidence.of(self.space, self._telling)
+
+    @cached_property
+    def _floors(self) -> dict[float, MemoryFloor]:
+        return {}
+
+    def _floor(self, highest: float) -> MemoryFloor:
+        """What is learned, where no more than so many requests are held at once."""
+        if highest not in self._floors:
+            values = self._values or ()
+            expected = MemoryFloor.expected(
+                float(min(values, key=float)), float(max(values, key=float)), highest
+            )
+            good, bad, peaks = self._evidence.good, self._evidence.bad, self._evidence.peaks
+            other = np.full(len(bad[0]), 1.0 - OTHER_CAUSES)
+            self._floors[highest] = expected.learned(good, bad, other, peaks)
+        return self._floors[highest]
 
 
 @lru_cache(maxsize=4)
@@ -231,11 +304,14 @@ def expected_floor(candidates: Candidates) -> MemoryFloor | None:
 @lru_cache(maxsize=4)
 def _other_decisions(candidates: Candidates) -> Mapping[str, npt.NDArray[np.object_]]:
     """The values of all parameters that may change what a replica needs, shape (n,) each."""
-    names = [p.name for p in candidates.space if p.name not in _NO_NEED]
     return {
         name: np.array([c.get(name) for c in candidates.configurations], dtype=np.object_)
-        for name in names
+        for name in _other_names(candidates.space)
     }
+
+
+def _other_names(space: SearchSpace) -> tuple[str, ...]:
+    return tuple(p.name for p in space if p.name not in _NO_NEED)
 
 
 @lru_cache(maxsize=4)

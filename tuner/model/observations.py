@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from tuner.measure.kept import kept
 from tuner.measure.record import TrialRecord
 from tuner.spec.space import Configuration
 
@@ -43,6 +45,11 @@ class Observation:
     @classmethod
     def of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:
         """What a trial's record says of these objectives; imputed values are not among it."""
+        asked = tuple(metrics)
+        return kept(record, "observation", asked, partial(cls._of, record, asked))
+
+    @classmethod
+    def _of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:
         return cls(
             record.number,
             record.configuration,

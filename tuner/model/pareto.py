@@ -14,12 +14,15 @@ import numpy.typing as npt
 
 from tuner.arrays import Floats
 from tuner.measure.link import LOGARITHM, scaled_values, values_in_unit
+from tuner.model.rays import volume_by_rays
 from tuner.spec.metrics import Direction
 
 TOLERANCE = math.log(1.02)
 """A configuration is as good as on a front unless another is better by more than 2 % in every
 objective: parameters that hardly matter make many that differ by less than anybody can measure.
 Decisions whose worst scenarios differ by less than that count as equally good, too."""
+
+_SLICED = 12
 
 MARGIN = math.log(1.01)
 """The reference of a hypervolume lies 1 % beyond the worst feasible values: none is zero."""
@@ -67,16 +70,14 @@ def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     points = np.asarray(points, dtype=np.float64)
     if len(points) == 0:
         return np.zeros(0, dtype=np.bool_)
+    if points.shape[1] == 2:
+        on_front = np.zeros(len(points), dtype=np.bool_)
+        on_front[_front_of_two(points)] = True
+        return on_front
     # In lexicographic order nothing later dominates anything earlier: the first point left over
     # is always on the front.
     unique, inverse = np.unique(points, axis=0, return_inverse=True)
     on_front = np.zeros(len(unique), dtype=np.bool_)
-    if points.shape[1] == 2:
-        # Along the first coordinate, a point of the front is below all before it.
-        lowest = np.minimum.accumulate(unique[:, 1])
-        on_front[0] = True
-        on_front[1:] = unique[1:, 1] < lowest[:-1]
-        return on_front[inverse.reshape(-1)]
     left = np.arange(len(unique))
     while len(left):
         on_front[left[0]] = True
@@ -87,22 +88,41 @@ def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def front(points: npt.ArrayLike) -> npt.NDArray[np.intp]:
     """Indices of the non-dominated points, sorted by their first objective, then by the next."""
     points = np.asarray(points, dtype=np.float64)
+    if points.ndim == 2 and points.shape[1] == 2:
+        return _front_of_two(points)
     indices = np.flatnonzero(non_dominated(points))
     if len(indices) == 0:
         return indices
     return indices[np.lexsort(points[indices].T[::-1])]
 
 
+def _front_of_two(points: Floats) -> npt.NDArray[np.intp]:
+    """As `front`, of points with two coordinates."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    first, second = points[order].T
+    # Along the first coordinate, a point of the front is below all before it, or equal to the last.
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    below = new.copy()
+    below[1:] &= second[1:] < np.minimum.accumulate(second)[:-1]
+    indices: npt.NDArray[np.intp] = order[below[new][np.cumsum(new) - 1]]
+    return indices
+
+
 def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
-    """Volume that the points dominate within the box below `reference`, shape (m,). Exact.
+    """Volume that the points dominate within the box below `reference`, shape (m,).
 
     Two objectives: one sweep. More: the last objective is cut into slices, each of which is the
     same problem in one dimension less (hypervolume by slicing objectives, While et al., IEEE
-    Transactions on Evolutionary Computation 10(1), 2006); the cost grows as n^(m-1).
+    Transactions on Evolutionary Computation 10(1), 2006). Both are exact. With more than three
+    objectives that takes time that grows as n^(m-1), so of more than `_SLICED` points it is
+    estimated by rays (`tuner.model.rays`), to a percent or better.
     """
     reference = np.asarray(reference, dtype=np.float64)
     points = np.asarray(points, dtype=np.float64).reshape(-1, len(reference))
     points = points[(points < reference).all(axis=1)]
+    if len(reference) > 3 and len(points) > _SLICED:
+        return volume_by_rays(points, reference)
     return _volume(points, reference)
 
 

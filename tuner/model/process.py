@@ -164,9 +164,17 @@ class Process:
     def covariance(self, a: Indices, b: Indices) -> Floats:
         """Posterior covariance of rows of `everywhere`, shape (len(a), len(b))."""
         covariance = self.prior.covariance(self.everywhere.at(a), self.everywhere.at(b))
+        most = 2 * len(b) > len(self.everywhere.mean)
         for block in (*self._earlier, self):
-            covariance -= block._own[:, a].T @ block._own[:, b]  # noqa: SLF001
+            own = block._own  # noqa: SLF001
+            # Of most rows no copy is made.
+            covariance -= (own[:, a].T @ own)[:, b] if most else own[:, a].T @ own[:, b]
         return covariance
+
+    @property
+    def numbers(self) -> int:
+        """How many this block keeps, about."""
+        return (len(self.values) + 3) * len(self.everywhere.mean)
 
     def seeing(self, seen: Places, values: Floats, variance: Floats) -> Process:
         """After one more block; nothing changes where it is empty."""

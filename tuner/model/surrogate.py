@@ -96,8 +96,8 @@ class Surrogate:
         processes = tuple(
             Exact(column.sign * logarithms(exact[column.metric]))
             if column.metric is not None and column.metric in exact
-            else evidence.process(column, queue, warm)
-            for column in columns
+            else evidence.process(name, column, queue, warm)
+            for name, column in zip(metrics, columns, strict=True)
         )
         constraints = constraint_models(evidence, bounded, columns, processes, queue, warm, exact)
         serving = probability_of_serving(candidates, observations)

@@ -18,7 +18,7 @@ from tuner.arrays import Floats
 from tuner.measure.link import LOGARITHM, interval_around, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.measure.repeatability import FEWEST_DEGREES, repeatability
+from tuner.measure.repeatability import FEWEST_DEGREES, Repeats
 from tuner.model.chances import tolerated
 from tuner.model.pareto import coordinates, in_units
 from tuner.spec.metrics import METRICS
@@ -100,29 +100,55 @@ def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
     by_configuration: dict[Configuration, list[TrialRecord]] = {}
     for trial in study.trials:
         by_configuration.setdefault(trial.configuration, []).append(trial)
-    groups = [_group(study, trials) for trials in by_configuration.values()]
+    groups = _groups(study, list(by_configuration.values()))
     between = np.array([between_bursts(study, o.metric) for o in study.objectives])
-    return tuple(_pooled(study, group, between, groups) for group in groups)
+    repeated = _Repeated(study, groups)
+    return tuple(
+        _pooled(study, number, group, between, repeated) for number, group in enumerate(groups)
+    )
 
 
-def _group(study: StudyRecord, trials: Sequence[TrialRecord]) -> _Group:
-    bursts = tuple(
-        t
-        for t in trials
-        if t.outcome == "measured" and not t.cut_short and all(map(math.isfinite, t.values))
-    )
-    parts = [[_parts(t, o.metric) for o in study.objectives] for t in bursts]
-    own, network, share = np.moveaxis(
-        np.array(parts, np.float64).reshape(len(bursts), len(study.objectives), 3), -1, 0
-    )
-    return _Group(
-        tuple(trials),
-        bursts,
-        _logs(study, bursts),
-        own**2,
-        (network**2).mean(axis=0) if bursts else network.sum(axis=0),
-        share,
-    )
+def _groups(study: StudyRecord, trials: Sequence[Sequence[TrialRecord]]) -> tuple[_Group, ...]:
+    """One for each configuration's trials, all bursts brought to numbers at once."""
+    bursts = [
+        tuple(
+            t
+            for t in own
+            if t.outcome == "measured" and not t.cut_short and all(map(math.isfinite, t.values))
+        )
+        for own in trials
+    ]
+    every = [t for own in bursts for t in own]
+    logs = _logs(study, every)
+    parts = np.array(
+        [[_parts(t, o.metric) for o in study.objectives] for t in every], np.float64
+    ).reshape(len(every), len(study.objectives), 3)
+    ends = np.cumsum([len(own) for own in bursts])
+    groups = []
+    for own_trials, own, end in zip(trials, bursts, ends.tolist(), strict=True):
+        rows = slice(end - len(own), end)
+        error, network, share = np.moveaxis(parts[rows], -1, 0)
+        network = (network**2).mean(axis=0) if own else network.sum(axis=0)
+        groups.append(_Group(tuple(own_trials), own, logs[rows], error**2, network, share))
+    return tuple(groups)
+
+
+class _Repeated:
+    """The bursts of all configurations that were measured more than once, by objective."""
+
+    def __init__(self, study: StudyRecord, groups: Sequence[_Group]) -> None:
+        self._study = study
+        self._groups = groups
+        self._repeats: dict[str, Repeats] = {}
+        self.count = sum(len(g.bursts) > 1 for g in groups)
+
+    def of(self, metric: str) -> Repeats:
+        """By the number of each configuration."""
+        if metric not in self._repeats:
+            self._repeats[metric] = Repeats.of(
+                [e for t in group.bursts if (e := t.own_estimate(metric))] for group in self._groups
+            )
+        return self._repeats[metric]
 
 
 def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float]:
@@ -149,7 +175,9 @@ def standard_error(estimate: Estimate | None, metric: str) -> float:
     return 0.0 if estimate is None else link_of(metric).standard_error(estimate) or 0.0
 
 
-def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence[_Group]) -> Pooled:
+def _pooled(
+    study: StudyRecord, number: int, group: _Group, between: Floats, repeated: _Repeated
+) -> Pooled:
     configuration = group.trials[0].configuration
     metrics = tuple(o.metric for o in study.objectives)
     if not group.bursts:
@@ -175,7 +203,7 @@ def _pooled(study: StudyRecord, group: _Group, between: Floats, groups: Sequence
     return Pooled(
         *(configuration, group.trials, group.bursts, values, mean, sd, nearest, metrics),
         infeasible=_infeasible(group),
-        unstable=_unstable(study, group, groups),
+        unstable=_unstable(study, number, group, repeated),
     )
 
 
@@ -199,7 +227,7 @@ def _infeasible(group: _Group) -> str:
     return f"breaks {', '.join(broken)}" if broken else ""
 
 
-def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> str:
+def _unstable(study: StudyRecord, number: int, group: _Group, repeated: _Repeated) -> str:
     """Why a configuration's bursts do not agree; empty where they do.
 
     Its variance between bursts is compared with that of all others that were repeated. Where they
@@ -215,23 +243,22 @@ def _unstable(study: StudyRecord, group: _Group, groups: Sequence[_Group]) -> st
     variances = group.squares / degrees
     if variances.max() <= _LEAST_UNSTABLE**2:
         return ""
-    tests = len(study.objectives) * sum(len(g.bursts) > 1 for g in groups)
+    tests = len(study.objectives) * repeated.count
     own = np.where(group.own > 0, group.own, group.own.max(axis=1, keepdims=True)).mean(axis=0)
     for index, objective in enumerate(study.objectives):
-        if variances[index] <= _LEAST_UNSTABLE**2:
+        variance = float(variances[index])
+        # Whatever the others differ by, the ratio is no larger than with what they state alone.
+        most = variance / max(float(own[index]), 1e-12)
+        if variance <= _LEAST_UNSTABLE**2 or most <= _FACTOR**2:
             continue
-        others = repeatability(
-            [e for t in g.bursts if (e := t.own_estimate(objective.metric))]
-            for g in groups
-            if g is not group
-        )
+        others = repeated.of(objective.metric).without(number).repeatability()
         if others is None:
             continue
         expected = max(others.relative_sd**2 + float(own[index]), 1e-12)
-        ratio = float(variances[index]) / expected
+        ratio = variance / expected
         if ratio > _FACTOR**2 and fisher.sf(ratio, degrees, others.degrees) < _ALPHA / tests:
             return (
-                f"its bursts differ by {100 * math.sqrt(variances[index]):.0f} % in"
+                f"its bursts differ by {100 * math.sqrt(variance):.0f} % in"
                 f" {METRICS[objective.metric].label}, those of other configurations by"
                 f" {100 * others.relative_sd:.0f} %"
             )

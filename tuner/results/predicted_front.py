@@ -16,6 +16,7 @@ from tuner.measure.measurement import Z
 from tuner.model.chances import Chances, chances, reference_of
 from tuner.model.feasibility import SURE
 from tuner.model.pareto import TOLERANCE, front, hypervolume, in_units
+from tuner.model.rays import Rays
 from tuner.model.surrogate import Surrogate
 from tuner.spec.space import Configuration
 
@@ -127,6 +128,11 @@ def spread(points: Floats, reference: Floats, limit: int) -> Indices:
 
 def _gains(points: Floats, chosen: Indices, reference: Floats) -> Floats:
     """What each point would add to the hypervolume of the chosen ones."""
+    if points.shape[1] > 3:
+        rays = Rays.over(points, reference)
+        reach = rays.reach(points)
+        so_far = reach[chosen].max(axis=0, initial=0.0)
+        return rays.volume(np.maximum(reach, so_far)) - rays.volume(so_far)
     if points.shape[1] != 2:
         before = hypervolume(points[chosen], reference)
         return np.array(

@@ -39,10 +39,19 @@ def reservation(study: StudyRecord, configuration: Configuration) -> Reservation
 
 def idle_replicas(study: StudyRecord, configuration: Configuration) -> int:
     """How many replicas never have a request: in a closed loop each connection has one replica."""
+    return _idle(configuration) if _closed(study) else 0
+
+
+def _closed(study: StudyRecord) -> bool:
     arrivals = study.specification.get("load", {}).get("arrivals", LoadSpec.arrivals)
-    if arrivals != "closed" or not {"concurrency", "replicas"} <= configuration.keys():
+    return bool(arrivals == "closed")
+
+
+def _idle(configuration: Configuration) -> int:
+    replicas, connections = configuration.get("replicas"), configuration.get("concurrency")
+    if replicas is None or connections is None:
         return 0
-    return max(0, int(configuration["replicas"]) - int(configuration["concurrency"]))
+    return max(0, int(replicas) - int(connections))
 
 
 def deployable(study: StudyRecord) -> Callable[[Configuration], bool]:
@@ -51,16 +60,19 @@ def deployable(study: StudyRecord) -> Callable[[Configuration], bool]:
     Not with idle replicas, and not with so little memory that a replica of the study ran out of it,
     with no less memory and under no more load: that it fitted at other times was luck.
     """
-    ran_out = [
-        t.configuration
+    ran_out = {
+        _Fit.of(t.configuration)
         for t in study.trials
         if t.outcome == "infeasible" and t.reason == _OUT_OF_MEMORY
-    ]
+    }
+
+    closed = _closed(study)
 
     def tells(configuration: Configuration) -> bool:
-        if idle_replicas(study, configuration):
+        if closed and _idle(configuration):
             return False
-        return not any(_at_most(configuration, failed) for failed in ran_out)
+        asked = _Fit.of(configuration)
+        return not any(asked.at_most(failed) for failed in ran_out)
 
     return tells
 
@@ -77,12 +89,26 @@ def deployable_everywhere(
     return bool(busy) and all(map(tells, busy))
 
 
-def _at_most(configuration: Configuration, failed: Configuration) -> bool:
-    """Whether a configuration has no more memory than one that failed, and no less load."""
-    if "memory" not in configuration or "memory" not in failed:
-        return False
-    return float(configuration["memory"]) <= float(failed["memory"]) and all(
-        float(configuration[name]) >= float(failed[name])
-        for name in ("concurrency", "rate")
-        if name in configuration and name in failed
-    )
+@dataclass(frozen=True)
+class _Fit:
+    """What decides whether a replica's memory is enough: MiB, and the load; None where unknown."""
+
+    memory: float | None
+    loads: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Fit:
+        memory, *loads = (
+            None if (value := configuration.get(name)) is None else float(value)
+            for name in ("memory", "concurrency", "rate")
+        )
+        return cls(memory, tuple(loads))
+
+    def at_most(self, failed: _Fit) -> bool:
+        """Whether it has no more memory than one that failed, and no less load."""
+        if self.memory is None or failed.memory is None:
+            return False
+        return self.memory <= failed.memory and all(
+            own is None or other is None or own >= other
+            for own, other in zip(self.loads, failed.loads, strict=True)
+        )

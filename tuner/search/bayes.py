@@ -97,7 +97,7 @@ class ServingSampler(StudySampler):
         seen = self._seen(study, trials)
         if len(seen) < max(self._startup, 2):
             return None
-        look = self._look(study, trials, seen, taken_by(self._space, trials), {})
+        look = self._look(study, trials, seen, taken_by(self._asked, trials), {})
         return best_gain(look.surrogate, look.free, look.sought) if len(look.free) else 0.0
 
     def model(self, study: Study) -> Surrogate:
@@ -112,7 +112,7 @@ class ServingSampler(StudySampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        taken = taken_by(self._space, others)
+        taken = taken_by(self._asked, others)
         self._free(taken)
         seen = self._seen(study, others)
         fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
@@ -147,7 +147,7 @@ class ServingSampler(StudySampler):
             return super().unvisited(study)
         candidates = Candidates.of(self._space, None, self._scenarios)
         is_free = ~hopeless(candidates, seen)
-        is_free[_rows(candidates, taken_by(self._space, trials))] = False
+        is_free[_rows(candidates, taken_by(self._asked, trials))] = False
         return int(np.count_nonzero(is_free))
 
     def _seen(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Observation]:

@@ -89,3 +89,22 @@ def snapped(parameter: Parameter, value: Value) -> Value:
         return value
     steps = round((float(value) - parameter.low) / parameter.step)
     return round(parameter.low + steps * parameter.step, 10)
+
+
+class AskedConfigurations:
+    """What the trials of a study of `space` were asked; that of a finished trial is read once."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._read: dict[int, tuple[FrozenTrial, Configuration | None]] = {}
+
+    def of(self, trial: FrozenTrial) -> Configuration | None:
+        """As `configuration_of`."""
+        if not trial.state.is_finished():
+            return configuration_of(self._space, trial)
+        read = self._read.get(trial.number)
+        # A finished trial never changes. Another object is a trial of another study.
+        if read is None or read[0] is not trial:
+            read = trial, configuration_of(self._space, trial)
+            self._read[trial.number] = read
+        return read[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
@@ -18,6 +19,7 @@ class Observed:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._read: dict[int, tuple[FrozenTrial, TrialRecord | Observation | None]] = {}
+        self._last: tuple[list[FrozenTrial], list[Observation]] | None = None
 
     def of(self, trials: Iterable[FrozenTrial], metrics: Sequence[str]) -> list[Observation]:
         """Those of complete trials, by number; `metrics` are the study's objectives.
@@ -27,10 +29,14 @@ class Observed:
         complete = sorted(
             (t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.number
         )
+        if self._last is not None and _same(complete, self._last[0]):
+            return self._last[1]
         read = [r for t in complete if (r := self._once(t)) is not None]
         records = [r for r in read if isinstance(r, TrialRecord)]
         stated = {t.number: Observation.of(t, metrics) for t in stated_trials(records, metrics)}
-        return [stated[r.number] if isinstance(r, TrialRecord) else r for r in read]
+        found = [stated[r.number] if isinstance(r, TrialRecord) else r for r in read]
+        self._last = complete, found
+        return found
 
     def _once(self, trial: FrozenTrial) -> TrialRecord | Observation | None:
         read = self._read.get(trial.number)
@@ -39,6 +45,10 @@ class Observed:
             read = trial, _read(self._space, trial)
             self._read[trial.number] = read
         return read[1]
+
+
+def _same(some: Sequence[FrozenTrial], others: Sequence[FrozenTrial]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def observations(

@@ -106,7 +106,7 @@ class StockSampler(StudySampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        taken = taken_by(self._space, others)
+        taken = taken_by(self._asked, others)
         free = self._free(taken)
         if self._lattice and self.name == "grid":
             order = np.random.default_rng(self._seed).permutation(self._lattice.size)

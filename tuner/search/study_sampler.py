@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from tuner.arrays import Indices
 from tuner.errors import TuneError
 from tuner.model.lattice import Lattice
-from tuner.search.distributions import configuration_of, distributions, snapped, stored
+from tuner.search.distributions import AskedConfigurations, distributions, snapped, stored
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName
 
@@ -84,6 +84,7 @@ class StudySampler(BaseSampler):
         self._space = space
         self._seed = seed
         self._lattice = Lattice.of(space)
+        self._asked = AskedConfigurations(space)
 
     @abstractmethod
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
@@ -112,7 +113,7 @@ class StudySampler(BaseSampler):
         """How many configurations are left to propose; None where they cannot be counted."""
         if self._lattice is None:
             return None
-        taken = taken_by(self._space, study.get_trials(deepcopy=False))
+        taken = taken_by(self._asked, study.get_trials(deepcopy=False))
         return len(self._lattice.free(taken))
 
     def expected_gain(self, study: Study) -> float | None:
@@ -171,12 +172,12 @@ class StudySampler(BaseSampler):
         return free
 
 
-def taken_by(space: SearchSpace, trials: Sequence[FrozenTrial]) -> set[Configuration]:
+def taken_by(asked: AskedConfigurations, trials: Sequence[FrozenTrial]) -> set[Configuration]:
     """The configurations that must not be proposed again."""
     taken: set[Configuration] = set()
     failures: Counter[Configuration] = Counter()
     for trial in trials:
-        configuration = configuration_of(space, trial)
+        configuration = asked.of(trial)
         if configuration is None:
             continue
         if trial.state == TrialState.FAIL and UNTRUSTED not in trial.user_attrs:

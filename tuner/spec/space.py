@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
@@ -138,25 +138,43 @@ class Configuration(Mapping[str, Value]):
         """The part of it that these parameters are."""
         return Configuration(tuple(item for item in self.items_ if item[0] in names))
 
-    def __getitem__(self, name: str) -> Value:
-        for key, value in self.items_:
-            if key == name:
-                return value
-        raise KeyError(name)
+    # Studies of thousands of trials compare and look up configurations millions of times.
+    @cached_property
+    def _values(self) -> dict[str, Value]:
+        return dict(self.items_)
 
-    def __iter__(self) -> Iterator[str]:
-        return (key for key, _ in self.items_)
-
-    def __len__(self) -> int:
-        return len(self.items_)
-
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash(frozenset(self.items_))
 
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def get(self, name: str, default: Any = None, /) -> Any:  # noqa: ANN401 -- as of a mapping
+        return self._values.get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return self._hash
+
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Configuration):
+            return self.items_ == other.items_ or self._values == other._values
         if not isinstance(other, Mapping):
             return NotImplemented
-        return dict(self) == dict(other)
+        return self._values == dict(other)
+
+    def __reduce__(self) -> tuple[type[Configuration], tuple[object, ...]]:
+        # A hash of texts holds in this process only.
+        return Configuration, (self.items_,)
 
     def __str__(self) -> str:
         return " ".join(f"{key}={_short(value)}" for key, value in self.items_)

@@ -164,7 +164,7 @@ class Next:
             if self.converged:
                 return False
         if self._decider is not None and self._until.settled:
-            self.converged = self._decider.reached(len(self._done.records))
+            self.converged = self._decider.reached(self._done.records)
             if self.converged:
                 return False
         if self._grid is not None:
@@ -191,7 +191,7 @@ class Next:
         elif deciding_is_due(study):
             up = self._up()
             last = None if up is None else up.configuration
-            for trial in self._decider.deciding(len(done), last):
+            for trial in self._decider.deciding(done, last):
                 queue(study, spec.search_space, trial.configuration, trial.attributes)
 
     def _queue_point(self, grid: Grid) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tuner.measure.record import StudyRecord
+from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.feasibility import SURE
 from tuner.model.initial_design import initial_trials
-from tuner.model.memory_floor import with_least_memory
+from tuner.model.memory_floor import MemoryNeed
 from tuner.model.observations import Observation
 from tuner.model.study_model import FEWEST
 from tuner.results.outcomes import default_decision
@@ -46,6 +47,28 @@ class Deciding:
     attributes: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What a study recommends when it is looked at, and what its trials say to this question."""
+
+    study: StudyRecord
+    recommended: Mapping[Configuration, Recommendation]
+
+    @cached_property
+    def trials_of(self) -> Counter[Configuration]:
+        return Counter(t.configuration for t in self.study.trials)
+
+    @cached_property
+    def first_of(self) -> Mapping[Configuration, int]:
+        """The number of the first trial of each configuration."""
+        return {t.configuration: t.number for t in reversed(self.study.trials)}
+
+    @cached_property
+    def memory(self) -> MemoryNeed:
+        seen = [Observation.of(trial, ()) for trial in self.study.trials]
+        return MemoryNeed(self.study.search_space, seen)
+
+
 def settles(spec: StudySpec) -> bool:
     """Whether the study is searched for what to recommend in each scenario, until that is known."""
     search = spec.search
@@ -64,36 +87,43 @@ def deciding_is_due(study: Study) -> bool:
 
 
 class Decider:
-    """Looks at what a study recommends, once for each number of complete trials."""
+    """Looks at what a study recommends, once for each number of complete trials.
+
+    `done` are their records, by number.
+    """
 
     def __init__(self, spec: StudySpec, study: Study) -> None:
         self._spec = spec
         self._study = study
-        self._look: tuple[int, StudyRecord, Mapping[Configuration, Recommendation]] | None = None
+        self._look: _Look | None = None
         space = spec.search_space
         names = spec.search.scenarios or [p.name for p in space.with_role("scenario")]
         # None where they cannot be counted.
         self._scenarios = SearchSpace(tuple(p for p in space if p.name in names)).size()
         self._bursts = FEWEST_BURSTS if spec.search.confirm > 0 else 1
 
-    def reached(self, trials: int) -> str:
-        """Why a study with so many complete trials is settled; empty where it is not.
+    def reached(self, done: Sequence[TrialRecord]) -> str:
+        """Why a study is settled; empty where it is not.
 
         Each scenario that has a measured trial has a settled recommendation, and each scenario of
         the space has a trial, where they can be counted.
         """
-        if trials < max(FEWEST, initial_trials(self._spec.budget.trials), self._scenarios or 0):
+        fewest = max(FEWEST, initial_trials(self._spec.budget.trials), self._scenarios or 0)
+        if len(done) < fewest:
             return ""
-        study, recommended = self._looked(trials)
+        look = self._looked(done)
+        study, recommended = look.study, look.recommended
         measured = {study.scenario_of(t.configuration) for t in study.trials}
         if not recommended or measured != recommended.keys():
             return ""
         if any(not self._settled(chosen) for chosen in recommended.values()):
             return ""
         who = "every scenario's recommendation" if len(recommended) > 1 else "the recommendation"
-        return f"{who} is settled (P >= {self._spec.search.settled:g}) after {trials} trials"
+        return f"{who} is settled (P >= {self._spec.search.settled:g}) after {len(done)} trials"
 
-    def deciding(self, trials: int, last: Configuration | None) -> Sequence[Deciding]:
+    def deciding(
+        self, done: Sequence[TrialRecord], last: Configuration | None
+    ) -> Sequence[Deciding]:
         """The trials to measure next, all on one deployment; none while there is no model.
 
         Of the scenario that is not settled, and got the fewest such trials so far, it is what is
@@ -102,14 +132,15 @@ class Decider:
         `last` trial serves one of these, that comes first. Then the same of all other scenarios
         that want the same deployment.
         """
-        if trials < FEWEST:
+        if len(done) < FEWEST:
             return ()
-        study, recommended = self._looked(trials)
+        look = self._looked(done)
+        study, recommended = look.study, look.recommended
         given = Counter(
             study.scenario_of(t.configuration) for t in study.trials if "decides" in t.why
         )
         wanted = [
-            self._wanted(study, chosen)
+            self._wanted(look, chosen)
             for chosen in sorted(recommended.values(), key=lambda r: (r.chance, str(r.scenario)))
             if not self._settled(chosen)
         ]
@@ -148,17 +179,17 @@ class Decider:
         running = (configuration_of(space, t) for t in trials if t.state == TrialState.RUNNING)
         return {*running, *(c for c, count in failed.items() if count >= FAILURES_ALLOWED)}
 
-    def _looked(self, trials: int) -> tuple[StudyRecord, Mapping[Configuration, Recommendation]]:
-        if self._look is None or self._look[0] != trials:
-            record = study_record(self._study)
-            self._look = trials, record, summarise(record).recommendations
-        return self._look[1:]
+    def _looked(self, done: Sequence[TrialRecord]) -> _Look:
+        if self._look is None or len(self._look.study.trials) != len(done):
+            record = study_record(self._study, done)
+            self._look = _Look(record, summarise(record).recommendations)
+        return self._look
 
     def _settled(self, chosen: Recommendation) -> bool:
         enough = len(chosen.pooled.bursts) >= self._bursts
         return enough and chosen.chance >= self._spec.search.settled and chosen.leaner is None
 
-    def _lean(self, study: StudyRecord, configuration: Configuration) -> Configuration:
+    def _lean(self, look: _Look, configuration: Configuration) -> Configuration:
         """The like with the least memory that surely suffices. More makes it hardly better, and the
         rivals of several scenarios share a deployment then.
         """
@@ -167,26 +198,25 @@ class Decider:
         values = None if parameter is None else parameter.values()
         if not values or "memory" not in configuration:
             return configuration
-        seen = [Observation.of(trial, ()) for trial in study.trials]
         least = Configuration.of({**configuration, "memory": min(values, key=float)})
-        return with_least_memory(space, seen, least, SURE) or configuration
+        return look.memory.least(least, SURE) or configuration
 
-    def _wanted(self, study: StudyRecord, chosen: Recommendation) -> Deciding:
+    def _wanted(self, look: _Look, chosen: Recommendation) -> Deciding:
         """What says most about one recommendation."""
-        bursts = Counter(t.configuration for t in study.trials)
+        bursts = look.trials_of
         own, rival = chosen.configuration, None if chosen.rival is None else chosen.rival[0]
         picked, role = own, "what is recommended"
         if chosen.chance >= self._spec.search.settled:
             if chosen.leaner is not None:
                 picked, role = chosen.leaner, "what reserves less and may do as well"
         elif rival is not None and bursts[rival] <= bursts[own]:
-            lean = self._lean(study, rival)
+            lean = self._lean(look, rival)
             picked, role = rival if bursts[lean] else lean, "the strongest rival of that"
         why = {
             "reason": f"to settle what is recommended for {chosen.scenario}: {role}",
             "decides": True,
         }
-        confirms = next((t.number for t in study.trials if t.configuration == picked), None)
+        confirms = look.first_of.get(picked)
         attributes: dict[str, Any] = {WHY: why}
         if confirms is not None:
             attributes[CONFIRMS] = confirms

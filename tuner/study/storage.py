@@ -234,13 +234,14 @@ def optuna_study(name: str, storage: BaseStorage) -> Study:
         ) from error
 
 
-def study_record(study: Study) -> StudyRecord:
-    """What a study's attributes and complete trials say.
+def study_record(study: Study, complete: Sequence[TrialRecord] | None = None) -> StudyRecord:
+    """What a study's attributes and trials say; `complete` are the records of its complete trials
+    where they were read already.
 
     Raises InputError for a study that `tune` did not make, or whose attributes are broken.
     """
     with _whole(study.study_name):
-        return _study_record(study)
+        return _study_record(study, records(study) if complete is None else complete)
 
 
 @contextmanager
@@ -254,20 +255,21 @@ def _whole(name: str) -> Iterator[None]:
         ) from error
 
 
-def _study_record(study: Study) -> StudyRecord:
-    specification: Mapping[str, Any] = study.user_attrs[SPECIFICATION]
+def _study_record(study: Study, complete: Sequence[TrialRecord]) -> StudyRecord:
+    attributes = study.user_attrs
+    specification: Mapping[str, Any] = attributes[SPECIFICATION]
     return StudyRecord.of(
         study.study_name,
         specification,
-        study.user_attrs.get(ENVIRONMENT, {}),
-        records(study),
+        attributes.get(ENVIRONMENT, {}),
+        complete,
         tuple(_failed(study, space_of(specification))),
         {
             name.removeprefix(ENVIRONMENT_OF): environment
-            for name, environment in study.user_attrs.items()
+            for name, environment in attributes.items()
             if name.startswith(ENVIRONMENT_OF)
         },
-        study.user_attrs.get(WARM),
+        attributes.get(WARM),
     )
 
 
