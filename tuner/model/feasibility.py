@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 
-from tuner.arrays import Floats
+from tuner.arrays import Floats, Mask
 from tuner.model.candidates import Candidates
 from tuner.model.gp import grouped
+from tuner.model.memo import Keyed, digest
 from tuner.model.memory_floor import (
     OTHER_CAUSES,
     MemoryEvidence,
@@ -33,12 +35,24 @@ def probability_of_serving(candidates: Candidates, observations: Sequence[Observ
     says decides in turn which failures teach how much memory is needed.
     """
     serves = np.array([served(o) for o in observations], dtype=np.bool_)
-    seen = [o.configuration for o in observations]
-    coordinates, size = candidates.coordinates, len(candidates)
-    other = np.full(size + len(seen), 1.0 - OTHER_CAUSES)
-    enough, weights = np.ones(size), np.ones(len(seen))
-    expected = expected_floor(candidates)
+    points = candidates.encoded([o.configuration for o in observations])
     memory = MemoryEvidence.of(candidates.space, observations)
+    key = (candidates, digest(points, serves, *memory.good, *memory.bad, *memory.peaks))
+    return once_told(Keyed(key, partial(_probability, candidates, memory, serves, points)))
+
+
+@lru_cache(maxsize=4)
+def once_told(keyed: Keyed[Floats]) -> Floats:
+    return keyed.compute()
+
+
+def _probability(
+    candidates: Candidates, memory: MemoryEvidence, serves: Mask, points: Floats
+) -> Floats:
+    coordinates, size = candidates.coordinates, len(candidates)
+    other = np.full(size + len(points), 1.0 - OTHER_CAUSES)
+    enough, weights = np.ones(size), np.ones(len(points))
+    expected = expected_floor(candidates)
     for _ in range(_ROUNDS):
         if expected is not None:
             doubt = other[size:][~serves]
@@ -47,7 +61,6 @@ def probability_of_serving(candidates: Candidates, observations: Sequence[Observ
             weights[~serves] = 1.0 - floor.blamed(*memory.bad, doubt)
         if not (weights[~serves] > _SUSPECTED).any():
             break
-        points = candidates.encoded(seen)
         names, groups = grouped(candidates.owners)
         other = probability_of_success(
             points, serves, weights, np.concatenate([coordinates, points]), groups, len(names)

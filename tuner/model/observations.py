@@ -46,7 +46,8 @@ class Observation:
     def of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:
         """What a trial's record says of these objectives; imputed values are not among it."""
         asked = tuple(metrics)
-        return kept(record, "observation", asked, partial(cls._of, record, asked))
+        name = f"observation {' '.join(asked)}"  # several are asked for in turn
+        return kept(record, name, None, partial(cls._of, record, asked))
 
     @classmethod
     def _of(cls, record: TrialRecord, metrics: Sequence[str]) -> Observation:

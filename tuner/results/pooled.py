@@ -102,7 +102,7 @@ def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
         by_configuration.setdefault(trial.configuration, []).append(trial)
     groups = _groups(study, list(by_configuration.values()))
     between = np.array([between_bursts(study, o.metric) for o in study.objectives])
-    repeated = _Repeated(study, groups)
+    repeated = _Repeated(groups)
     return tuple(
         _pooled(study, number, group, between, repeated) for number, group in enumerate(groups)
     )
@@ -136,8 +136,7 @@ def _groups(study: StudyRecord, trials: Sequence[Sequence[TrialRecord]]) -> tupl
 class _Repeated:
     """The bursts of all configurations that were measured more than once, by objective."""
 
-    def __init__(self, study: StudyRecord, groups: Sequence[_Group]) -> None:
-        self._study = study
+    def __init__(self, groups: Sequence[_Group]) -> None:
         self._groups = groups
         self._repeats: dict[str, Repeats] = {}
         self.count = sum(len(g.bursts) > 1 for g in groups)

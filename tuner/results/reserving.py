@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tuner.errors import InfeasibleKind
+from tuner.measure.kept import kept
 from tuner.measure.record import StudyRecord
 from tuner.spec.space import Configuration
 from tuner.spec.study import LoadSpec
@@ -60,11 +61,7 @@ def deployable(study: StudyRecord) -> Callable[[Configuration], bool]:
     Not with idle replicas, and not with so little memory that a replica of the study ran out of it,
     with no less memory and under no more load: that it fitted at other times was luck.
     """
-    ran_out = {
-        _Fit.of(t.configuration)
-        for t in study.trials
-        if t.outcome == "infeasible" and t.reason == _OUT_OF_MEMORY
-    }
+    ran_out = kept(study, "ran out of memory", None, lambda: _ran_out(study))
 
     closed = _closed(study)
 
@@ -75,6 +72,14 @@ def deployable(study: StudyRecord) -> Callable[[Configuration], bool]:
         return not any(asked.at_most(failed) for failed in ran_out)
 
     return tells
+
+
+def _ran_out(study: StudyRecord) -> frozenset[_Fit]:
+    return frozenset(
+        _Fit.of(t.configuration)
+        for t in study.trials
+        if t.outcome == "infeasible" and t.reason == _OUT_OF_MEMORY
+    )
 
 
 def deployable_everywhere(
