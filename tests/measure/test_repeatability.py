@@ -9,7 +9,7 @@ from tuner.measure.measurement import Estimate, Z
 from tuner.measure.repeatability import (
     FEWEST_DEGREES,
     Repeatability,
-    Repeats,
+    RepeatedBursts,
     repeatability,
     widened,
 )
@@ -147,7 +147,7 @@ def test_a_value_of_zero_is_no_repeat() -> None:
 def test_the_others_of_a_configuration_are_as_if_it_had_not_been_measured() -> None:
     rng = np.random.default_rng(5)
     groups = [g[: 1 + i % 4] for i, g in enumerate(bursts(rng, [2.0] * 9, 0.1, 0.05))]
-    every = Repeats.of(groups)
+    every = RepeatedBursts.of(groups)
     assert every.repeatability() == repeatability(groups)
     for number in range(len(groups)):
         others = [g for i, g in enumerate(groups) if i != number]

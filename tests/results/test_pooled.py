@@ -12,13 +12,13 @@ from tests.study.bursts import burst, lost, study
 from tuner.measure.link import LinkFunction
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.measure.repeatability import Repeats
+from tuner.measure.repeatability import RepeatedBursts
 from tuner.results.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
 from tuner.results.summary import summarise
 
 
 def steady(first: int) -> list[TrialRecord]:
-    """Repeats of three configurations that agree to 2 %."""
+    """RepeatedBursts of three configurations that agree to 2 %."""
     found = []
     for i, replicas in enumerate((2, 3, 4)):
         for j, wobble in enumerate((0.98, 1.0, 1.02)):
@@ -140,13 +140,13 @@ def test_bursts_are_collected_once_however_many_configurations_are_doubtful(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     collected: list[int] = []
-    of_all = Repeats.of
+    of_all = RepeatedBursts.of
 
-    def counted(repeats: Iterable[Sequence[Estimate]], *link: LinkFunction) -> Repeats:
+    def counted(repeats: Iterable[Sequence[Estimate]], *link: LinkFunction) -> RepeatedBursts:
         collected.append(1)
         return of_all(repeats, *link)
 
-    monkeypatch.setattr(Repeats, "of", counted)
+    monkeypatch.setattr(RepeatedBursts, "of", counted)
     doubtful = [
         burst(100 + 2 * i + j, art, 50.0, replicas=5 + i)
         for i in range(6)

@@ -49,11 +49,11 @@ def repeatability(
     Research of the National Bureau of Standards 87(5), 1982, for one group). So imprecise bursts,
     such as those under packet loss, do not hide what the others show.
     """
-    return Repeats.of(repeats, link).repeatability()
+    return RepeatedBursts.of(repeats, link).repeatability()
 
 
 @dataclass(frozen=True, eq=False)
-class Repeats:
+class RepeatedBursts:
     """The bursts of the configurations that were repeated, of one metric, on the scale of a link.
 
     `values` and `variances` have shape (N,), `groups` the number of each one's configuration among
@@ -65,7 +65,9 @@ class Repeats:
     groups: Indices
 
     @classmethod
-    def of(cls, repeats: Iterable[Sequence[Estimate]], link: LinkFunction = LOGARITHM) -> Repeats:
+    def of(
+        cls, repeats: Iterable[Sequence[Estimate]], link: LinkFunction = LOGARITHM
+    ) -> RepeatedBursts:
         """Each sequence has the estimates of one configuration's bursts."""
         usable: list[Estimate] = []
         groups: list[int] = []
@@ -85,10 +87,10 @@ class Repeats:
         """How many of them are beyond the first of their configuration."""
         return len(self.values) - int(np.count_nonzero(np.diff(self.groups, prepend=-1)))
 
-    def without(self, group: int) -> Repeats:
+    def without(self, group: int) -> RepeatedBursts:
         """Those of all other configurations."""
         others = self.groups != group
-        return Repeats(self.values[others], self.variances[others], self.groups[others])
+        return RepeatedBursts(self.values[others], self.variances[others], self.groups[others])
 
     def repeatability(self) -> Repeatability | None:
         """As the function of that name."""

@@ -18,7 +18,7 @@ from tuner.arrays import Floats
 from tuner.measure.link import LOGARITHM, interval_around, link_of
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.measure.repeatability import FEWEST_DEGREES, Repeats
+from tuner.measure.repeatability import FEWEST_DEGREES, RepeatedBursts
 from tuner.model.chances import tolerated
 from tuner.model.pareto import coordinates, in_units
 from tuner.spec.metrics import METRICS
@@ -138,13 +138,13 @@ class _Repeated:
 
     def __init__(self, groups: Sequence[_Group]) -> None:
         self._groups = groups
-        self._repeats: dict[str, Repeats] = {}
+        self._repeats: dict[str, RepeatedBursts] = {}
         self.count = sum(len(g.bursts) > 1 for g in groups)
 
-    def of(self, metric: str) -> Repeats:
+    def of(self, metric: str) -> RepeatedBursts:
         """By the number of each configuration."""
         if metric not in self._repeats:
-            self._repeats[metric] = Repeats.of(
+            self._repeats[metric] = RepeatedBursts.of(
                 [e for t in group.bursts if (e := t.own_estimate(metric))] for group in self._groups
             )
         return self._repeats[metric]
