@@ -4,6 +4,7 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from docker import DockerClient
@@ -11,7 +12,8 @@ from docker.errors import NotFound
 
 from tuner.deploy import cgroup
 from tuner.deploy.docker_deployer import DockerDeployer
-from tuner.deploy.replica import Replica
+from tuner.deploy.engine_statistics import CounterSource
+from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.errors import Infeasible, SetupError, TrialFailed, TuneError
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
@@ -102,22 +104,6 @@ def test_a_model_that_is_not_built_is_a_setup_error(half_plus_two: ModelSpec) ->
         pytest.fail("it was entered")
 
 
-def test_a_replica_that_dies_is_infeasible_wherever_it_is_noticed(
-    docker_deployer: DockerDeployer, spec: DeploymentSpec
-) -> None:
-    spec = dataclasses.replace(spec, replicas=2)
-    with (  # noqa: PT012 -- leaving the deployment raises it
-        pytest.raises(Infeasible, match="replica 1 was killed"),
-        docker_deployer.deploy(spec, "0") as deployment,
-    ):
-        deployment.replicas[1].container.kill()
-        with pytest.raises(Infeasible, match="replica 1 was killed"):
-            deployment.verify()
-        with pytest.raises(Infeasible, match="replica 1 was killed"):
-            deployment.counters()
-        raise TrialFailed("connection reset")  # what a load generator sees of it
-
-
 @dataclasses.dataclass(frozen=True)
 class Unlimited:
     """A host that ignored a limit."""
@@ -143,7 +129,9 @@ def test_a_limit_that_was_not_applied_is_an_error(
     found: cgroup.Limits, spec: DeploymentSpec, engine: DockerClient
 ) -> None:
     container = engine.containers.prepare_model({"Id": "0"})
-    replica = Replica(0, container, ("", 0), ("", 0), Unlimited(found), threading.Event())  # type: ignore[arg-type]
+    source = cast("CounterSource", Unlimited(found))
+    nowhere = ("", 0)
+    replica = Replica(0, container, nowhere, nowhere, source, threading.Event(), ReplicaStart(""))
     with pytest.raises(TuneError, match="did not get its limits"):
         replica.check_limits(spec)
 

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from tuner.deploy.engine_statistics import CounterSource
 from tuner.deploy.null_container import wait_until_it_answers
 from tuner.deploy.reach import Reach
-from tuner.deploy.replica import Replica
+from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.measure.golden import Golden
 from tuner.serving.container_plan import container_plan
 from tuner.spec.study import LoadProtocol, ModelSpec, ServingSpec
@@ -85,7 +85,9 @@ def test_requests_to_containers_go_through_no_proxy(address: tuple[str, int]) ->
     with pytest.raises(requests.exceptions.ProxyError):
         requests.get(url, timeout=5)
     container = cast("Container", None)  # it is asked for nothing while the server answers
-    replica = Replica(0, container, address, address, cast("CounterSource", None), Event())
+    replica = Replica(
+        0, container, address, address, cast("CounterSource", None), Event(), ReplicaStart("")
+    )
     replica.wait_until_ready("m", 5)
     model = ModelSpec("m", "", Path(), Path(), tolerance=0.1)
     replica.check_answers(model, Golden((b"{}",), ({"predictions": [1.0]},)))

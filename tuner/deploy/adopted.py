@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
 
 from docker.models.containers import Container
 from docker.models.networks import Network
@@ -25,52 +22,14 @@ from tuner.deploy.inspected import (
 from tuner.deploy.keeper import drop_page_cache
 from tuner.deploy.ownership import RUN_LABEL, WORKERS, undo
 from tuner.deploy.projects import PROJECT_LABEL, project_of
-from tuner.deploy.replica import Replica
-from tuner.errors import Infeasible, InputError, SetupError, TrialFailed
+from tuner.deploy.replica import Replica, ReplicaStart
+from tuner.errors import InputError, SetupError
 from tuner.serving.container_plan import ContainerPlan, container_plan
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
-
-_T = TypeVar("_T")
 
 BringUp = Callable[[str], None]
 """Brings the file up under the name of a project, with which `PROJECT_LABEL` marks all containers
 and networks. Returns once they are started. Raises SetupError where one could not be started."""
-
-
-@dataclass(frozen=True)
-class AdoptedReplica(Replica):
-    """A replica that the engine may start again when it dies, as exported files ask it to."""
-
-    def check_alive(self) -> None:
-        self.container.reload()
-        if self.container.attrs["RestartCount"]:
-            if self._was_killed():
-                raise self._out_of_memory("was killed (and started again)")
-            raise Infeasible(
-                "never ready",
-                f"replica {self.index} stopped by itself (and was started again)",
-                self.log_tail(),
-            )
-        super().check_alive()
-
-    def _was_killed(self) -> bool:
-        """Whether SIGKILL ended it at any time. Its state tells only how it ended last."""
-        assert self.container.client is not None
-        happened = self.container.client.events(
-            since=0,
-            until=int(time.time()) + 1,  # all that has happened by now; the engine waits until then
-            filters={"container": self.container.id, "event": "die"},
-            decode=True,
-        )
-        return any(event["Actor"]["Attributes"].get("exitCode") == "137" for event in happened)
-
-    def _read(self, reading: Callable[[], _T]) -> _T:
-        # Unlike a trial's replica it may run again already, so nothing waits for its end.
-        try:
-            return reading()
-        except OSError as error:
-            self.check_alive()
-            raise TrialFailed(f"replica {self.index} cannot be read: {error}") from error
 
 
 class AdoptingDeployer(DockerDeployer):
@@ -177,7 +136,7 @@ class AdoptingDeployer(DockerDeployer):
         plan: ContainerPlan,
         spec: DeploymentSpec,
         given_up: Event,
-    ) -> AdoptedReplica:
+    ) -> Replica:
         reach = self._reach
         ours = plan.port_of(spec.protocol)
         # The readiness check goes where the file's clients go, the load where that of a trial goes.
@@ -185,12 +144,16 @@ class AdoptingDeployer(DockerDeployer):
             container, network, plan.port
         )
         address = reach.address(container, network, ours)
-        return AdoptedReplica(index, container, rest, address, reach.source(container), given_up)
+        # The engine may start it again when it dies, as exported files ask it to: from 0 times on.
+        start = ReplicaStart(container.attrs["State"]["StartedAt"])
+        source = reach.source(container)
+        return Replica(index, container, rest, address, source, given_up, start)
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
         replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
         if self._golden is not None:
             replica.check_answers(self._model, self._golden)
+        replica.check_alive()
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
+from tuner.deploy.ending import MemoryCount
 from tuner.measure.proc import PROC, link_counters, pressure_ns, tcp_counters, wait_ns
 from tuner.measure.samples import ContainerCounters
 
@@ -57,6 +58,11 @@ class Around:
                 fields[f"{name}_pressure_ns"] = pressure_ns(self.pressure / f"{name}.pressure")
         return fields
 
+    def stopped(self) -> bool:
+        """Whether a signal (or a debugger) halts one of the processes."""
+        states = (_process_state(int(pid), self.proc) for pid in self.processes.read_text().split())
+        return any(state in {"T", "t"} for state in states)
+
 
 @dataclass(frozen=True)
 class CgroupV1:
@@ -94,6 +100,19 @@ class CgroupV1:
 
     def oom_kills(self) -> int:
         return _table(self.memory / "memory.oom_control").get("oom_kill", 0)
+
+    def memory_count(self) -> MemoryCount | None:
+        """What tells whether it ran out of memory."""
+        return MemoryCount(
+            self.oom_kills(),
+            int((self.memory / "memory.failcnt").read_text()),
+            int((self.memory / "memory.max_usage_in_bytes").read_text()),
+            _limit((self.memory / "memory.limit_in_bytes").read_text()),
+        )
+
+    def stopped(self) -> bool:
+        """Whether a signal halts one of its processes."""
+        return self.around.stopped()
 
     def forget_peak(self) -> bool:
         """Count the memory peak anew from now on. Returns whether this process may do that."""
@@ -135,15 +154,13 @@ class CgroupV2:
         cpu = _table(self.path / "cpu.stat")
         now = time.monotonic_ns()
         memory = _table(self.path / "memory.stat")
-        peak = self.path / "memory.peak"  # since Linux 5.19
-        current = self.path / "memory.current"
         return ContainerCounters(
             time_ns=now,
             cpu_ns=cpu["usage_usec"] * 1000,
             periods=cpu.get("nr_periods", 0),
             throttled_periods=cpu.get("nr_throttled", 0),
             throttled_ns=cpu.get("throttled_usec", 0) * 1000,
-            memory_peak_bytes=int((peak if peak.exists() else current).read_text()),
+            memory_peak_bytes=self._peak_bytes(),
             memory_limit_hits=_table(self.path / "memory.events").get("max", 0),
             oom_kills=self.oom_kills(),
             major_faults=memory.get("pgmajfault", 0),
@@ -153,6 +170,23 @@ class CgroupV2:
 
     def oom_kills(self) -> int:
         return _table(self.path / "memory.events").get("oom_kill", 0)
+
+    def memory_count(self) -> MemoryCount | None:
+        """As `CgroupV1.memory_count`."""
+        return MemoryCount(
+            self.oom_kills(),
+            _table(self.path / "memory.events").get("max", 0),
+            self._peak_bytes(),
+            _limit((self.path / "memory.max").read_text()),
+        )
+
+    def stopped(self) -> bool:
+        """Whether a signal halts one of its processes."""
+        return self.around.stopped()
+
+    def _peak_bytes(self) -> int:
+        peak = self.path / "memory.peak"  # since Linux 5.19
+        return int((peak if peak.exists() else self.path / "memory.current").read_text())
 
     def forget_peak(self) -> bool:
         """False: the kernel (since Linux 6.12) counts it anew for one open file only."""
@@ -207,6 +241,15 @@ def parse_proc_cgroup(lines: list[str]) -> dict[str, str]:
     return groups
 
 
+def _process_state(pid: int, proc: Path) -> str:
+    """Its state by proc(5), such as R, S or T; empty where it has ended."""
+    try:
+        # The command name, before the last ")", may hold anything.
+        return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _directory(hierarchy: Path, group: str) -> Path:
     return hierarchy / group.lstrip("/")
 
@@ -220,6 +263,17 @@ def _table(path: Path) -> dict[str, int]:
 def _limit(text: str) -> int | None:
     text = text.strip()
     return None if text == "max" or int(text) >= _UNLIMITED else int(text)
+
+
+def host_oom_kills(proc: Path = PROC) -> int | None:
+    """How many processes of this host the kernel's OOM killer ended since the boot.
+
+    It outlives a container's files. None where the kernel (before Linux 4.13) does not count them.
+    """
+    try:
+        return _table(proc / "vmstat").get("oom_kill")
+    except OSError:
+        return None
 
 
 def _host_swap() -> bool:

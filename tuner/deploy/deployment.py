@@ -83,7 +83,7 @@ class DockerDeployment:
             "containers": [str(replica.container.name) for replica in self.replicas],
             "addresses": [f"{host}:{port}" for host, port in self.addresses],
             "protocol": self.spec.protocol,
-            "limits": [_limit_facts(limits) for limits in self._each(lambda r: r.source.limits())],
+            "limits": [_limit_facts(limits) for limits in self._each(Replica.limits)],
             "counters": self.replicas[0].source.name,
             "cpus": self.placed.facts(),
         }

@@ -313,7 +313,8 @@ class DockerDeployer:
 
             def ready(replica: Replica) -> float | None:
                 self._bring_up(replica, spec)
-                return None if replica.started is None else time.monotonic() - replica.started
+                asked = replica.start.asked
+                return None if asked is None else time.monotonic() - asked
 
             waited = in_parallel(executor, ready, replicas, given_up.set)
             self._mend_page_cache(executor, replicas)
@@ -345,8 +346,9 @@ class DockerDeployer:
             )
             try:
                 yield deployment
-            except (TrialFailed, APIError):
-                # A dead replica explains a failed burst better than the burst can.
+            except (TrialFailed, APIError, FileNotFoundError, ProcessLookupError):
+                # A dead replica explains a failed burst better than the burst can, or a file of
+                # its process that is gone.
                 deployment.verify()
                 raise
 
@@ -363,6 +365,7 @@ class DockerDeployer:
         replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
         if self._golden is not None:
             replica.check_answers(self._model, self._golden)
+        replica.check_alive()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from docker.models.containers import Container
 
 from tuner.deploy.cgroup import CgroupV1, CgroupV2, Limits, files_of
+from tuner.deploy.ending import MemoryCount
 from tuner.measure.samples import ContainerCounters
 
 
@@ -39,9 +40,17 @@ class EngineStatistics:
         self._last = from_statistics(self._reply())
         return self._last
 
-    def oom_kills(self) -> int:
-        """0: the reply has no count. The container's state says whether it was killed."""
-        return 0
+    def memory_count(self) -> MemoryCount | None:
+        """From the last reading by `counters`; None before it. OOM kills are not in the reply."""
+        last = self._last
+        if last is None:
+            return None
+        limit = self.container.attrs["HostConfig"]["Memory"] or None
+        return MemoryCount(0, last.memory_limit_hits, last.memory_peak_bytes, limit)
+
+    def stopped(self) -> bool:
+        """False: its processes are on another machine."""
+        return False
 
     def forget_peak(self) -> bool:
         return False
@@ -85,7 +94,7 @@ def from_statistics(reply: dict[str, Any]) -> ContainerCounters:
         throttled_ns=throttling.get("throttled_time", 0),
         memory_peak_bytes=memory.get("max_usage", memory.get("usage", 0)),
         memory_limit_hits=memory.get("failcnt", 0),
-        oom_kills=0,  # see EngineStatistics.oom_kills
+        oom_kills=0,  # see EngineStatistics.memory_count
         major_faults=details.get("total_pgmajfault", details.get("pgmajfault", 0)),
         source=EngineStatistics.name,
         received_bytes=links and sum(link["rx_bytes"] for link in links.values()),

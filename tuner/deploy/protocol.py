@@ -52,7 +52,11 @@ class Deployment(Target, Protocol):
         ...
 
     def verify(self) -> None:
-        """Raise Infeasible when a replica died or was OOM-killed since it was deployed."""
+        """Raise where something befell a replica since it was deployed.
+
+        Infeasible where it ran out of memory or ended by itself, TrialFailed where something else
+        ended, paused, restarted or removed it.
+        """
         ...
 
     def forget_peak(self) -> bool:
@@ -97,7 +101,7 @@ class Deployer(Protocol):
         """Bring up `spec`, wait until it is ready, check the golden answers; at the end remove it.
 
         `label` names the trial on everything that is created. Raises Infeasible when a replica is
-        OOM-killed or never ready, TrialFailed when it answers wrongly, TuneError when a limit
-        was not applied.
+        OOM-killed or never ready, TrialFailed when it answers wrongly or something else disturbed
+        it, TuneError when a limit was not applied.
         """
         ...

@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Event
 from typing import TypeVar
 
 import requests
 from docker import DockerClient
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from tuner.deploy.cgroup import Limits
-from tuner.deploy.engine_statistics import CounterSource
+from tuner.deploy.cgroup import Limits, host_oom_kills
+from tuner.deploy.ending import (
+    ContainerState,
+    Ending,
+    EngineEvent,
+    Evidence,
+    MemoryCount,
+    ending,
+)
+from tuner.deploy.engine_statistics import CounterSource, EngineStatistics
 from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.logs import harmless
 from tuner.deploy.parallel import GivenUp
@@ -35,11 +45,41 @@ _PROBE_SECONDS = 0.02
 _PROBE_TIMEOUT = 0.5, 5.0
 """Seconds to connect (the address of a dead container never answers) and to answer."""
 _ANSWER_TIMEOUT = 30.0
-_END_TIMEOUT = 10
+_END_TIMEOUT = 10.0
+"""Seconds until the engine knows of an end that the kernel's files show already."""
+_LOOK_SECONDS = 0.05
+_OOM_LATENCY = 0.5
+"""Seconds until the engine knows that the kernel's OOM killer ended what it knows to have ended."""
 _LOG_LINES = 20
 _GOLDEN_REQUESTS = 4
+_MEND = (
+    "find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
+    " another user"
+)
 _TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
 """What engine and runtime say of a limit that is too low even to start a process."""
+
+
+@dataclass(frozen=True)
+class ReplicaStart:
+    """The start of a container by which it became a replica.
+
+    `at` and `restarts` are the engine's, `oom_kills` the host's count of processes that the
+    kernel's OOM killer ended until then, None where it cannot be read. `asked` is when the engine
+    was asked to start it, by `time.monotonic()`; None: not by this process.
+    """
+
+    at: str
+    restarts: int = 0
+    oom_kills: int | None = None
+    asked: float | None = None
+
+
+@dataclass
+class _LastMemory:
+    """The last reading of a replica's memory, which is there also when its files are gone."""
+
+    count: MemoryCount | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +95,10 @@ class Replica:
     address: tuple[str, int]
     source: CounterSource
     given_up: Event
-    started: float | None = None
-    """When the engine was asked to start it, by `time.monotonic()`; None: not by this process."""
+    start: ReplicaStart
     namespace: str | None = None
     """The path of the network namespace from which it is asked; None: that of this process."""
+    _memory: _LastMemory = field(default_factory=_LastMemory, repr=False)
 
     @property
     def url(self) -> str:
@@ -69,7 +109,7 @@ class Replica:
 
         Raises TuneError on a difference.
         """
-        applied = self._read(self.source.limits)
+        applied = self.limits()
         requested = Limits(spec.cpu, spec.memory_mib * MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = applied.cpu is not None and abs(applied.cpu - spec.cpu) < 1e-3
@@ -81,13 +121,14 @@ class Replica:
             )
 
     def wait_until_ready(self, model: str, seconds: float) -> None:
-        """Poll the model's status. Raises Infeasible if the container dies or takes too long."""
+        """Poll the model's status. Raises as `check_alive`, and Infeasible if it takes too long."""
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
         with DirectSession(self.namespace) as session:
             while not self.given_up.is_set():
                 if _is_available(session, f"{self.url}/v1/models/{model}"):
                     return
+                self._read_memory()
                 now = time.monotonic()
                 if now >= inspect_at or now >= deadline:
                     self.check_alive()
@@ -127,46 +168,109 @@ class Replica:
                     )
 
     def counters(self) -> ContainerCounters:
-        return self._read(self.source.counters)
+        counted = self._read(self.source.counters)
+        self._read_memory()
+        return counted
+
+    def limits(self) -> Limits:
+        """The limits that the kernel enforces."""
+        return self._read(self.source.limits)
 
     def cpu_time(self) -> tuple[int, int]:
         """(Timestamp, CPU time since its start), both in ns."""
         return self._read(self.source.cpu_time)
 
     def check_alive(self) -> None:
-        """Raise Infeasible if the container has stopped or the OOM killer ended one of its
-        processes.
+        """Whether it runs, and nothing befell it since its start (`tuner.deploy.ending`).
+
+        Raises Infeasible where it ran out of memory or its server ended by itself. Raises
+        TrialFailed where something else ended, paused, restarted or removed it.
         """
-        self.container.reload()
-        state = self.container.attrs["State"]
-        if state["Running"]:
-            if self._read(self.source.oom_kills):
-                raise self._out_of_memory("had a process killed")
-            return
-        # 137 = 128 + SIGKILL. While a trial runs only the kernel's OOM killer sends it.
-        if state.get("OOMKilled") or state["ExitCode"] == 137:
-            raise self._out_of_memory("was killed")
-        raise Infeasible(
-            "never ready",
-            f"replica {self.index} stopped by itself with exit code {state['ExitCode']}",
-            self.log_tail(),
+        befallen = ending(self._evidence())
+        if befallen is not None and befallen.how in {"killed", "host out of memory"}:
+            time.sleep(_OOM_LATENCY)
+            befallen = ending(self._evidence())
+        if befallen is not None:
+            raise self._error(befallen)
+
+    def _error(self, befallen: Ending) -> Infeasible | TrialFailed:
+        what = f"replica {self.index} {befallen.what}"
+        if befallen.how == "out of memory":
+            limit = self.container.attrs["HostConfig"]["Memory"] // MIB
+            return Infeasible(befallen.how, f"{what} of {limit} MiB", self.log_tail())
+        if befallen.how == "own end":
+            return Infeasible("never ready", what, self.log_tail())
+        return TrialFailed(what, _MEND)
+
+    def _evidence(self) -> Evidence:
+        self._read_memory()
+        before = self.start.oom_kills
+        # The statistics call is used where this machine does not have the container's kernel.
+        here = before is not None and not isinstance(self.source, EngineStatistics)
+        now = host_oom_kills() if here else None
+        state = self._state()
+        return Evidence(
+            state,
+            self.start.at,
+            self.start.restarts,
+            self._events(),
+            self._memory.count,
+            None if now is None or before is None else now - before,
+            stopped=state is not None and state.running and self._is_stopped(),
         )
 
-    def _out_of_memory(self, event: str) -> Infeasible:
-        limit = self.container.attrs["HostConfig"]["Memory"] // MIB
-        message = f"replica {self.index} {event} at its memory limit of {limit} MiB"
-        return Infeasible("out of memory", message, self.log_tail())
+    def _state(self) -> ContainerState | None:
+        """What the engine says of the container; None where it is gone."""
+        try:
+            self.container.reload()
+        except NotFound:
+            return None
+        return ContainerState.of(self.container.attrs)
+
+    def _events(self) -> tuple[EngineEvent, ...]:
+        """What the engine still knows to have happened to the container, the oldest first."""
+        client = self.container.client
+        assert client is not None
+        # By the engine's clock: it would wait until a time that is yet to come.
+        now = datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
+        mine = {"container": self.container.id}
+        events = client.events(since=0, until=f"{now:.6f}", filters=mine, decode=True)
+        return tuple(map(EngineEvent.of, events))
+
+    def _read_memory(self) -> None:
+        """Keep what the kernel counts of its memory, unless its files are gone already."""
+        try:
+            count = self.source.memory_count()
+        except OSError:
+            return
+        self._memory.count = count or self._memory.count
+
+    def _is_stopped(self) -> bool:
+        try:
+            return self.source.stopped()
+        except OSError:  # its files are gone: it has ended, as the engine will say
+            return False
 
     def _read(self, reading: Callable[[], _T]) -> _T:
         """Read files of the control group, which vanish as soon as the container has ended."""
         try:
             return reading()
-        except OSError as error:
-            self.container.wait(timeout=_END_TIMEOUT)
+        except (OSError, NotFound) as error:
+            self._await_end()
             self.check_alive()
+            why = getattr(error, "strerror", None) or type(error).__name__
             raise TrialFailed(
-                f"the counters of replica {self.index} cannot be read: {error}"
+                f"the counters of replica {self.index} cannot be read although it runs: {why}"
             ) from error
+
+    def _await_end(self) -> None:
+        """Wait until the engine knows that the container ended, for some seconds."""
+        deadline = time.monotonic() + _END_TIMEOUT
+        while time.monotonic() < deadline:
+            state = self._state()
+            if state is None or not state.running or state.started_at != self.start.at:
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def log(self, lines: int) -> bytes:
         """The last lines that it wrote, unchanged."""
@@ -174,7 +278,10 @@ class Replica:
         return tail
 
     def log_tail(self) -> str:
-        return harmless(self.log(_LOG_LINES))
+        try:
+            return harmless(self.log(_LOG_LINES))
+        except APIError as error:
+            return f"its log cannot be read: {error.explanation or error}"
 
 
 def _is_available(session: DirectSession, url: str) -> bool:
@@ -186,6 +293,15 @@ def _is_available(session: DirectSession, url: str) -> bool:
     except (requests.RequestException, ValueError, KeyError):
         return False
     return any(version.get("state") == "AVAILABLE" for version in versions)
+
+
+@contextmanager
+def _not_removed(index: int) -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        what = f"replica {index} was removed by something else while it was started"
+        raise TrialFailed(what, _MEND) from error
 
 
 def _short(text: str) -> str:
@@ -211,8 +327,11 @@ class ReplicaMaker:
             raise GivenUp
         try:
             container = self._create(index)
+            oom_kills = None if self.reach.remote else host_oom_kills()
             started = time.monotonic()
-            container.start()
+            with _not_removed(index):
+                container.start()
+                container.reload()
         except APIError as error:
             reason = str(error.explanation)
             if re.search(_TOO_LITTLE, reason, re.IGNORECASE):
@@ -222,7 +341,6 @@ class ReplicaMaker:
                     reason,
                 ) from error
             raise
-        container.reload()
         rest, address = (self.reach.address(container, self.network, p) for p in self._ports())
         return Replica(
             index,
@@ -231,7 +349,7 @@ class ReplicaMaker:
             address,
             self.reach.source(container),
             self.given_up,
-            started,
+            ReplicaStart(container.attrs["State"]["StartedAt"], 0, oom_kills, started),
             self.reach.namespace,
         )
 
