@@ -31,8 +31,8 @@ OUTSIDE = ("kill", "pause", "restart", "update")
 """Actions that nothing but somebody else asks the engine for."""
 
 
-def ended(exit_code: int, **more: bool) -> ContainerState:
-    return replace(RUNS, running=False, exit_code=exit_code, **more)
+def ended(exit_code: int, *, oom_killed: bool = False) -> ContainerState:
+    return replace(RUNS, running=False, exit_code=exit_code, oom_killed=oom_killed)
 
 
 def told(of: Evidence) -> tuple[str, str]:

@@ -198,11 +198,13 @@ def _out_of_memory(of: Evidence) -> Ending | None:
 
 def _ended(exit_code: int | None, of: Evidence) -> Ending:
     """What ended a replica that did not run out of memory."""
-    if exit_code is None:
-        return Ending("own end", "stopped by itself")
-    code = f"exit code {exit_code}"
+    code = "an exit code that the engine has forgotten"
+    if exit_code is not None:
+        code = f"exit code {exit_code}"
     if (sent := _sent(of.events)) is not None:
         return Ending("killed", f"was sent {sent} by something else ({code})")
+    if exit_code is None:
+        return Ending("own end", f"stopped by itself with {code}")
     if exit_code == 0:
         return Ending(
             "killed",

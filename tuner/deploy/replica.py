@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 from docker import DockerClient
@@ -53,8 +53,8 @@ _OOM_LATENCY = 0.5
 _LOG_LINES = 20
 _GOLDEN_REQUESTS = 4
 _MEND = (
-    "find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
-    " another user"
+    "Find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
+    " another user."
 )
 _TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
 """What engine and runtime say of a limit that is too low even to start a process."""
@@ -232,9 +232,11 @@ class Replica:
         client = self.container.client
         assert client is not None
         # By the engine's clock: it would wait until a time that is yet to come.
-        now = datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
-        mine = {"container": self.container.id}
-        events = client.events(since=0, until=f"{now:.6f}", filters=mine, decode=True)
+        until = datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
+        mine: dict[str, Any] = {"container": self.container.id}
+        # Not an int, as the stubs would have it: it would leave out the last second.
+        now: Any = f"{until:.6f}"
+        events = client.events(since=0, until=now, filters=mine, decode=True)
         return tuple(map(EngineEvent.of, events))
 
     def _read_memory(self) -> None:

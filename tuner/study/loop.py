@@ -27,16 +27,17 @@ from tuner.study.abandoned import remove_leftovers
 from tuner.study.absence import Absence, Absent, Returned, StayedAway
 from tuner.study.faults import storage_errors
 from tuner.study.next import Goal, Next
-from tuner.study.queue import NextTrial, waiting
+from tuner.study.queue import NextTrial, times_broken, waiting
 from tuner.study.quiet import HostBusy, HostQuiet, Quiet
 from tuner.study.settling import settles
 from tuner.study.start import keep_environment, warm_of
-from tuner.study.storage import GIVEN_UP, record_so_far, records
+from tuner.study.storage import BROKE, GIVEN_UP, record_so_far, records
 from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
 from tuner.trial import TrialRequest, TrialResult
 
 MOST_FAILURES = 3
-"""After so many broken trials in a row the run ends."""
+"""After so many broken trials in a row the run ends. A configuration that broke so often, whatever
+was measured in between, is given up."""
 
 MOST_INVALID = 5
 """After so many trials in a row that cannot be trusted it ends too: the host is too busy now."""
@@ -212,13 +213,7 @@ def _run_until(
                 tell(spec, study, trial, record)
             except TrialFailed as error:
                 broken.append(configuration)
-                # One that alone broke every time is given up, so that the study can go on without.
-                alone = len(broken) == MOST_FAILURES and len(set(broken)) == 1
-                baseline = configuration == spec.search_space.baseline()
-                if alone:
-                    trial.set_user_attr(GIVEN_UP, True)
-                fail(study, trial, error.message, again=baseline or not alone)
-                observe(Failed(trial.number, error.message, error.mend))
+                observe(_told_broken(spec, study, next_trial, error))
                 _end_after(broken, error)
             except BaseException as error:
                 fail(study, trial, _why_broken_off(error), again=True)
@@ -238,6 +233,24 @@ def _why_broken_off(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return error.message if isinstance(error, TuneError) else repr(error)
+
+
+def _told_broken(spec: StudySpec, study: Study, broken: NextTrial, error: TrialFailed) -> Failed:
+    """Tell that a fault of the world ended a trial, and queue its configuration again.
+
+    One that breaks every time is given up, so that the study can go on without. The baseline never
+    is, because every change is stated against it.
+    """
+    trial, reason = broken.trial, error.message
+    given_up = times_broken(spec, study, trial) + 1 >= MOST_FAILURES
+    again = not given_up or broken.configuration == spec.search_space.baseline()
+    trial.set_user_attr(BROKE, True)
+    if given_up:
+        trial.set_user_attr(GIVEN_UP, True)
+    if not again:
+        reason += f"; that makes {MOST_FAILURES} times, so its configuration is given up"
+    fail(study, trial, reason, again=again)
+    return Failed(trial.number, reason, error.mend)
 
 
 def _sampler(spec: StudySpec, study: Study, host_cpus: int) -> StudySampler:

@@ -26,6 +26,7 @@ from tuner.spec.study import StudySpec
 from tuner.study.storage import (
     AGAIN,
     BASELINE,
+    BROKE,
     CONFIRMS,
     PASS,
     REPEAT,
@@ -176,6 +177,18 @@ def queue_again(study: Study, trial: FrozenTrial) -> None:
             user_attrs={AGAIN: trial.number, **purpose},
             system_attrs={"fixed_params": dict(fixed)} if fixed else None,
         )
+    )
+
+
+def times_broken(spec: StudySpec, study: Study, trial: Trial) -> int:
+    """How often a fault of the world has ended what `trial` measures, in earlier trials."""
+    space, number = spec.search_space, trial.user_attrs.get(PASS)
+    wanted = configuration_of(space, study.get_trials(deepcopy=False)[trial.number])
+    return sum(
+        BROKE in other.user_attrs
+        and other.user_attrs.get(PASS) == number
+        and configuration_of(space, other) == wanted
+        for other in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     )
 
 

@@ -49,6 +49,7 @@ REPEAT = "repeat of"  # the trial that a user asked to measure again
 CONFIRMS = "confirms"  # the trial whose place on a front is checked
 AGAIN = "again"  # the failed trial that this one replaces
 PASS = "pass"  # noqa: S105 -- no password: the pass of the full grid, from 0
+BROKE = "broke"  # a fault of the world ended it
 GIVEN_UP = "given up"  # a point of the grid that is not tried again
 
 
