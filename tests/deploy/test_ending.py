@@ -13,8 +13,8 @@ from tuner.deploy.ending import (
     OWN_SIGNALS,
     ContainerState,
     EngineEvent,
-    Evidence,
     MemoryCount,
+    ReplicaEvidence,
     ending,
 )
 
@@ -24,7 +24,7 @@ LATER = "2026-01-01T00:00:09.9Z"
 RUNS = ContainerState(
     running=True, paused=False, exit_code=0, oom_killed=False, started_at=STARTED, restarts=0
 )
-HEALTHY = Evidence(RUNS, STARTED, 0, host_oom_kills=0)
+HEALTHY = ReplicaEvidence(RUNS, STARTED, 0, host_oom_kills=0)
 ROOM = MemoryCount(oom_kills=0, limit_hits=0, peak_bytes=40 * MIB, limit_bytes=256 * MIB)
 FULL = replace(ROOM, limit_hits=3, peak_bytes=256 * MIB)
 OUTSIDE = ("kill", "pause", "restart", "update")
@@ -35,7 +35,7 @@ def ended(exit_code: int, *, oom_killed: bool = False) -> ContainerState:
     return replace(RUNS, running=False, exit_code=exit_code, oom_killed=oom_killed)
 
 
-def told(of: Evidence) -> tuple[str, str]:
+def told(of: ReplicaEvidence) -> tuple[str, str]:
     found = ending(of)
     assert found is not None
     return found.how, found.what
@@ -94,7 +94,7 @@ def test_one_that_runs_undisturbed_has_not_ended() -> None:
         ),
     ],
 )
-def test_what_befell_it_is_told(of: Evidence, how: str, words: str) -> None:
+def test_what_befell_it_is_told(of: ReplicaEvidence, how: str, words: str) -> None:
     found = told(of)
     assert found[0] == how
     assert words in found[1]
@@ -118,7 +118,7 @@ def test_what_befell_it_is_told(of: Evidence, how: str, words: str) -> None:
         ),
     ],
 )
-def test_what_the_kernel_says_ran_out_of_memory_did(of: Evidence) -> None:
+def test_what_the_kernel_says_ran_out_of_memory_did(of: ReplicaEvidence) -> None:
     how, what = told(of)
     assert how == "out of memory"
     assert what.endswith("at its memory limit")
@@ -184,7 +184,7 @@ memories = st.builds(
     st.none() | st.just(256 * MIB),
 )
 evidence = st.builds(
-    Evidence,
+    ReplicaEvidence,
     st.none() | states,
     st.just(STARTED),
     st.just(0),
@@ -195,7 +195,7 @@ evidence = st.builds(
 )
 
 
-def kernels_evidence(of: Evidence) -> bool:
+def kernels_evidence(of: ReplicaEvidence) -> bool:
     return (
         (of.state is not None and of.state.oom_killed)
         or any(event.action == "oom" for event in of.events)
@@ -206,14 +206,14 @@ def kernels_evidence(of: Evidence) -> bool:
 
 
 @given(evidence)
-def test_nothing_runs_out_of_memory_without_the_kernels_evidence(of: Evidence) -> None:
+def test_nothing_runs_out_of_memory_without_the_kernels_evidence(of: ReplicaEvidence) -> None:
     found = ending(of)
     if found is not None and found.how in {"out of memory", "host out of memory"}:
         assert kernels_evidence(of)
 
 
 @given(evidence)
-def test_only_what_it_did_itself_is_blamed_on_the_configuration(of: Evidence) -> None:
+def test_only_what_it_did_itself_is_blamed_on_the_configuration(of: ReplicaEvidence) -> None:
     """Whatever somebody asked the engine for, or a signal that a process does not send itself."""
     found = ending(of)
     if found is None or kernels_evidence(of) or not found.of_the_configuration:
@@ -229,7 +229,7 @@ def test_only_what_it_did_itself_is_blamed_on_the_configuration(of: Evidence) ->
 
 
 @given(evidence)
-def test_only_one_that_runs_as_it_was_started_is_left_alone(of: Evidence) -> None:
+def test_only_one_that_runs_as_it_was_started_is_left_alone(of: ReplicaEvidence) -> None:
     if ending(of) is None:
         assert of.state is not None
         assert (of.state.running, of.state.paused, of.state.restarts) == (True, False, 0)
@@ -239,7 +239,7 @@ def test_only_one_that_runs_as_it_was_started_is_left_alone(of: Evidence) -> Non
 
 
 @given(evidence)
-def test_what_befell_it_is_a_sentence_after_its_name(of: Evidence) -> None:
+def test_what_befell_it_is_a_sentence_after_its_name(of: ReplicaEvidence) -> None:
     found = ending(of)
     if found is not None:
         assert found.what.startswith(("was ", "is ", "had ", "stopped ", "crashed ", "ended "))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tests.deploy.replica_faults import FAULTS
 from tuner.deploy.cgroup import host_oom_kills
 from tuner.deploy.deployment import DockerDeployment
 from tuner.deploy.docker_deployer import DockerDeployer
@@ -41,36 +40,6 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
-Fault = Callable[[Replica], object]
-
-
-def send(number: signal.Signals) -> Fault:
-    """A signal from the host, of which the engine knows nothing."""
-
-    def fault(replica: Replica) -> None:
-        replica.container.reload()
-        os.kill(replica.container.attrs["State"]["Pid"], number)
-
-    return fault
-
-
-def pause_for_a_while(replica: Replica) -> None:
-    replica.container.pause()
-    replica.container.unpause()
-
-
-FAULTS: dict[str, tuple[Fault, str]] = {
-    "docker kill": (lambda r: r.container.kill(), "was sent SIGKILL by something else"),
-    "kill -9": (send(signal.SIGKILL), "killed by SIGKILL .*, not by the kernel's out-of-memory"),
-    "docker stop": (lambda r: r.container.stop(timeout=1), "was sent SIGTERM by something else"),
-    "kill": (send(signal.SIGTERM), r"told to end \(SIGTERM\)"),
-    "kill -STOP": (send(signal.SIGSTOP), "is halted by a signal"),
-    "docker pause": (lambda r: r.container.pause(), "is paused by something else"),
-    "a pause": (pause_for_a_while, "was paused for a while"),
-    "docker restart": (lambda r: r.container.restart(timeout=1), "was restarted"),
-    "docker update": (lambda r: r.container.update(cpu_shares=512), "had its limits changed"),
-    "docker rm -f": (lambda r: r.container.remove(force=True), "was removed by something else"),
-}
 
 
 @pytest.fixture
@@ -121,7 +90,7 @@ def test_whatever_something_else_does_to_a_replica_is_told_as_that(
     replica = light[list(FAULTS).index(name)]
     light[-1].check_alive()
     replica.check_alive()
-    fault(replica)
+    fault(replica.container)
     if name in {"kill", "kill -9"}:
         replica._await_end()  # noqa: SLF001 -- the engine learns of it a moment later
     with pytest.raises(TrialFailed, match=f"^replica {replica.index} .*{words}") as told:
@@ -148,7 +117,7 @@ def test_a_replica_that_is_disturbed_while_it_starts_is_not_never_ready(
     usual = Replica.wait_until_ready
 
     def disturbed(replica: Replica, model: str, seconds: float) -> None:
-        fault(replica)
+        fault(replica.container)
         usual(replica, model, seconds)
 
     monkeypatch.setattr(Replica, "wait_until_ready", disturbed)
@@ -172,7 +141,7 @@ def test_a_replica_that_is_disturbed_in_mid_burst_is_no_measurement(
         def observe(progress: BurstProgress) -> None:
             if progress.phase == "window" and not done:
                 done.extend(deployment.replicas)
-                fault(deployment.replicas[0])
+                fault(deployment.replicas[0].container)
 
         client.run(observe)
         deployment.verify()

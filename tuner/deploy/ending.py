@@ -110,7 +110,7 @@ class MemoryCount:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReplicaEvidence:
     """All that is known of a replica.
 
     `state` is None where the engine no longer has the container. `started_at` and `restarts` are
@@ -142,7 +142,7 @@ class Ending:
         return self.how in {"out of memory", "own end"}
 
 
-def ending(of: Evidence) -> Ending | None:
+def ending(of: ReplicaEvidence) -> Ending | None:
     """What befell the replica; None where it runs and nothing did."""
     state = of.state
     if (found := _out_of_memory(of)) is not None:
@@ -158,7 +158,7 @@ def ending(of: Evidence) -> Ending | None:
     return _disturbed(state, of) if state.running else _ended(state.exit_code, of)
 
 
-def _disturbed(state: ContainerState, of: Evidence) -> Ending | None:
+def _disturbed(state: ContainerState, of: ReplicaEvidence) -> Ending | None:
     """What befell a replica that runs."""
     sent = _sent(of.events)
     signs: tuple[tuple[bool, Befallen, str], ...] = (
@@ -173,7 +173,7 @@ def _disturbed(state: ContainerState, of: Evidence) -> Ending | None:
     )
 
 
-def _out_of_memory(of: Evidence) -> Ending | None:
+def _out_of_memory(of: ReplicaEvidence) -> Ending | None:
     """Whether the kernel's OOM killer ended the replica or one of its processes."""
     state, memory = of.state, of.memory
     ended = state is None or not state.running
@@ -196,7 +196,7 @@ def _out_of_memory(of: Evidence) -> Ending | None:
     )
 
 
-def _ended(exit_code: int | None, of: Evidence) -> Ending:
+def _ended(exit_code: int | None, of: ReplicaEvidence) -> Ending:
     """What ended a replica that did not run out of memory."""
     code = "an exit code that the engine has forgotten"
     if exit_code is not None:

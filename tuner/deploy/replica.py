@@ -23,8 +23,8 @@ from tuner.deploy.ending import (
     ContainerState,
     Ending,
     EngineEvent,
-    Evidence,
     MemoryCount,
+    ReplicaEvidence,
     ending,
 )
 from tuner.deploy.engine_statistics import CounterSource, EngineStatistics
@@ -202,14 +202,14 @@ class Replica:
             return Infeasible("never ready", what, self.log_tail())
         return TrialFailed(what, _MEND)
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self) -> ReplicaEvidence:
         self._read_memory()
         before = self.start.oom_kills
         # The statistics call is used where this machine does not have the container's kernel.
         here = before is not None and not isinstance(self.source, EngineStatistics)
         now = host_oom_kills() if here else None
         state = self._state()
-        return Evidence(
+        return ReplicaEvidence(
             state,
             self.start.at,
             self.start.restarts,

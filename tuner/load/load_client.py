@@ -248,7 +248,7 @@ class LoadClient:
                     doing = f"stage {number} of {len(stages)}: {stage_words}"
                     observe(progress_of("window", start, window, batches, left, doing))
             after = self._read(ticks[-1])
-            reason = f"a stage of fixed length: {stage_words}"
+            reason = f"{stopping.FIXED_STAGE}: {stage_words}"
             windows.append(Window(start, ticks[first - last :], cpu, before, after, reason))
         return windows
 

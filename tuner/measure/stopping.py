@@ -21,6 +21,9 @@ FEWEST_MEANS = 6
 CAPPED = "time limit"
 """The stop reason of a window that ended without the asked precision begins with this."""
 
+FIXED_STAGE = "a stage of fixed length"
+"""That of a window that is one stage of a burst begins with this."""
+
 
 @dataclass(frozen=True)
 class StopDecision:

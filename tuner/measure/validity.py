@@ -13,6 +13,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.statistics import NANOSECONDS, fewest_samples
+from tuner.measure.steadiness import changes, silences
 from tuner.measure.stopping import CAPPED
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import LoadSpec
@@ -85,7 +86,10 @@ class CheckedBurst:
 def findings(of: CheckedBurst) -> tuple[Finding, ...]:
     """All findings, in the order of the checks."""
     loop = _little if of.burst.rate_rps is None else _open_loop
-    checks = (_requests, _percentiles, _errors, loop, _shares, _capacity, _loss, _major_faults)
+    checks = (
+        _requests, _percentiles, _errors, _steadiness, loop, _shares, _capacity, _loss,
+        _major_faults,
+    )  # fmt: skip
     return tuple(finding for check in checks for finding in check(of))
 
 
@@ -130,6 +134,11 @@ def _errors(of: CheckedBurst) -> Iterator[Finding]:
             verdict: Verdict = "INVALID" if outcome is RequestOutcome.WRONG_ANSWER else "WARN"
             name = outcome.name.lower().replace("_", " ")
             yield Finding(verdict, f"{count} of {len(of.window)} requests: {name}", remedy)
+
+
+def _steadiness(of: CheckedBurst) -> Iterator[Finding]:
+    yield from silences(of.burst, of.window)
+    yield from changes(of.burst)
 
 
 def _little(of: CheckedBurst) -> Iterator[Finding]:
