@@ -104,7 +104,7 @@ def test_whatever_something_else_does_to_a_replica_is_told_as_that(
     light[-1].check_alive()
 
 
-@pytest.mark.parametrize("name", ["kill", "docker pause"])
+@pytest.mark.parametrize("name", ["kill -9", "docker pause"])
 def test_a_replica_that_is_disturbed_while_it_starts_is_not_never_ready(
     docker_deployer: DockerDeployer,
     spec: DeploymentSpec,
