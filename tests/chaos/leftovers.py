@@ -115,9 +115,10 @@ def _of_network(private: PrivateEngine) -> Iterable[str]:
     ).stdout
     rules = (line for line in saved.splitlines() if line.startswith("-A"))
     yield from (f"iptables rule {rule}" for rule in rules)
+    # One that is not mounted is an empty file, which the engine removes within a minute or so.
     spaces = private.directory / "exec" / "netns"
-    if spaces.is_dir():
-        yield from (f"network namespace {path.name}" for path in spaces.iterdir())
+    mounts = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
+    yield from (f"network namespace {path.name}" for path in mounts if path.parent == spaces)
     links = subprocess.run(
         private.inside(["ip", "-o", "link"]), check=True, capture_output=True, text=True
     ).stdout

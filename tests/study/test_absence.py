@@ -133,7 +133,7 @@ def test_where_none_was_from_the_start_nothing_is_waited_for() -> None:
     assert not asked
 
 
-def test_the_wait_is_bounded_in_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_is_bounded_until_a_trial_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(1000))
     monkeypatch.setattr("time.monotonic", lambda: float(next(seconds)))
     waited = Absence(answers=lambda: False, left=20)
@@ -141,6 +141,8 @@ def test_the_wait_is_bounded_in_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> 
         waited.wait(gone(), lambda _: None)
     with pytest.raises(Unreachable, match="waited 1 s"):
         waited.wait(gone(), lambda _: None)
+    waited.measured()
+    assert waited.left == absence.MOST_ABSENT_SECONDS
 
 
 def test_a_wait_is_said_in_one_line_each() -> None:

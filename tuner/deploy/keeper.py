@@ -73,6 +73,7 @@ def keeper(
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,
+        stop_signal="SIGKILL",  # as the first process of its namespace it is deaf to others
         labels=dict(labels),
     )
     try:

@@ -11,7 +11,7 @@ from tuner.errors import Unreachable
 LOOK_AGAIN_SECONDS = 1.0
 
 MOST_ABSENT_SECONDS = 120.0
-"""So long a run waits in all, for engines that are restarted or updated meanwhile."""
+"""So long a run waits before it has measured another trial. An update takes less."""
 
 MOST_ABSENCES = 3
 """After so many with no trial between them the run ends: trials themselves may be the reason."""
@@ -52,7 +52,7 @@ class Returned:
 
 @dataclass
 class Absence:
-    """Waits until what deploys `answers`, in one run for `left` seconds in all.
+    """Waits until what deploys `answers`, for `left` seconds in all until a trial was measured.
 
     `trial` is the number of the trial under way, None where there is none.
     """
@@ -65,6 +65,7 @@ class Absence:
     def measured(self) -> None:
         """A trial was measured: what deploys is not absent for good."""
         self.trial = None
+        self.left = MOST_ABSENT_SECONDS
         self._in_a_row = 0
 
     def wait(self, lost: Unreachable, observe: Callable[[Absent | Returned], None]) -> None:
