@@ -18,7 +18,7 @@ from tuner.model.memory_floor import (
     memory_and_load_of,
 )
 from tuner.model.observations import Observation, served
-from tuner.model.probit import probability_of_success
+from tuner.model.probit import Classifier
 
 LIKELY, SURE = 0.5, 0.9
 """From these probabilities on something is likely feasible, and surely. What is recommended, and
@@ -49,21 +49,22 @@ def once_told(keyed: Keyed[Floats]) -> Floats:
 def _probability(
     candidates: Candidates, memory: MemoryEvidence, serves: Mask, points: Floats
 ) -> Floats:
-    coordinates, size = candidates.coordinates, len(candidates)
-    other = np.full(size + len(points), 1.0 - OTHER_CAUSES)
-    enough, weights = np.ones(size), np.ones(len(points))
+    # Of each round only what failed is asked, of the last one every candidate.
+    failed = np.full(np.count_nonzero(~serves), 1.0 - OTHER_CAUSES)
+    enough, weights = np.ones(len(candidates)), np.ones(len(points))
     expected = expected_floor(candidates)
+    names, groups = grouped(candidates.owners)
+    classifier: Classifier | None = None
     for _ in range(_ROUNDS):
         if expected is not None:
-            doubt = other[size:][~serves]
-            floor = expected.learned(memory.good, memory.bad, doubt, memory.peaks)
+            floor = expected.learned(memory.good, memory.bad, failed, memory.peaks)
             enough = floor.probability(*memory_and_load_of(candidates))
-            weights[~serves] = 1.0 - floor.blamed(*memory.bad, doubt)
+            weights[~serves] = 1.0 - floor.blamed(*memory.bad, failed)
         if not (weights[~serves] > _SUSPECTED).any():
             break
-        names, groups = grouped(candidates.owners)
-        other = probability_of_success(
-            points, serves, weights, np.concatenate([coordinates, points]), groups, len(names)
-        )
-    probabilities: Floats = enough * other[:size]
+        classifier = Classifier.of(points, serves, weights, groups, len(names))
+        failed = classifier.probability(points[~serves])
+    if classifier is None:
+        return np.full(len(candidates), 1.0 - OTHER_CAUSES) * enough
+    probabilities: Floats = enough * classifier.probability(candidates.coordinates)
     return probabilities

@@ -9,6 +9,7 @@ all parameters matter alike, or one of them alone.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -27,33 +28,50 @@ _NEGLIGIBLE = 0.02
 _STEPS = 30
 
 
-def probability_of_success(
-    points: Floats, success: Mask, weights: Floats, test_points: Floats, groups: Indices, count: int
-) -> Floats:
-    """The chance of success at each of `test_points` (n, d), shape (n,).
-
-    It is learned from outcomes at `points` (N, d), each counted `weights` (N,) times. Columns
-    belong to the `count` groups given by `groups`, shape (d,). Of many points those nearest to the
-    other outcome are used.
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Learned from outcomes at `points`; `guesses` are what may matter, each with its share, length
+    scales, and of the latent values the slope, the roots of the curvature and the factor.
     """
-    points, success, weights = _relevant(points, success, weights)
-    labels = np.where(success, 1.0, -1.0)
-    guesses = [np.full(count, _ALIKE)]
-    guesses += [np.where(np.arange(count) == i, _SHORT, _LONG) for i in range(count)]
-    modes = [_mode(matern(points, points, groups, _hyper(g)), labels, weights) for g in guesses]
-    evidence = np.array([logs for *_, logs in modes])
-    shares = np.exp(evidence - evidence.max())
-    shares /= shares.sum()
-    probabilities: Floats = np.zeros(len(test_points))
-    for share, lengths, (slope, root, factor, _) in zip(shares, guesses, modes, strict=True):
-        if share < _UNLIKELY:
-            continue
-        cross = matern(points, test_points, groups, _hyper(lengths))
-        whitened = solve_triangular(factor, root[:, None] * cross, lower=True)
-        variance = np.maximum(_SIGNAL**2 - (whitened**2).sum(axis=0), 0.0)
-        probabilities += share * ndtr((_MEAN + cross.T @ slope) / np.sqrt(1.0 + variance))
-    probabilities /= shares[shares >= _UNLIKELY].sum()
-    return probabilities
+
+    points: Floats
+    groups: Indices
+    guesses: tuple[tuple[float, Floats, Floats, Floats, Floats], ...]
+
+    @classmethod
+    def of(
+        cls, points: Floats, success: Mask, weights: Floats, groups: Indices, count: int
+    ) -> Classifier:
+        """From outcomes at `points` (N, d), each counted `weights` (N,) times.
+
+        Columns belong to the `count` groups given by `groups`, shape (d,). Of many points those
+        nearest to the other outcome are used.
+        """
+        points, success, weights = _relevant(points, success, weights)
+        labels = np.where(success, 1.0, -1.0)
+        lengths = [np.full(count, _ALIKE)]
+        lengths += [np.where(np.arange(count) == i, _SHORT, _LONG) for i in range(count)]
+        modes = [_mode(matern(points, points, groups, _hyper(g)), labels, weights) for g in lengths]
+        evidence = np.array([logs for *_, logs in modes])
+        shares = np.exp(evidence - evidence.max())
+        shares /= shares.sum()
+        guesses = tuple(
+            (float(share), own, slope, root, factor)
+            for share, own, (slope, root, factor, _) in zip(shares, lengths, modes, strict=True)
+            if share >= _UNLIKELY
+        )
+        return cls(points, groups, guesses)
+
+    def probability(self, test_points: Floats) -> Floats:
+        """The chance of success at each of them (n, d), shape (n,)."""
+        probabilities: Floats = np.zeros(len(test_points))
+        for share, lengths, slope, root, factor in self.guesses:
+            cross = matern(self.points, test_points, self.groups, _hyper(lengths))
+            whitened = solve_triangular(factor, root[:, None] * cross, lower=True)
+            variance = np.maximum(_SIGNAL**2 - (whitened**2).sum(axis=0), 0.0)
+            probabilities += share * ndtr((_MEAN + cross.T @ slope) / np.sqrt(1.0 + variance))
+        probabilities /= sum(share for share, *_ in self.guesses)
+        return probabilities
 
 
 def _hyper(lengths: Floats) -> Hyper:
