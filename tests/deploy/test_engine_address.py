@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.engine_proxy import VERSION, engine_proxy
 from tuner.deploy.docker_engine import connect, other_machine
 from tuner.deploy.engine_address import engine_address
-from tuner.errors import InputError
+from tuner.errors import SetupError
 
 
 @pytest.fixture
@@ -98,19 +98,19 @@ def test_a_context_that_is_none_or_broken_is_said_with_its_place(
     configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_context(configuration, "gone")
-    with pytest.raises(InputError, match=r"config\.json: there is no Docker context gone") as none:
+    with pytest.raises(SetupError, match=r"config\.json: there is no Docker context gone") as none:
         engine_address()
     assert "docker context ls" in none.value.mend
     monkeypatch.setenv("DOCKER_CONTEXT", "lost")
-    with pytest.raises(InputError, match="DOCKER_CONTEXT: there is no Docker context lost"):
+    with pytest.raises(SetupError, match="DOCKER_CONTEXT: there is no Docker context lost"):
         engine_address()
     identity = add_context(configuration, "lost", "")
-    with pytest.raises(InputError, match=f"{identity}/meta.json: context lost has no Endpoints"):
+    with pytest.raises(SetupError, match=f"{identity}/meta.json: context lost has no Endpoints"):
         engine_address()
     for text in ("{", "[]", "\udcff"):
         path = configuration / "contexts" / "meta" / identity / "meta.json"
         path.write_bytes(text.encode(errors="surrogateescape"))
-        with pytest.raises(InputError, match=f"{identity}/meta.json"):
+        with pytest.raises(SetupError, match=f"{identity}/meta.json"):
             engine_address()
 
 
@@ -119,5 +119,5 @@ def test_certificates_that_are_not_there_are_said(
 ) -> None:
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(configuration))
-    with pytest.raises(InputError, match="DOCKER_CERT_PATH"):
+    with pytest.raises(SetupError, match="DOCKER_CERT_PATH"):
         engine_address()

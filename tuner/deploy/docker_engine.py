@@ -32,7 +32,7 @@ def connect(seconds: float = CALL_SECONDS) -> Iterator[DockerClient]:
     """A client of the engine that Docker's command line would use (`engine_address`).
 
     A call may take so many seconds. Raises Unreachable when no engine answers, SetupError when it
-    lets nobody in or is too old, InputError for a context that is none.
+    lets nobody in, is too old, or is named by a context that is none.
     """
     address = engine_address()
     with ExitStack() as world:

@@ -19,7 +19,7 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
 from tuner.deploy.ssh import ENGINE_SOCKET
-from tuner.errors import InputError
+from tuner.errors import SetupError
 
 _DEFAULT = "default"
 """The name of the context that is none."""
@@ -41,7 +41,7 @@ class EngineAddress:
 
 
 def engine_address() -> EngineAddress:
-    """The engine that Docker's command line would use now. Raises InputError for a bad context."""
+    """The engine that Docker's command line would use now. Raises SetupError for a bad context."""
     if not os.environ.get("DOCKER_HOST"):
         name, said_by = _context()
         if name != _DEFAULT:
@@ -49,7 +49,7 @@ def engine_address() -> EngineAddress:
     try:
         known = kwargs_from_env()
     except TLSParameterError as error:
-        raise InputError(
+        raise SetupError(
             f"DOCKER_CERT_PATH or DOCKER_TLS_VERIFY is wrong: {error.msg}",
             "let DOCKER_CERT_PATH name the directory of ca.pem, cert.pem and key.pem",
         ) from error
@@ -79,12 +79,12 @@ def _of_context(name: str, said_by: str) -> EngineAddress:
         "`docker context ls` shows the contexts there are; `docker context use default` uses none"
     )
     if not path.is_file():
-        raise InputError(f"{said_by}: there is no Docker context {name}", mend)
+        raise SetupError(f"{said_by}: there is no Docker context {name}", mend)
     endpoint = _read(path).get("Endpoints", {})
     endpoint = endpoint.get("docker", {}) if isinstance(endpoint, dict) else {}
     host = endpoint.get("Host") if isinstance(endpoint, dict) else None
     if not isinstance(host, str) or not host:
-        raise InputError(f"{path}: context {name} has no Endpoints.docker.Host", mend)
+        raise SetupError(f"{path}: context {name} has no Endpoints.docker.Host", mend)
     verify = not endpoint.get("SkipTLSVerify", False)
     tls = _tls(contexts / "tls" / identity / "docker", verify)
     return EngineAddress(host, tls, f"context {name}")
@@ -100,11 +100,11 @@ def _tls(directory: Path, verify: bool) -> TLSConfig | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A file of Docker's configuration. Raises InputError where it is not a JSON object."""
+    """A file of Docker's configuration. Raises SetupError where it is not a JSON object."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "mend or remove it") from error
+        raise SetupError(f"{path} cannot be read: {error}", "mend or remove it") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a JSON object", "mend or remove it")
+        raise SetupError(f"{path}: expected a JSON object", "mend or remove it")
     return found
