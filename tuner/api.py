@@ -240,9 +240,14 @@ class Study:
 
     def check(self) -> Sequence[Check]:
         """All that a run needs: each check is ok, or says how to mend it."""
+        from tuner.measure.record import StudyRecord
+        from tuner.spec.fingerprint import to_dict
         from tuner.study.check import checks
 
-        return tuple(checks(self._runnable(), self.results, self.url))
+        specification = self._runnable()
+        so_far = StudyRecord.of(self.name, to_dict(specification), {}, ())
+        make = partial(self._made_backend, so_far)
+        return tuple(checks(specification, self.results, self.url, make, backend=self.backend))
 
     def plan(self) -> Plan:
         """What the full grid and the budget would take, estimated from finished trials."""
@@ -270,6 +275,7 @@ class Study:
         many trials in a row; an interrupt passes through, with nothing left running.
         """
         from tuner.search.make_sampler import require_sampler
+        from tuner.study.check import require_places
         from tuner.study.loop import goal, run_study
         from tuner.study.queue import queue_repeat
         from tuner.study.start import start_or_resume
@@ -280,6 +286,7 @@ class Study:
         # Before there is a database, which would be an empty one.
         require_sampler(specification.search.sampler, specification.search_space)
         self._require_fit()
+        require_places(self.results, self.url)
         study = start_or_resume(specification, open_storage(self.url, create=True), self.backend)
         if warm_start is not None:
             begin_warm(study, warm_start, self._url_of)

@@ -137,6 +137,22 @@ def _beside(path: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
 
 
+def require_writable(directory: Path) -> None:
+    """Raise InputError where no file can be made in `directory`.
+
+    Where it is not there yet, that is judged by the directory in which it would be made.
+    """
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{directory} cannot be written: {error.strerror}",
+            "make it writable for you, free space there, or work in another directory",
+        ) from error
+
+
 def write_new(texts: Mapping[Path, str]) -> None:
     """Write files that are not there yet, and the directories that they need: all or none.
 

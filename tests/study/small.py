@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from optuna.study import Study
 
+from tuner.backends import backend_named
 from tuner.backends.backend import Backend
 from tuner.backends.simulated import simulated_backend
+from tuner.measure.host_use import HostUse
 from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
+from tuner.study.check import Check, checks
 from tuner.study.loop import Event, goal, run_study
 from tuner.study.queue import queue_repeat
 from tuner.study.start import start_or_resume
@@ -81,6 +85,17 @@ def run(
     backend = backend or simulated_backend(spec)
     run_study(spec, study, backend, results_directory(spec), until, observe)
     return study
+
+
+def checked(
+    spec: StudySpec,
+    watch: Callable[[float], HostUse | None] = lambda _: None,
+    backend: str = "docker",
+) -> dict[str, Check]:
+    """What `tune check` finds for a run with the study's own database, by name."""
+    make = partial(backend_named(backend), spec)
+    made = checks(spec, results_directory(spec), url_of(spec), make, backend=backend, watch=watch)
+    return {check.name: check for check in made}
 
 
 def configurations(study: Study) -> set[Configuration]:

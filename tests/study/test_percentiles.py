@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.study.small import FEASIBLE, opened, run, specification
+from tests.study.small import FEASIBLE, checked, opened, run, specification
 from tuner.errors import InputError
 from tuner.pages.run_page import failure_line, trial_line
 from tuner.results.percentile_needs import percentile_needs
-from tuner.study.check import checks
 from tuner.study.loop import Failed
 from tuner.study.plan import plan_study
 from tuner.study.storage import study_record
@@ -60,8 +59,7 @@ def test_plan_and_check_say_where_a_percentile_cannot_be_had() -> None:
     assert {str(each.scenario) for each in after.slow} >= {"concurrency=1 loss=0"}
     assert "Known roughly only at concurrency=1 loss=0" in str(after)
     assert "load.max_seconds: " in str(after)
-    url = f"sqlite:///{spec.path.parent / 'results/simulated.db'}"
-    said = {c.name: c for c in checks(spec, spec.path.parent, url, lambda _: None)}
+    said = checked(spec)
     assert "1104 requests/s" in said["percentiles"].found
     assert percentile_needs(specification(), ()) is None
 
@@ -105,8 +103,7 @@ def test_check_says_no_for_a_metric_that_the_host_cannot_measure(
 ) -> None:
     spec = specification(("[art_ms, cpu_percent]", "[energy_j_per_request, art_ms]"))
     monkeypatch.setattr("tuner.measure.powercap.energy", lambda _: {})
-    url = f"sqlite:///{spec.path.parent / 'none.db'}"
-    said = {c.name: c for c in checks(spec, spec.path.parent, url, lambda _: None)}
+    said = checked(spec)
     assert not said["metrics"].ok
     assert "RAPL" in said["metrics"].found
     assert "cpu_ms_per_request" in said["metrics"].mend

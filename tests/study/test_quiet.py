@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.small import FEASIBLE, opened, run, specification, url_of
+from tests.study.small import FEASIBLE, checked, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
 from tuner.errors import TuneError
 from tuner.measure.host_use import HostUse
 from tuner.pages.run_page import waiting_line
-from tuner.spec.load import results_directory
-from tuner.study.check import checks
 from tuner.study.loop import Event, Finished, Repeating, Started
 from tuner.study.quiet import LOOK_SECONDS, MOST_SECONDS, HostBusy, HostQuiet, Quiet, too_busy
 from tuner.study.storage import records
@@ -132,7 +130,6 @@ def test_check_says_how_busy_the_host_is(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     spec = specification(FEASIBLE)
-    made = checks(spec, results_directory(spec), url_of(spec), Looks(chain([uses])))
-    (quiet,) = [check for check in made if check.name == "quiet"]
+    quiet = checked(spec, Looks(chain([uses])))["quiet"]
     assert quiet.ok, "it is no reason not to run: a run waits"
     assert words in quiet.found

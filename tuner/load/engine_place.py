@@ -21,6 +21,11 @@ from tuner.load.wire import Setup
 NICE = -10
 """The priority to ask for, because an engine that waits for a CPU does not send on time."""
 
+SPARE_FILES = 64
+"""What the engine needs beside its connections."""
+
+PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 AUTOGROUP = Path("/proc/self/autogroup")
 
 _CLONE_NEWNET = 0x40000000
@@ -31,11 +36,12 @@ def place_engine(setup: Setup) -> dict[str, Any]:
 
     `cpus` and `nice` are those that it got, `namespace` is `own` or `host`. `refused` lists in
     words what the system did not grant, and is absent where it granted all. Raises TrialFailed
-    where the namespace cannot be entered, SetupError where so many files may not be open.
+    where the namespace cannot be entered, SetupError where so many connections may not be open.
     """
-    _allow_files(setup.files, setup.concurrency)
+    allow_files(setup.concurrency)
     if setup.namespace is not None:
         _enter(setup.namespace)
+    require_ports(setup.concurrency, len(setup.addresses))
     refused = [*_pin(setup.cpus), *_prefer()]
     return {
         "cpus": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [],
@@ -44,7 +50,9 @@ def place_engine(setup: Setup) -> dict[str, Any]:
     } | ({"refused": refused} if refused else {})
 
 
-def _allow_files(needed: int, concurrency: int) -> None:
+def allow_files(connections: int) -> None:
+    """Let this process open so many connections. Raises SetupError where it may not."""
+    needed = connections + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
@@ -54,9 +62,26 @@ def _allow_files(needed: int, concurrency: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard if enough else needed))
     except (ValueError, OSError) as error:
         raise SetupError(
-            f"concurrency {concurrency} needs {needed} open files, the limit is {hard}",
+            f"concurrency {connections} needs {needed} open files, the limit is {hard}",
             f"Raise the hard limit (`ulimit -Hn {needed}` as root), or lower the concurrency.",
         ) from error
+
+
+def require_ports(connections: int, addresses: int) -> None:
+    """Raise SetupError where so many connections have too few ports: each one to the same address
+    needs another.
+    """
+    each = -(-connections // addresses)
+    try:
+        low, high = map(int, PORTS.read_text().split())
+    except OSError:  # no Linux
+        return
+    if each > high - low + 1:
+        raise SetupError(
+            f"concurrency {connections} needs {each} connections to one replica, and the host has"
+            f" {high - low + 1} ports for them",
+            "lower the concurrency, or try no fewer replicas than bear it",
+        )
 
 
 def enter_namespace(path: str) -> str:

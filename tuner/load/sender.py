@@ -17,9 +17,6 @@ from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
 from tuner.load.target import Target
 from tuner.spec.study import LoadProfile, LoadProtocol
 
-SPARE_FILES = 64
-"""File descriptors that the engine needs besides its connections."""
-
 _PATHS: dict[LoadProtocol, str] = {
     "rest": "/v1/models/{}:predict",
     "grpc": "/tensorflow.serving.PredictionService/Predict",
@@ -58,7 +55,6 @@ class LoadGenerator:
             concurrency=profile.concurrency,
             protocol=profile.protocol,
             arrivals=_arrivals(profile),
-            files=profile.concurrency + SPARE_FILES,
             namespace=target.client_namespace,
             cpus=tuple(target.client_cpus),
             host=target.model_name,

@@ -39,16 +39,15 @@ class Setup:
     """What the engine sends, to which addresses, and from where.
 
     Connection i goes to address i modulo the number of addresses. `protocol` and `arrivals` are
-    keys of the engine's tables; `arrivals` may also be `closed`. `files` is how many open files it
-    needs, `namespace` the path of the network namespace that it enters, `cpus` the CPUs that it
-    runs on, empty for any. `bodies` has one request body per input, for gRPC a framed message.
+    keys of the engine's tables; `arrivals` may also be `closed`. `namespace` is the path of the
+    network namespace that it enters, `cpus` the CPUs that it runs on, empty for any. `bodies` has
+    one request body per input, for gRPC a framed message.
     """
 
     addresses: tuple[tuple[str, int], ...]
     concurrency: int
     protocol: str
     arrivals: str
-    files: int
     namespace: str | None
     cpus: tuple[int, ...]
     host: str

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tuner.backends.backend import Backend
 from tuner.deploy.docker_engine import connect, present_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
 from tuner.errors import TuneError
+from tuner.files import require_writable
+from tuner.load.engine_place import allow_files, require_ports
 from tuner.measure.host_use import HostUse, watch_host
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
 from tuner.measure.score import refuse_unmeasurable
 from tuner.results.percentile_needs import percentile_needs
+from tuner.search.make_sampler import require_sampler
 from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.image import base_tag, find_image
 from tuner.spec.host import Host
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import NetworkSpec, StudySpec
 from tuner.study.quiet import MOST_SECONDS, too_busy
-from tuner.study.storage import finished_trials, open_storage
+from tuner.study.start import refuse_another
+from tuner.study.storage import (
+    finished_trials,
+    open_storage,
+    optuna_study,
+    summaries,
+)
 
 _MIN_DISK_MIB = 1024
 _LOOK_SECONDS = 1.0
@@ -44,8 +55,52 @@ class Check:
     mend: str = ""
 
 
-def checks(study: StudySpec, results: Path, url: str, watch: Watch = watch_host) -> Iterator[Check]:
-    """All checks, each as soon as it is done; none raises for what it looks for."""
+def checks(
+    study: StudySpec,
+    results: Path,
+    url: str,
+    make: Callable[[], Backend],
+    *,
+    backend: str = "docker",
+    watch: Watch = watch_host,
+) -> Iterator[Check]:
+    """All checks, each as soon as it is done; none raises for what it looks for.
+
+    `make` makes the backend of that name for the study. Engine, model and host are needed by
+    `docker` only.
+    """
+    made: list[Backend] = []
+
+    def backend_made() -> str:
+        made.append(make())
+        return f"backend {backend} can measure this study"
+
+    if backend == "docker":
+        yield from _engine(study)
+        yield _check("model", lambda: _model(study))
+    yield _check("backend", backend_made)
+    yield _check("metrics", lambda: _measurable(study, made))
+    yield _check("sampler", lambda: _sampler(study))
+    if PERCENTILES.keys() & set(study.metrics):
+        done = partial(finished_trials, study.name, url)
+        yield _check("percentiles", lambda: str(percentile_needs(study, done())))
+    if backend == "docker":
+        yield _check("connections", lambda: _connections(study))
+        yield _resources(study)
+        yield _quiet(study, watch)
+    yield _disk(results)
+    yield _check("results", lambda: _writable(results, url))
+    yield _check("storage", lambda: _storage(study, url, backend))
+
+
+def require_places(results: Path, url: str) -> None:
+    """Raise InputError where a run could not write its results, or the SQLite file at `url`."""
+    require_writable(results)
+    if (path := _sqlite_file(url)) is not None:
+        require_writable(path.parent)
+
+
+def _engine(study: StudySpec) -> Iterator[Check]:
     with ExitStack() as world:
         client = None
 
@@ -71,15 +126,6 @@ def checks(study: StudySpec, results: Path, url: str, watch: Watch = watch_host)
         else:
             yield Check("image", False, "not looked for: no engine", "see above")
             yield Check("network", False, "not tried: no engine", "see above")
-    yield _check("model", lambda: _model(study))
-    yield _check("metrics", lambda: _measurable(study))
-    if PERCENTILES.keys() & set(study.metrics):
-        done = partial(finished_trials, study.name, url)
-        yield _check("percentiles", lambda: str(percentile_needs(study, done())))
-    yield _resources(study)
-    yield _quiet(study, watch)
-    yield _disk(results)
-    yield _check("storage", lambda: _storage(url))
 
 
 def _labels() -> dict[str, str]:
@@ -110,10 +156,38 @@ def _network(tools: NetworkTools, study: StudySpec) -> str:
     return str(tools)
 
 
-def _measurable(study: StudySpec) -> str:
+def _measurable(study: StudySpec, made: Sequence[Backend]) -> str:
     """The metrics of the study in words. Raises InputError where this host cannot measure one."""
-    refuse_unmeasurable(study.metrics, missing_energy(SYS))
+    missing = made[0].unmeasurable() if made else missing_energy(SYS)
+    refuse_unmeasurable(study.metrics, missing)
     return ", ".join(study.metrics)
+
+
+def _sampler(study: StudySpec) -> str:
+    require_sampler(study.search.sampler, study.search_space)
+    return study.search.sampler
+
+
+def _connections(study: StudySpec) -> str:
+    """The most connections. Raises SetupError where the load engine could not open them."""
+    most = _most(study, "concurrency")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        allow_files(most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    require_ports(most, min(int(n) for n in study.search_space["replicas"].values() or (1,)))
+    return f"{most} at most"
+
+
+def _most(study: StudySpec, name: str) -> int:
+    parameter = study.search_space[name]
+    return max(int(value) for value in parameter.values() or (parameter.high,) if value is not None)
+
+
+def _writable(results: Path, url: str) -> str:
+    require_places(results, url)
+    return str(results)
 
 
 def _model(study: StudySpec) -> str:
@@ -123,9 +197,7 @@ def _model(study: StudySpec) -> str:
 
 def _resources(study: StudySpec) -> Check:
     host = Host.this()
-    space = study.search_space
-    memory = max(int(v) for v in space["memory"].values() or (0,))
-    replicas = max(int(v) for v in space["replicas"].values() or (0,))
+    memory, replicas = _most(study, "memory"), _most(study, "replicas")
     available = _available_mib()
     resources = f"{host.cpus} CPUs, {available} MiB of memory available"
     if memory * replicas > available:
@@ -176,9 +248,17 @@ def _disk(results: Path) -> Check:
     )
 
 
-def _storage(url: str) -> str:
-    path = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not path.exists():
+def _storage(study: StudySpec, url: str, backend: str) -> str:
+    path = _sqlite_file(url)
+    if path is not None and not path.exists():
         return f"{url} (will be made)"
-    open_storage(url, create=False)
+    storage = open_storage(url, create=False)
+    if study.name in {held.name for held in summaries(storage)}:
+        refuse_another(study, optuna_study(study.name, storage), backend)
     return url
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for another database."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

@@ -59,6 +59,25 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
         directions=[o.direction for o in spec.objectives],
         load_if_exists=True,
     )
+    refuse_another(spec, study, backend)
+    if SAMPLES not in study.user_attrs:
+        study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
+    # Last what says that the others are there: a start may be killed in between.
+    study.set_user_attr(BACKEND, backend)
+    study.set_user_attr(SPECIFICATION, to_dict(spec))
+    study.set_user_attr(COMPARABLE, comparable(spec))
+    with warnings.catch_warnings():
+        # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([o.metric for o in spec.objectives])
+    return study
+
+
+def refuse_another(spec: StudySpec, study: Study, backend: str) -> None:
+    """Raise InputError where `study` is not `spec` run by `backend`, but another one of its name.
+
+    The message names the keys that differ.
+    """
     stored = study.user_attrs
     # A start that was killed leaves a study without attributes, but never trials in it.
     if SPECIFICATION not in stored and study.get_trials(deepcopy=False):
@@ -82,17 +101,6 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
                 "undo the change, or start afresh: name the study anew, give another --storage,"
                 " or move its results away",
             )
-    if SAMPLES not in stored:
-        study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
-    # Last what says that the others are there: a start may be killed in between.
-    study.set_user_attr(BACKEND, backend)
-    study.set_user_attr(SPECIFICATION, to_dict(spec))
-    study.set_user_attr(COMPARABLE, comparable(spec))
-    with warnings.catch_warnings():
-        # Experimental in Optuna since 3.2, and how optuna-dashboard knows the axes' names.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([o.metric for o in spec.objectives])
-    return study
 
 
 def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:
