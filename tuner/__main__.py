@@ -1,6 +1,6 @@
 """`python -m tuner` is `tune`."""
 
-from tuner.cli import main
+from tuner.cli import whole_process
 
 if __name__ == "__main__":
-    main()
+    whole_process()

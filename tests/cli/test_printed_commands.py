@@ -46,7 +46,9 @@ def test_a_study_that_is_named_by_its_path_is_named_so_in_every_command(
 def test_what_can_run_is_run_as_check_says(
     tune: Tune, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuner.study.check.checks", lambda *_, **__: [Check("model", True, "found")])
+    monkeypatch.setattr(
+        "tuner.study.check.checks", lambda *_, **__: [Check("model", True, "found")]
+    )
     (command,) = printed(tune("check", "--study", elsewhere, "--backend", "simulated"))
     ended = tune(*command)
     assert ended.code == 0, ended

@@ -141,14 +141,15 @@ def test_a_trial_of_a_live_process_or_of_another_host_is_left_alone() -> None:
     assert [t.state for t in study.get_trials()] == [TrialState.RUNNING] * 2
 
 
-def test_a_trial_without_an_owner_is_given_two_seconds() -> None:
+@pytest.mark.parametrize("clock", ["-1 day", "+1 day"])  # the second: it was set back since
+def test_a_trial_without_an_owner_is_given_two_seconds(clock: str) -> None:
     spec = specification()
     study = opened(spec)
     trial = study.ask(distributions(spec.search_space))
     assert clear_dead(spec, study) == []
     path = url_of(spec).removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE trials SET datetime_start = datetime('now', '-1 day')")
+        database.execute("UPDATE trials SET datetime_start = datetime('now', ?)", [clock])
     database.close()
     study = opened(spec)
     assert clear_dead(spec, study) == [trial.number]

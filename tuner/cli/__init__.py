@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from tuner.cli.output import OutputLostError, discard_output, guarded_output
 from tuner.errors import InputError, TuneError
-from tuner.interrupts import handled_interrupts
+from tuner.interrupts import SIGNALS, handled_interrupts
 
 BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
@@ -20,8 +21,18 @@ INTERRUPTED = 130
 _STOPPED = "tune: interrupted; nothing is left running"
 
 
+def whole_process() -> None:
+    """Run `tune` and nothing after it; the entry point of the installed command."""
+    try:
+        main()
+    finally:
+        # What ends the process has its exit code by now, which no second Ctrl-C may change.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
-    """Run `tune`; the entry point of the installed command.
+    """Run `tune`.
 
     Exit codes: 0 done, 2 bad input or something missing, 3 nothing feasible was found, 4 what
     was verified is not as predicted, 5 it cannot be said whether it is, 6 it breaks a constraint,

@@ -54,7 +54,11 @@ def report(
 
     Example: tune report --study mnist --figures figures
     """
+    from tuner.files import require_writable
+
     chosen = opened(study, storage, backend, sampler=sampler)
+    if figures is not None:  # before there is a report
+        require_writable(figures)
     path = chosen.report(output)
     images = () if figures is None else chosen.figures(figures, image_format.value)
     size = path.stat().st_size

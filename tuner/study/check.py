@@ -35,6 +35,7 @@ from tuner.study.storage import (
     finished_trials,
     open_storage,
     optuna_study,
+    sqlite_path,
     summaries,
 )
 
@@ -96,7 +97,7 @@ def checks(
 def require_places(results: Path, url: str) -> None:
     """Raise InputError where a run could not write its results, or the SQLite file at `url`."""
     require_writable(results)
-    if (path := _sqlite_file(url)) is not None:
+    if (path := sqlite_path(url)) is not None:
         require_writable(path.parent)
 
 
@@ -249,16 +250,10 @@ def _disk(results: Path) -> Check:
 
 
 def _storage(study: StudySpec, url: str, backend: str) -> str:
-    path = _sqlite_file(url)
+    path = sqlite_path(url)
     if path is not None and not path.exists():
         return f"{url} (will be made)"
     storage = open_storage(url, create=False)
     if study.name in {held.name for held in summaries(storage)}:
         refuse_another(study, optuna_study(study.name, storage), backend)
     return url
-
-
-def _sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None for another database."""
-    prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

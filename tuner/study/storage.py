@@ -72,7 +72,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
     database. Raises InputError when the URL is wrong, SetupError where the database cannot be
     reached, read or, with `create`, written.
     """
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     if path is not None:
         _require_place(path, create=create)
     try:
@@ -101,7 +101,8 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         ) from error
 
 
-def _sqlite_path(url: str) -> Path | None:
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite database; None for another database."""
     return Path(url.removeprefix(PREFIX)) if url.startswith(PREFIX) else None
 
 
@@ -187,7 +188,7 @@ def found_studies(
         held = []
         for backend in backend_names():
             url = default_url(results(name), backend)
-            if (path := _sqlite_path(url)) and path.exists():
+            if (path := sqlite_path(url)) and path.exists():
                 held += summaries(open_storage(url, create=False))
         by_name.append((name, held))
     return by_name
@@ -201,7 +202,7 @@ def samples_directory(study: Study, results: Path) -> Path:
 @storage_errors()
 def finished_trials(name: str, url: str) -> list[TrialRecord]:
     """The records of a study; none where its SQLite file or the study is not there yet."""
-    if (path := _sqlite_path(url)) and not path.exists():
+    if (path := sqlite_path(url)) and not path.exists():
         return []
     storage = open_storage(url, create=False)
     if name not in optuna.get_all_study_names(storage):

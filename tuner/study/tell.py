@@ -242,7 +242,9 @@ def clear_own(study: Study) -> None:
 def _age_seconds(trial: FrozenTrial) -> float:
     if trial.datetime_start is None:
         return float("inf")
-    return (datetime.now() - trial.datetime_start).total_seconds()  # noqa: DTZ005 -- Optuna's times are local
+    age = datetime.now() - trial.datetime_start  # noqa: DTZ005 -- Optuna's times are local
+    # A start in the future is from before the clock was set back.
+    return abs(age.total_seconds())
 
 
 def write_attributes(
