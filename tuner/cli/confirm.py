@@ -16,7 +16,7 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
-    so_far,
+    kept_record,
 )
 from tuner.cli.output import print_json
 
@@ -61,7 +61,7 @@ def confirm(
 
                 confirmation = chosen.confirm(top, reps, on_event=observe)
     if confirmation is None:
-        show(*interrupted(so_far(chosen), f"tune run {chosen.selecting()} --trials N"))
+        show(*interrupted(kept_record(chosen), f"tune run {chosen.selecting()} --trials N"))
         raise typer.Exit(INTERRUPTED)
     record = chosen.record
     if as_json:

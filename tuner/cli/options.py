@@ -96,7 +96,7 @@ JsonOption = Annotated[
 ]
 
 
-def so_far(study: Study) -> StudyRecord | None:
+def kept_record(study: Study) -> StudyRecord | None:
     """The finished trials; None where a run was broken off before anything was stored."""
     from tuner.errors import InputError
 

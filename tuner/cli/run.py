@@ -19,7 +19,7 @@ from tuner.cli.options import (
     StorageOption,
     StudyOption,
     opened,
-    so_far,
+    kept_record,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def run(
                 raise
         whole = True
     if not whole:
-        record = so_far(chosen)
+        record = kept_record(chosen)
         if record is not None and record.trials:
             show(*end_blocks(record, summarise(record)))
         show(*interrupted(record, _resume(chosen, passes or 1, replay)))
