@@ -15,8 +15,8 @@ from tuner.cli.options import (
     ReplayOption,
     StorageOption,
     StudyOption,
-    opened,
     kept_record,
+    opened,
 )
 from tuner.cli.output import print_json
 

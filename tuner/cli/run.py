@@ -18,8 +18,8 @@ from tuner.cli.options import (
     Sampler,
     StorageOption,
     StudyOption,
-    opened,
     kept_record,
+    opened,
 )
 
 if TYPE_CHECKING:
