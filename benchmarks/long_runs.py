@@ -149,7 +149,9 @@ def ran(directory: Path, backend: str, trials: int, every: int) -> list[Sample]:
     """The study of so many trials in `directory`, and a sample after each `every` of them."""
     file = directory / f"studies/{NAME}/study.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(SIMULATED if backend == "simulated" else DOCKER.read_text())
+    # Whether a measurement can be trusted is no question here: nothing waits for a quiet host.
+    whatever = DOCKER.read_text().replace("max_foreign_percent: 25", "max_foreign_percent: 100")
+    file.write_text(SIMULATED if backend == "simulated" else whatever)
     for shared in ("models", "search_spaces"):
         if not (directory / shared).exists():
             (directory / shared).symlink_to(ROOT / shared)
