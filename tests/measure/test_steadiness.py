@@ -14,7 +14,7 @@ from tests.measure.bursts import MS, SECOND, closed_loop, ending, open_loop, wit
 from tuner.measure.measurement import Finding
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, RequestOutcome
-from tuner.measure.steadiness import changes, silences
+from tuner.measure.steadiness import lasting_changes, silences
 from tuner.measure.stopping import FIXED_STAGE
 
 
@@ -68,7 +68,7 @@ def of_silence(burst: Burst) -> list[Finding]:
 @pytest.mark.parametrize("burst", [closed_loop(), open_loop(), open_loop(rate_rps=1)])
 def test_a_steady_burst_has_no_finding(burst: Burst) -> None:
     assert of_silence(burst) == []
-    assert list(changes(burst)) == []
+    assert list(lasting_changes(burst)) == []
 
 
 @pytest.mark.parametrize("replica", [0, 1])
@@ -139,7 +139,7 @@ def test_a_replica_that_nobody_asks_is_not_silent() -> None:
 def test_a_server_that_changes_for_good_is_found(
     at: float, factor: float, expected: list[str]
 ) -> None:
-    found = list(changes(slower(closed_loop(), factor, at)))
+    found = list(lasting_changes(slower(closed_loop(), factor, at)))
     assert [f.verdict for f in found] == expected
     for finding in found:
         told = re.fullmatch(
@@ -163,9 +163,9 @@ def test_a_measurement_has_the_findings() -> None:
 
 def test_ramps_backlogs_and_losses_may_change() -> None:
     changed = slower(closed_loop(), 3, 2)
-    assert list(changes(replace(changed, stop_reason=f"{FIXED_STAGE}: from 1 to 9"))) == []
-    assert list(changes(replace(changed, lossy=True))) == []
-    assert list(changes(slower(open_loop(), 3, 2))) == []
+    assert list(lasting_changes(replace(changed, stop_reason=f"{FIXED_STAGE}: from 1 to 9"))) == []
+    assert list(lasting_changes(replace(changed, lossy=True))) == []
+    assert list(lasting_changes(slower(open_loop(), 3, 2))) == []
 
 
 def test_noise_is_seldom_a_change() -> None:
@@ -179,7 +179,11 @@ def test_noise_is_seldom_a_change() -> None:
         which = (burst.samples.start_ns // (250 * MS)).clip(0, len(noise) - 1)
         duration = (burst.samples.duration_ns * noise[which]).astype(np.int64)
         alarms += bool(
-            list(changes(replace(burst, samples=replace(burst.samples, duration_ns=duration))))
+            list(
+                lasting_changes(
+                    replace(burst, samples=replace(burst.samples, duration_ns=duration))
+                )
+            )
         )
     assert alarms <= 4
 

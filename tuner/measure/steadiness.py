@@ -72,7 +72,7 @@ def silences(burst: Burst, window: RequestSamples) -> Iterator[Finding]:
             yield Finding("WARN", what, "See its log: it may have loaded something, or collected.")
 
 
-def changes(burst: Burst) -> Iterator[Finding]:
+def lasting_changes(burst: Burst) -> Iterator[Finding]:
     """Whether ART changed for good within the window: the moment that divides it best.
 
     In an open loop a growing backlog does that, which is a finding of its own, and a stage of fixed

@@ -13,7 +13,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.statistics import NANOSECONDS, fewest_samples
-from tuner.measure.steadiness import changes, silences
+from tuner.measure.steadiness import lasting_changes, silences
 from tuner.measure.stopping import CAPPED
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import LoadSpec
@@ -138,7 +138,7 @@ def _errors(of: CheckedBurst) -> Iterator[Finding]:
 
 def _steadiness(of: CheckedBurst) -> Iterator[Finding]:
     yield from silences(of.burst, of.window)
-    yield from changes(of.burst)
+    yield from lasting_changes(of.burst)
 
 
 def _little(of: CheckedBurst) -> Iterator[Finding]:
