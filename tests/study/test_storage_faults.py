@@ -20,7 +20,14 @@ from tuner.errors import InputError, SetupError, TuneError
 from tuner.measure.record import StudyRecord
 from tuner.study import patience, sqlite_file
 from tuner.study.loop import Event, Started
-from tuner.study.storage import finished_trials, open_storage, records, stored_record, summaries
+from tuner.study.storage import (
+    finished_trials,
+    open_storage,
+    records,
+    stored_record,
+    study_record,
+    summaries,
+)
 
 HOLDS = """
 import sqlite3, sys
@@ -239,3 +246,37 @@ def test_a_place_that_cannot_be_written_is_no_wrong_url() -> None:
     with pytest.raises(SetupError, match="directory file/below cannot be made") as caught:
         open_storage("sqlite:///file/below/study.db", create=True)
     assert "permissions" in caught.value.mend
+
+
+CHANGES = (
+    *(
+        f"UPDATE study_user_attributes SET value_json = '{value}' WHERE key = '{key}'"
+        for key in ("specification", "comparable", "seeded", "backend", "samples")
+        for value in ("[1, 2]", "7.5", "null", "{")
+    ),
+    "UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'record'",
+    "UPDATE trial_user_attributes SET value_json = '7' WHERE key = 'owner'",
+    "UPDATE trials SET state = 'DREAMING'",
+    "UPDATE trial_params SET distribution_json = '{}'",
+)
+"""What somebody may write into a database."""
+
+
+def test_a_storage_that_somebody_changed_is_refused_or_read() -> None:
+    spec = specification(FEASIBLE)
+    run(spec, more=1)
+    path = file_of(url_of(spec))
+    whole, refused = path.read_bytes(), 0
+    for change in CHANGES:
+        path.write_bytes(whole)
+        with closing(sqlite3.connect(path)) as database, database:
+            assert database.execute(change).rowcount
+        for begins in (False, True):
+            try:
+                if begins:  # as a run does
+                    study_record(opened(spec))
+                else:
+                    stored_record("small", open_storage(url_of(spec), create=False))
+            except TuneError:  # any other error is raised by the test
+                refused += 1
+    assert refused >= len(CHANGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ _OF_THE_SERVER = {
     "57": ("the database server is stopping or starting", f"see that it runs, {AGAIN}"),
 }
 """By the class of PostgreSQL's error code: what happened, and what to do."""
+
+_NO_SUCH_STATE = "is not among the defined enum values"
+"""SQLAlchemy's words of a column that has one of a few values."""
 
 _LOST = _OF_THE_SERVER["08"]
 
@@ -66,7 +70,12 @@ def storage_errors() -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         raise storage_fault(error) from error
-    except KeyError as error:
+    except (json.JSONDecodeError, LookupError) as error:
+        if isinstance(error, json.JSONDecodeError) or _NO_SUCH_STATE in str(error):
+            raise InputError(
+                f"the study's storage is broken: {reason_of(error)}",
+                "restore it from a copy, or name another --storage",
+            ) from error
         if error.args != (NOT_FOUND_MSG,):
             raise
         raise SetupError(

@@ -177,7 +177,10 @@ class Next:
         here = Owner.this().host
         return sum(
             trial.datetime_start is not None
-            and (trial.datetime_start > oldest or trial.user_attrs.get(OWNER, "").startswith(here))
+            and (
+                trial.datetime_start > oldest
+                or str(trial.user_attrs.get(OWNER, "")).startswith(here)
+            )
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         )
 

@@ -29,11 +29,14 @@ from tuner.study.storage import (
     COMPARABLE,
     ENVIRONMENT,
     ENVIRONMENT_OF,
+    GAINS,
     SAMPLES,
+    SEEDED,
     SPECIFICATION,
     WARM,
     open_storage,
     stored_record,
+    whole_study,
 )
 
 
@@ -46,7 +49,7 @@ def start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stud
     """
 
     def start() -> Study:
-        with lock_of(storage, spec.name):
+        with lock_of(storage, spec.name), whole_study(spec.name):
             return _start_or_resume(spec, storage, backend)
 
     return through_restarts(start)
@@ -60,6 +63,7 @@ def _start_or_resume(spec: StudySpec, storage: BaseStorage, backend: str) -> Stu
         load_if_exists=True,
     )
     refuse_another(spec, study, backend)
+    _require_types(study.user_attrs)
     if SAMPLES not in study.user_attrs:
         study.set_user_attr(SAMPLES, f"{backend}-{uuid.uuid4().hex[:8]}")
     # Last what says that the others are there: a start may be killed in between.
@@ -101,6 +105,17 @@ def refuse_another(spec: StudySpec, study: Study, backend: str) -> None:
                 "undo the change, or start afresh: name the study anew, give another --storage,"
                 " or move its results away",
             )
+
+
+def _require_types(stored: Mapping[str, Any]) -> None:
+    """Raises TypeError where an attribute that a run goes on with is not what was written."""
+    if not isinstance(stored.get(SEEDED, 0), int):
+        raise TypeError(f"attribute {SEEDED!r} is {stored[SEEDED]!r}, expected an integer")
+    for number, gain in stored.get(GAINS, ()):
+        if not (isinstance(number, int) and isinstance(gain, float | int)):
+            raise TypeError(f"attribute {GAINS!r} has {[number, gain]!r}, expected two numbers")
+    if stored.get(WARM) is not None:
+        Warm.from_json(stored[WARM])
 
 
 def keep_environment(study: Study, environment: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.study import Study
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
@@ -195,8 +196,11 @@ def found_studies(
 
 
 def samples_directory(study: Study, results: Path) -> Path:
-    """Where the Parquet files of a study's trials are, apart from those of another storage."""
-    return results / "samples" / str(study.user_attrs[SAMPLES])
+    """Where the Parquet files of a study's trials are, apart from those of another storage.
+
+    Always below `results`, whatever the storage says.
+    """
+    return results / "samples" / Path(str(study.user_attrs[SAMPLES])).name
 
 
 @storage_errors()
@@ -207,7 +211,7 @@ def finished_trials(name: str, url: str) -> list[TrialRecord]:
     storage = open_storage(url, create=False)
     if name not in optuna.get_all_study_names(storage):
         return []
-    with _whole(name):
+    with whole_study(name):
         return records(optuna.load_study(study_name=name, storage=storage))
 
 
@@ -242,15 +246,18 @@ def study_record(study: Study, complete: Sequence[TrialRecord] | None = None) ->
 
     Raises InputError for a study that `tune` did not make, or whose attributes are broken.
     """
-    with _whole(study.study_name):
+    with whole_study(study.study_name):
         return _study_record(study, records(study) if complete is None else complete)
 
 
 @contextmanager
-def _whole(name: str) -> Iterator[None]:
+def whole_study(name: str) -> Iterator[None]:
+    """Turns what is raised of a study's attributes that have wrong types into an InputError."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if error.args == (NOT_FOUND_MSG,):
+            raise  # it was deleted meanwhile
         raise InputError(
             f"study {name!r} in this storage is not one of tune's, or is broken: {error!r}",
             "name another --storage",
@@ -285,7 +292,7 @@ def finished_study(name: str, storage: BaseStorage, results: Path) -> FinishedSt
     """A study with the samples of its trials. Raises InputError where there is no such study."""
     study = optuna_study(name, storage)
     record = study_record(study)
-    with _whole(name):
+    with whole_study(name):
         directory = samples_directory(study, results)
 
     def sample_file(file: str) -> bytes | None:

@@ -219,7 +219,7 @@ def clear_dead(spec: StudySpec, study: Study) -> list[int]:
     """
     cleared = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        owner = Owner.parse(trial.user_attrs.get(OWNER, ""))
+        owner = Owner.parse(str(trial.user_attrs.get(OWNER, "")))
         untold = (study.study_name, trial._trial_id) in _untold  # noqa: SLF001 -- as above
         nameless = owner is None and _age_seconds(trial) > _NAMELESS_SECONDS
         if not (nameless or untold) and (owner is None or not owner.dead()):
