@@ -202,7 +202,9 @@ class Study:
         return optuna_study(self.name, open_storage(self.url, create=False))
 
     def __repr__(self) -> str:
-        where = "a study file" if self._file is not None else self.url
+        from tuner.study.storage_url import without_password
+
+        where = "a study file" if self._file is not None else without_password(self.url)
         return f"<tuner.Study {self.name!r}, backend {self.backend}, {where}>"
 
     def _repr_html_(self) -> str:
@@ -224,16 +226,18 @@ class Study:
     def selecting(self, *, grid: bool | None = None) -> str:
         """The options that select this study, its backend and its storage, for a command to copy.
 
-        `grid` says whether the command has `--sampler grid` (by default, as the study has).
+        `grid` says whether the command has `--sampler grid` (by default, as the study has). A
+        storage is named without its password.
         """
         from tuner.study.storage import default_url
+        from tuner.study.storage_url import without_password
 
         options = ["--study", self._given]
         options += [] if self.backend == "docker" else ["--backend", self.backend]
         if self._file is None:
             at_grid = self.grid if grid is None else grid
             usual = default_url(self.results, self.backend, grid=at_grid)
-            options += [] if self.url == usual else ["--storage", self.url]
+            options += [] if self.url == usual else ["--storage", without_password(self.url)]
         return shlex.join(options)
 
     # ---- running it ------------------------------------------------------------------------

@@ -98,5 +98,8 @@ def _side(name: str, storage: str | None, backend: str) -> Study:
         return opened(name, storage, backend)
     url, _, study = name.partition("#")
     if not study:
-        raise InputError(f"{name}: expected the study's name after #", f"such as {url}#mnist")
+        from tuner.study.storage_url import without_password
+
+        shown = without_password(url)
+        raise InputError(f"{shown}: expected the study's name after #", f"such as {shown}#mnist")
     return opened(study, url, backend)

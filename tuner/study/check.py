@@ -38,6 +38,7 @@ from tuner.study.storage import (
     sqlite_path,
     summaries,
 )
+from tuner.study.storage_url import without_password
 
 _MIN_DISK_MIB = 1024
 _LOOK_SECONDS = 1.0
@@ -256,4 +257,4 @@ def _storage(study: StudySpec, url: str, backend: str) -> str:
     storage = open_storage(url, create=False)
     if study.name in {held.name for held in summaries(storage)}:
         refuse_another(study, optuna_study(study.name, storage), backend)
-    return url
+    return without_password(url)

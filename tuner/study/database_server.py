@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tuner.interrupts import interruptible
 from tuner.study.faults import connection_lost, reason_of
 from tuner.study.patience import Patience
+from tuner.study.storage_url import without_password
 
 AWAY_SECONDS = 120.0
 """So long a server is waited for that answered before, and does not now."""
@@ -91,9 +92,3 @@ def with_driver(url: str) -> str:
     """
     scheme, separator, rest = url.partition("://")
     return f"postgresql+psycopg2{separator}{rest}" if scheme == "postgresql" else url
-
-
-def without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    # A query may hold one too.
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

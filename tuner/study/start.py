@@ -38,6 +38,7 @@ from tuner.study.storage import (
     stored_record,
     whole_study,
 )
+from tuner.study.storage_url import without_password
 
 
 @storage_errors()
@@ -137,21 +138,21 @@ def warm_start(study: Study, source: str, url_of: Callable[[str], str]) -> None:
     was warm-started from it before keeps what it has. Raises InputError where `source` cannot be
     read or has too few trials, and where `study` was warm-started from another one.
     """
-    before = study.user_attrs.get(WARM)
+    before, shown = study.user_attrs.get(WARM), _shown(source)
     if before is not None:
-        if before["from"] != source:
+        if before["from"] != shown:
             raise InputError(
                 f"study {study.study_name!r} was begun with what {before['from']!r} knew",
-                f"leave --warm-start {source} out, or give another --storage",
+                f"leave --warm-start {shown} out, or give another --storage",
             )
         return
     surrogate = model_of(_read(source, url_of))
     if surrogate is None:
         raise InputError(
-            f"--warm-start {source}: too few configurations of it could be measured",
+            f"--warm-start {shown}: too few configurations of it could be measured",
             "run more of its trials first, or leave --warm-start out",
         )
-    study.set_user_attr(WARM, {"from": source, **warm_from(surrogate).to_json()})
+    study.set_user_attr(WARM, {"from": shown, **warm_from(surrogate).to_json()})
 
 
 def warm_of(study: Study) -> Warm | None:
@@ -172,9 +173,15 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN4
     return [] if old == new else [f"{path} was {old!r}, is {new!r}"]
 
 
+def _shown(source: str) -> str:
+    """A source as it is stored and said: its storage without a password."""
+    url, separator, name = source.rpartition("#")
+    return f"{without_password(url)}{separator}{name}" if separator else name
+
+
 def _read(source: str, url_of: Callable[[str], str]) -> StudyRecord:
     url, separator, name = source.rpartition("#")
     try:
         return stored_record(name, open_storage(url if separator else url_of(name), create=False))
     except InputError as error:
-        raise InputError(f"--warm-start {source}: {error.message}", error.mend) from error
+        raise InputError(f"--warm-start {_shown(source)}: {error.message}", error.mend) from error

@@ -24,10 +24,11 @@ from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
-from tuner.study.database_server import server_storage, without_password
+from tuner.study.database_server import server_storage
 from tuner.study.faults import reason_of, storage_errors, storage_fault
 from tuner.study.locks import file_lock, lock_file
 from tuner.study.sqlite_file import PREFIX, sqlite_storage
+from tuner.study.storage_url import check_password, without_password, without_secrets_of
 
 # Attributes of a study.
 SPECIFICATION = "specification"  # what study.yaml asked for, whole
@@ -73,6 +74,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
     database. Raises InputError when the URL is wrong, SetupError where the database cannot be
     reached, read or, with `create`, written.
     """
+    check_password(url)
     path = sqlite_path(url)
     if path is not None:
         _require_place(path, create=create)
@@ -96,7 +98,8 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         raise _other_version(url, error) from error
     except Exception as error:  # of SQLAlchemy and of drivers, which have no common base
         raise InputError(
-            f"storage {without_password(url)} cannot be opened: {reason_of(error)}",
+            f"storage {without_password(url)} cannot be opened:"
+            f" {without_secrets_of(url, reason_of(error))}",
             "expected an Optuna storage URL such as sqlite:///study.db or"
             " postgresql://user@host/database",
         ) from error
