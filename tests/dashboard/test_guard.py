@@ -18,14 +18,17 @@ def served(_environ: dict[str, Any], start_response: StartResponse) -> Iterable[
     return [b"served"]
 
 
-def answer(method: str, path: str, host: str, *, loopback: bool = True) -> tuple[str, bytes]:
-    environ: dict[str, Any] = {}
+def answer(
+    method: str, path: str, host: str, *, loopback: bool = True, origin: str | None = None
+) -> tuple[str, bytes]:
+    environ: dict[str, Any] = {} if origin is None else {"HTTP_ORIGIN": origin}
     setup_testing_defaults(environ)
     environ |= {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
     statuses = []
 
-    def start_response(status: str, _headers: object, _exc: object = None) -> Any:  # noqa: ANN401
+    def start_response(status: str, headers: Any, _exc: object = None) -> Any:  # noqa: ANN401
         statuses.append(status)
+        assert ("X-Frame-Options", "DENY") in headers
 
     body = b"".join(guarded(served, loopback=loopback)(environ, start_response))
     return statuses[0], body
@@ -71,3 +74,16 @@ def test_what_would_break_a_study_is_refused_with_the_reason(
 )
 def test_the_rest_is_the_dashboards(method: str, path: str) -> None:
     assert answer(method, path, "localhost")[0] == "200 OK"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("loopback", [True, False])
+def test_a_page_elsewhere_changes_nothing(method: str, loopback: bool) -> None:
+    for origin in ("http://192.0.2.7", "null", "http://127.0.0.1:1", "http://localhost:8080"):
+        status, _ = answer(
+            method, "/api/studies/1", "127.0.0.1:8080", loopback=loopback, origin=origin
+        )
+        assert status == "403 Forbidden"
+    own = "http://127.0.0.1:8080"
+    assert answer(method, "/api/studies/1", "127.0.0.1:8080", origin=own)[0] == "200 OK"
+    assert answer("GET", "/api/studies/1", "127.0.0.1:8080", origin="null")[0] == "200 OK"

@@ -29,6 +29,7 @@ from tuner.pages.blocks import (
 from tuner.render import inert
 from tuner.render.columns import folded
 from tuner.render.html import MANY, to_html
+from tuner.render.legible import legible
 
 
 def figure(name: str = "front", text: str = "trial", **layout: object) -> Figure:
@@ -167,7 +168,7 @@ def test_a_plain_text_is_drawn_as_it_was_written(text: str) -> None:
     drawn = inert.inert_text(theme.plotly_text(text))
     assert "<" not in drawn
     read = drawn.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    assert read == inert.legible(text)
+    assert read == legible(text)
 
 
 @given(st.text(alphabet="<>/abrisupxe tn&;"))

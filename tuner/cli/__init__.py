@@ -10,6 +10,7 @@ from pathlib import Path
 from tuner.cli.output import OutputLostError, discard_output, guarded_output
 from tuner.errors import InputError, TuneError
 from tuner.interrupts import SIGNALS, handled_interrupts
+from tuner.render.legible import legible
 
 BAD_INPUT = 2
 NOTHING_FEASIBLE = 3
@@ -77,7 +78,7 @@ def _refuse(error: TuneError) -> None:
 
 def _say(text: str) -> None:
     with suppress(OSError):  # of standard error, of which nobody can be told
-        print(text, file=sys.stderr, flush=True)
+        print(legible(text), file=sys.stderr, flush=True)
 
 
 def _of_the_system(error: OSError) -> InputError:

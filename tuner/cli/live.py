@@ -27,6 +27,7 @@ from tuner.pages.run_page import (
     waiting_line,
 )
 from tuner.pages.study_page import best_words, front_table
+from tuner.render.legible import legible
 from tuner.render.terminal import console, lines, show
 from tuner.results.in_words import announced
 from tuner.results.summary import summarise
@@ -96,6 +97,11 @@ class _Count:
         return f"{self.done(trials)}" + ("" if self.of is None else f"/{self.of}")
 
 
+def _say(line: str) -> None:
+    """A reason may quote what a container answered."""
+    print(legible(line), flush=True)
+
+
 class _Lines:
     """One line per trial, for logs."""
 
@@ -107,11 +113,11 @@ class _Lines:
         if isinstance(event, Finished) and event.record.outcome != "invalid":
             self._study = self._study.with_trial(event.record)
             count = self._count.text(self._study.trials)
-            print(f"[{count}] {trial_line(self._study, self._study.trials[-1])}", flush=True)
+            _say(f"[{count}] {trial_line(self._study, self._study.trials[-1])}")
         elif isinstance(event, Failed | Repeating | Finished):
-            print(failure_line(event), flush=True)
+            _say(failure_line(event))
         elif isinstance(event, HostBusy | HostQuiet | Absent | Returned):
-            print(waiting_line(event), flush=True)
+            _say(waiting_line(event))
 
 
 class _Screen:

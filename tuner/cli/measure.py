@@ -148,6 +148,7 @@ def _opened(
 def _measure(study: Study, times: int, *, as_json: bool) -> int:
     """Measure and print; the exit code."""
     from tuner.pages.by_hand import about, repeat_line, repeats_blocks
+    from tuner.render.legible import legible
     from tuner.render.terminal import show
 
     if not as_json:
@@ -155,7 +156,7 @@ def _measure(study: Study, times: int, *, as_json: bool) -> int:
 
     def each(index: int, result: TrialResult) -> None:
         if not as_json:
-            print(f"[{index + 1}/{times}] {repeat_line(result)}", flush=True)
+            print(legible(f"[{index + 1}/{times}] {repeat_line(result)}"), flush=True)
 
     with status(quiet=as_json) as observe:
         repeats = study.measure(times, on_event=observe, on_result=each)

@@ -10,6 +10,11 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
+_READING = ("GET", "HEAD", "OPTIONS")
+
+_HEADERS = [("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff")]
+"""No other page may show the dashboard within itself and let a click there fall on it."""
+
 _REFUSED = (
     (r"POST /api/studies", "a study of tune is made by `tune run`"),
     (r"POST /api/studies/\d+/rename", "a study of tune is named by its study.yaml"),
@@ -22,15 +27,19 @@ def guarded(app: WSGIApplication, *, loopback: bool) -> WSGIApplication:
     """`app`, but requests that it cannot serve rightly are answered by 403 and the reason.
 
     With `loopback`, so are those of a browser that took another name for this machine: a page
-    elsewhere may let its own name mean 127.0.0.1, and would then be allowed to read answers.
+    elsewhere may let its own name mean 127.0.0.1, and would then be allowed to read answers. A page
+    elsewhere can change nothing, whatever the address.
     """
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401 -- WSGI's
+            return start_response(status, [*headers, *_HEADERS], *error)
+
         reason = _refusal(environ, loopback=loopback)
         if not reason:
-            return app(environ, start_response)
+            return app(environ, start)
         body = json.dumps({"reason": reason}).encode()
-        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        start("403 Forbidden", [("Content-Type", "application/json")])
         return [body]
 
     return answer
@@ -40,5 +49,9 @@ def _refusal(environ: dict[str, Any], *, loopback: bool) -> str:
     host = re.sub(r":\d+$", "", environ.get("HTTP_HOST", "")).strip("[]")
     if loopback and host not in LOOPBACK:
         return f"this is not {host}: open 127.0.0.1 or localhost, or start it with --host"
+    origin = environ.get("HTTP_ORIGIN")
+    own = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
+    if environ["REQUEST_METHOD"] not in _READING and origin not in (None, own):
+        return f"a page of {origin} may change nothing here"
     request = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '').rstrip('/')}"
     return next((why for pattern, why in _REFUSED if re.fullmatch(pattern, request)), "")

@@ -32,6 +32,7 @@ from tuner.pages.blocks import (
     figures,
 )
 from tuner.render import columns, inert
+from tuner.render.legible import legible
 
 MANY = 50
 """A table of more rows is folded away."""
@@ -125,18 +126,18 @@ def _readable(text: object) -> object:
     """`text` without what no HTML document may hold."""
     if not isinstance(text, str) or isinstance(text, Markup):
         return text
-    return inert.legible(text)
+    return legible(text)
 
 
 def _breakable(name: str) -> Markup:
     """A column's name in lines: its unit in one of its own, and a break after each underscore."""
-    text = Markup("_<wbr>").join(map(Markup.escape, inert.legible(name).split("_")))
+    text = Markup("_<wbr>").join(map(Markup.escape, legible(name).split("_")))
     return text.replace(" (", Markup("<br>(")) if len(name) > _SHORT else text
 
 
 def _together(cell: str) -> Markup:
     """A cell's text, in which no interval goes on in another line."""
-    text = str(Markup.escape(inert.legible(cell)))
+    text = str(Markup.escape(legible(cell)))
     return Markup(_INTERVAL.sub(r"<span>\g<0></span>", text))  # noqa: S704 -- escaped above # nosec B704
 
 
@@ -185,9 +186,9 @@ def _asked(figure: Figure) -> Markup:
 def _legible(value: Any) -> Any:  # noqa: ANN401 -- any part of a document
     match value:
         case str():
-            return inert.legible(value)
+            return legible(value)
         case dict():
-            return {inert.legible(key): _legible(part) for key, part in value.items()}
+            return {legible(key): _legible(part) for key, part in value.items()}
         case list() | tuple():
             return [_legible(part) for part in value]
     return value

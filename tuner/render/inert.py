@@ -11,16 +11,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from tuner.render.legible import legible
+
 _ALLOWED = re.compile(r"</?(?:b|i|sub|sup|extra)>|<br ?/?>")
 """Without attributes: no link, no style."""
-
-_ILLEGIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-"""Signs that neither an HTML nor an SVG document may hold."""
-
-
-def legible(inert_text: str) -> str:
-    """`text` with a mark in place of each sign that no document may hold."""
-    return _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", inert_text)
 
 
 def inert_figure(figure: go.Figure) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from tuner.pages.blocks import (
     Words,
 )
 from tuner.render.columns import Kind, kinds, text_of
-from tuner.render.inert import legible
+from tuner.render.legible import legible
 from tuner.render.scatter import NARROWEST, WIDEST, drawn
 
 Shown = Block | Scatter | Section | Page
