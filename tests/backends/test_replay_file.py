@@ -56,10 +56,16 @@ SPACE: dict[str, dict[str, Any]] = {
         "choices": [1, True, "1"],
         "env": "MIXED",
     },
+    "memory": {"type": "int", "role": "decision", "default": 256, "choices": [256]},
+    "replicas": {"type": "int", "role": "decision", "default": 1, "choices": [1]},
+    "loss": {"type": "float", "role": "scenario", "default": 0.0, "choices": [0.0]},
 }
 SPECIFICATION = {
     "name": "grid",
     "search_space": SPACE,
+    "model": {"name": "half_plus_two"},
+    "serving": {},
+    "load": {},
     "objectives": [{"metric": "art_ms", "direction": "minimize"}],
     "constraints": [{"metric": "error_rate", "operator": "<=", "bound": 0.01}],
 }
@@ -115,7 +121,11 @@ grids = st.builds(
     ReplayTable,
     study=words,
     specification=st.just(SPECIFICATION),
-    environment=st.dictionaries(words, st.one_of(words, st.integers(), st.none(), single)),
+    # Names that mean something have values of their type.
+    environment=st.dictionaries(
+        words.map("own {}".format),
+        st.one_of(words, st.integers(-(2**53), 2**53), st.none(), single),
+    ),
     trials=st.lists(st.one_of(measured, infeasible), max_size=8).map(tuple),
     failed=st.integers(0, 9),
 )
@@ -216,6 +226,59 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_table(path, table(trial(2**40)))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+LATE = pa.timestamp("us")
+"""With 2**62 of them: long after Python's last year."""
+
+
+def changed(path: Path, column: str, values: pa.Array | None) -> None:
+    """The same grid with other values in a column, or without it."""
+    with pq.ParquetFile(path) as file:
+        held, metadata = file.read(), file.metadata.metadata
+    index = held.column_names.index(column)
+    held = held.remove_column(index)
+    if values is not None:
+        held = held.add_column(index, column, values)
+    pq.write_table(held.replace_schema_metadata(metadata), path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("number", None, "rows[0].number: the column is missing"),
+        ("number", pa.array([1e99]), "rows[0].number: expected a whole number"),
+        ("param_cpu", pa.array(["x"]), "rows[0].param_cpu: expected a value of the type float"),
+        ("param_cpu", pa.array([None]), "rows[0].param_cpu: the key is missing"),
+        ("param_mixed", pa.array(["{"]), "rows[0].param_mixed: expected JSON"),
+        ("param_mixed", pa.array(["[1]"]), "rows[0].configuration.mixed: expected"),
+        ("started", pa.array(["yesterday"]), "rows[0].started: expected a time, found 'yesterday'"),
+        ("started", pa.array([2**62], LATE), "rows: expected values that can be read"),
+        ("outcome", pa.array(["slow"]), "rows[0].outcome: expected 'measured' or 'infeasible'"),
+        ("art_ms", pa.array([math.inf]), "rows[0].metrics.art_ms.value: expected"),
+        ("art_ms", pa.array([1e308]), "rows[0].metrics.art_ms.value: expected a number <="),
+        ("art_ms", pa.array([[1.0]]), "rows[0].metrics.art_ms.value: expected a number, found a"),
+        ("art_ms_low", None, "rows[0].art_ms_low: the column is missing"),
+        ("deploy_seconds", pa.array([-1.0]), "rows[0].deploy_seconds: expected a number >= 0"),
+        ("loss", pa.array(["{}"]), "rows[0].loss.requests: the key is missing"),
+    ],
+)
+def test_values_of_another_kind_are_refused_with_their_place(
+    tmp_path: Path, column: str, values: pa.Array | None, said: str
+) -> None:
+    path = tmp_path / "grid.parquet"
+    write_table(path, table(trial(0, metrics={"art_ms": Estimate(2.5, 2.0, 3.0)})))
+    changed(path, column, values)
+    with pytest.raises(InputError) as refused:
+        read_table(path)
+    assert refused.value.message.startswith(f"{path}: not a whole recorded grid: {said}")
+    assert "--format replay" in refused.value.mend
+
+
+def test_a_table_far_too_large_is_not_unpacked(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": pa.nulls(50_001)}), tmp_path / "large.parquet")
+    with pytest.raises(InputError, match="50001 rows, expected at most 50000"):
+        read_table(tmp_path / "large.parquet")
 
 
 def test_what_is_no_recorded_grid_is_refused(tmp_path: Path) -> None:

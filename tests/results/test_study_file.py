@@ -172,3 +172,74 @@ def test_a_damaged_study_file_is_read_or_refused(finished: FinishedStudy) -> Non
         with pytest.raises(InputError):
             read_study(path)
     assert refused > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("study",), ["small"], "study: expected text, found a list"),
+        (("warm_start",), "x", "warm_start: expected a mapping, found 'x'"),
+        (("warm_start",), {"queue": 2}, "warm_start.queue: expected a mapping, found 2"),
+        (("environment",), "1", "environment: expected a mapping, found '1'"),
+        (("environment", "host"), [1], "environment.host: expected a mapping, found a list"),
+        (("specification", "seed"), "NaN", "specification.seed: expected a whole number"),
+        (("specification", "answer", "margin"), [{}], "specification.answer.margin: expected"),
+        (("specification", "answer", "expected"), "x", "specification.answer.expected: expected"),
+        (
+            ("specification", "search_space", "memory", "log"),
+            [0],
+            "specification.search_space.memory.log: expected true or false, found a list",
+        ),
+        (
+            ("specification", "search_space", "memory", "choices"),
+            [],
+            "specification.search_space.memory.choices: expected values",
+        ),
+        (("trials", 1, "number"), 0, "trials[1].number: expected a number above 0"),
+        (("trials", 1, "values", 0), [None], "trials[1].values[0]: expected a number"),
+        (("trials", 1, "values"), [], "trials[1].values: expected 2 numbers"),
+        (("trials", 1, "attempts"), [1], "trials[1].attempts: expected a whole number"),
+        (("trials", 1, "samples"), ["x"], "trials[1].samples: expected text, found a list"),
+        (("trials", 1, "violations"), {"serves": None}, "trials[1].violations.serves: expected"),
+        (("trials", 1, "configuration"), {}, "trials[1].configuration.concurrency: the key is"),
+        (("trials", 1, "configuration", "cpu"), "x", "trials[1].configuration.cpu: expected"),
+        (("trials", 1, "measurement", "metrics", "art_ms"), 1, "trials[1].measurement.metrics."),
+        (("trials", 1, "stated"), {"network": 1}, ""),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_place(
+    finished: FinishedStudy, path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    document = json.loads(json.dumps({"format": 2, **finished.record.to_json()}))
+    inner = document
+    for part in path[:-1]:
+        inner = inner[part]
+    inner[path[-1]] = value
+    Path("t.study.zip").write_bytes(archive(study_json=json.dumps(document)))
+    if not said:  # of no meaning there
+        assert read_study(Path("t.study.zip")).record == finished.record
+        return
+    with pytest.raises(InputError) as refused:
+        read_study(Path("t.study.zip"))
+    assert refused.value.message.startswith(f"t.study.zip: not a whole study: {said}")
+    assert refused.value.mend
+
+
+def test_what_is_far_too_large_is_not_unpacked() -> None:
+    with zipfile.ZipFile("bomb.study.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("study.json", b" " * (2**26 + 1))
+    with pytest.raises(InputError, match=r"study\.json has more than \d+ bytes"):
+        read_study(Path("bomb.study.zip"))
+    with zipfile.ZipFile("bomb.study.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("study.json", b"[" + b"[]," * 2_000_000 + b"[]]")
+    with pytest.raises(InputError, match=r"study\.json has more than \d+ values"):
+        read_study(Path("bomb.study.zip"))
+
+
+def test_an_archive_with_two_documents_is_refused() -> None:
+    with zipfile.ZipFile("two.study.zip", "w") as file:
+        file.writestr("study.json", "{}")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            file.writestr("study.json", "{}")
+    with pytest.raises(InputError, match=r"study\.json is there twice"):
+        read_study(Path("two.study.zip"))

@@ -38,7 +38,10 @@ def value_of(text: str) -> object:
         ("2.14.1", "2.14.1"),
         ("127.0.0.1:8501", "127.0.0.1:8501"),
         ("9" * 100, int("9" * 100)),
-        ("yes", True),
+        ("true", True),
+        ("FALSE", False),
+        ("y", "y"),
+        ("'yes'", "yes"),
         ("null", None),
         ('"\\u00e9"', "é"),
     ],
@@ -48,6 +51,12 @@ def test_values_that_all_readers_read_alike(text: str, value: object) -> None:
     assert (read, type(read)) == (value, type(value))
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_characters_that_end_a_line_for_some_readers_are_refused(character: str) -> None:
+    with pytest.raises(InputError, match=r"f\.yaml:2: not valid YAML: YAML 1\.1 and YAML 1\.2"):
+        parse_yaml(f"a: 1\nb: 2 # two{character}c: 3", FILE)
+
+
 def test_infinite_numbers_are_read_for_the_documents_to_refuse() -> None:
     assert value_of("-.inf") == -math.inf
     assert value_of("1e999") == math.inf
@@ -55,7 +64,25 @@ def test_infinite_numbers_are_read_for_the_documents_to_refuse() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["010", "-07", "08", "0_7", "1_000", "1_0.5", "0b11", "0o17", "0x_1", "1:30", "-190:20:30"],
+    [
+        "yes",
+        "No",
+        "ON",
+        "off",
+        "!!bool yes",
+        "-0x1F",
+        "010",
+        "-07",
+        "08",
+        "0_7",
+        "1_000",
+        "1_0.5",
+        "0b11",
+        "0o17",
+        "0x_1",
+        "1:30",
+        "-190:20:30",
+    ],
 )
 def test_numbers_that_readers_read_differently_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"f\.yaml:2: b: expected a plain value \(YAML 1\.1 and"):

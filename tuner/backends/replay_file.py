@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 import tuner
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
 from tuner.files import writable, written_whole
-from tuner.measure.measurement import Estimate, LossParts
-from tuner.spec.fingerprint import space_of
+from tuner.measure.facts import EnvironmentFacts
+from tuner.measure.measurement import Estimate
+from tuner.measure.trial_faults import configuration_faults
+from tuner.spec.fingerprint import study_of
 from tuner.spec.metrics import METRICS
-from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
+from tuner.spec.problems import KeyPath, short_text
+from tuner.spec.space import Parameter, SearchSpace
+from tuner.spec.typed import WrongTypeError, holding, typed
 
 # History of the format: 1 (first).
 FORMAT = 1
@@ -45,6 +51,10 @@ _WHOLE = {
     "requests": pa.int32(),
     "warmup_requests": pa.int32(),
 }
+_AS_THEY_ARE = ("requests", "warmup_requests", "attempts", "stayed", "same_as")
+_MOST_ROWS = 50_000
+"""What a broken or hostile file says it holds may be more than memory."""
+
 _WORDS = ("outcome", "reason", "verdict", "cut_short")
 
 
@@ -114,28 +124,46 @@ def read_table(path: Path) -> ReplayTable:
     """
     try:
         with pq.ParquetFile(path) as file:
-            table, metadata = file.read(), file.metadata.metadata or {}
+            metadata, rows = file.metadata.metadata or {}, file.metadata.num_rows
+            if rows > _MOST_ROWS:
+                raise InputError(f"{path}: {rows} rows, expected at most {_MOST_ROWS}", _EXPECTED)
+            table = file.read()
     except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}", _EXPECTED
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a readable Parquet file: {reason}", _EXPECTED) from error
     version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version != str(FORMAT):
         raise InputError(
             f"{path}: a recorded grid of format {version}, expected {FORMAT}", _EXPECTED
         )
     try:
-        document = json.loads(metadata[_DOCUMENT])
-        space = space_of(document["specification"])
-        return ReplayTable(
-            study=document["study"],
-            specification=document["specification"],
-            environment=document["environment"],
-            trials=tuple(_trial(row, space, document["metrics"]) for row in table.to_pylist()),
-            failed=document["failed"],
+        head = typed(_Head, orjson.loads(metadata.get(_DOCUMENT, b"")))
+        space = study_of(head.specification).search_space
+        trials = tuple(
+            _trial(row, space, head.metrics, ("rows", index))
+            for index, row in enumerate(_rows(table))
         )
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a whole recorded grid: {error!r}", _EXPECTED) from error
+    except orjson.JSONDecodeError as error:
+        reason = f"{_DOCUMENT.decode()}: {error}"
+        raise InputError(f"{path}: not a whole recorded grid: {reason}", _EXPECTED) from error
+    except WrongTypeError as error:
+        raise InputError(f"{path}: not a whole recorded grid: {error}", _EXPECTED) from error
+    return ReplayTable(
+        study=head.study,
+        specification=head.specification,
+        environment=head.environment,
+        trials=trials,
+        failed=head.failed,
+    )
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows as Python's values. Raises WrongTypeError for what Python does not have."""
+    try:
+        for batch in table.to_batches(max_chunksize=1000):
+            yield from batch.to_pylist()
+    except (ArithmeticError, ValueError, pa.ArrowException) as error:  # a time beyond its calendar
+        raise WrongTypeError(("rows",), f"expected values that can be read ({error})") from error
 
 
 def _singles(numbers: Sequence[float | None]) -> pa.Array:
@@ -178,34 +206,58 @@ def _kind(parameter: Parameter) -> pa.DataType | str:
     return pa.string() if types == {str} else "json"
 
 
-def _value(parameter: Parameter, held: Any) -> Value:  # noqa: ANN401 -- as Parquet holds it
-    read: Value = json.loads(held) if _kind(parameter) == "json" else held
-    return read
+def _trial(
+    row: Mapping[str, Any], space: SearchSpace, metrics: Sequence[str], at: KeyPath
+) -> RecordedTrial:
+    """The trial of a row, which stands at `at`. Raises WrongTypeError."""
 
+    def held(column: str) -> Any:  # noqa: ANN401 -- as Parquet holds it
+        if column not in row:
+            raise WrongTypeError((*at, column), "the column is missing")
+        return row[column]
 
-def _trial(row: Mapping[str, Any], space: SearchSpace, metrics: Sequence[str]) -> RecordedTrial:
-    configuration = {
-        p.name: _value(p, held) for p in space if (held := row[_PARAMETER + p.name]) is not None
-    }
-    return RecordedTrial(
-        number=row["number"],
-        pass_number=row["pass"],
-        configuration=Configuration.of(configuration),
-        outcome=row["outcome"],
-        started=row["started"].isoformat(timespec="seconds"),
-        reason=row["reason"],
-        metrics={
-            name: Estimate(*(row[name + bound] for bound in _BOUNDS))
-            for name in metrics
-            if row[name] is not None
+    def parsed(column: str) -> Any:  # noqa: ANN401 -- any JSON
+        try:
+            return orjson.loads(held(column))
+        except (TypeError, ValueError) as error:
+            raise WrongTypeError((*at, column), f"expected JSON ({error})") from error
+
+    started = held("started")
+    if not isinstance(started, datetime):
+        raise WrongTypeError((*at, "started"), f"expected a time, found {short_text(started)}")
+    columns = {p: _PARAMETER + p.name for p in space}
+    document = {
+        "number": held("number"),
+        "pass_number": held("pass"),
+        "configuration": {
+            p.name: parsed(column) if _kind(p) == "json" else row[column]
+            for p, column in columns.items()
+            if held(column) is not None
         },
-        verdict=row["verdict"],
-        requests=row["requests"],
-        warmup_requests=row["warmup_requests"],
-        cut_short=row["cut_short"],
-        attempts=row["attempts"],
-        stayed=row["stayed"],
-        same_as=row["same_as"],
-        **{name: row[name] for name in _SECONDS},
-        loss=LossParts.from_json(json.loads(loss)) if (loss := row.get("loss")) else None,
-    )
+        "started": started.isoformat(timespec="seconds"),
+        "metrics": {
+            name: dict(
+                zip(("value", "low", "high"), (held(name + b) for b in _BOUNDS), strict=True)
+            )
+            for name in metrics
+            if held(name) is not None
+        },
+        **{name: held(name) for name in (*_WORDS, *_AS_THEY_ARE, *_SECONDS)},
+        "loss": parsed("loss") if row.get("loss") else None,
+    }
+    trial = typed(RecordedTrial, document, at)
+    for fault in configuration_faults(space, trial.configuration):
+        column = _PARAMETER + str(fault.key[0])
+        raise WrongTypeError((*at, column, *fault.key[1:]), fault.text)
+    return trial
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a file's metadata say, as far as it is read."""
+
+    study: str
+    metrics: tuple[str, ...]
+    environment: Annotated[Mapping[str, Any], holding(EnvironmentFacts)]
+    specification: Mapping[str, Any]
+    failed: Annotated[int, Field(ge=0)]

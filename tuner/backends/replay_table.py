@@ -8,7 +8,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal
 
-from tuner.measure.measurement import Estimate, LossParts, Verdict
+from tuner.measure.measurement import Count, Estimate, LossParts, Seconds, Verdict
 from tuner.spec.fingerprint import space_of
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import Constraint, Objective
@@ -30,25 +30,25 @@ class RecordedTrial:
     burst with packet loss, None where they were not recorded.
     """
 
-    number: int
-    pass_number: int
+    number: Count
+    pass_number: Count
     configuration: Configuration
     outcome: Literal["measured", "infeasible"]
     started: str
     reason: str = ""
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
     verdict: Verdict = "VALID"
-    requests: int = 0
-    warmup_requests: int = 0
-    window_seconds: float = 0.0
+    requests: Count = 0
+    warmup_requests: Count = 0
+    window_seconds: Seconds = 0.0
     cut_short: str = ""
     attempts: int = 1
     stayed: bool = False
     same_as: int | None = None
-    deploy_seconds: float = 0.0
-    burst_seconds: float = 0.0
-    tear_down_seconds: float = 0.0
-    discarded_seconds: float = 0.0
+    deploy_seconds: Seconds = 0.0
+    burst_seconds: Seconds = 0.0
+    tear_down_seconds: Seconds = 0.0
+    discarded_seconds: Seconds = 0.0
     loss: LossParts | None = None
 
     @property

@@ -20,6 +20,11 @@ from tuner.measure.samples import Burst, RequestSamples
 SAMPLES_FORMAT = 2
 _READ = ("1", "2")
 
+_MOST_ROWS = 4_000_000
+"""Of a burst. What a broken or hostile file says it holds may be more than memory."""
+
+_MEND = "expected the file as `tune` wrote it: restore it, or leave it out"
+
 _FORMAT, _START, _END, _CONCURRENCY = (
     b"tune.format",
     b"tune.window_start_ns",
@@ -68,25 +73,33 @@ def write_samples(path: Path, burst: Burst) -> None:
         ) from error
 
 
-def read_samples(path: Path | BinaryIO) -> Recording:
+def read_samples(path: Path | BinaryIO, called: str = "") -> Recording:
     """The inverse of `write_samples`. A file of format 1 has no delays, so they are 0.
 
-    Raises InputError where there is no such file or this version does not read its format.
+    `called` is what errors call a file without a path. Raises InputError where there is no such
+    file or this version does not read its format.
     """
+    named = called or str(path)
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            if rows > _MOST_ROWS:
+                raise InputError(f"{named}: {rows} requests, expected at most {_MOST_ROWS}", _MEND)
+            table = file.read()
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{named}: not a readable Parquet file: {reason}", _MEND) from error
     metadata = table.schema.metadata or {}
     version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version not in _READ:
-        raise InputError(f"{path}: samples of format {version}, expected {' or '.join(_READ)}")
+        expected = " or ".join(_READ)
+        raise InputError(f"{named}: samples of format {version}, expected {expected}", _MEND)
     if version == "1":
         table = table.append_column("delay_ns", pa.array(np.zeros(len(table), np.int64)))
     try:
         columns = [table[name].to_numpy() for name in RequestSamples.__dataclass_fields__]
         start, end, concurrency = (int(metadata[key]) for key in (_START, _END, _CONCURRENCY))
     except (LookupError, ValueError) as error:
-        raise InputError(f"{path}: not whole samples: {error!r}") from error
+        raise InputError(f"{named}: not whole samples: {error!r}", _MEND) from error
     samples = RequestSamples(*(np.ascontiguousarray(column) for column in columns))
     return Recording(samples, start, end, concurrency)

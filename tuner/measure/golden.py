@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from tuner.errors import InputError, SetupError
 
@@ -21,8 +24,8 @@ class Golden:
     def answered(self, request: int, body: bytes, tolerance: float) -> bool:
         """Whether `body` is the right answer to the request of that number."""
         try:
-            actual = json.loads(body)
-        except ValueError:
+            actual = orjson.loads(body)
+        except orjson.JSONDecodeError:
             return False
         return matches(self.responses[request], actual, tolerance)
 
@@ -32,21 +35,13 @@ def load_golden(path: Path) -> Golden:
 
     Raises SetupError where there is no file, InputError for a line of another form.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not path.exists():
         raise SetupError(
             f"{path}: there are no golden requests", "Build the model: `tune models build`."
-        ) from error
+        )
     bodies: list[bytes] = []
     responses: list[Any] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            pair = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error}", _MEND) from error
+    for number, pair in json_lines(path, _MEND):
         if not isinstance(pair, dict) or not {"request", "response"} <= pair.keys():
             raise InputError(
                 f"{path}, line {number}: the keys `request` and `response` are missing", _MEND
@@ -56,6 +51,25 @@ def load_golden(path: Path) -> Golden:
     if not bodies:
         raise InputError(f"{path}: the file has no golden request", _MEND)
     return Golden(tuple(bodies), tuple(responses))
+
+
+def json_lines(path: Path, mend: str) -> Iterator[tuple[int, Any]]:
+    """The lines of a file that are not empty, each with its number from 1.
+
+    Raises InputError, with this mend, where it cannot be read or a line is not JSON. NaN and
+    infinity are not.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", mend) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield number, orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not JSON: {error}", mend) from error
 
 
 _MEND = 'Each line is one `{"request": <body of :predict>, "response": <expected body>}`.'

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from scipy.special import stdtrit
 
 from tuner.spec.reservation import reserved
@@ -32,13 +33,23 @@ Z = student(math.inf)
 Verdict = Literal["VALID", "WARN", "INVALID"]
 
 
+_LARGEST = 1e15
+"""No metric is larger in its unit. Products and sums of such numbers stay finite."""
+
+Sized = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+"""A number of a record that is read; one that is computed is not checked."""
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+"""Up to 30 years."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A metric's value and, where known, its 95 % confidence interval, in the metric's unit."""
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    value: Sized
+    low: Sized | None = None
+    high: Sized | None = None
 
     @classmethod
     def exact(cls, value: float) -> Estimate:
@@ -78,11 +89,11 @@ class CpuLine:
     more. Errors are standard errors: half of a 95 % interval divided by `Z`.
     """
 
-    cores: float
-    cores_error: float
-    throughput_rps: float
-    slope: float
-    slope_error: float
+    cores: Sized
+    cores_error: Sized
+    throughput_rps: Sized
+    slope: Sized
+    slope_error: Sized
 
 
 @dataclass(frozen=True)
@@ -96,20 +107,13 @@ class LossParts:
     longer than the median, and not a whole one.
     """
 
-    requests: int
-    delayed: int
-    unclear: int
+    requests: Count
+    delayed: Count
+    unclear: Count
     undelayed_ms: Estimate
-    delay_ms: float
-    delay_sd_ms: float
+    delay_ms: Sized
+    delay_sd_ms: Sized
     cpu: CpuLine | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> LossParts:
-        """The inverse of `dataclasses.asdict`."""
-        cpu, undelayed = document["cpu"], Estimate(**document["undelayed_ms"])
-        line = None if cpu is None else CpuLine(**cpu)
-        return cls(**{**document, "undelayed_ms": undelayed, "cpu": line})
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,12 @@ class Measurement:
 
     metrics: Mapping[str, Estimate]
     findings: tuple[Finding, ...]
-    requests: int
+    requests: Count
     """Requests completed in the window."""
-    warmup_requests: int
-    window_seconds: float
+    warmup_requests: Count
+    window_seconds: Seconds
     stop_reason: str
-    errors: Mapping[str, int]
+    errors: Mapping[str, Count]
     """Requests in the window that did not succeed, counted by outcome."""
     saved_seconds: float = 0.0
     """How much earlier than its limit the window ended; of a pruned burst, than expected."""

@@ -10,20 +10,30 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from tuner.measure.drift import Baseline, Drift, drifts
+from tuner.measure.facts import (
+    DeploymentFacts,
+    EnvironmentFacts,
+    ImpairmentFacts,
+    ProposalFacts,
+    WarmFacts,
+)
 from tuner.measure.kept import kept
 from tuner.measure.link import link_of
-from tuner.measure.measurement import Estimate, Finding, LossParts, Measurement
+from tuner.measure.measurement import Count, Estimate, Finding, Measurement, Seconds, Sized
 from tuner.measure.repeatability import Repeatability, repeatability, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
 from tuner.measure.statistics import checkpoint
 from tuner.measure.stopping import CAPPED
-from tuner.spec.fingerprint import space_of
+from tuner.measure.trial_faults import trial_faults
+from tuner.spec.fingerprint import study_of
+from tuner.spec.problems import KeyPath, short_text
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
 from tuner.spec.study import AnswerSpec, Constraint, LoadSpec, Objective, Prices, SearchSpec
+from tuner.spec.typed import WrongTypeError, holding, mapping_at, typed
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
@@ -61,28 +71,28 @@ class TrialRecord:
     trial as its burst measured it. Neither is stored.
     """
 
-    number: int
+    number: Count
     configuration: Configuration
     outcome: Outcome
-    values: tuple[float, ...]
-    violations: Mapping[str, float]
-    phases: Mapping[str, float]
+    values: tuple[Sized, ...]
+    violations: Mapping[str, Sized]
+    phases: Mapping[str, Seconds]
     started: str
     measurement: Measurement | None = None
     reason: str = ""
     detail: str = ""
     log_tail: str = ""
-    deployment: Mapping[str, Any] = field(default_factory=dict)
-    impairment: Mapping[str, Any] = field(default_factory=dict)
+    deployment: Annotated[Mapping[str, Any], holding(DeploymentFacts)] = field(default_factory=dict)
+    impairment: Annotated[Mapping[str, Any], holding(ImpairmentFacts)] = field(default_factory=dict)
     samples: str | None = None
     backend: str = "docker"
     imputed: bool = False
-    attempts: int = 1
+    attempts: Count = 1
     discarded: tuple[Finding, ...] = ()
     cut_short: str = ""
     grid_pass: int | None = None
     same_as: int | None = None
-    why: Mapping[str, Any] = field(default_factory=dict)
+    why: Annotated[Mapping[str, Any], holding(ProposalFacts)] = field(default_factory=dict)
     environment: str = ""
     stated: StatedBurst | None = None
     burst_alone: TrialRecord | None = None
@@ -210,17 +220,16 @@ class TrialRecord:
         return document
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> TrialRecord:
-        """The inverse of `to_json`. Raises ValueError for a format that it cannot read."""
-        if document["format"] not in READABLE:
-            raise ValueError(f"trial record of format {document['format']}, expected {FORMAT}")
-        values = {k: v for k, v in document.items() if k != "format"}
-        values["configuration"] = Configuration.of(document["configuration"])
-        values["values"] = tuple(document["values"])
-        values["discarded"] = tuple(Finding(**f) for f in document.get("discarded", ()))
-        if document["measurement"] is not None:
-            values["measurement"] = _measurement(document["measurement"])
-        return cls(**values)
+    def from_json(cls, document: object, at: KeyPath = ()) -> TrialRecord:
+        """The inverse of `to_json`; `at` is where it stands in its file.
+
+        Raises WrongTypeError for a format or a document that it cannot read.
+        """
+        held = mapping_at(document, at)
+        if held.get("format") not in READABLE:
+            text = f"trial record of format {short_text(held.get('format'))}, expected {FORMAT}"
+            raise WrongTypeError((*at, "format"), text)
+        return typed(cls, {k: v for k, v in held.items() if k not in {"stated", "burst_alone"}}, at)
 
 
 def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tuple[TrialRecord, ...]:
@@ -292,15 +301,14 @@ class FailedTrial:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> FailedTrial:
-        """The inverse of `to_json`. Raises ValueError for a record that cannot be read."""
-        record = document["record"]
-        return cls(
-            document["number"],
-            Configuration.of(document["configuration"]),
-            document["reason"],
-            None if record is None else TrialRecord.from_json(record),
-        )
+    def from_json(cls, document: object, at: KeyPath = ()) -> FailedTrial:
+        """The inverse of `to_json`. Raises WrongTypeError for a record that it cannot read."""
+        held = mapping_at(document, at)
+        read = typed(cls, {**held, "record": None}, at)
+        record = held.get("record")
+        if record is None:
+            return read
+        return replace(read, record=TrialRecord.from_json(record, (*at, "record")))
 
 
 @dataclass(frozen=True)
@@ -344,23 +352,25 @@ class StudyRecord:
     ) -> StudyRecord:
         """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it.
 
-        Its trials are priced anew, as prices may have changed since they were measured.
+        Its trials are priced anew, as prices may have changed since they were measured. Raises
+        WrongTypeError where they are not all of one study.
         """
-        objectives = tuple(Objective(**o) for o in specification["objectives"])
-        constraints = tuple(Constraint(**c) for c in specification["constraints"])
-        prices = Prices(**p) if (p := specification.get("prices")) else None
+        asked = study_of(specification)
+        objectives, constraints, prices = asked.objectives, asked.constraints, asked.prices
+        for fault in trial_faults(asked, trials):
+            raise WrongTypeError(fault.key, fault.text)
         priced = [t.as_measured.with_reserved(objectives, constraints, prices) for t in trials]
         return cls(
             name=name,
-            model=specification["model"]["name"],
-            search_space=space_of(specification),
+            model=asked.model.name,
+            search_space=asked.search_space,
             objectives=objectives,
             constraints=constraints,
             serving=specification["serving"],
             environment=environment,
             trials=stated_trials(priced, [o.metric for o in objectives]),
             failed=tuple(failed),
-            precision=specification["load"]["precision"],
+            precision=asked.load.precision,
             specification=specification,
             environments=environments or {},
             warm_start=warm_start or {},
@@ -381,15 +391,20 @@ class StudyRecord:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StudyRecord:
-        """The inverse of `to_json`. Raises ValueError for a record that it cannot read."""
+        """The inverse of `to_json`. Raises WrongTypeError for a record that it cannot read."""
+        lists = {key: document.get(key) for key in ("trials", "failed")}
+        for key, value in lists.items():
+            if not isinstance(value, list):
+                raise WrongTypeError((key,), f"expected a list, found {short_text(value)}")
+        head = typed(_Head, {k: v for k, v in document.items() if k not in lists})
         return cls.of(
-            document["study"],
-            document["specification"],
-            document["environment"],
-            [TrialRecord.from_json(t) for t in document["trials"]],
-            [FailedTrial.from_json(f) for f in document["failed"]],
-            document.get("environments"),
-            document.get("warm_start"),
+            head.study,
+            head.specification,
+            head.environment,
+            [TrialRecord.from_json(t, ("trials", i)) for i, t in enumerate(document["trials"])],
+            [FailedTrial.from_json(f, ("failed", i)) for i, f in enumerate(document["failed"])],
+            head.environments,
+            head.warm_start,
         )
 
     @cached_property
@@ -499,11 +514,12 @@ class StudyRecord:
         return next((d for d in self.drifts if trial.number in d), None)
 
 
-def _measurement(document: Mapping[str, Any]) -> Measurement:
-    values = dict(document)
-    values["metrics"] = {name: Estimate(**e) for name, e in document["metrics"].items()}
-    values["findings"] = tuple(Finding(**f) for f in document["findings"])
-    values["replicas"] = tuple(document.get("replicas", ()))
-    if (loss := document.get("loss")) is not None:
-        values["loss"] = LossParts.from_json(loss)
-    return Measurement(**values)
+@dataclass(frozen=True)
+class _Head:
+    """A StudyRecord as plain data, without its trials."""
+
+    study: str
+    specification: Mapping[str, Any]
+    environment: Annotated[Mapping[str, Any], holding(EnvironmentFacts)]
+    environments: Mapping[str, Mapping[str, Any]] | None = None
+    warm_start: Annotated[Mapping[str, Any], holding(WarmFacts)] | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tuner.model.gp import LogNormal
 from tuner.model.queue_prior import PARAMETERS
+from tuner.spec.typed import typed
 
 if TYPE_CHECKING:
     from tuner.model.surrogate import Surrogate
@@ -49,13 +50,9 @@ class Warm:
     def from_json(cls, document: Mapping[str, Any]) -> Warm:
         """The inverse of `to_json`; other keys are left out.
 
-        Raises KeyError, TypeError or ValueError where `document` is not what it gave.
+        Raises WrongTypeError where `document` is not what it gave.
         """
-        queue = {
-            name: (float(value), float(width)) for name, (value, width) in document["queue"].items()
-        }
-        names = {each.name for each in fields(cls)} - {"queue"}
-        return cls(queue, **{name: document[name] for name in names})
+        return typed(cls, document, ("warm_start",))
 
     def queue_priors(self, seen: int) -> Mapping[str, LogNormal]:
         """Priors of the queue's parameters for a study that has seen so many observations."""

@@ -84,8 +84,8 @@ def network(impairment: Mapping[str, Any]) -> Iterator[Block]:
             ("replica", "direction", "asked", "packets", "dropped", "share"),
             tuple(
                 (
-                    *(str(rule["replica"]), str(rule["direction"])),
-                    f"{number(float(rule['asked_percent']))} %",
+                    *(str(rule.get(name, "-")) for name in ("replica", "direction")),
+                    "-" if (asked := rule.get("asked_percent")) is None else f"{number(asked)} %",
                     *(f"{int(rule[name]):,}" for name in ("packets", "dropped")),
                     f"{100 * rule['dropped'] / rule['packets']:.2f} %" if rule["packets"] else "-",
                 )

@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import orjson
+
 from tuner.errors import InputError
 from tuner.files import writable, written_whole
 from tuner.load.parquet import Recording, read_samples
 from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.spec.problems import short_text
+from tuner.spec.typed import WrongTypeError
 
 # History of the format: 1 (first); 2 adds the environments of all runs, and what the study began
 # with from another one. Format 1 is still read.
@@ -31,8 +36,11 @@ _DOCUMENT, _SAMPLES = "study.json", "samples/"
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
 """ZIP's own beginning of time: when a file was written is no part of a study."""
 
-_LARGEST = 2**30
-"""Bytes of one file in the archive. A broken or hostile one may say that it has any number."""
+# What a broken or hostile archive says it holds may be of any size. A study of 2,000 trials has a
+# document of 20 MB and a million values.
+_MOST_VALUES = 2_500_000
+_LARGEST_DOCUMENT, _LARGEST_SAMPLES = 2**26, 2**27
+"""Bytes, decompressed."""
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 """What Python raises of an archive that is broken, encrypted or compressed in another way."""
@@ -56,7 +64,9 @@ class FinishedStudy:
         Raises InputError for a file that cannot be read.
         """
         held = None if trial.samples is None else self.sample_file(trial.samples)
-        return None if held is None else read_samples(BytesIO(held))
+        if held is None or trial.samples is None:
+            return None
+        return read_samples(BytesIO(held), _member(trial.samples))
 
 
 def is_study_file(name: str) -> bool:
@@ -81,41 +91,62 @@ def read_study(path: Path) -> FinishedStudy:
 
     Raises InputError when there is no such file, or it is not of a format that this version reads.
     """
+    text = _member_of(path, _DOCUMENT, _LARGEST_DOCUMENT)
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise _unreadable(path, f"{_DOCUMENT} has more than {_MOST_VALUES} values")
     try:
-        document = json.loads(_member_of(path, _DOCUMENT))
-        with zipfile.ZipFile(path) as archive:
-            names = frozenset(archive.namelist())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable study file: {error}", _EXPECTED) from error
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _unreadable(path, f"{_DOCUMENT}: {error}") from error
     version = document.get("format", "none") if isinstance(document, dict) else "none"
-    if version not in READABLE:
-        raise InputError(f"{path}: a study file of format {version}, expected {FORMAT}", _EXPECTED)
+    if not (isinstance(version, int) and version in READABLE):
+        found = "none" if version == "none" else short_text(version)
+        raise InputError(f"{path}: a study file of format {found}, expected {FORMAT}", _EXPECTED)
+    names = _names(path)
 
     def sample_file(name: str) -> bytes | None:
-        return _member_of(path, _member(name)) if _member(name) in names else None
+        member = _member(name)
+        return _member_of(path, member, _LARGEST_SAMPLES) if member in names else None
 
     return FinishedStudy(_record(path, document), sample_file)
 
 
-def _member_of(path: Path, name: str) -> bytes:
-    """One file of the archive. Raises InputError where the archive is broken."""
+def _names(path: Path) -> frozenset[str]:
+    with _archive(path) as archive:
+        return frozenset(archive.namelist())
+
+
+def _member_of(path: Path, name: str, most_bytes: int) -> bytes:
+    """One file of the archive. Raises InputError where it is too large, or the archive broken."""
+    with _archive(path) as archive:
+        listed = [i.filename for i in archive.infolist() if i.filename in {name, _DOCUMENT}]
+        if len(listed) > len(set(listed)):
+            raise _unreadable(path, f"{listed[-1]} is there twice")
+        if archive.getinfo(name).file_size > most_bytes:
+            raise _unreadable(path, f"{name} has more than {most_bytes} bytes")
+        return archive.read(name)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(name).file_size > _LARGEST:
-                raise InputError(
-                    f"{path}: not a readable study file: {name} is too large", _EXPECTED
-                )
-            return archive.read(name)
-    except (OSError, *_BROKEN) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: not a readable study file: {reason}", _EXPECTED) from error
+            yield archive
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except _BROKEN as error:
+        raise _unreadable(path, str(error) or type(error).__name__) from error
 
 
-def _record(path: Path, document: dict[str, Any]) -> StudyRecord:
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(f"{path}: not a readable study file: {reason}", _EXPECTED)
+
+
+def _record(path: Path, document: Mapping[str, Any]) -> StudyRecord:
     try:
         return StudyRecord.from_json(document)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a whole study: {error!r}", _EXPECTED) from error
+    except WrongTypeError as error:
+        raise InputError(f"{path}: not a whole study: {error}", _EXPECTED) from error
 
 
 def _member(name: str) -> str:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tuner.errors import InputError
+from tuner.measure.golden import json_lines
 from tuner.serving.built_model import directory_checksum
 from tuner.serving.first_run import FirstRun
 from tuner.serving.saved_model import read_signatures
@@ -98,7 +101,10 @@ def add_model(
         _write_golden(model, [(request, None) for request, _ in pairs])
         say("first run: each request twice")
         bodies = [_compact(request) for request, _ in pairs]
-        answers = [json.loads(answer) for answer in first_run(model, [*bodies, *bodies])]
+        answers = [
+            _plain(number % len(bodies), answer)
+            for number, answer in enumerate(first_run(model, [*bodies, *bodies]))
+        ]
         first, again = answers[: len(bodies)], answers[len(bodies) :]
         _check(pairs, first, again, matches, wish.tolerance)
         golden = [(request, answer) for (request, _), answer in zip(pairs, first, strict=True)]
@@ -117,18 +123,8 @@ def read_requests(path: Path) -> list[tuple[Any, Any]]:
 
     A line is a body of `:predict`, or an object with `request` and, to have it checked, `response`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--requests {path} cannot be read: {error}") from error
     pairs: list[tuple[Any, Any]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error}", _LINE) from error
+    for number, value in json_lines(path, _LINE):
         pair = (value, None)
         if isinstance(value, dict) and "request" in value:
             pair = (value["request"], value.get("response"))
@@ -149,6 +145,18 @@ def _check_new(name: str, root: Path) -> None:
         raise InputError(
             f"there is already a model {name!r}", "choose another --name, or remove its directory"
         )
+
+
+def _plain(request: int, answer: bytes) -> Any:  # noqa: ANN401 -- any JSON
+    try:
+        return orjson.loads(answer)
+    except orjson.JSONDecodeError as error:
+        raise InputError(
+            f"the model's answer to request {request} is not JSON, which has no NaN and no"
+            f" infinity: {answer[:120].decode(errors='replace')}",
+            "export a model that answers with numbers, or give inputs for which it does: --requests"
+            " FILE, a JSON body of :predict on each line",
+        ) from error
 
 
 def _check(
@@ -174,10 +182,28 @@ def _check(
 
 
 def _copy(source: SavedModelSource, model: ModelSpec) -> None:
+    if (strange := _strange(source.directory)) is not None:
+        raise InputError(
+            f"{source.directory} cannot be copied: {strange} is no file of its own",
+            "look where its links lead, then give a copy without them: cp -rL",
+        )
     try:
         shutil.copytree(source.directory, model.versions / str(source.version))
     except (OSError, shutil.Error) as error:
         raise InputError(f"{source.directory} cannot be copied: {error}") from error
+
+
+def _strange(directory: Path) -> Path | None:
+    """The first part that is neither a file nor a directory inside, such as a link that leads out
+    of it, to which a copy would give everyone access.
+    """
+    home = study_files.real(directory)
+    for path in sorted(directory.rglob("*")):
+        target = study_files.real(path) if path.is_symlink() else path
+        inside = target.is_file() and (target is path or target.is_relative_to(home))
+        if not inside and (path.is_symlink() or not path.is_dir()):
+            return path
+    return None
 
 
 def _make_readable(directory: Path) -> None:

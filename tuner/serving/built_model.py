@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tuner.errors import InputError, SetupError
 from tuner.spec.load import builder_of
+from tuner.spec.model_versions import version_number
 from tuner.spec.study import ModelSpec
 
 BUILDER_BAD_INPUT = 2
@@ -120,10 +121,12 @@ def highest_version(model: ModelSpec) -> Path | None:
 
 def highest_version_in(versions: Path) -> Path | None:
     """The same for any directory of numbered versions."""
-    numbered = [
-        path.parent for path in versions.glob("*/saved_model.pb") if path.parent.name.isdecimal()
-    ]
-    return max(numbered, key=lambda version: int(version.name), default=None)
+    numbered = {
+        number: path.parent
+        for path in versions.glob("*/saved_model.pb")
+        if (number := version_number(path.parent.name)) is not None and path.is_file()
+    }
+    return numbered[max(numbered)] if numbered else None
 
 
 def _relay(command: Sequence[str], say: Callable[[str], None]) -> tuple[int, str]:

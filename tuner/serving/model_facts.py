@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
+from tuner.errors import InputError
 from tuner.measure.golden import load_golden
 from tuner.serving.built_model import directory_checksum, highest_version, is_built
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.synthesis import tensors_text
 from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
+from tuner.spec.typed import mapping_at
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,12 @@ def _card(model: ModelSpec) -> dict[str, Any]:
     path = model.built / "card.json"
     if not path.is_file():
         return {}
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return card
+    try:
+        return dict(mapping_at(orjson.loads(path.read_bytes()), ()))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}", f"remove it, or build model {model.name} again"
+        ) from error
 
 
 def _origin(model: ModelSpec) -> str:

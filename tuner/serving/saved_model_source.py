@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import InputError
+from tuner.serving.built_model import highest_version_in
 from tuner.serving.saved_model import FILE
+from tuner.spec.model_versions import version_number
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,10 @@ def find_saved_model(path: Path) -> SavedModelSource:
     Raises InputError for anything else, with the command that converts it if there is one.
     """
     if (path / FILE).is_file():
-        number = re.fullmatch(r"0*(\d+)", path.resolve().name)
-        return SavedModelSource(path, int(number[1]) if number else 1)
-    versions = [v.parent for v in path.glob(f"*/{FILE}") if v.parent.name.isdecimal()]
-    if versions:
-        highest = max(versions, key=lambda version: int(version.name))
-        return SavedModelSource(highest, int(highest.name))
+        number = version_number(path.resolve().name)
+        return SavedModelSource(path, 1 if number is None else number)
+    if (highest := highest_version_in(path)) is not None:
+        return SavedModelSource(highest, version_number(highest.name) or 0)
     raise _refusal(path)
 
 
@@ -73,7 +72,8 @@ def _refusal(path: Path) -> InputError:
             f" `tune models convert deepspeech {quoted} --output DIR`",
         )
     return InputError(
-        f"{path} has no SavedModel: neither {FILE} nor numbered versions with that file",
+        f"{path} has no SavedModel: neither {FILE} nor versions with that file, whose names are"
+        " numbers of at most 64 bits",
         "give the directory that tf.saved_model.save or Keras' model.export wrote",
     )
 

@@ -22,6 +22,9 @@ MOST_REQUESTS = 8
 MOST_NUMBERS = 2_000_000
 """The most numbers in all requests together: each becomes several bytes of text."""
 
+MOST_IN_ONE = 5_000_000
+"""The most numbers in one request."""
+
 _WORDS = ("tune", "model", "serving", "one", "two", "three", "a few words", "")
 
 _REAL = "give real inputs with --requests FILE, a JSON body of :predict on each line"
@@ -69,7 +72,7 @@ def choose_signature(signatures: Mapping[str, Signature], wanted: str | None) ->
 def tensors_text(tensors: Mapping[str, TensorSpec]) -> str:
     """Inputs or outputs in words: `x float [?, 1], y string`."""
     return ", ".join(
-        f"{name} {spec.dtype.removeprefix('DT_').lower()} {_shape(spec)}"
+        f"{_printable(name)} {spec.dtype.removeprefix('DT_').lower()} {_shape(spec)}"
         for name, spec in tensors.items()
     )
 
@@ -106,6 +109,13 @@ def synthesise(
     }
     rng = np.random.default_rng(seed)
     total = sum(math.prod(shape) for shape in shapes.values())
+    # An empty dimension does not make the lists around it fewer.
+    if sum(math.prod(max(1, size) for size in shape) for shape in shapes.values()) > MOST_IN_ONE:
+        raise InputError(
+            f"inputs of signature {name!r} have more than {MOST_IN_ONE}"
+            f" numbers: {tensors_text(signature.inputs)}",
+            f"give smaller dimensions with --dim where they are unknown; or {_REAL}",
+        )
     count = max(1, min(MOST_REQUESTS, MOST_NUMBERS // max(1, total)))
     by_row = _by_row(signature)
     head = {} if name == DEFAULT_SIGNATURE else {"signature_name": name}
@@ -160,6 +170,11 @@ def _values(dtype: str, shape: tuple[int, ...], rng: np.random.Generator) -> npt
     if dtype in {"DT_FLOAT", "DT_DOUBLE", "DT_HALF"}:
         return np.asarray(np.round(rng.random(shape), 3))
     return np.asarray(rng.integers(0, 256 if dtype == "DT_UINT8" else 10, shape))
+
+
+def _printable(name: str) -> str:
+    """A name from a file that anybody may have made: no new lines, no commands of a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
 def _shape(spec: TensorSpec) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuner.spec.space import Condition, Parameter, SearchSpace
+from tuner.spec.space import Parameter, SearchSpace
+from tuner.spec.space_faults import space_faults
 from tuner.spec.study import ServingSpec, StudySpec
+from tuner.spec.typed import WrongTypeError, mapping_at, typed
 
 # These keys of a parameter do not change a measurement.
 _NOT_COMPARED = ("role", "unit", "description")
@@ -30,20 +32,41 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
 
 
 def space_of(specification: Mapping[str, Any]) -> SearchSpace:
-    """The search space in a specification that `to_dict` made."""
-    parameters: Mapping[str, Mapping[str, Any]] = specification["search_space"]
-    return SearchSpace(tuple(_parameter(name, keys) for name, keys in parameters.items()))
+    """The search space in a specification that `to_dict` made.
+
+    Raises WrongTypeError where it is none.
+    """
+    at = ("specification", "search_space")
+    space = SearchSpace(
+        tuple(
+            typed(Parameter, {**mapping_at(keys, (*at, name)), "name": name}, (*at, name))
+            for name, keys in mapping_at(specification.get("search_space"), at).items()
+        )
+    )
+    for fault in space_faults(space):
+        raise WrongTypeError((*at, *fault.key), fault.text)
+    return space
 
 
-def _parameter(name: str, keys: Mapping[str, Any]) -> Parameter:
-    choices, when = keys.get("choices"), keys.get("when")
-    read = {
-        **keys,
-        "name": name,
-        "choices": None if choices is None else tuple(choices),
-        "when": None if when is None else Condition(**{**when, "values": tuple(when["values"])}),
+def study_of(specification: Mapping[str, Any]) -> StudySpec:
+    """The study that a whole specification describes, as `to_dict` made it; without its paths.
+
+    Raises WrongTypeError where it is none.
+    """
+    at, space = ("specification",), space_of(specification)
+    model = mapping_at(specification.get("model"), (*at, "model"))
+    held = {
+        **_OLDEST,
+        **specification,
+        "path": "",
+        "model": {"description": "", **model, "directory": "", "built": ""},
+        "search_space": {"parameters": []},
     }
-    return Parameter(**read)
+    return replace(typed(StudySpec, held, at), search_space=space)
+
+
+_OLDEST: Mapping[str, Any] = {"name": "", "description": "", "budget": {}, "seed": 0}
+"""For what the specifications of the earliest versions lacked."""
 
 
 def comparable(spec: StudySpec) -> dict[str, Any]:

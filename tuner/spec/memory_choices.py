@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tuner.spec.model_versions import version_number
 from tuner.spec.study import ModelSpec
 
 SERVER_MIB = 64.0
@@ -32,7 +33,7 @@ def estimated_working_set(model: ModelSpec) -> float | None:
     built.
     """
     versions = sorted(
-        (path for path in model.versions.glob("*") if path.name.isdecimal()),
+        (path for path in model.versions.glob("*") if version_number(path.name) is not None),
         key=lambda path: int(path.name),
     )
     if not versions:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
 Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
 Role = Literal["decision", "scenario"]
@@ -133,6 +136,12 @@ class Configuration(Mapping[str, Value]):
     @classmethod
     def of(cls, values: Mapping[str, Value]) -> Configuration:
         return cls(tuple(values.items()))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Plain data holds it as a mapping of names to values."""
+        values = handler.generate_schema(dict[str, Value])
+        return core_schema.no_info_after_validator_function(cls.of, values)
 
     def only(self, names: Collection[str]) -> Configuration:
         """The part of it that these parameters are."""

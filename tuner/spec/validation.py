@@ -23,6 +23,8 @@ _KINDS = {
     "model_type": "a mapping",
     "string_type": "text",
     "finite_number": "a finite number",
+    "dataclass_type": "a mapping",
+    "tuple_type": "a list",
 }
 _COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -36,7 +38,7 @@ def validate(kind: type[DocumentT], data: object) -> tuple[DocumentT | None, lis
 
 
 def _problem(kind: type[BaseModel], data: object, detail: ErrorDetails) -> Problem:
-    key = _key_in(data, detail["loc"])
+    key = key_in(data, detail["loc"])
     match detail["type"]:
         case "missing":
             name = str(detail["loc"][-1])
@@ -47,14 +49,17 @@ def _problem(kind: type[BaseModel], data: object, detail: ErrorDetails) -> Probl
             hint = nearest(key[-1], keys) or f"; the keys are {', '.join(keys)}"
             return Problem(key, f"unknown key{hint}")
         case _:
-            return Problem(key, _text(detail))
+            return Problem(key, expected_instead(detail))
 
 
-def _text(detail: ErrorDetails) -> str:
+def expected_instead(detail: ErrorDetails) -> str:
+    """What Pydantic expected instead of what it found, in words."""
     context = detail.get("ctx", {})
     value = detail["input"]
     if isinstance(error := context.get("error"), UnexpectedError):
         return error.message
+    if detail["type"] == "missing":
+        return "the key is missing"
     if detail["type"] == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
         hint = nearest(value, words) if isinstance(value, str) else ""
@@ -68,7 +73,7 @@ def _text(detail: ErrorDetails) -> str:
     return f"expected {expected}, found {short_text(value)}" if expected else detail["msg"]
 
 
-def _key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:
+def key_in(data: object, location: tuple[str | int, ...]) -> KeyPath:
     """The parts of Pydantic's location that are keys of `data`; tags of unions are not."""
     key: KeyPath = ()
     for part in location:

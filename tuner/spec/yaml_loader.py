@@ -1,7 +1,7 @@
 """A YAML loader for texts of users: bounded, and with no errors but YAML's own.
 
 PyYAML's SafeLoader makes no objects, but it raises whatever an unfit text makes Python raise
-(`KeyError` for `!!bool 'x'`), works without limits, and reads `010` as 8.
+(`KeyError` for `!!bool 'x'`), works without limits, and reads `010` as 8 and `no` as false.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ LONGEST_NUMBER = 100
 TOO_LARGE = "too large or nested too deeply"
 
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
-_PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)")
+_PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
 """The whole numbers that YAML 1.1 and YAML 1.2 read alike."""
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks in YAML 1.1 only: what follows a comment is part of it in YAML 1.2."""
 _ILLEGIBLE = re.compile("[\0\ud800-\udfff]")
 """What no file name, no environment and no UTF-8 text can hold."""
 
@@ -47,6 +49,9 @@ class BoundedLoader(yaml.SafeLoader):
         self._entries = self._depth = 0
         if len(text) > MOST_CHARACTERS:
             raise ScannerError(None, None, TOO_LARGE, _mark(text, MOST_CHARACTERS))
+        if found := _BREAKS.search(text):
+            problem = f"YAML 1.1 and YAML 1.2 read the character {found[0]!a} differently"
+            raise ScannerError(None, None, problem, _mark(text, found.start()))
         try:
             super().__init__(text)
         except ReaderError as error:
@@ -121,6 +126,14 @@ def _number(construct: Callable[[Any, Any], Any]) -> Callable[[BoundedLoader, An
     return construct_number
 
 
+def _truth(loader: BoundedLoader, node: Any) -> Any:  # noqa: ANN401
+    """The constructor of `true` and `false`, which are the only words for that in YAML 1.2."""
+    if node.value.lower() in {"yes", "no", "on", "off"}:
+        text = f"YAML 1.1 and YAML 1.2 read {node.value} differently; write true or false, or a"
+        _refuse(node, f"{text} text in quotes")
+    return loader.construct_yaml_bool(node)
+
+
 def _date(loader: BoundedLoader, node: Any) -> NoReturn:  # noqa: ANN401
     loader.construct_yaml_timestamp(node)  # raises where it is no date
     _refuse(node, f"{node.value} is a date; write a text in quotes")
@@ -128,6 +141,7 @@ def _date(loader: BoundedLoader, node: Any) -> NoReturn:  # noqa: ANN401
 
 BoundedLoader.add_constructor(_INT, _number(yaml.SafeLoader.construct_yaml_int))
 BoundedLoader.add_constructor(_FLOAT, _number(yaml.SafeLoader.construct_yaml_float))
+BoundedLoader.add_constructor("tag:yaml.org,2002:bool", _truth)
 BoundedLoader.add_constructor("tag:yaml.org,2002:timestamp", _date)
 # In YAML 1.2 `1e-3` and `-.5` are numbers, and so are `0o17` and `08`. In YAML 1.1 they are texts.
 BoundedLoader.add_implicit_resolver(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from .status import Code, StatusError
 from .tensorflow_c import SavedModel
 
 log = logging.getLogger(__name__)
+
+_VERSION = re.compile(r"[0-9]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ def load(path: Path, *, intra_op_threads: int, inter_op_threads: int) -> SavedMo
 
 
 def numbered_versions(base_path: Path) -> dict[int, Path]:
-    """The directories in `base_path` whose names are numbers, by number.
+    """The directories in `base_path` whose names are numbers of 64 bits, by number.
 
-    Raises StatusError (NOT_FOUND) where `base_path` cannot be read.
+    Others are ignored, as TensorFlow Serving does. Raises StatusError (NOT_FOUND) where
+    `base_path` cannot be read.
     """
     try:
-        return {int(e.name): e for e in base_path.iterdir() if e.name.isdecimal() and e.is_dir()}
+        numbered = [e for e in base_path.iterdir() if _VERSION.fullmatch(e.name) and e.is_dir()]
+        return {number: e for e in numbered if (number := int(e.name)) < 2**63}
     except OSError as error:
         raise StatusError(
             Code.NOT_FOUND, f"the model's base path {base_path} cannot be read: {error.strerror}"
