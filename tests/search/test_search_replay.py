@@ -49,6 +49,9 @@ def written(path: Path, *, passes: int = 2, direction: str = "minimize", absent:
         },
         "objectives": [{"metric": m, "direction": direction} for m in SMALL.metrics],
         "constraints": [],
+        "model": {"name": "small"},
+        "serving": {},
+        "load": {},
     }
     environment = {"host": {"cpus": 2}}
     write_table(path, ReplayTable("small", specification, environment, tuple(trials)))

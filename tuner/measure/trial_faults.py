@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tuner.spec.built_in import missing_parameters
 from tuner.spec.problems import KeyPath, Problem
 from tuner.spec.space import Parameter, SearchSpace, Value
 from tuner.spec.study import StudySpec
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def trial_faults(study: StudySpec, trials: Sequence[TrialRecord]) -> Iterator[Problem]:
     """What of the trials, in their order, does not go with the study."""
+    for missing in missing_parameters([p.name for p in study.search_space]):
+        yield missing.below(("specification", "search_space"))
     before = -1
     objectives = [o.metric for o in study.objectives]
     for index, trial in enumerate(trials):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuner.spec.built_in import check_built_in, missing_parameters
+from tuner.spec.built_in import check_built_in
 from tuner.spec.host import Host
 from tuner.spec.parameters import LARGEST_VALUE, MOST_GRID_VALUES
 from tuner.spec.problems import Problem
@@ -15,8 +15,6 @@ _ANY_HOST = Host(cpus=2**31, memory_mib=2**31)
 
 def space_faults(space: SearchSpace) -> Iterator[Problem]:
     """What contradicts the promises of `SearchSpace` and `Parameter`, if anything does."""
-    names = [parameter.name for parameter in space]
-    yield from missing_parameters(names)
     for parameter in space:
         faults = list(_faults(parameter)) or check_built_in(parameter, parameter.unit, _ANY_HOST)
         yield from (fault.below((parameter.name,)) for fault in faults)
