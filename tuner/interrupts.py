@@ -21,6 +21,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A polite kill and a terminal that closes are interrupts: containers are removed and the trial is
 queued again."""
 
+NOTHING_LEFT = "nothing is left running"
+"""What an interrupt says in the end: all that was started is removed."""
+
 _CLEANING = b"tune: removing what was started, which may take some seconds; then it ends\n"
 
 _T = TypeVar("_T")

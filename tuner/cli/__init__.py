@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tuner.cli.output import OutputLostError, discard_output, guarded_output
 from tuner.errors import InputError, TuneError
-from tuner.interrupts import SIGNALS, handled_interrupts
+from tuner.interrupts import NOTHING_LEFT, SIGNALS, handled_interrupts
 from tuner.render.legible import legible
 
 BAD_INPUT = 2
@@ -19,7 +19,7 @@ CANNOT_SAY = 5
 CONSTRAINT_FAILS = 6
 INTERRUPTED = 130
 
-_STOPPED = "tune: interrupted; nothing is left running"
+_STOPPED = f"tune: interrupted; {NOTHING_LEFT}"
 
 
 def whole_process() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
+from tuner.interrupts import NOTHING_LEFT
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Commands, Log, Words
@@ -129,7 +130,7 @@ def grid_ahead(plan: Plan, passes: int) -> Iterator[Words]:
 def interrupted(record: StudyRecord | None, command: str) -> Iterator[Block]:
     """What is left behind, and how to go on; no record where nothing was stored."""
     trials = counted(0 if record is None else len(record.trials), "trial")
-    yield Words(f"Interrupted after {trials}; nothing is left running.", "lead")
+    yield Words(f"Interrupted after {trials}; {NOTHING_LEFT}.", "lead")
     yield Commands("Resume with:", command)
 
 
