@@ -129,7 +129,7 @@ def recorded_grids(whole: Path, directory: Path) -> Target:
                 held = {**metadata, b"tune.study": json.dumps(other).encode()}
             case 1:
                 rows = sorted(rng.choices(range(len(table)), k=rng.randrange(60)))
-                changed, said = table.take(rows), f"rows {rows}"
+                changed, said = table.take(pa.array(rows, pa.int64())), f"rows {rows}"
             case _:
                 index = rng.randrange(len(table.column_names))
                 name = table.column_names[index]
