@@ -18,6 +18,7 @@ PASSWORD = "Zq7Vb31Kz"
     ("url", "shown"),
     [
         ("postgresql://u:{}@h:1/d", "postgresql://u@h:1/d"),
+        # pragma: allowlist nextline secret -- made up
         ("postgresql+psycopg2://u:a%2F{}@h/d", "postgresql+psycopg2://u@h/d"),
         ("postgresql://u:a@{}@h/d", "postgresql://u@h/d"),
         ("postgresql://u:a/{}@h/d", "postgresql://u@h/d"),
