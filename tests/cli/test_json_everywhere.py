@@ -112,7 +112,7 @@ def test_a_check_that_fails_is_told_and_is_code_2(
     tune: Tune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    ended = tune("check", *SMALL, "--json")
+    ended = tune("check", "--study", "small", "--json")
     assert ended.code == 2
     found = document(ended.out)
     assert documented("check") <= found.keys()

@@ -1,5 +1,5 @@
 """Bad input files are accepted or refused with their place and a mend: a bounded part, the same
-inputs each time. `make chaos` reads many more (`tests/chaos/test_bad_input.py`).
+inputs each time. `make chaos` reads many more (`tests/chaos/test_mutated_input.py`).
 """
 
 from __future__ import annotations
