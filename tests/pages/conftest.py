@@ -66,7 +66,7 @@ def hostile(small: FinishedStudy) -> FinishedStudy:
     specification["description"] = HOSTILE
     specification["model"] = {**specification["model"], "name": HOSTILE, "description": HOSTILE}
     space = dict(specification["search_space"])
-    space["cpu"] = {**space["cpu"], "unit": HOSTILE, "description": HOSTILE}
+    space["cpu"] = {**space["cpu"], "description": HOSTILE}
     flavour = {
         **space["replicas"],
         "type": "categorical",

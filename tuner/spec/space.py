@@ -6,10 +6,12 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
 
 Value = int | float | str | bool
 ParameterType = Literal["int", "float", "categorical"]
@@ -140,6 +142,8 @@ class Configuration(Mapping[str, Value]):
     @classmethod
     def __get_pydantic_core_schema__(cls, _: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Plain data holds it as a mapping of names to values."""
+        from pydantic_core import core_schema  # noqa: PLC0415 -- only readers of files need it
+
         values = handler.generate_schema(dict[str, Value])
         return core_schema.no_info_after_validator_function(cls.of, values)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from tuner.spec.problems import KeyPath, dotted, short_text
-from tuner.spec.validation import expected_instead, key_in
+
+# Pydantic takes long to load, and many import this who read nothing.
+if TYPE_CHECKING:
+    from pydantic import AfterValidator, TypeAdapter
 
 T = TypeVar("T")
 
@@ -33,10 +36,14 @@ def typed(kind: type[T], data: object, at: KeyPath = ()) -> T:
     Nothing is converted, numbers are finite, and keys that `kind` does not have are left out. `at`
     is where `data` stands in its file. Raises WrongTypeError.
     """
+    from pydantic import ValidationError
+
+    from tuner.spec.validation import expected_instead, key_in
+
     try:
         # A type is hashable, which mypy does not know of type[T].
         adapter = _adapter(kind)  # type: ignore[arg-type]
-        read: T = adapter.validate_json(b"[%b]" % orjson.dumps(data), strict=True)[0]
+        read: T = adapter.validate_json(b"[%b]" % _as_json(data), strict=True)[0]
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = key_in([data], detail["loc"])[1:]
@@ -46,9 +53,19 @@ def typed(kind: type[T], data: object, at: KeyPath = ()) -> T:
         if isinstance(inner, WrongTypeError):
             raise WrongTypeError((*at, *key, *inner.key), inner.text) from error
         raise WrongTypeError((*at, *key), expected_instead(detail)) from error
-    except orjson.JSONEncodeError as error:  # a number beyond 64 bits, half a surrogate pair
+    except orjson.JSONEncodeError as error:  # a number beyond 64 bits
         raise WrongTypeError(at, f"expected plain data ({error})") from error
     return read
+
+
+def _as_json(data: object) -> bytes:
+    try:
+        return orjson.dumps(data)
+    except orjson.JSONEncodeError as error:
+        if "surrogates" not in str(error):
+            raise
+        # Half a surrogate pair is no character: a container may print it, but no file holds it.
+        return json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def mapping_at(data: object, at: KeyPath) -> Mapping[str, Any]:
@@ -63,6 +80,7 @@ def holding(kind: type) -> AfterValidator:
 
     To be used as `Annotated[Mapping[str, Any], holding(kind)]`. `kind` has defaults for all.
     """
+    from pydantic import AfterValidator
 
     def check(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
         typed(kind, mapping)
@@ -73,5 +91,7 @@ def holding(kind: type) -> AfterValidator:
 
 @cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
     # Within a tuple, since a dataclass takes no configuration from outside.
     return TypeAdapter(tuple[kind], config=ConfigDict(allow_inf_nan=False))  # type: ignore[valid-type]
