@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def whole_again(spec: StudySpec, url: str) -> list[str]:
         return broken_invariants(spec, study, results_directory(spec), path)
     finally:
         # A disk with an open file cannot be made read-only.
-        database = getattr(storage, "_backend", storage)
+        database: Any = getattr(storage, "_backend", storage)
         database.remove_session()
         database.engine.dispose()
 
