@@ -58,8 +58,7 @@ def proposing(spec: StudySpec, *, warm: bool) -> tuple[ServingSampler, Surrogate
     return sampler, model
 
 
-@pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("scenarios", [(), ("concurrency",)])
+@pytest.mark.parametrize(("scenarios", "warm"), [((), True), (("concurrency",), False)])
 def test_the_probabilities_that_are_shown_are_the_samplers_own(
     scenarios: tuple[str, ...], warm: bool
 ) -> None:
@@ -94,8 +93,7 @@ def test_the_probabilities_that_are_shown_are_the_samplers_own(
             assert said["on_front"] == own.of(row)
 
 
-@pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("scenarios", [(), ("concurrency",)])
+@pytest.mark.parametrize(("scenarios", "warm"), [((), True), (("concurrency",), False)])
 def test_what_was_expected_of_a_proposal_is_what_is_predicted_for_it(
     scenarios: tuple[str, ...], warm: bool
 ) -> None:
