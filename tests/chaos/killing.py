@@ -18,9 +18,7 @@ import random
 import signal
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,6 +27,7 @@ import optuna
 from alembic.util import pyfiles
 
 from tests.study.cutting import backend
+from tests.study.forking import exit_code, forked
 from tests.study.invariants import broken_invariants
 from tests.study.small import opened, run, specification, url_of
 from tuner.load.burst_progress import BurstProgress
@@ -63,7 +62,7 @@ class Worker:
     stage: mmap.mmap
 
     def code(self) -> int:
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return exit_code(self.pid)
 
     def alive(self) -> bool:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
@@ -86,22 +85,6 @@ def started(spec: StudySpec, stage: str | None, turn: int) -> Worker:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return Worker(forked(lambda: run(spec, backend=backend(spec), observe=observe)), told)
-
-
-def forked(action: Callable[[], object]) -> int:
-    """The id of a process that does it."""
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            action()
-            code = 0
-        except BaseException:  # noqa: BLE001 -- nothing of this process may go on
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
 
 
 def killed(spec: StudySpec, rng: random.Random, found: Found) -> bool:

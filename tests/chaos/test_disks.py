@@ -15,9 +15,9 @@ import pytest
 
 from tests.chaos.leftovers import Watched, words
 from tests.chaos.rows import Row
+from tests.study.forking import ROOT
 from tests.study.invariants import broken_invariants
 from tests.study.small import FEASIBLE, specification
-from tests.study.test_cuts import ROOT
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study.storage import open_storage, optuna_study

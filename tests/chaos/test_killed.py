@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +10,8 @@ import pytest
 
 from tests.chaos.leftovers import Watched, words
 from tests.chaos.rows import Row
-from tests.study.test_cuts import ROOT, cut
+from tests.study.forking import program
+from tests.study.test_cuts import cut
 
 SEED = 13
 STORED = (
@@ -26,15 +24,7 @@ STORED = (
 def test_kill_9_at_random_moments(
     kills: int, tmp_path: Path, report_row: Callable[[Row], None]
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.killing", str(kills), str(SEED)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert ended.returncode == 0, ended.stderr
+    ended = program("tests.chaos.killing", kills, SEED, place=tmp_path)
     found = json.loads(ended.stdout.splitlines()[-1])
     left = sorted(Watched(directory=tmp_path).found())
     stages = ", ".join(f"{name} {count}" for name, count in sorted(found["stages"].items()))

@@ -21,8 +21,8 @@ from docker.models.containers import Container
 from tests.chaos.leftovers import MARK, Watched, words
 from tests.chaos.rows import Row
 from tests.chaos.test_killed import SEED, STORED
+from tests.study.forking import ROOT
 from tests.study.invariants import broken_invariants
-from tests.study.test_cuts import ROOT
 from tests.study.test_interruption import HALF_PLUS_TWO
 from tuner.deploy.docker_deployer import STUDY_LABEL, TRIAL_LABEL
 from tuner.spec.host import Host

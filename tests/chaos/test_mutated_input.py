@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.rows import Row
 from tests.fuzz.fuzzing import Target, fuzz
-from tests.fuzz.targets import targets
+from tests.fuzz.targets import targets_in
 
 pytestmark = pytest.mark.chaos
 
@@ -27,10 +27,7 @@ assert sum(INPUTS.values()) > 10_000
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Target]:
-    directory = tmp_path_factory.mktemp("fuzz")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        return targets(directory)
+    return targets_in(tmp_path_factory.mktemp("fuzz"))
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -31,12 +29,8 @@ ONLY = ("--study", "small", "--backend", "simulated")
 def server() -> Iterator[Server]:
     if reason := why_no_server():
         pytest.skip(reason)
-    directory = Path(tempfile.mkdtemp(prefix="pg"))
-    try:
-        with running(directory) as started:
-            yield started
-    finally:
-        shutil.rmtree(directory)
+    with running() as started:
+        yield started
 
 
 def said(ended: Ended) -> str:

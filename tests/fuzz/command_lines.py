@@ -11,27 +11,23 @@ import io
 import os
 import random
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
 import typer.main
 
 from tests.cli.small_study import small_study
+from tests.fuzz.hanging import HangError, ended_if_it_hangs
 from tuner.backends import repeats
 from tuner.cli import main
 from tuner.cli.app import app
 from tuner.verify import verification
-
-ALARM_SECONDS = 120
-"""After so long a command hangs: a safety net, far above what any takes."""
 
 DOCUMENTED = {0, 2, 3, 4, 5, 6}
 """The exit codes of a command that nobody interrupts."""
@@ -207,11 +203,11 @@ def run(words: Sequence[str]) -> Done:
     code, fault = 0, ""
     argv, sys.argv = sys.argv, ["tune", *words]
     try:
-        with redirect_stdout(out), redirect_stderr(err), _alarm():
+        with redirect_stdout(out), redirect_stderr(err), ended_if_it_hangs():
             main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
-    except _HangError:
+    except HangError:
         fault = "it hangs"
     except BaseException as error:  # noqa: BLE001 -- what no command line may lead to
         fault = "".join(traceback.format_exception(error)[-4:])
@@ -240,21 +236,3 @@ def _files() -> set[str]:
         for path in Path().rglob("*")
         if not path.name.endswith((".lock", ".db", "-journal"))
     }
-
-
-class _HangError(BaseException):
-    pass
-
-
-@contextmanager
-def _alarm() -> Iterator[None]:
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise _HangError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(ALARM_SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import resource
-import signal
 import time
 import traceback
 from collections import Counter
@@ -17,15 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
+from tests.fuzz.hanging import HangError, ended_if_it_hangs
 from tuner.errors import TuneError
 
 MOST_MIB = 300
 MOST_VIRTUAL_MIB = 2048
 """More address space than this is refused: a machine is not to suffer from a finding."""
-ALARM_SECONDS = 120
-"""After so long a reader hangs: a safety net, far above what any input takes."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def fuzz(name: str, target: Target, seed: int, inputs: int) -> Counts:
 def _outcome(case: Case, counts: Counts) -> str:
     """A finding; `accepted` or empty (refused) where there is none."""
     try:
-        with _alarm():
+        with _bounded():
             case.read()
     except TuneError as error:
         if not any(name in error.message for name in (case.path.name, *case.names)):
@@ -117,7 +114,7 @@ def _outcome(case: Case, counts: Counts) -> str:
             return f"no mend: {error.message[:150]}"
         counts.refused += 1
         return ""
-    except _HangError:
+    except HangError:
         return "hang"
     except Exception as error:  # noqa: BLE001 -- what no input may lead to
         return _where(error)
@@ -134,26 +131,17 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__} at {place}:{last.lineno} ({last.name}): {str(error)[:80]}"
 
 
-class _HangError(BaseException):
-    pass
-
-
 @contextmanager
-def _alarm() -> Iterator[None]:
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise _HangError
-
-    before = signal.signal(signal.SIGALRM, ring)
+def _bounded() -> Iterator[None]:
+    """Inside, neither time nor address space is taken without end."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     size = int(_status_mib("VmSize")) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (size + MOST_VIRTUAL_MIB * 2**20, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS)
     try:
-        yield
+        with ended_if_it_hangs():
+            yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz import other_files, study_files, yaml_files
 from tests.fuzz.fuzzing import Target
 from tests.study import small
@@ -29,8 +31,7 @@ def made_study(directory: Path) -> tuple[Path, Path]:
     return path, Path(url.removeprefix("sqlite:///"))
 
 
-def targets(directory: Path) -> Mapping[str, Target]:
-    """Each target by its name; what it writes is below `directory`."""
+def _targets(directory: Path) -> Mapping[str, Target]:
     whole, database = made_study(directory)
     names = ("yaml", "archives", "models", "grids", "golden", "databases")
     places = {name: directory / name for name in names}
@@ -45,6 +46,13 @@ def targets(directory: Path) -> Mapping[str, Target]:
         "golden requests": other_files.golden_files(places["golden"]),
         "databases": other_files.databases(database, places["databases"], read_database),
     }
+
+
+def targets_in(directory: Path) -> Mapping[str, Target]:
+    """Each target by its name; what it writes is below `directory`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        return _targets(directory)
 
 
 def read_all(path: Path) -> None:

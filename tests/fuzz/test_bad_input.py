@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.fuzzing import Target, fuzz
-from tests.fuzz.targets import targets
+from tests.fuzz.targets import targets_in
 
 INPUTS = {
     "YAML files": 150,
@@ -25,10 +25,7 @@ INPUTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Target]:
-    directory = tmp_path_factory.mktemp("fuzz")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        return targets(directory)
+    return targets_in(tmp_path_factory.mktemp("fuzz"))
 
 
 @pytest.mark.parametrize("name", INPUTS)

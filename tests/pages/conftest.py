@@ -76,6 +76,7 @@ def hostile(small: FinishedStudy) -> FinishedStudy:
         "high": None,
         "step": None,
         "flag": "flavour",
+        "unit": HOSTILE,
     }
     specification["search_space"] = {**space, "flavour": flavour}
     environment = {

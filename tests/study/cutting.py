@@ -18,7 +18,6 @@ import os
 import signal
 import sqlite3
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -30,6 +29,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
 
+from tests.study.forking import exit_code, forked
 from tests.study.invariants import broken_invariants
 from tests.study.small import configurations, opened, run, specification, url_of
 from tests.study.worlds import World, untrusted
@@ -98,21 +98,8 @@ def _without_waiting_for_the_disk(connection: sqlite3.Connection, _: object) -> 
     connection.execute("PRAGMA synchronous = OFF")
 
 
-def forked(action: Callable[[], None]) -> int:
-    """The exit code of a process that does it, negative for the signal that killed it."""
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            action()
-            code = 0
-        except BaseException:  # noqa: BLE001 -- nothing of this process may go on
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def ended(action: Callable[[], None]) -> int:
+    return exit_code(forked(action))
 
 
 def complete(point: int | None) -> None:
@@ -151,15 +138,15 @@ def points(first: int, step: int) -> Iterator[int]:
         directory = place / str(point)
         directory.mkdir()
         os.chdir(directory)
-        code = forked(lambda: complete(point))  # noqa: B023 -- called at once
+        code = ended(lambda: complete(point))  # noqa: B023 -- called at once
         if code == -signal.SIGKILL:
-            second = forked(lambda: complete(point % 7))  # noqa: B023
-            third = forked(lambda: complete(None))
+            second = ended(lambda: complete(point % 7))  # noqa: B023
+            third = ended(lambda: complete(None))
             if second not in (0, -signal.SIGKILL) or third:
                 print(f"{point}: the resumed run failed")
         elif code:
             print(f"{point}: the run failed")
-        forked(lambda: check(point, expected))  # noqa: B023
+        ended(lambda: check(point, expected))  # noqa: B023
         if code != -signal.SIGKILL:
             return
         yield point

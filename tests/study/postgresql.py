@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,8 +73,18 @@ def run(command: Sequence[str], place: Path) -> None:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Server]:
-    """A new server; `directory` is short, since a socket's path has at most 107 bytes."""
+def running() -> Iterator[Server]:
+    """A new server in a directory with a short path: a socket's has 107 bytes at most."""
+    directory = Path(tempfile.mkdtemp(prefix="pg"))
+    try:
+        with _running(directory) as server:
+            yield server
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _running(directory: Path) -> Iterator[Server]:
     server = Server(directory)
     if os.geteuid() == 0:
         shutil.chown(directory, USER)

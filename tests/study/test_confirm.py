@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -57,11 +56,7 @@ def test_no_share_or_a_grid_confirms_nothing() -> None:
     assert confirms(none) == []
     spec = specification(FEASIBLE, SHARE)
     study = opened(spec, "other")
-    whole: dict[str, Any] = dict(spec.search_space.baseline())
-    done = [
-        burst(i, 5.0 + i, 10.0 - i, **{**whole, "cpu": cpu})
-        for i, cpu in enumerate((0.25, 0.5, 1.0, 2.0) * 2)
-    ]
+    done = [burst(i, 5.0 + i, 10.0 - i, cpu=cpu) for i, cpu in enumerate((0.25, 0.5, 1.0, 2.0) * 2)]
     grid = replace(spec, search=replace(spec.search, sampler="grid"))
     assert not queue_confirmation(grid, study, done)
     assert queue_confirmation(spec, study, done)

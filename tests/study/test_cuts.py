@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.study.forking import program
 
 STEP = 11
 """Every eleventh point is enough for each run of the tests; `make chaos` has all of them."""
@@ -19,15 +16,7 @@ def test_a_run_that_is_killed_loses_nothing_wherever_it_is_cut(tmp_path: Path) -
 
 def cut(place: Path, step: int) -> int:
     """How many points there were; fails where something does not hold after one of them."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.study.cutting", "0", str(step)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    ended = program("tests.study.cutting", 0, step, place=place)
     *points, last = ended.stdout.splitlines()
-    assert ended.returncode == 0, ended.stderr
     assert [line for line in points if not line.endswith(": ok")] == [], ended.stderr
     return int(last.removeprefix("points "))

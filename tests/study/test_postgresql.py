@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,12 +27,8 @@ pytestmark = pytest.mark.skipif(bool(why_no_server()), reason=why_no_server())
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    directory = Path(tempfile.mkdtemp(prefix="pg"))
-    try:
-        with running(directory) as started:
-            yield started
-    finally:
-        shutil.rmtree(directory)
+    with running() as started:
+        yield started
 
 
 def study_of(name: str) -> StudySpec:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
+from annotated_types import Ge
 
 import tuner
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
@@ -260,4 +260,4 @@ class _Head:
     metrics: tuple[str, ...]
     environment: Annotated[Mapping[str, Any], holding(EnvironmentFacts)]
     specification: Mapping[str, Any]
-    failed: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Ge(0)]

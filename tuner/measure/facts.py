@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Field
+from annotated_types import Ge, Gt
 
 _Texts = tuple[str, ...]
 
@@ -20,7 +20,7 @@ class HostFacts:
 
     name: str | None = None
     cpu: str | None = None
-    cpus: Annotated[float, Field(gt=0)] | None = None
+    cpus: Annotated[float, Gt(0)] | None = None
     memory_mib: float | None = None
     kernel: str | None = None
 
@@ -54,7 +54,7 @@ class EnvironmentFacts:
 class LimitFacts:
     """The limits of a replica, as the engine applied them."""
 
-    cpu: Annotated[float, Field(ge=0)] | None = None
+    cpu: Annotated[float, Ge(0)] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class DeploymentFacts:
 class DroppedFacts:
     """What one rule saw of the packets of a replica in one direction, and dropped."""
 
-    packets: Annotated[int, Field(ge=0)]
+    packets: Annotated[int, Ge(0)]
     dropped: int
     replica: Any = None
     direction: str | None = None

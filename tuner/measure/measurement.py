@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from annotated_types import Interval
 from scipy.special import stdtrit
 
 from tuner.spec.reservation import reserved
@@ -36,10 +36,10 @@ Verdict = Literal["VALID", "WARN", "INVALID"]
 _LARGEST = 1e15
 """No metric is larger in its unit. Products and sums of such numbers stay finite."""
 
-Sized = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+Sized = Annotated[float, Interval(ge=-_LARGEST, le=_LARGEST)]
 """A number of a record that is read; one that is computed is not checked."""
-Count = Annotated[int, Field(ge=0, le=_LARGEST)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Count = Annotated[int, Interval(ge=0, le=_LARGEST)]
+Seconds = Annotated[float, Interval(ge=0, le=1e9)]
 """Up to 30 years."""
 
 

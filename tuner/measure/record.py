@@ -232,6 +232,15 @@ class TrialRecord:
         return typed(cls, {k: v for k, v in held.items() if k not in {"stated", "burst_alone"}}, at)
 
 
+def checked_trials(
+    specification: Mapping[str, Any], trials: Sequence[TrialRecord]
+) -> Sequence[TrialRecord]:
+    """Trials that were read. Raises WrongTypeError where they are not all of one study."""
+    for fault in trial_faults(study_of(specification), trials):
+        raise WrongTypeError(fault.key, fault.text)
+    return trials
+
+
 def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tuple[TrialRecord, ...]:
     """The trials as their study states them; `metrics` are the objectives', in its order.
 
@@ -352,13 +361,11 @@ class StudyRecord:
     ) -> StudyRecord:
         """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it.
 
-        Its trials are priced anew, as prices may have changed since they were measured. Raises
-        WrongTypeError where they are not all of one study.
+        Its trials are priced anew, as prices may have changed since they were measured. Trials that
+        were read are `checked_trials` first.
         """
         asked = study_of(specification)
         objectives, constraints, prices = asked.objectives, asked.constraints, asked.prices
-        for fault in trial_faults(asked, trials):
-            raise WrongTypeError(fault.key, fault.text)
         priced = [t.as_measured.with_reserved(objectives, constraints, prices) for t in trials]
         return cls(
             name=name,
@@ -397,11 +404,12 @@ class StudyRecord:
             if not isinstance(value, list):
                 raise WrongTypeError((key,), f"expected a list, found {short_text(value)}")
         head = typed(_Head, {k: v for k, v in document.items() if k not in lists})
+        trials = [TrialRecord.from_json(t, ("trials", i)) for i, t in enumerate(document["trials"])]
         return cls.of(
             head.study,
             head.specification,
             head.environment,
-            [TrialRecord.from_json(t, ("trials", i)) for i, t in enumerate(document["trials"])],
+            checked_trials(head.specification, trials),
             [FailedTrial.from_json(f, ("failed", i)) for i, f in enumerate(document["failed"])],
             head.environments,
             head.warm_start,

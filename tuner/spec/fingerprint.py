@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tuner.spec.space import Parameter, SearchSpace
-from tuner.spec.space_faults import space_faults
 from tuner.spec.study import ServingSpec, StudySpec
 from tuner.spec.typed import WrongTypeError, mapping_at, typed
 
@@ -36,6 +35,8 @@ def space_of(specification: Mapping[str, Any]) -> SearchSpace:
 
     Raises WrongTypeError where it is none.
     """
+    from tuner.spec.space_faults import space_faults  # noqa: PLC0415 -- only readers need Pydantic
+
     at = ("specification", "search_space")
     space = SearchSpace(
         tuple(

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tuner.backends import backend_names
 from tuner.errors import InputError, SetupError, TuneError
-from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord
+from tuner.measure.record import ATTRIBUTE, FailedTrial, StudyRecord, TrialRecord, checked_trials
 from tuner.results.study_file import FinishedStudy
 from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import space_of, to_dict
@@ -250,7 +250,7 @@ def study_record(study: Study, complete: Sequence[TrialRecord] | None = None) ->
     Raises InputError for a study that `tune` did not make, or whose attributes are broken.
     """
     with whole_study(study.study_name):
-        return _study_record(study, records(study) if complete is None else complete)
+        return _study_record(study, complete)
 
 
 @contextmanager
@@ -267,9 +267,11 @@ def whole_study(name: str) -> Iterator[None]:
         ) from error
 
 
-def _study_record(study: Study, complete: Sequence[TrialRecord]) -> StudyRecord:
+def _study_record(study: Study, complete: Sequence[TrialRecord] | None) -> StudyRecord:
     attributes = study.user_attrs
     specification: Mapping[str, Any] = attributes[SPECIFICATION]
+    if complete is None:
+        complete = checked_trials(specification, records(study))
     return StudyRecord.of(
         study.study_name,
         specification,
