@@ -93,8 +93,12 @@ def storage_fault(error: BaseException) -> TuneError:
     for cause in causes:
         if isinstance(cause, DBAPIError):
             return _of_server(cause)
+    return _unusable(causes[-1])
+
+
+def _unusable(error: BaseException) -> SetupError:
     return SetupError(
-        f"the study's storage cannot be used: {reason_of(causes[-1])}",
+        f"the study's storage cannot be used: {reason_of(error)}",
         "see that it is whole, Optuna's, and may be written, or name another one by --storage",
     )
 
@@ -124,16 +128,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _of_server(error: DBAPIError) -> TuneError:
-    reason = reason_of(error.orig or error)
+    cause = error.orig or error
     lost = error.connection_invalidated or not _code(error)
     found = _OF_THE_SERVER.get(_code(error)[:2], _LOST if lost else None)
     if found is None:
-        return SetupError(
-            f"the study's storage cannot be used: {reason}",
-            "see that it is whole, Optuna's, and may be written, or name another one by --storage",
-        )
+        return _unusable(cause)
     what, mend = found
-    return SetupError(f"{what}: {reason}", mend)
+    return SetupError(f"{what}: {reason_of(cause)}", mend)
 
 
 def _code(error: DBAPIError) -> str:
