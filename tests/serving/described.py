@@ -7,9 +7,10 @@ from typing import cast
 
 import numpy as np
 
-from tuner.serving.server.inference import Inference, Tensors
+from tuner.serving.server.inference import Inference
 from tuner.serving.server.metrics import Metrics
 from tuner.serving.server.model import ServedModel
+from tuner.serving.server.run import Tensors
 from tuner.serving.server.signatures import PREDICT_METHOD, Signature, TensorSpec
 from tuner.serving.server.tensorflow_c import SavedModel
 from tuner.serving.server.versions import Model, ModelConfig

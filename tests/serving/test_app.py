@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from tests.serving.described import Gate, inference
-from tuner.serving.server import app as app_module
-from tuner.serving.server.app import Application, Message
+from tuner.serving.server import http_api
+from tuner.serving.server.app import Application
+from tuner.serving.server.http_api import Message
 from tuner.serving.server.metrics import Metrics
 
 LARGEST = 300_000
@@ -49,7 +50,7 @@ async def post(application: Application, *parts: bytes | None) -> tuple[int, Any
 def test_a_body_that_stops_coming_gets_408(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_module, "_BODY_SECONDS", 0.01)
+    monkeypatch.setattr(http_api, "_BODY_SECONDS", 0.01)
     status, answer = asyncio.run(post(application, b'{"instances": [1', None))
     assert (status, answer) == (408, {"error": "the body stopped coming"})
     assert application.in_flight == 0

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.serving.server.batching import Batcher, BatchingParameters, batch_size, padded, split
-from tuner.serving.server.inference import Run, Tensors
 from tuner.serving.server.metrics import Metrics
 from tuner.serving.server.model import ServedModel
+from tuner.serving.server.run import Run, Tensors
 from tuner.serving.server.status import Code, StatusError, invalid
 from tuner.serving.server.tensorflow_c import SavedModel
 
@@ -43,7 +43,7 @@ class Doubling:
         return {"y": x * 2}
 
 
-def batcher(run: Run, **parameters: Value) -> Batcher:
+def batcher(run: Run[ServedModel], **parameters: Value) -> Batcher[ServedModel]:
     return Batcher(checked({"num_batch_threads": 1, **parameters}), run, Metrics())
 
 
@@ -51,7 +51,7 @@ def checked(parameters: dict[str, Value]) -> BatchingParameters:
     return BatchingParameters(**parameters)  # type: ignore[arg-type] # by name
 
 
-def ask_all(batching: Batcher, inputs: list[npt.NDArray[Any]]) -> list[object]:
+def ask_all(batching: Batcher[ServedModel], inputs: list[npt.NDArray[Any]]) -> list[object]:
     """What each of these requests, sent at once, gets: its output or its error."""
 
     def ask(x: npt.NDArray[Any]) -> object:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
 
 from tuner.errors import InputError
 from tuner.serving import server
-from tuner.serving.server.messages import read_proto
+from tuner.serving.server.messages import Schema
 from tuner.serving.server.signatures import Signature, TensorSpec
 from tuner.serving.server.tensor_proto import type_name
 
 FILE = "saved_model.pb"
 TAG = "serve"
 
-_PROTOS = (
-    Path(server.__file__).with_name("tensorflow.proto"),
-    Path(__file__).with_name("saved_model.proto"),
+_SCHEMA = Schema(
+    (
+        Path(server.__file__).with_name("tensorflow.proto"),
+        Path(__file__).with_name("saved_model.proto"),
+    )
 )
 
 
@@ -33,7 +32,9 @@ def read_signatures(directory: Path) -> Mapping[str, Signature]:
     """
     path = directory / FILE
     try:
-        graphs = _saved_model().FromString(path.read_bytes()).meta_graphs
+        graphs = (
+            _SCHEMA.message_class("tensorflow.SavedModel").FromString(path.read_bytes()).meta_graphs
+        )
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
@@ -67,12 +68,3 @@ def _tensors(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
         )
         for name, info in sorted(infos.items())
     }
-
-
-@cache
-def _saved_model() -> Any:  # noqa: ANN401 the class is made at run time
-    pool = DescriptorPool()
-    for path in _PROTOS:
-        file = read_proto(path.name, path.read_text(encoding="utf-8"))
-        pool.AddSerializedFile(file.SerializeToString())
-    return GetMessageClass(pool.FindMessageTypeByName("tensorflow.SavedModel"))

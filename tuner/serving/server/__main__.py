@@ -6,22 +6,14 @@ ready.
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Thread
-from types import FrameType
-from typing import TYPE_CHECKING
-
-import uvicorn
 
 from . import flags
 from .app import Application
@@ -30,41 +22,11 @@ from .flags import Settings
 from .inference import Inference, run_directly
 from .metrics import Metrics
 from .model import load
-from .protocol import Protocol
+from .serving_process import prepare, serve_until_signalled
 from .status import Code, StatusError
 from .versions import Model
 
-if TYPE_CHECKING:
-    from .rpc import RpcServer
-
 log = logging.getLogger("tfserver")
-
-_KEEP_ALIVE_SECONDS = 300
-_DRAIN_SECONDS = 5
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, which leaves at once on a signal when no request is being answered."""
-
-    def __init__(
-        self, config: uvicorn.Config, application: Application, rpc: RpcServer | None
-    ) -> None:
-        super().__init__(config)
-        self.application = application
-        self.rpc = rpc
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.application.in_flight + (self.rpc.in_flight if self.rpc else 0) == 0:
-            # No clean-up is owed: the kernel frees the model faster than TensorFlow does.
-            os._exit(0)
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let both APIs finish what they have. When it is over, the signal ends the process."""
-        ends = [super().shutdown(sockets)]
-        if self.rpc is not None:
-            ends.append(asyncio.to_thread(self.rpc.stop, _DRAIN_SECONDS))
-        await asyncio.gather(*ends)
 
 
 def load_models(settings: Settings) -> dict[str, Model]:
@@ -137,40 +99,11 @@ def serve(settings: Settings, models: dict[str, Model]) -> None:
     application = Application(
         inference, metrics, workers, settings.largest_body, settings.metrics_path
     )
-    config = uvicorn.Config(
-        application,
-        host="0.0.0.0",  # noqa: S104 the container's own network
-        port=settings.rest_port,
-        loop="uvloop",
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    # What is alive now stays so, and a request's many lists are no cycles: collect rarely.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    server = Server(config, application, rpc)
-    server.run()
-    os._exit(0 if server.started else 1)
+    serve_until_signalled(application, settings.rest_port, rpc)
 
 
 def main() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    # What a client does wrong is the client's to know, and must not fill a disk.
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    logging.getLogger("grpc").setLevel(logging.CRITICAL)
-    # The first process of a container ignores signals that it has no handler for.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
+    prepare()
     settings = flags.read(sys.argv[1:], os.environ)
     began = time.monotonic()
     try:

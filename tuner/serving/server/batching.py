@@ -16,14 +16,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import numpy.typing as npt
 
-from .inference import Run, Tensors
 from .metrics import Metrics
-from .model import ServedModel
+from .run import ModelT, Run, Tensors
 from .status import Code, StatusError, invalid
 
 log = logging.getLogger(__name__)
@@ -80,31 +79,31 @@ class _Batch:
 
 
 @dataclass(frozen=True)
-class _Queue:
+class _Queue(Generic[ModelT]):
     """Batches of requests that can be run together; the last one is still open."""
 
-    model: ServedModel
+    model: ModelT
     signature: str
     batches: deque[_Batch] = field(default_factory=deque)
 
 
-class Batcher:
+class Batcher(Generic[ModelT]):
     """Runs batches on threads of its own, which end with the process.
 
     `run` is called from one of them at a time for each batch, and may be called at once by all.
     """
 
-    def __init__(self, parameters: BatchingParameters, run: Run, metrics: Metrics) -> None:
+    def __init__(self, parameters: BatchingParameters, run: Run[ModelT], metrics: Metrics) -> None:
         self._parameters = parameters
         self._run_now = run
         self._metrics = metrics
         self._changed = Condition()
         # By what a batch must have in common; an empty queue is removed.
-        self._queues: dict[object, _Queue] = {}
+        self._queues: dict[object, _Queue[ModelT]] = {}
         for number in range(parameters.num_batch_threads):
             Thread(target=self._work, name=f"batch-{number}", daemon=True).start()
 
-    def run(self, model: ServedModel, signature: str, inputs: Tensors) -> Tensors:
+    def run(self, model: ModelT, signature: str, inputs: Tensors) -> Tensors:
         """What `run` gives for these inputs; waits for the batch they are in.
 
         Raises what `run` raises for them; INVALID_ARGUMENT where they have no common first
@@ -156,7 +155,7 @@ class Batcher:
             )
             self._process(queue, batch.tasks)
 
-    def _next(self) -> tuple[_Queue, _Batch]:
+    def _next(self) -> tuple[_Queue[ModelT], _Batch]:
         """Wait for a batch that is full or whose oldest request has waited long enough."""
         timeout = self._parameters.batch_timeout_micros / 1e6
         with self._changed:
@@ -178,7 +177,7 @@ class Batcher:
                     wait = left if wait is None else min(wait, left)
                 self._changed.wait(wait)
 
-    def _process(self, queue: _Queue, tasks: Sequence[_Task]) -> None:
+    def _process(self, queue: _Queue[ModelT], tasks: Sequence[_Task]) -> None:
         """Run `tasks` together and set the outcome of each."""
         try:
             merged = self._merge(tasks)

@@ -15,6 +15,7 @@ from pathlib import Path
 from .app import PROMETHEUS_PATH
 from .batching import BatchingParameters
 from .configuration import read_batching, read_metrics_path, read_models
+from .flag_types import boolean, channel_arguments, port, port_or_none, positive, sizes
 from .limits import body_limit, cpu_limit, memory_limit
 from .versions import ModelConfig
 
@@ -197,44 +198,3 @@ def _batching(given: argparse.Namespace, cores: int) -> BatchingParameters | Non
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 2**16:
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
-    return value
-
-
-def port_or_none(text: str) -> int:
-    return 0 if text == "0" else port(text)
-
-
-def boolean(text: str) -> bool:
-    """As TensorFlow's flags read it."""
-    values = {"true": True, "1": True, "false": False, "0": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text} is not true or false")
-    return values[text.lower()]
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    return tuple(positive(part) for part in text.split(","))
-
-
-def channel_arguments(text: str) -> dict[str, int | str]:
-    """`name=value,...`; a value that is a number is one for gRPC too."""
-    found: dict[str, int | str] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise argparse.ArgumentTypeError(f"{part} is not name=value")
-        found[name] = int(value) if value.lstrip("-").isdecimal() else value
-    return found

@@ -6,7 +6,7 @@ The checks and their words are those of TensorFlow Serving's `servables/tensorfl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,10 @@ import numpy.typing as npt
 
 from .metrics import Metrics
 from .model import ServedModel
+from .run import Run, Tensors
 from .signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
 from .status import Code, StatusError, invalid
 from .versions import Model, VersionStatus, not_servable
-
-Tensors = Mapping[str, npt.NDArray[Any]]
-Run = Callable[[ServedModel, str, Tensors], Tensors]
-"""Outputs of a signature by name, for inputs by name. Waits; many threads may call it at once."""
 
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
@@ -42,7 +39,9 @@ class Classes:
 class Inference:
     """Answers for `models`, by name. All methods may be called from many threads at once."""
 
-    def __init__(self, models: Mapping[str, Model], run: Run, metrics: Metrics) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], run: Run[ServedModel], metrics: Metrics
+    ) -> None:
         self._models = models
         self._run = run
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Classes of the messages in the `.proto` files beside this one.
+"""Classes of the messages in `.proto` files.
 
 They are read when the server starts, into a pool of their own: no generated code that must fit the
 version of the protobuf library, no compiler, and no clash with TensorFlow's own modules.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,34 @@ from google.protobuf.message_factory import GetMessageClass
 Proto = Any
 """A message, of a class that is made at run time and so has no type."""
 
-_FILES = ("tensorflow.proto", "serving.proto")
 _TOKEN = re.compile(r'"[^"]*"|[\w.]+|[{}<>=;,]')
 _Field = descriptor_pb2.FieldDescriptorProto
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Messages in `.proto` files, each of which comes after those that it imports."""
+
+    files: tuple[Path, ...]
+
+    def message_class(self, full_name: str) -> type[Proto]:
+        """The class of a message. Raises KeyError where the files have no such message."""
+        found: type[Proto] = GetMessageClass(_pool(self.files).FindMessageTypeByName(full_name))
+        return found
+
+
+TENSORFLOW = Schema(
+    tuple(map(Path(__file__).with_name, ("tensorflow.proto", "serving.proto"))),
+)
 
 
 def message_class(name: str) -> type[Proto]:
     """The class of `tensorflow.serving.<name>`, or of a full name that begins with `tensorflow.`.
 
-    Raises KeyError where the `.proto` files have no such message.
+    Raises KeyError where there is no such message.
     """
     full_name = name if name.startswith("tensorflow.") else f"tensorflow.serving.{name}"
-    found: type[Proto] = GetMessageClass(_pool().FindMessageTypeByName(full_name))
-    return found
+    return TENSORFLOW.message_class(full_name)
 
 
 def read_text(name: str, path: Path) -> Proto:
@@ -46,13 +62,13 @@ def read_text(name: str, path: Path) -> Proto:
 
 
 @cache
-def _pool() -> DescriptorPool:
+def _pool(files: tuple[Path, ...]) -> DescriptorPool:
     pool = DescriptorPool()
     for known in (any_pb2, wrappers_pb2):
         pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
-    for name in _FILES:
-        text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-        pool.AddSerializedFile(read_proto(name, text).SerializeToString())
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        pool.AddSerializedFile(read_proto(path.name, text).SerializeToString())
     return pool
 
 

@@ -1,7 +1,7 @@
-"""What the server counts, and the page that Prometheus reads.
+"""What a server counts, and the page that Prometheus reads.
 
-Names, labels and buckets are those of TensorFlow Serving's `servables/tensorflow/util.cc` and
-`util/prometheus_exporter.cc`; durations are in microseconds.
+Names (but for the prefix of another runtime), labels and buckets are those of TensorFlow Serving's
+`servables/tensorflow/util.cc` and `util/prometheus_exporter.cc`; durations are in microseconds.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ def exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
     return tuple(scale * growth**power for power in range(count))
 
 
-_REQUEST_COUNT = ":tensorflow:serving:request_count"
 _LIMITS = {
-    ":tensorflow:serving:request_latency": exponential(10, 1.8, 33),
-    ":tensorflow:serving:runtime_latency": exponential(10, 1.8, 33),
-    ":tensorflow:serving:request_example_counts": exponential(1, 2, 15),
-    ":tensorflow:serving:batching_session:queuing_latency": exponential(100, 1.2, 52),
-    ":tensorflow:serving:batching_session:processed_batch_size": exponential(1, 2, 15),
+    "request_latency": exponential(10, 1.8, 33),
+    "runtime_latency": exponential(10, 1.8, 33),
+    "request_example_counts": exponential(1, 2, 15),
+    "batching_session:queuing_latency": exponential(100, 1.2, 52),
+    "batching_session:processed_batch_size": exponential(1, 2, 15),
 }
 
 
@@ -47,9 +46,14 @@ class _Histogram:
 
 
 class Metrics:
-    """Counters and histograms. Every method may be called from any thread."""
+    """Counters and histograms whose names begin with `prefix`, of the runtime `runtime`.
 
-    def __init__(self) -> None:
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, prefix: str = ":tensorflow:serving:", runtime: str = "TF1") -> None:
+        self._prefix = prefix
+        self._runtime = runtime
         self._lock = Lock()
         self._requests: dict[Labels, int] = {}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {name: {} for name in _LIMITS}
@@ -62,21 +66,21 @@ class Metrics:
 
     def request_latency(self, model: str, api: str, entrypoint: str, seconds: float) -> None:
         labels = (("model_name", model), ("API", api), ("entrypoint", entrypoint))
-        self._observe(":tensorflow:serving:request_latency", labels, seconds * 1e6)
+        self._observe("request_latency", labels, seconds * 1e6)
 
     def runtime_latency(self, model: str, api: str, seconds: float) -> None:
-        labels = (("model_name", model), ("API", api), ("runtime", "TF1"))
-        self._observe(":tensorflow:serving:runtime_latency", labels, seconds * 1e6)
+        labels = (("model_name", model), ("API", api), ("runtime", self._runtime))
+        self._observe("runtime_latency", labels, seconds * 1e6)
 
     def examples(self, model: str, count: int) -> None:
-        self._observe(":tensorflow:serving:request_example_counts", (("model", model),), count)
+        self._observe("request_example_counts", (("model", model),), count)
 
     def batch(self, pool: str, size: int, queued_seconds: list[float]) -> None:
         """One batch of `size` rows, and how long each of its requests had waited."""
         labels = (("thread_pool_name", pool),)
-        self._observe(":tensorflow:serving:batching_session:processed_batch_size", labels, size)
+        self._observe("batching_session:processed_batch_size", labels, size)
         for seconds in queued_seconds:
-            name = ":tensorflow:serving:batching_session:queuing_latency"
+            name = "batching_session:queuing_latency"
             self._observe(name, labels, seconds * 1e6)
 
     def _observe(self, name: str, labels: Labels, value: float) -> None:
@@ -88,11 +92,13 @@ class Metrics:
 
     def page(self) -> str:
         """Everything in Prometheus's text format."""
-        lines = [f"# TYPE {_REQUEST_COUNT} counter"]
+        count_name = f"{self._prefix}request_count"
+        lines = [f"# TYPE {count_name} counter"]
         with self._lock:
             for labels, count in sorted(self._requests.items()):
-                lines.append(f"{_REQUEST_COUNT}{{{_shown(labels)}}} {count}")
-            for name, histograms in self._histograms.items():
+                lines.append(f"{count_name}{{{_shown(labels)}}} {count}")
+            for short_name, histograms in self._histograms.items():
+                name = self._prefix + short_name
                 lines.append(f"# TYPE {name} histogram")
                 for labels, histogram in sorted(histograms.items(), key=lambda item: item[0]):
                     lines += _lines(name, labels, histogram)

@@ -5,16 +5,13 @@ Messages and names are those of its `apis/*.proto`; what the services do is in `
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
-import grpc
 import numpy.typing as npt
 
 from .codec import DEFAULT_SIGNATURE
+from .grpc_api import GrpcServer, Method
 from .inference import Inference
 from .messages import Proto, message_class
 from .model import ServedModel
@@ -22,21 +19,11 @@ from .signatures import TensorSpec
 from .status import Code, StatusError, invalid
 from .tensor_proto import array_of, fill, type_name
 
-log = logging.getLogger(__name__)
-
-Answer = Callable[[Proto], Proto]
-
 _PACKAGE = "tensorflow.serving"
-_LONGEST_MESSAGE = 2000
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class RpcServer:
-    """The gRPC API on a port, answering from construction until `stop`.
-
-    `arguments` are gRPC's channel arguments; a request of more than `largest` bytes is refused with
-    RESOURCE_EXHAUSTED. Raises OSError where the port cannot be had.
-    """
+class RpcServer(GrpcServer):
+    """The gRPC API of `inference` on a port; `arguments` are gRPC's channel arguments."""
 
     def __init__(
         self,
@@ -48,86 +35,43 @@ class RpcServer:
     ) -> None:
         self._inference = inference
         self._largest = largest
-        self._lock = Lock()
-        self._in_flight = 0
-        options = {
-            "grpc.so_reuseport": 0,  # a port in use is an error, not shared
-            "grpc.max_receive_message_length": largest,
-            "grpc.max_send_message_length": -1,
-            **arguments,
+        services = {
+            f"{_PACKAGE}.PredictionService": (
+                Method(
+                    "Predict",
+                    message_class("PredictRequest"),
+                    message_class("PredictResponse"),
+                    self._predict,
+                ),
+                Method(
+                    "Classify",
+                    message_class("ClassificationRequest"),
+                    message_class("ClassificationResponse"),
+                    self._classify,
+                ),
+                Method(
+                    "Regress",
+                    message_class("RegressionRequest"),
+                    message_class("RegressionResponse"),
+                    self._regress,
+                ),
+                Method(
+                    "GetModelMetadata",
+                    message_class("GetModelMetadataRequest"),
+                    message_class("GetModelMetadataResponse"),
+                    self._metadata,
+                ),
+            ),
+            f"{_PACKAGE}.ModelService": (
+                Method(
+                    "GetModelStatus",
+                    message_class("GetModelStatusRequest"),
+                    message_class("GetModelStatusResponse"),
+                    self._status,
+                ),
+            ),
         }
-        self._server = grpc.server(
-            ThreadPoolExecutor(threads, thread_name_prefix="rpc"), options=list(options.items())
-        )
-        self._server.add_generic_rpc_handlers(
-            (
-                self._service(
-                    "PredictionService",
-                    ("Predict", "PredictRequest", "PredictResponse", self._predict),
-                    ("Classify", "ClassificationRequest", "ClassificationResponse", self._classify),
-                    ("Regress", "RegressionRequest", "RegressionResponse", self._regress),
-                    (
-                        "GetModelMetadata",
-                        "GetModelMetadataRequest",
-                        "GetModelMetadataResponse",
-                        self._metadata,
-                    ),
-                ),
-                self._service(
-                    "ModelService",
-                    (
-                        "GetModelStatus",
-                        "GetModelStatusRequest",
-                        "GetModelStatusResponse",
-                        self._status,
-                    ),
-                ),
-            )
-        )
-        try:
-            self._server.add_insecure_port(f"0.0.0.0:{port}")
-        except RuntimeError as error:
-            raise OSError(f"port {port} cannot be had for the gRPC API: {error}") from error
-        self._server.start()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that are being answered."""
-        return self._in_flight
-
-    def stop(self, seconds: float) -> None:
-        """Take no more requests and wait at most `seconds` for those under way."""
-        self._server.stop(seconds).wait()
-
-    def _service(self, name: str, *methods: tuple[str, str, str, Answer]) -> grpc.GenericRpcHandler:
-        return grpc.method_handlers_generic_handler(
-            f"{_PACKAGE}.{name}",
-            {
-                method: grpc.unary_unary_rpc_method_handler(
-                    self._handler(answer),
-                    request_deserializer=message_class(request).FromString,
-                    response_serializer=message_class(response).SerializeToString,
-                )
-                for method, request, response, answer in methods
-            },
-        )
-
-    def _handler(self, answer: Answer) -> Callable[[Proto, grpc.ServicerContext], Proto]:
-        def handle(request: Proto, context: grpc.ServicerContext) -> Proto:
-            with self._lock:
-                self._in_flight += 1
-            try:
-                return answer(request)
-            except StatusError as error:
-                _abort(context, error.code, error.message)
-            except Exception as error:
-                log.exception("a gRPC request failed")
-                _abort(context, Code.INTERNAL, f"{type(error).__name__}: {error}")
-            finally:
-                with self._lock:
-                    self._in_flight -= 1
-
-        return handle
+        super().__init__(services, port, threads, largest, arguments)
 
     def _find(self, spec: Proto) -> ServedModel:
         version, label = _version(spec)
@@ -228,12 +172,6 @@ class RpcServer:
             entry.status.error_code = status.code
             entry.status.error_message = status.message
         return response
-
-
-def _abort(context: grpc.ServicerContext, code: Code, message: str) -> NoReturn:
-    # It travels in a header, of which clients take 8 KiB.
-    context.abort(_CODES[code], message[:_LONGEST_MESSAGE])
-    raise AssertionError("abort raises")
 
 
 def _version(spec: Proto) -> tuple[int | None, str | None]:

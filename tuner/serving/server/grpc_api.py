@@ -1,0 +1,113 @@
+"""What every gRPC API here has in common: the server, its limits, and errors as gRPC has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import NoReturn
+
+import grpc
+
+from .messages import Proto
+from .status import Code, StatusError
+
+log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 2000
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a service: its messages, and what answers it or raises StatusError."""
+
+    name: str
+    request: type[Proto]
+    response: type[Proto]
+    answer: Callable[[Proto], Proto]
+
+
+class GrpcServer:
+    """Services by their full name on a port, answering from construction until `stop`.
+
+    `arguments` are gRPC's channel arguments; a request of more than `largest` bytes is refused with
+    RESOURCE_EXHAUSTED. Raises OSError where the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, Iterable[Method]],
+        port: int,
+        threads: int,
+        largest: int,
+        arguments: Mapping[str, int | str],
+    ) -> None:
+        self._lock = Lock()
+        self._in_flight = 0
+        options = {
+            "grpc.so_reuseport": 0,  # a port in use is an error, not shared
+            "grpc.max_receive_message_length": largest,
+            "grpc.max_send_message_length": -1,
+            **arguments,
+        }
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads, thread_name_prefix="rpc"), options=list(options.items())
+        )
+        self._server.add_generic_rpc_handlers(
+            tuple(self._service(name, methods) for name, methods in services.items())
+        )
+        try:
+            self._server.add_insecure_port(f"0.0.0.0:{port}")
+        except RuntimeError as error:
+            raise OSError(f"port {port} cannot be had for the gRPC API: {error}") from error
+        self._server.start()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._in_flight
+
+    def stop(self, seconds: float) -> None:
+        """Take no more requests and wait at most `seconds` for those under way."""
+        self._server.stop(seconds).wait()
+
+    def _service(self, name: str, methods: Iterable[Method]) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            name,
+            {
+                method.name: grpc.unary_unary_rpc_method_handler(
+                    self._handler(method.answer),
+                    request_deserializer=method.request.FromString,
+                    response_serializer=method.response.SerializeToString,
+                )
+                for method in methods
+            },
+        )
+
+    def _handler(
+        self, answer: Callable[[Proto], Proto]
+    ) -> Callable[[Proto, grpc.ServicerContext], Proto]:
+        def handle(request: Proto, context: grpc.ServicerContext) -> Proto:
+            with self._lock:
+                self._in_flight += 1
+            try:
+                return answer(request)
+            except StatusError as error:
+                _abort(context, error.code, error.message)
+            except Exception as error:
+                log.exception("a gRPC request failed")
+                _abort(context, Code.INTERNAL, f"{type(error).__name__}: {error}")
+            finally:
+                with self._lock:
+                    self._in_flight -= 1
+
+        return handle
+
+
+def _abort(context: grpc.ServicerContext, code: Code, message: str) -> NoReturn:
+    # It travels in a header, of which clients take 8 KiB.
+    context.abort(_CODES[code], message[:_LONGEST_MESSAGE])
+    raise AssertionError("abort raises")
