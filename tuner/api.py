@@ -338,13 +338,23 @@ class Study:
         run_study(specification, study, backend, self.results, until, on_event)
         return confirmed(before, study_record(study), chosen)
 
-    def narrowed(self, settings: Sequence[str] = (), *, trial: int | None = None) -> Study:
+    def narrowed(
+        self,
+        settings: Sequence[str] = (),
+        *,
+        trial: int | None = None,
+        requests: str | Path | None = None,
+        template: str | None = None,
+    ) -> Study:
         """One configuration of this study, to `measure` without a trace in it.
 
         It is the one of `trial`, by default the baseline, changed by `settings` such as `cpu=1` or
         `max_seconds=20` (a key of the study's load). A value need not be one that the study tries.
-        Raises InputError that names each wrong setting, and for a trial that is not there.
+        It is sent the recorded `requests`, a path, which `template` makes of the rows of a table;
+        by default what the study is sent. Raises InputError that names each wrong setting, and for
+        a trial that is not there.
         """
+        from tuner.load.study_requests import with_requests
         from tuner.spec.host import Host
         from tuner.spec.settings import with_settings
 
@@ -359,6 +369,11 @@ class Study:
                 )
             start = measured.configuration
         one = with_settings(self._runnable(), settings, Host.this(), start)
+        if requests is not None:
+            load = with_requests(one.load, Path(requests), template)
+            one = replace(one, load=load)
+        elif template is not None:
+            raise InputError("a template is for the rows of recorded requests", "name them too")
         return Study(
             one,
             url=self.url,

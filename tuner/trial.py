@@ -218,7 +218,7 @@ def run_stages(
     """
     configuration = request.configuration
     profile = load_profile(study, configuration)
-    if profile.rate_rps is None:
+    if study.load.arrivals == "closed":
         highest = max(level for stage in stages for level in (stage.start, stage.end))
         profile = replace(profile, concurrency=math.ceil(highest))
     request.observe("deploy")

@@ -86,12 +86,25 @@ def test_requests_of_the_user_are_the_golden_ones(tmp_path: Path) -> None:
     model, _ = add(root, requests=path)
     golden = load_golden(model.golden)
     assert golden.responses == ({"predictions": [[2.5]]}, {"predictions": [[3.0], [4.0]]})
+    assert golden.times == ()
+
+
+def test_times_of_recorded_requests_stay_with_the_golden_ones(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("x,sent\n1,2026-01-31T12:00:02Z\n3,2026-01-31T12:00:00Z\n")
+    root = tmp_path / "root"
+    root.mkdir()
+    template = '{"request": {"instances": [["{x}"]]}, "at": "{sent}"}'
+    model, _ = add(root, requests=path, template=template)
+    golden = load_golden(model.golden)
+    assert golden.responses == ({"predictions": [[3.5]]}, {"predictions": [[2.5]]})
+    assert golden.times == (0.0, 2.0)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the file has no request"),
+        ("", "there is no request in it"),
         ("{", "line 1: not JSON"),
         ('{"instances": []}\n[1]', "line 2: neither `instances` nor `inputs`"),
         ('{"request": 1}', "line 1: neither"),

@@ -9,7 +9,7 @@ from tuner.errors import InputError
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
 from tuner.spec.load import load_search_space, load_study
-from tuner.spec.scaffold import ServiceLevel, scaffold
+from tuner.spec.scaffold import RecordedLoad, ServiceLevel, scaffold
 from tuner.spec.study import StudySpec
 from tuner.spec.yaml_documents import LoadDocument
 
@@ -151,3 +151,22 @@ def test_what_is_no_service_level_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         ServiceLevel.parse(texts, rate, concurrency)
+
+
+@pytest.mark.parametrize("level", [None, ServiceLevel.parse(["p95_ms <= 15"], 50, None)])
+def test_a_scaffold_sends_recorded_requests_when_they_came(
+    level: ServiceLevel | None, tmp_path: Path
+) -> None:
+    template = r'{"instances": [["{a}\n: \\1"]]}'
+    recorded = RecordedLoad(tmp_path / "logs" / "t 1.csv", template, timed=True)
+    scaffold("digits", tmp_path, service_level=level, recorded=recorded)
+    study = load_study("digits", HOST, tmp_path)
+    assert (study.load.arrivals, study.load.template) == ("trace", template)
+    assert (study.path.parent / study.load.requests).resolve() == recorded.path
+
+
+def test_clients_that_wait_send_recorded_requests_as_they_can(tmp_path: Path) -> None:
+    level = ServiceLevel.parse(["p95_ms <= 15"], None, 4)
+    recorded = RecordedLoad(tmp_path / "t.jsonl", "", timed=True)
+    scaffold("digits", tmp_path, service_level=level, recorded=recorded)
+    assert load_study("digits", HOST, tmp_path).load.arrivals == "closed"

@@ -11,8 +11,9 @@ from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.calibrate import LEAST_TIMEOUT, calibrate
 from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
+from tuner.load.study_requests import study_requests, study_trace
+from tuner.load.trace import replayed
 from tuner.measure.calibration import Calibration
-from tuner.measure.golden import load_golden
 from tuner.measure.host_use import HostUse, watch_host
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
@@ -32,16 +33,19 @@ def docker_backend(
 
     The load engine is calibrated in the first of the study's protocols. `deployer` takes the place
     of the one that deploys the study's configurations. Raises SetupError when the model is not
-    built, InputError when its golden requests cannot be sent in one of the protocols.
+    built, InputError when its requests cannot be read, or sent in one of the protocols.
     """
     require_built(study.model)
-    golden = load_golden(study.model.golden)
+    golden = study_requests(study)
+    trace = study_trace(study, golden)
     payloads = {name: PAYLOADS[name](study.model, golden) for name in study.protocols()}
     generator = LoadGenerator()
     first = study.protocols()[0]
 
     def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
         payload = payloads[profile.protocol]
+        if trace is not None:
+            profile = replayed(profile, trace)
         return generator.connect(target, profile, payload.bodies, check=payload.check)
 
     def calibrator(deployer: Deployer) -> Calibration | None:

@@ -24,6 +24,8 @@ from tuner.backends.simulated_burst import simulate
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployment
 from tuner.errors import Infeasible, SetupError
+from tuner.load.study_requests import study_requests, study_trace
+from tuner.load.trace import Trace, replayed
 from tuner.measure.measurement import Missing
 from tuner.measure.powercap import ENERGY
 from tuner.measure.pruning import Pruner
@@ -66,6 +68,10 @@ def simulated_backend(
 ) -> DeployingBackend:
     """A computed copy of this host: its CPUs and memory, and noise that the study's seed fixes."""
     deployer, sender = SimulatedDeployer(Host.this(), study.seed), SimulatedSender()
+    if study.load.arrivals == "trace":
+        trace = study_trace(study, study_requests(study))
+        assert trace is not None
+        sender = SimulatedSender(trace)
     return DeployingBackend("simulated", study, deployer, sender.connect, missing=_MISSING)
 
 
@@ -322,7 +328,13 @@ def _at(profile: LoadProfile, stage: Stage) -> LoadProfile:
 
 
 class SimulatedSender:
-    """Stands where the load generator does, for simulated deployments only."""
+    """Stands where the load generator does, for simulated deployments only.
+
+    It replays `trace`, where the load is one.
+    """
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self._trace = trace
 
     @contextmanager
     def connect(
@@ -336,4 +348,6 @@ class SimulatedSender:
         """Raises TypeError for a deployment that is not simulated."""
         if not isinstance(target, SimulatedDeployment):
             raise TypeError("the simulated sender sends to simulated deployments only")
+        if self._trace is not None:
+            profile = replayed(profile, self._trace)
         yield SimulatedClient(target, profile)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tuner.arrays import Counts
 from tuner.backends import queueing
+from tuner.load.arrivals import trace_gaps
 from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.spec.host import Host
 from tuner.spec.space import Value
@@ -201,6 +202,9 @@ def open_loop(
     gaps = np.full(count, 1 / profile.rate_rps)
     if profile.spec.arrivals == "poisson":
         gaps = rng.exponential(1 / profile.rate_rps, count)
+    elif profile.gaps:
+        recorded = trace_gaps(profile.gaps, profile.seed)
+        gaps = np.fromiter(recorded, float, count) / profile.rate_rps
     due = np.rint(1e9 * np.cumsum(gaps)).astype(np.int64)
     took, losses = _took(course, np.arange(count) < COLD_REQUESTS * replicas, profile.spec, rng)
     sent, connection = np.empty_like(due), np.empty_like(due)

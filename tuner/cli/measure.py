@@ -11,7 +11,15 @@ import typer
 
 from tuner.cli import NOTHING_FEASIBLE
 from tuner.cli.completion import model_names, study_names
-from tuner.cli.options import DEFAULT_BACKEND, BackendOption, JsonOption, StorageOption, opened
+from tuner.cli.options import (
+    DEFAULT_BACKEND,
+    BackendOption,
+    JsonOption,
+    RequestsOption,
+    StorageOption,
+    TemplateOption,
+    opened,
+)
 from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -96,6 +104,8 @@ def measure(
             min=0.1, help="With --capacity: say how many replicas so many requests/s need."
         ),
     ] = None,
+    requests: RequestsOption = None,
+    template: TemplateOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -117,7 +127,9 @@ def measure(
         raise InputError("--slo and --rate are for --capacity", "give it too, or leave them out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
     chosen = _opened(model, study, trial, backend, storage)
-    narrowed = chosen.narrowed([*(set_ or ()), *(settings or ())], trial=trial)
+    narrowed = chosen.narrowed(
+        [*(set_ or ()), *(settings or ())], trial=trial, requests=requests, template=template
+    )
     if capacity:
         raise typer.Exit(_capacity(narrowed, slo or (), rate))
     raise typer.Exit(

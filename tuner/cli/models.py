@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.completion import model_names
-from tuner.cli.options import JsonOption
+from tuner.cli.options import JsonOption, RequestsOption, TemplateOption
 from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -88,14 +88,8 @@ def add(
     signature: Annotated[
         str | None, typer.Option(help="Signature that requests call. [default: serving_default]")
     ] = None,
-    requests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File of golden requests, the body of one :predict request on each line. [default:"
-            " made inputs]",
-        ),
-    ] = None,
+    requests: RequestsOption = None,
+    template: TemplateOption = None,
     dim: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,9 +113,17 @@ def add(
     """
     from tuner.measure.golden import matches
     from tuner.serving.added import Wish, add_model
+    from tuner.serving.traffic_template import template_text
 
     wish = Wish(
-        name, path, signature, requests, _dims(dim or []), _tolerance(tolerance), description
+        name,
+        path,
+        signature,
+        requests,
+        template_text(template, Path.cwd()) if template else None,
+        _dims(dim or []),
+        _tolerance(tolerance),
+        description,
     )
     directory = add_model(wish, _first_run(loader), matches, print, Path.cwd())
     print(f"wrote {directory}")

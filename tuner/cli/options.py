@@ -87,6 +87,22 @@ ReplayOption = Annotated[
         help="With --backend replay: the recorded grid (Parquet) to take trials from.",
     ),
 ]
+RequestsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Recorded requests: JSON lines, a directory with one body in each file, a table (.csv,"
+        " .tsv, .parquet) with --template, or a HAR file.",
+    ),
+]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="With --requests and a table: the request that a row makes, with {column} for its"
+        " cells, or a file with that.",
+    ),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="File to write. [default: standard output]"),

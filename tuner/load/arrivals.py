@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -54,6 +54,17 @@ GAPS: dict[str, Callable[[int], Iterator[float]]] = {
     "poisson": poisson_gaps,
 }
 """By the name in `LoadSpec.arrivals`; each takes the seed."""
+
+
+def first_of_trace(length: int, seed: int) -> int:
+    """At which of its requests the replay of a trace begins."""
+    return random.Random(f"trace {seed}").randrange(length)  # noqa: S311 -- no secret
+
+
+def trace_gaps(gaps: Sequence[float], seed: int) -> Iterator[float]:
+    """The gaps of a trace, from its drawn start on, round and round."""
+    first = first_of_trace(len(gaps), seed)
+    return itertools.cycle((*gaps[first:], *gaps[:first]))
 
 
 def due_times(gaps: Iterator[float], stages: Iterable[Ramp]) -> Iterator[float]:

@@ -27,7 +27,7 @@ import uvloop
 
 from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
-from tuner.load.arrivals import Ramp
+from tuner.load.arrivals import Ramp, first_of_trace
 from tuner.load.connection import Connection, Exchange, Loop
 from tuner.load.engine_place import place_engine
 from tuner.load.grpc import grpc_exchanges
@@ -139,7 +139,13 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
 
 
 def _inputs(setup: wire.Setup) -> Iterator[int]:
-    """The numbers of inputs, drawn uniformly with the seed; repeated after 65536."""
+    """The numbers of inputs, drawn uniformly with the seed; repeated after 65536.
+
+    Those of a trace come in its order, from where its arrivals begin.
+    """
+    if setup.arrivals == "trace":
+        first, count = first_of_trace(len(setup.gaps), setup.seed), len(setup.bodies)
+        return itertools.cycle((*range(first, count), *range(first)))
     draws = random.Random(setup.seed)  # noqa: S311 -- no secret
     return itertools.cycle(draws.choices(range(len(setup.bodies)), k=1 << 16))
 

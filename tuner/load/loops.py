@@ -137,5 +137,8 @@ def loop_of(setup: Setup, inputs: Iterator[int], recorder: Recorder) -> Loop:
     """The loop for `setup.arrivals`."""
     if setup.arrivals == "closed":
         return ClosedLoop(inputs, setup.timeout_seconds, recorder)
-    gaps = arrivals.GAPS[setup.arrivals](setup.seed)
+    if setup.arrivals == "trace":
+        gaps = arrivals.trace_gaps(setup.gaps, setup.seed)
+    else:
+        gaps = arrivals.GAPS[setup.arrivals](setup.seed)
     return OpenLoop(inputs, setup.timeout_seconds, recorder, gaps)

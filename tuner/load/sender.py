@@ -63,6 +63,7 @@ class LoadGenerator:
             tick_seconds=tick_seconds(profile),
             timeout_seconds=profile.spec.timeout_seconds,
             bodies=tuple(requests),
+            gaps=profile.gaps,
         )
         with started_engine() as started:
             started.send(setup.encode())
@@ -78,5 +79,10 @@ def _arrivals(profile: LoadProfile) -> str:
         raise InputError(
             f"a rate of {rate:g} requests/s with {arrivals} arrivals",
             "An open loop needs a rate above 0, and constant or poisson arrivals.",
+        )
+    if (arrivals == "trace") != bool(profile.gaps):
+        raise InputError(
+            f"{arrivals} arrivals with {len(profile.gaps)} recorded times",
+            "Recorded times are for arrivals: trace, which needs them.",
         )
     return arrivals

@@ -39,7 +39,8 @@ class Setup:
     """What the engine sends, to which addresses, and from where.
 
     Connection i goes to address i modulo the number of addresses. `protocol` and `arrivals` are
-    keys of the engine's tables; `arrivals` may also be `closed`. `namespace` is the path of the
+    keys of the engine's tables; `arrivals` may also be `closed`, or `trace`, which has `gaps`,
+    one before each body. `namespace` is the path of the
     network namespace that it enters, `cpus` the CPUs that it runs on, empty for any. `bodies` has
     one request body per input, for gRPC a framed message.
     """
@@ -56,6 +57,7 @@ class Setup:
     tick_seconds: float
     timeout_seconds: float
     bodies: tuple[bytes, ...]
+    gaps: tuple[float, ...] = ()
 
     def encode(self) -> bytes:
         header = asdict(self) | {"bodies": [len(body) for body in self.bodies]}
@@ -65,8 +67,8 @@ class Setup:
     def decode(cls, header: dict[str, Any], payload: bytes) -> Setup:
         addresses = tuple((host, port) for host, port in header["addresses"])
         bodies = tuple(cut(payload, header["bodies"]))
-        cpus = tuple(header["cpus"])
-        return cls(**header | {"addresses": addresses, "cpus": cpus, "bodies": bodies})
+        lists = {key: tuple(header[key]) for key in ("cpus", "gaps")}
+        return cls(**header | lists | {"addresses": addresses, "bodies": bodies})
 
 
 def follow_command(stages: Iterable[tuple[float, float, float]]) -> bytes:

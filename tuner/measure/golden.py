@@ -16,18 +16,29 @@ from tuner.errors import InputError, SetupError
 
 @dataclass(frozen=True)
 class Golden:
-    """Encoded request bodies, and the expected responses in the same order. Never empty."""
+    """Encoded request bodies, and the expected responses in the same order. Never empty.
+
+    A response is None where nobody knows it. `times` are when the requests were sent, in seconds
+    since the first, ascending; empty where that was not recorded.
+    """
 
     bodies: tuple[bytes, ...]
     responses: tuple[Any, ...]
+    times: tuple[float, ...] = ()
 
     def answered(self, request: int, body: bytes, tolerance: float) -> bool:
-        """Whether `body` is the right answer to the request of that number."""
+        """Whether `body` is the right answer to the request of that number.
+
+        Where nobody knows that answer, whether it is an answer at all: JSON that is no error.
+        """
         try:
             actual = orjson.loads(body)
         except orjson.JSONDecodeError:
             return False
-        return matches(self.responses[request], actual, tolerance)
+        expected = self.responses[request]
+        if expected is None:
+            return not (isinstance(actual, dict) and "error" in actual)
+        return matches(expected, actual, tolerance)
 
 
 def load_golden(path: Path) -> Golden:
@@ -41,6 +52,7 @@ def load_golden(path: Path) -> Golden:
         )
     bodies: list[bytes] = []
     responses: list[Any] = []
+    times: list[float] = []
     for number, pair in json_lines(path, _MEND):
         if not isinstance(pair, dict) or not {"request", "response"} <= pair.keys():
             raise InputError(
@@ -48,9 +60,17 @@ def load_golden(path: Path) -> Golden:
             )
         bodies.append(json.dumps(pair["request"], separators=(",", ":")).encode())
         responses.append(pair["response"])
+        if (at := pair.get("at")) is not None:
+            if not isinstance(at, int | float) or not at >= (times[-1] if times else 0.0):
+                raise InputError(
+                    f"{path}, line {number}: `at` is no time after the one before", _MEND
+                )
+            times.append(float(at))
     if not bodies:
         raise InputError(f"{path}: the file has no golden request", _MEND)
-    return Golden(tuple(bodies), tuple(responses))
+    if times and len(times) < len(bodies):
+        raise InputError(f"{path}: some requests have no time `at`, others have one", _MEND)
+    return Golden(tuple(bodies), tuple(responses), tuple(times))
 
 
 def json_lines(path: Path, mend: str) -> Iterator[tuple[int, Any]]:
@@ -60,17 +80,27 @@ def json_lines(path: Path, mend: str) -> Iterator[tuple[int, Any]]:
     infinity are not.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(MOST_LINE_BYTES + 1), b"")
+            for number, line in enumerate(lines, start=1):
+                if len(line) > MOST_LINE_BYTES:
+                    raise InputError(
+                        f"{path}, line {number}: more than {MOST_LINE_BYTES >> 20} MiB", mend
+                    )
+                if line.strip():
+                    yield number, _parsed(path, number, line, mend)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", mend) from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error}", mend) from error
 
+
+def _parsed(path: Path, number: int, line: bytes, mend: str) -> Any:  # noqa: ANN401 -- any JSON
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}, line {number}: not JSON: {error}", mend) from error
+
+
+MOST_LINE_BYTES = 256 * 2**20
 
 _MEND = 'Each line is one `{"request": <body of :predict>, "response": <expected body>}`.'
 

@@ -8,20 +8,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tuner.errors import InputError
-from tuner.measure.golden import json_lines
 from tuner.serving.built_model import directory_checksum
 from tuner.serving.first_run import FirstRun
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.signatures import Signature
 from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
+from tuner.serving.traffic import RecordedRequest, read_traffic, times_of
 from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
@@ -52,14 +52,15 @@ tolerance: {tolerance:g}
 class Wish:
     """What the user says about the model to add. tune chooses what is None or empty.
 
-    `requests` is a file; each line is a JSON body of `:predict`, or a golden pair of request and
-    response. `dims` gives the unknown dimensions of made inputs.
+    `requests` is where requests were recorded (`tuner.serving.traffic`), `template` makes them of a
+    table's rows. `dims` gives the unknown dimensions of made inputs.
     """
 
     name: str
     path: Path
     signature: str | None = None
     requests: Path | None = None
+    template: str | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = ModelSpec.tolerance
     description: str = ""
@@ -87,27 +88,27 @@ def add_model(
                 "--dim is for inputs that tune makes, so it does not go with --requests",
                 "leave one of them out",
             )
-        pairs = read_requests(wish.requests)
+        pairs = read_requests(wish.requests, wish.template)
         say(f"requests: {len(pairs)} of {wish.requests}")
     else:
         made = synthesise(name, signature, wish.dims)
-        pairs = [(request, None) for request in made.requests]
+        pairs = [GoldenPair(request) for request in made.requests]
         say(f"requests: {len(pairs)} made; " + "; ".join(made.assumed))
     with tempfile.TemporaryDirectory(prefix=f".{wish.name}-", dir=root) as scratch:
         new = Path(scratch) / wish.name
         model = ModelSpec(wish.name, "", new, new / "built", name, wish.tolerance)
         _copy(source, model)
         # The server that answers them finds the requests here, still without answers.
-        _write_golden(model, [(request, None) for request, _ in pairs])
+        _write_golden(model, [GoldenPair(pair.request) for pair in pairs])
         say("first run: each request twice")
-        bodies = [_compact(request) for request, _ in pairs]
+        bodies = [orjson.dumps(pair.request) for pair in pairs]
         answers = [
             _plain(number % len(bodies), answer)
             for number, answer in enumerate(first_run(model, [*bodies, *bodies]))
         ]
         first, again = answers[: len(bodies)], answers[len(bodies) :]
         _check(pairs, first, again, matches, wish.tolerance)
-        golden = [(request, answer) for (request, _), answer in zip(pairs, first, strict=True)]
+        golden = [replace(pair, response=answer) for pair, answer in zip(pairs, first, strict=True)]
         _write_golden(model, golden)
         _write_card(model, wish, source)
         (new / "model.yaml").write_text(_model_yaml(wish, source, name, signature), "utf-8")
@@ -118,25 +119,40 @@ def add_model(
     return directory
 
 
-def read_requests(path: Path) -> list[tuple[Any, Any]]:
-    """(Body, expected answer or None) of each line of a file. Raises InputError.
+@dataclass(frozen=True)
+class GoldenPair:
+    """A body of `:predict`, its answer where it is known, and when it was sent (`Golden.times`)."""
 
-    A line is a body of `:predict`, or an object with `request` and, to have it checked, `response`.
+    request: Any
+    response: Any = None
+    at: float | None = None
+
+
+def read_requests(path: Path, template: str | None = None) -> list[GoldenPair]:
+    """The recorded requests of a file or directory, which must be bodies of `:predict`.
+
+    Raises InputError.
     """
-    pairs: list[tuple[Any, Any]] = []
-    for number, value in json_lines(path, _LINE):
-        pair = (value, None)
-        if isinstance(value, dict) and "request" in value:
-            pair = (value["request"], value.get("response"))
-        if not isinstance(pair[0], dict) or not {"instances", "inputs"} & pair[0].keys():
-            raise InputError(f"{path}, line {number}: neither `instances` nor `inputs`", _LINE)
-        pairs.append(pair)
-    if not pairs:
-        raise InputError(f"{path}: the file has no request", _LINE)
-    return pairs
+    recorded = read_traffic(path, template)
+    times = times_of(recorded) or (None,) * len(recorded)
+    return [
+        GoldenPair(predict_body(one), one.response, at)
+        for one, at in zip(recorded, times, strict=True)
+    ]
 
 
-_LINE = 'Each line is a body of :predict, such as {"instances": [[1.0]]}.'
+def predict_body(recorded: RecordedRequest) -> Any:  # noqa: ANN401 -- any JSON
+    """The body, which must be one of `:predict`. Raises InputError."""
+    try:
+        body = orjson.loads(recorded.body)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{recorded.where}: not JSON: {error}", _BODY) from error
+    if not isinstance(body, dict) or not {"instances", "inputs"} & body.keys():
+        raise InputError(f"{recorded.where}: neither `instances` nor `inputs`", _BODY)
+    return body
+
+
+_BODY = 'A request is a body of :predict, such as {"instances": [[1.0]]}.'
 
 
 def _check_new(name: str, root: Path) -> None:
@@ -160,13 +176,14 @@ def _plain(request: int, answer: bytes) -> Any:  # noqa: ANN401 -- any JSON
 
 
 def _check(
-    pairs: Sequence[tuple[Any, Any]],
+    pairs: Sequence[GoldenPair],
     first: Sequence[Any],
     again: Sequence[Any],
     matches: Matches,
     tolerance: float,
 ) -> None:
-    for number, ((_, expected), answer, other) in enumerate(zip(pairs, first, again, strict=True)):
+    for number, (pair, answer, other) in enumerate(zip(pairs, first, again, strict=True)):
+        expected = pair.response
         if expected is not None and not matches(expected, answer, tolerance):
             raise InputError(
                 f"request {number} is answered with {_short(answer)}, expected {_short(expected)}",
@@ -212,12 +229,14 @@ def _make_readable(directory: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _write_golden(model: ModelSpec, pairs: Sequence[tuple[Any, Any]]) -> None:
-    lines = [_compact({"request": request, "response": answer}) for request, answer in pairs]
+def _write_golden(model: ModelSpec, pairs: Sequence[GoldenPair]) -> None:
+    lines = [
+        orjson.dumps(
+            {"request": pair.request, "response": pair.response}
+            | ({} if pair.at is None else {"at": pair.at})
+        )
+        for pair in pairs
+    ]
     model.golden.write_bytes(b"\n".join(lines) + b"\n")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.spec.space import Parameter, SearchSpace
-from tuner.spec.study import ServingSpec, StudySpec
+from tuner.spec.study import LoadSpec, ServingSpec, StudySpec
 from tuner.spec.typed import WrongTypeError, mapping_at, typed
 
 # These keys of a parameter do not change a measurement.
@@ -27,6 +27,9 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     if spec.serving.server == ServingSpec.server:
         # Studies from before there was a choice of servers stay comparable.
         del data["serving"]["server"]
+    for key in ("requests", "template", "time_scale"):
+        if data["load"][key] == getattr(LoadSpec, key):  # as above
+            del data["load"][key]
     return data
 
 

@@ -337,6 +337,10 @@ def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:
     if "capacity_rps" in judged:
         text = "capacity_rps finds the rate itself: leave the parameter 'rate' out"
         return [Problem(("search_space",), text)] if has_rate else []
+    if document.load.arrivals == "trace":
+        text = "the parameter 'rate' is the trace's rate already: leave time_scale out"
+        twice = has_rate and document.load.time_scale != LoadSpec.time_scale
+        return [Problem(("load", "time_scale"), text)] if twice else []
     if has_rate == is_open:
         return []
     text = (

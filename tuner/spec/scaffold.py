@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tuner.spec.load import load_model
 from tuner.spec.memory_choices import memory_parameter
 from tuner.spec.metrics import METRICS
 from tuner.spec.study import Constraint
+from tuner.spec.yaml_text import yaml_text
 
 TEMPLATE = "mnist"
 
@@ -87,17 +89,28 @@ class ServiceLevel:
         return int(min(1024, 2 ** math.ceil(math.log2(max(16.0, in_flight)))))
 
 
+@dataclass(frozen=True)
+class RecordedLoad:
+    """Recorded requests to send; `timed` says that the times of their arrival are known."""
+
+    path: Path
+    template: str
+    timed: bool
+
+
 def scaffold(
     name: str,
     root: Path | None = None,
     model: str = TEMPLATE,
     service_level: ServiceLevel | None = None,
+    recorded: RecordedLoad | None = None,
 ) -> list[Path]:
     """Write `studies/<name>/study.yaml` and `search_spaces/<name>.yaml` below `root`.
 
     The study serves `model` and is valid as written. With a service level it asks for the cheapest
-    configuration that holds it. Raises InputError, and writes nothing, where one of the files
-    exists or there is no such model.
+    configuration that holds it. It is sent the `recorded` requests, and when they arrived where
+    that is known and the load is no closed loop of a service level. Raises InputError, and writes
+    nothing, where one of the files exists or there is no such model.
     """
     root = root or Path.cwd()
     served = load_model(model, root)
@@ -113,6 +126,10 @@ def scaffold(
     space = _with_paragraph(space, "memory", memory_parameter(served))
     if service_level is not None:
         study, space = _asking_for(service_level, study, space)
+    if recorded is not None:
+        closed = service_level is not None and service_level.rate is None
+        home = study_files.path_of("study", name, root).parent
+        study = _sending(recorded, study, home, replay=recorded.timed and not closed)
     texts = {
         study_files.path_of("study", name, root): study,
         study_files.path_of("search space", name, root): space,
@@ -131,7 +148,7 @@ def _template(kind: study_files.FileKind) -> Path:
 def _with(text: str, key: str, value: str) -> str:
     """The text with another value for a key, which has its indent, without a schema line."""
     text = re.sub(r"\A# yaml-language-server:.*\n", "", text)
-    text, count = re.subn(rf"(?m)^{key}: .*$", f"{key}: {value}", text)
+    text, count = re.subn(rf"(?m)^{key}: .*$", lambda _: f"{key}: {value}", text)
     assert count == 1, f"the template has {count} lines with {key}"
     return text
 
@@ -177,6 +194,21 @@ def _asking_for(level: ServiceLevel, study: str, space: str) -> tuple[str, str]:
     space = re.sub(r"(?m)^  # rate: .*\n", "", space)
     load = _RATE.format(_number(level.rate), level.connections)
     return study, _with_paragraph(space, "concurrency", load)
+
+
+def _sending(recorded: RecordedLoad, study: str, home: Path, *, replay: bool) -> str:
+    """The text of a study in `home` that sends recorded requests."""
+    path = os.path.relpath(recorded.path.absolute(), home.absolute())
+    study = _with(study, "  requests", _scalar(path))
+    if recorded.template:
+        study = _with(study, "  template", _scalar(recorded.template))
+    if replay:
+        study = _with(study, "  arrivals", "trace          # an open loop: due as recorded")
+    return study
+
+
+def _scalar(text: str) -> str:
+    return yaml_text(text).removesuffix("...\n").strip()
 
 
 _OBJECTIVES = """

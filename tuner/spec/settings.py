@@ -185,7 +185,7 @@ def _load(base: LoadSpec, changes: Mapping[str, Value]) -> tuple[LoadSpec, list[
 
 
 def _loop_problems(load: LoadSpec, values: Mapping[str, Value]) -> Iterator[Problem]:
-    if load.arrivals != "closed" and "rate" not in values:
+    if load.arrivals in {"constant", "poisson"} and "rate" not in values:
         yield Problem(("arrivals",), "an open loop needs a rate, such as rate=100")
     if load.arrivals == "closed" and "rate" in values:
         yield Problem(("rate",), "a closed loop has no rate; set arrivals=poisson or constant")

@@ -14,7 +14,7 @@ Operator = Literal["<=", ">="]
 SamplerName = Literal["bayes", "tpe", "gp", "nsga2", "random", "qmc", "grid"]
 SearchTarget = Literal["overall", "per-scenario", "robust"]
 PageCache = Literal["shared", "private"]
-Arrivals = Literal["closed", "constant", "poisson"]
+Arrivals = Literal["closed", "constant", "poisson", "trace"]
 Placement = Literal["auto", "apart", "shared"]
 LoadProtocol = Literal["rest", "grpc"]
 
@@ -116,6 +116,13 @@ class LoadSpec:
     CPU."""
     latency_bound_ms: float | None = None
     """What a request must keep to count as goodput; None for the bound of a constraint."""
+    requests: str = ""
+    """Where the requests were recorded, as seen from the study's directory; empty for the golden
+    ones."""
+    template: str = ""
+    """What makes requests of a table's rows."""
+    time_scale: float = 1.0
+    """How many times as fast as recorded a trace is replayed, where no parameter sets its rate."""
 
 
 @dataclass(frozen=True)
@@ -303,7 +310,8 @@ class LoadProfile:
     Without `rate_rps` it is a closed loop of `concurrency` connections, each with one request in
     flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
     does. At most `concurrency` are in flight; a request that finds no free connection waits, and
-    its response time counts from when it was due. `lossy` says that packets will be lost,
+    its response time counts from when it was due. `gaps` are those of a trace that is replayed, one
+    before each request, of mean 1 (`tuner.load.trace`). `lossy` says that packets will be lost,
     `known_loss` what the study knows already of what that adds to ART.
     """
 
@@ -314,6 +322,7 @@ class LoadProfile:
     lossy: bool = False
     protocol: LoadProtocol = "rest"
     known_loss: KnownLoss | None = None
+    gaps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

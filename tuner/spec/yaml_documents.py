@@ -250,7 +250,8 @@ class LoadDocument(Document):
 
     arrivals: Arrivals = LoadSpec.arrivals
     """`closed`: a connection sends its next request when it has its answer. `constant`, `poisson`:
-    requests are due at the parameter `rate`, evenly or at random."""
+    requests are due at the parameter `rate`, evenly or at random. `trace`: they are due as they
+    were recorded."""
 
     placement: Placement = LoadSpec.placement
     """`apart`: the load engine runs on the last CPU, the replicas on the others. `shared`: all run
@@ -268,6 +269,17 @@ class LoadDocument(Document):
     """A request that takes no longer counts towards `goodput_rps`. By default the least bound of a
     constraint such as `p95_ms <= 80`."""
 
+    requests: str = LoadSpec.requests
+    """Recorded requests to send instead of the golden ones: JSON lines, a directory of bodies, a
+    table (`.csv`, `.tsv`, `.parquet`), or a HAR file. The path starts at the study's directory."""
+
+    template: str = LoadSpec.template
+    """The request that a row of a table makes: JSON with `{column}` for its cells."""
+
+    time_scale: Annotated[float, Field(gt=0, le=10_000)] = LoadSpec.time_scale
+    """How many times as fast as it was recorded a trace is replayed. With the parameter `rate`,
+    that is its mean rate instead."""
+
     @model_validator(mode="after")
     def _ordered(self) -> LoadDocument:
         if self.max_seconds < self.min_seconds:
@@ -276,6 +288,8 @@ class LoadDocument(Document):
             raise UnexpectedError(
                 f"batch_seconds of at most {self.min_seconds:g}", self.batch_seconds
             )
+        if self.template and not self.requests:
+            raise UnexpectedError("requests, which the template is for", self.requests)
         return self
 
 
