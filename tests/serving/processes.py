@@ -124,12 +124,12 @@ def running(log: Path, *flags: str, base_path: Path = HALF_PLUS_TWO) -> Iterator
     ):
         try:
             server = Running(process, port, grpc_port, log)
-            server.wait_until(lambda: _listens(port))
+            server.wait_until(lambda: listens(port))
             yield server
         finally:
             process.kill()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0

@@ -16,7 +16,7 @@ from tuner.serving.added import Wish, add_model
 from tuner.serving.built_model import highest_version_in
 from tuner.serving.model_facts import short_facts
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
-from tuner.serving.server.model import numbered_versions
+from tuner.serving.server.numbered import numbered_versions
 from tuner.serving.server.signatures import PREDICT_METHOD, Signature, TensorSpec
 from tuner.serving.synthesis import synthesise, tensors_text
 from tuner.spec.load import load_model

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.serving.server.model import least_input, numbered_versions, warm_signature
+from tuner.serving.server.model import least_input, warm_signature
+from tuner.serving.server.numbered import numbered_versions
 from tuner.serving.server.signatures import Signature, TensorSpec, protobuf_module
 from tuner.serving.server.status import Code, StatusError
 from tuner.serving.server.tensorflow_c import SavedModel

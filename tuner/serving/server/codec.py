@@ -99,12 +99,12 @@ def encode(outputs: Mapping[str, npt.NDArray[Any]], *, row: bool) -> bytes:
         }
     else:
         document = {"outputs": values if only is None else only}
-    return _written(document, outputs.values())
+    return written(document, outputs.values())
 
 
 def encode_results(results: Any, numbers: npt.NDArray[Any]) -> bytes:  # noqa: ANN401 JSON values
     """The JSON body for the `results` of classify or regress, in which `numbers` are."""
-    return _written({"results": results}, [numbers])
+    return written({"results": results}, [numbers])
 
 
 def decimals(array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 nested lists
@@ -117,7 +117,8 @@ def decimals(array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 nested lists
     return array.astype(np.str_).astype(np.float64).tolist()
 
 
-def _written(document: Any, numbers: Iterable[npt.NDArray[Any]]) -> bytes:  # noqa: ANN401
+def written(document: Any, numbers: Iterable[npt.NDArray[Any]]) -> bytes:  # noqa: ANN401
+    """JSON of a document with the arrays `numbers` in it; those that are not finite as above."""
     if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in numbers):
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     return json.dumps(document, default=decimals).encode()

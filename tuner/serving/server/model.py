@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ import numpy.typing as npt
 
 from .codec import DEFAULT_SIGNATURE
 from .signatures import NUMPY_TYPES, PREDICT_METHOD, Signature, TensorSpec
-from .status import Code, StatusError
+from .status import StatusError
 from .tensorflow_c import SavedModel
 
 log = logging.getLogger(__name__)
-
-_VERSION = re.compile(r"[0-9]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -41,21 +38,6 @@ def load(path: Path, *, intra_op_threads: int, inter_op_threads: int) -> SavedMo
     )
     warm(saved_model)
     return saved_model
-
-
-def numbered_versions(base_path: Path) -> dict[int, Path]:
-    """The directories in `base_path` whose names are numbers of 64 bits, by number.
-
-    Others are ignored, as TensorFlow Serving does. Raises StatusError (NOT_FOUND) where
-    `base_path` cannot be read.
-    """
-    try:
-        numbered = [e for e in base_path.iterdir() if _VERSION.fullmatch(e.name) and e.is_dir()]
-        return {number: e for e in numbered if (number := int(e.name)) < 2**63}
-    except OSError as error:
-        raise StatusError(
-            Code.NOT_FOUND, f"the model's base path {base_path} cannot be read: {error.strerror}"
-        ) from error
 
 
 def warm(saved_model: SavedModel) -> None:

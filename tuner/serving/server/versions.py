@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from .model import ServedModel, numbered_versions
+from .model import ServedModel
+from .numbered import numbered_versions
 from .status import Code, StatusError, invalid
 from .tensorflow_c import SavedModel
 
