@@ -31,6 +31,7 @@ import numpy as np
 
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import ContainerCounters, RequestOutcome
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 
 BODY = b'{"instances":[' + b"0.125," * 480 + b"1]}"
@@ -126,7 +127,7 @@ def with_tune(target: Nginx, concurrency: int, seconds: int) -> Result:
     # A precision that no window reaches: it ends at its limit.
     spec = LoadSpec(min_seconds=seconds, max_seconds=seconds, precision=0.0, warmup_max_seconds=0.5)
     profile = LoadProfile(concurrency, spec, seed=0)
-    with LoadGenerator().connect(target, profile, [BODY]) as client:
+    with LoadGenerator().connect(target, profile, [Call("/v1/models/m:predict", BODY)]) as client:
         burst = client.run()
     samples = burst.samples
     end = samples.start_ns + samples.duration_ns
@@ -324,7 +325,9 @@ def installed(python: str) -> tuple[dict[str, Sender], list[str]]:
 def start_up_seconds(target: Nginx) -> float:
     """From nothing to one open connection."""
     began = time.perf_counter()
-    with LoadGenerator().connect(target, LoadProfile(1, LoadSpec(), 0), [BODY]):
+    with LoadGenerator().connect(
+        target, LoadProfile(1, LoadSpec(), 0), [Call("/v1/models/m:predict", BODY)]
+    ):
         return time.perf_counter() - began
 
 

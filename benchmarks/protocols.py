@@ -17,9 +17,9 @@ from statistics import median
 from tuner.backends.backend import DeployingBackend
 from tuner.backends.docker import docker_backend
 from tuner.deploy.protocol import Deployer
-from tuner.load.payload import PAYLOADS
 from tuner.measure.golden import load_golden
 from tuner.measure.measuring import measure_burst
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.host import Host
 from tuner.spec.settings import only_configuration, study_of_model
 from tuner.spec.study import LoadProtocol, StudySpec
@@ -48,7 +48,8 @@ def main() -> None:
     model = spec_of("rest", 1).model
     golden = load_golden(model.golden)
     for name in PROTOCOLS:
-        sizes = [len(body) for body in PAYLOADS[name](model, golden).bodies]
+        requests = TENSORFLOW_SERVING.requests_in(name, model, golden)
+        sizes = [len(call.body) for call in requests.calls]
         print(f"{name}: {median(sizes):,.0f} bytes in a request's body (median)")
     print("  ".join(f"{title:>11}" for title in HEAD) + "   (medians over the rounds)")
     with backends["rest"].deployer as deployer:

@@ -46,6 +46,7 @@ import uvloop
 
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import ContainerCounters, RequestOutcome, RequestSamples
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 
 MS = 1_000_000
@@ -279,7 +280,7 @@ def with_tune(service: str, concurrency: int, seconds: int, rate_rps: float | No
         log = Path(name, "log.npy")
         with (
             server(service, log) as target,
-            LoadGenerator().connect(target, profile, bodies) as client,
+            LoadGenerator().connect(target, profile, [Call("/", b) for b in bodies]) as client,
         ):
             burst = client.run()
         samples = burst.samples.select(burst.samples.outcome != RequestOutcome.NOT_SENT)

@@ -15,12 +15,13 @@ from tuner.measure.measurement import Estimate
 from tuner.measure.measuring import measure_burst
 from tuner.measure.plugin_metrics import MeasuredWindow
 from tuner.plugins import added_by_packages
-from tuner.serving import container_plan as plans
-from tuner.serving.container_plan import ContainerPlan, container_plan
+from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers import table
+from tuner.serving.servers.table import container_plan
 from tuner.spec.expressions import check_metric, parse_constraint
 from tuner.spec.metrics import METRICS, Metric, title
 from tuner.spec.problems import UnexpectedError
-from tuner.spec.study import ServingSpec
+from tuner.spec.study import ModelSpec, ServingSpec
 
 Install = Callable[..., None]
 
@@ -149,26 +150,29 @@ def test_a_metric_that_raises_fails_the_trial(metric: Callable[..., Metric]) -> 
         measured_slow()
 
 
+MODEL = ModelSpec("m", "", Path(), Path())
+
+
 def test_an_added_server_makes_the_plan(install: Install) -> None:
-    plans.added_servers.cache_clear()
+    table.added_servers.cache_clear()
     install(
         "serves",
         "tune.servers",
-        "other = serves_module:plan",
+        "other = serves_module:SERVER",
         "from dataclasses import replace\n"
-        "from tuner.serving.container_plan import container_plan\n"
+        "from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING\n"
         "def plan(serving, model, image):\n"
-        "    return replace(container_plan(replace(serving, server='tensorflow-serving'),"
-        " model, image), port=9000)\n",
+        "    return replace(TENSORFLOW_SERVING.plan(serving, model, image), port=9000)\n"
+        "SERVER = replace(TENSORFLOW_SERVING, title='Other', plan=plan)\n",
     )
     try:
-        plan = container_plan(ServingSpec(image="other:1", server="other"), "m", "other:1")
+        plan = container_plan(ServingSpec(image="other:1", server="other"), MODEL, "other:1")
         assert isinstance(plan, ContainerPlan)
         assert plan.port == 9000
     finally:
-        plans.added_servers.cache_clear()
+        table.added_servers.cache_clear()
 
 
 def test_a_server_that_nobody_adds_is_refused() -> None:
     with pytest.raises(InputError, match="no server 'other'; the servers are tensorflow-serving"):
-        container_plan(ServingSpec(server="other"), "m", "i")
+        container_plan(ServingSpec(server="other"), MODEL, "i")

@@ -6,7 +6,7 @@ A package names in its `pyproject.toml` an object for each thing that it adds:
     slow_percent = "tune_example_plugin:SLOW"
 
 The groups are `tune.metrics`, `tune.servers` and `tune.backends`; what an object must be is said
-where each group is read (`tuner.spec.metrics`, `tuner.serving.container_plan`, `tuner.backends`).
+where each group is read (`tuner.spec.metrics`, `tuner.serving.servers.table`, `tuner.backends`).
 """
 
 from __future__ import annotations

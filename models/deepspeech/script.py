@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import SetupError
-from tuner.serving.built_model import directory_checksum
+from tuner.serving.version_files import directory_checksum
 
 
 def write_card(directory: Path, facts: Mapping[str, Any], synthesiser: str) -> None:

@@ -37,9 +37,9 @@ import numpy.typing as npt
 
 from tuner.errors import InputError, SetupError
 from tuner.serving.building import new_output, run_builder, step, whole_number
-from tuner.serving.built_model import directory_checksum
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensorflow_c import SavedModel
+from tuner.serving.version_files import directory_checksum
 
 if TYPE_CHECKING:
     import keras

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from tuner.errors import InputError, SetupError
 from tuner.serving.building import new_output, positive_number, run_builder, step, whole_number
-from tuner.serving.built_model import directory_checksum
+from tuner.serving.version_files import directory_checksum
 
 if not __package__:
     # Run as a script: the modules beside it are a package, whatever their directory is called.

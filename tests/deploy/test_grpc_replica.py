@@ -12,10 +12,10 @@ from tests.deploy.conftest import build_half_plus_two
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.replica_answers import replica_answers
 from tuner.errors import InputError
-from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.golden import load_golden
 from tuner.measure.samples import RequestOutcome
+from tuner.serving.servers.tensorflow_serving import grpc_requests
 from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
@@ -38,13 +38,13 @@ def spec_of(model: ModelSpec) -> DeploymentSpec:
 def test_replicas_answer_in_grpc_and_packets_of_it_are_lost(
     docker_deployer: DockerDeployer, half_plus_two: ModelSpec
 ) -> None:
-    payload = PAYLOADS["grpc"](half_plus_two, load_golden(half_plus_two.golden))
+    golden = grpc_requests(half_plus_two, load_golden(half_plus_two.golden))
     with docker_deployer.deploy(spec_of(half_plus_two), "grpc") as deployment:
         assert {port for _, port in deployment.addresses} == {8500}
         assert deployment.facts()["protocol"] == "grpc"
         with (
             LoadGenerator().connect(
-                deployment, PROFILE, payload.bodies, check=payload.check
+                deployment, PROFILE, golden.calls, check=golden.right
             ) as client,
             deployment.impair(NetworkSpec(loss_in=5, loss_out=5)) as impairment,
         ):
@@ -63,11 +63,11 @@ def test_wrong_answers_in_grpc_are_found(
     docker_deployer: DockerDeployer, half_plus_two: ModelSpec, tmp_path: Path
 ) -> None:
     wrong = build_half_plus_two(tmp_path, prediction=3.5)
-    payload = PAYLOADS["grpc"](wrong, load_golden(wrong.golden))
+    golden = grpc_requests(wrong, load_golden(wrong.golden))
     spec = replace(spec_of(half_plus_two), replicas=1)
     with (
         docker_deployer.deploy(spec, "grpc") as deployment,
-        LoadGenerator().connect(deployment, PROFILE, payload.bodies, check=payload.check) as client,
+        LoadGenerator().connect(deployment, PROFILE, golden.calls, check=golden.right) as client,
     ):
         outcomes = client.run().samples.outcome
     assert np.count_nonzero(outcomes == RequestOutcome.WRONG_ANSWER) >= 4

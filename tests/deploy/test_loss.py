@@ -20,6 +20,7 @@ from tuner.errors import SetupError
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import Drops
 from tuner.serving.base import base_tag
+from tuner.serving.servers.call import Call
 from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
@@ -32,6 +33,10 @@ from tuner.spec.study import (
 pytestmark = pytest.mark.docker
 
 Owned = Callable[[], set[str]]
+
+
+def predict(body: bytes) -> Call:
+    return Call("/v1/models/half_plus_two:predict", body)
 
 
 @pytest.fixture
@@ -65,7 +70,9 @@ def test_loss_drops_its_share_of_real_packets_in_each_direction(
     spec = dataclasses.replace(spec, replicas=2)
     with (
         docker_deployer.deploy(spec, "0") as deployment,
-        LoadGenerator().connect(deployment, profile(32), [b'{"instances": [1.0]}']) as client,
+        LoadGenerator().connect(
+            deployment, profile(32), [predict(b'{"instances": [1.0]}')]
+        ) as client,
         deployment.impair(NetworkSpec(loss_in=5, loss_out=10)) as network,
     ):
         burst = client.run()
@@ -92,7 +99,7 @@ def test_a_long_request_is_lost_by_the_packet(
         if deployment.client_namespace is None:
             pytest.skip("this process may not enter a network namespace")
         with (
-            LoadGenerator().connect(deployment, profile(4), [body]) as client,
+            LoadGenerator().connect(deployment, profile(4), [predict(body)]) as client,
             deployment.impair(NetworkSpec(loss_in=0.5)) as network,
         ):
             burst = client.run()
@@ -112,7 +119,9 @@ def test_responses_are_dropped_where_they_leave_when_the_client_has_no_namespace
     with (
         DockerDeployer(spec.model, ServingSpec(), "host") as deployer,
         deployer.deploy(spec, "0") as deployment,
-        LoadGenerator().connect(deployment, profile(32), [b'{"instances": [1.0]}']) as client,
+        LoadGenerator().connect(
+            deployment, profile(32), [predict(b'{"instances": [1.0]}')]
+        ) as client,
         deployment.impair(NetworkSpec(loss_out=10)) as network,
     ):
         assert deployment.client_namespace is None
@@ -220,7 +229,9 @@ def test_what_arrives_passes_the_redirection(
             [*command[: command.index("netem")], "pfifo"] if "netem" in command else command
             for command in rule.add()
         ]
-        with LoadGenerator().connect(deployment, profile(4), [b'{"instances": [1.0]}']) as client:
+        with LoadGenerator().connect(
+            deployment, profile(4), [predict(b'{"instances": [1.0]}')]
+        ) as client:
             run_commands(container, plain)
             burst = client.run()
             *_, listing = run_commands(container, [rule.listing])

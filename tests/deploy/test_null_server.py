@@ -13,9 +13,9 @@ from tests.load.loopback import Place, count
 from tuner.deploy import null_server
 from tuner.load import http2
 from tuner.load.calibrate import calibrate
-from tuner.load.grpc import framed
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import RequestOutcome
+from tuner.serving.servers.call import Call
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_load_in_grpc_is_answered(address: tuple[str, int]) -> None:
 
 def test_the_load_engine_is_calibrated_in_grpc(address: tuple[str, int]) -> None:
     connected(address).close()
-    bodies = [framed(b"x" * 100)]
-    found = calibrate(LoadGenerator(), Place([address]), bodies, 0.65, protocol="grpc")
+    calls = [Call("/Predict", b"x" * 100)]
+    found = calibrate(LoadGenerator(), Place([address]), calls, 0.65, protocol="grpc")
     assert 0 < found.floor_ms.value < 50
     assert found.capacity_rps.value > 100

@@ -24,6 +24,7 @@ from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.errors import SetupError
 from tuner.load.sender import LoadGenerator
 from tuner.serving.image import base_tag
+from tuner.serving.servers.call import Call
 from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
@@ -35,6 +36,7 @@ from tuner.spec.study import (
 
 pytestmark = pytest.mark.docker
 
+PREDICT = "/v1/models/half_plus_two:predict"
 PROGRAMS = ("dockerd", "ip", "nsenter", "unshare")
 START = """
 mount --make-rprivate /
@@ -148,7 +150,7 @@ def test_a_trial_on_another_machine(elsewhere: DockerClient, half_plus_two: Mode
         with (
             deployer.deploy(spec, "0") as deployment,
             LoadGenerator().connect(
-                deployment, LoadProfile(16, load, 1), [b'{"instances": [1.0]}']
+                deployment, LoadProfile(16, load, 1), [Call(PREDICT, b'{"instances": [1.0]}')]
             ) as client,
             deployment.impair(NetworkSpec(loss_in=5, loss_out=5)) as network,
         ):

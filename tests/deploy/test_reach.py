@@ -19,8 +19,12 @@ from tuner.deploy.null_container import wait_until_it_answers
 from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.measure.golden import Golden
-from tuner.serving.container_plan import container_plan
+from tuner.serving.container_plan import Ready
+from tuner.serving.servers.table import container_plan
+from tuner.serving.servers.tensorflow_serving import rest_requests
 from tuner.spec.study import LoadProtocol, ModelSpec, ServingSpec
+
+MODEL = ModelSpec("m", "", Path(), Path(), tolerance=0.1)
 
 
 @pytest.mark.parametrize("image", ["tune", "tensorflow/serving:2.19.1"])
@@ -28,7 +32,7 @@ from tuner.spec.study import LoadProtocol, ModelSpec, ServingSpec
 def test_each_protocol_has_tensorflow_servings_port(
     image: str, protocol: LoadProtocol, port: int
 ) -> None:
-    assert container_plan(ServingSpec(image=image), "m", image).port_of(protocol) == port
+    assert container_plan(ServingSpec(image=image), MODEL, image).port_of(protocol) == port
 
 
 def test_ports_are_published_where_the_bridge_is_elsewhere() -> None:
@@ -88,7 +92,7 @@ def test_requests_to_containers_go_through_no_proxy(address: tuple[str, int]) ->
     replica = Replica(
         0, container, address, address, cast("CounterSource", None), Event(), ReplicaStart("")
     )
-    replica.wait_until_ready("m", 5)
-    model = ModelSpec("m", "", Path(), Path(), tolerance=0.1)
-    replica.check_answers(model, Golden((b"{}",), ({"predictions": [1.0]},)))
+    replica.wait_until_ready(Ready("/v1/models/m", "AVAILABLE"), 5)
+    golden = Golden((b"{}",), ({"predictions": [1.0]},))
+    replica.check_answers("m", rest_requests(MODEL, golden))
     wait_until_it_answers(container, url, 5)

@@ -21,9 +21,10 @@ from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.errors import TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.load_client import LoadClient
-from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.measure.golden import load_golden
+from tuner.serving.container_plan import Ready
+from tuner.serving.servers.tensorflow_serving import rest_requests
 from tuner.spec.study import DeploymentSpec, LoadProfile, LoadSpec, ModelSpec, ServingSpec
 
 pytestmark = pytest.mark.docker
@@ -116,9 +117,9 @@ def test_a_replica_that_is_disturbed_while_it_starts_is_not_never_ready(
     fault, words = FAULTS[name]
     usual = Replica.wait_until_ready
 
-    def disturbed(replica: Replica, model: str, seconds: float) -> None:
+    def disturbed(replica: Replica, ready: Ready, seconds: float) -> None:
         fault(replica.container)
-        usual(replica, model, seconds)
+        usual(replica, ready, seconds)
 
     monkeypatch.setattr(Replica, "wait_until_ready", disturbed)
     with (
@@ -133,7 +134,7 @@ def test_a_replica_that_is_disturbed_while_it_starts_is_not_never_ready(
 def test_a_replica_that_is_disturbed_in_mid_burst_is_no_measurement(
     docker_deployer: DockerDeployer, spec: DeploymentSpec, name: str
 ) -> None:
-    payload = PAYLOADS["rest"](spec.model, load_golden(spec.model.golden))
+    golden = rest_requests(spec.model, load_golden(spec.model.golden))
     fault, words = FAULTS[name]
     done: list[Replica] = []
 
@@ -150,7 +151,7 @@ def test_a_replica_that_is_disturbed_in_mid_burst_is_no_measurement(
     with (
         pytest.raises(TrialFailed, match=f"^replica 0 .*{words}"),
         docker_deployer.deploy(spec, "burst") as deployment,
-        LoadGenerator().connect(deployment, profile, payload.bodies, check=payload.check) as client,
+        LoadGenerator().connect(deployment, profile, golden.calls, check=golden.right) as client,
     ):
         burst(deployment, client)
     assert done

@@ -22,7 +22,7 @@ from tuner.export.render import Exported, ExportFormat, ExportOptions, render
 from tuner.measure.record import StudyRecord
 from tuner.results.summary import summarise
 from tuner.results.wording import chance
-from tuner.serving.built_model import directory_checksum
+from tuner.serving.version_files import directory_checksum
 from tuner.study.storage import study_record
 
 ONE_EACH = ("compose", "kubernetes", "docker-run", "env", "kserve", "helm", "kustomize")

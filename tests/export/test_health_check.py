@@ -62,7 +62,7 @@ def test_a_replica_is_healthy_when_the_model_is_loaded(model: str) -> None:
     record = named("s", model, "v")
     with answering(200) as (port, paths):
         assert checked(record, port) == 0
-    assert paths == [served_by(record, record.trials[0]).status_path]
+    assert paths == [served_by(record, record.trials[0]).plan.ready.path]
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])

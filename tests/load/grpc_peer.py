@@ -13,6 +13,7 @@ from tuner.load.grpc import framed, unframed
 from tuner.load.load_client import CheckAnswer
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import Burst
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 
 MESSAGES = (b"one", b"twenty-two", b"three hundred")
@@ -22,7 +23,7 @@ PATH = "/tensorflow.serving.PredictionService/Predict"
 HEAD = b"\x88" + b"\x00\x0ccontent-type\x10application/grpc"
 TRAILERS = b"\x00\x0bgrpc-status\x01%d"
 
-Call = Callable[[int, int], bytes | None]
+Answer = Callable[[int, int], bytes | None]
 """The frames that answer request number n of the server's life on a stream.
 
 None resets the connection; no frames leave the request waiting.
@@ -52,7 +53,7 @@ class Peer(Server):
     It gives room again for what it has taken, and counts DATA for which it had given none.
     """
 
-    call: Call = lambda _n, stream: answer(stream)
+    call: Answer = lambda _n, stream: answer(stream)
     settings: dict[int, int] = field(default_factory=dict)
     heads: list[list[tuple[str, str]]] = field(default_factory=list)
     frames: Counter[int] = field(default_factory=Counter)
@@ -126,6 +127,6 @@ def send_grpc(
     rate: float | None = None,
 ) -> Burst:
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate, protocol="grpc")
-    bodies = [framed(message) for message in messages]
-    with LoadGenerator().connect(target, profile, bodies, check=check) as client:
+    calls = [Call("/tensorflow.serving.PredictionService/Predict", m) for m in messages]
+    with LoadGenerator().connect(target, profile, calls, check=check) as client:
         return client.run()

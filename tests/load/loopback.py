@@ -18,6 +18,7 @@ from tuner.load.load_client import CheckAnswer
 from tuner.load.sender import LoadGenerator
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, ContainerCounters, RequestOutcome
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -35,6 +36,7 @@ QUICK = LoadSpec(
     timeout_seconds=5.0,
 )
 BODIES = (b'{"x":1}', b'{"x":22}', b'{"x":333}')
+CALLS = tuple(Call("/v1/models/m:predict", body) for body in BODIES)
 
 Reply = bytes | None
 """What to answer; None resets the connection, nothing at all leaves the request waiting."""
@@ -179,7 +181,7 @@ def send(
     pruner: Pruner | None = None,
 ) -> Burst:
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
-    with LoadGenerator().connect(target, profile, BODIES, check=check) as client:
+    with LoadGenerator().connect(target, profile, CALLS, check=check) as client:
         return client.run(observe, pruner)
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.load.loopback import BODIES, QUICK, Start, count, send
+from tests.load.loopback import BODIES, CALLS, QUICK, Start, count, send
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
 from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import WindowSoFar
 from tuner.measure.samples import RequestOutcome
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile
 
 
@@ -70,7 +71,7 @@ def test_fewer_connections_than_replicas_leave_replicas_idle(start: Start) -> No
 
 def test_connecting_sends_nothing(start: Start) -> None:
     target = start()
-    with LoadGenerator().connect(target, LoadProfile(8, QUICK, 0), BODIES):
+    with LoadGenerator().connect(target, LoadProfile(8, QUICK, 0), CALLS):
         deadline = time.monotonic() + 5
         while target.server.opened < 8 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -178,7 +179,7 @@ def test_requests_larger_than_the_socket_buffers(start: Start) -> None:
     bodies = [b'"' + letter * 3_000_000 + b'"' for letter in (b"a", b"b")]
     target = start()
     profile = LoadProfile(2, replace(QUICK, min_requests=5), seed=1)
-    with LoadGenerator().connect(target, profile, bodies) as client:
+    with LoadGenerator().connect(target, profile, [Call("/", body) for body in bodies]) as client:
         burst = client.run()
     assert len(burst.samples) == len(target.server.bodies) == count(burst, RequestOutcome.OK)
     assert sorted(target.server.bodies) == sorted(bodies[i] for i in burst.samples.request)

@@ -7,19 +7,20 @@ from typing import cast
 
 import pytest
 
-from tests.load.loopback import BODIES, BUSY, Place, Start, null_server
+from tests.load.loopback import BUSY, CALLS, Place, Start, null_server
 from tests.measure.bursts import closed_loop
 from tuner.errors import TrialFailed
 from tuner.load.calibrate import CAPACITIES, MOST_IN_FLIGHT, calibrate, capacity_levels
 from tuner.load.sender import LoadGenerator
 from tuner.measure.samples import Burst
+from tuner.serving.servers.call import Call
 from tuner.spec.study import Stage
 
 
 @pytest.mark.alone
 def test_floor_and_capacity() -> None:
     with null_server() as (_, target):
-        found = calibrate(LoadGenerator(), target, BODIES, 0.8)
+        found = calibrate(LoadGenerator(), target, CALLS, 0.8)
     floor, capacity = found.floor_ms, found.capacity_rps
     assert floor.low is not None
     assert floor.high is not None
@@ -34,7 +35,7 @@ def test_floor_and_capacity() -> None:
 
 def test_a_floor_is_that_of_requests_that_succeed(start: Start) -> None:
     with pytest.raises(TrialFailed, match="failed during the calibration") as caught:
-        calibrate(LoadGenerator(), start(reply=lambda _n, _body: BUSY), BODIES, 0.65)
+        calibrate(LoadGenerator(), start(reply=lambda _n, _body: BUSY), CALLS, 0.65)
     assert "raise load.timeout_seconds" in caught.value.mend
 
 
@@ -58,7 +59,9 @@ class Slow:
 def test_requests_longer_than_a_stage_get_longer_stages() -> None:
     slow = Slow()
     target = Place([], local=False)
-    measured = calibrate(cast("LoadGenerator", slow), target, [b"{}"], timeout_seconds=5.0)
+    measured = calibrate(
+        cast("LoadGenerator", slow), target, [Call("/", b"{}")], timeout_seconds=5.0
+    )
     assert slow.stages == [Stage(15.0, 1, 1), Stage(15.0, 16, 16), Stage(15.0, 64, 64)]
     assert measured.floor_ms.value == 3000
     assert measured.concurrency == 64
@@ -67,7 +70,9 @@ def test_requests_longer_than_a_stage_get_longer_stages() -> None:
 def test_without_any_request_it_is_said_what_to_change() -> None:
     target = Place([], local=False)
     with pytest.raises(TrialFailed, match="no request ended during the calibration") as caught:
-        calibrate(cast("LoadGenerator", Slow()), target, [b"x" * 10**6], timeout_seconds=0.5)
+        calibrate(
+            cast("LoadGenerator", Slow()), target, [Call("/", b"x" * 10**6)], timeout_seconds=0.5
+        )
     assert caught.value.mend.startswith("A request has up to 1 MB and 0.5 s: send smaller inputs")
 
 

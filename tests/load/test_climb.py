@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.load.loopback import BODIES, QUICK, Start
+from tests.load.loopback import CALLS, QUICK, Start
 from tuner.load.sender import LoadGenerator
 from tuner.measure.capacity import Capacity, CapacitySearch
 from tuner.measure.measuring import measure_burst
@@ -32,7 +32,7 @@ def test_a_climb_finds_what_two_connections_can_answer(start: Start) -> None:
             capacity = capacity.after(measured)
         return capacity.search.next_rate()
 
-    with LoadGenerator().connect(target, profile, BODIES) as client:
+    with LoadGenerator().connect(target, profile, CALLS) as client:
         bursts = client.climb(next_rate)
     search = capacity.search
     first = search.steps[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.load.loopback import BODIES, QUICK, Start, count, null_server, send
+from tests.load.loopback import CALLS, QUICK, Start, count, null_server, send
 from tuner.errors import SetupError, TrialFailed
 from tuner.load import wire
 from tuner.load.burst_progress import BurstProgress
@@ -26,7 +26,7 @@ from tuner.spec.study import LoadProfile
 def test_more_connections_than_files_may_be_open(start: Start) -> None:
     with (
         pytest.raises(SetupError, match="open files"),
-        LoadGenerator().connect(start(), LoadProfile(2**31, QUICK, 0), BODIES),
+        LoadGenerator().connect(start(), LoadProfile(2**31, QUICK, 0), CALLS),
     ):
         pass
 
@@ -72,12 +72,13 @@ def test_the_engine_dies_with_its_parent(start: Start) -> None:
 import os, signal
 from tests.load.loopback import Place
 from tuner.load.sender import LoadGenerator
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 def report(progress):
     print(open(f"/proc/self/task/{{os.getpid()}}/children").read(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 target = Place([{start().addresses[0]}])
-with LoadGenerator().connect(target, LoadProfile(1, LoadSpec(), 0), [b"1"]) as client:
+with LoadGenerator().connect(target, LoadProfile(1, LoadSpec(), 0), [Call("/", b"1")]) as client:
     client.run(report)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -91,7 +92,7 @@ with LoadGenerator().connect(target, LoadProfile(1, LoadSpec(), 0), [b"1"]) as c
 
 def test_ctrl_c_at_the_terminal_does_not_reach_the_engine(start: Start) -> None:
     before = children()
-    with LoadGenerator().connect(start(), LoadProfile(1, QUICK, 0), BODIES):
+    with LoadGenerator().connect(start(), LoadProfile(1, QUICK, 0), CALLS):
         (child,) = children() - before
         assert os.getsid(child) != os.getsid(0)
         assert os.getpgid(child) != os.getpgid(0)
@@ -138,7 +139,7 @@ def test_where_the_engine_ran_is_told(start: Start) -> None:
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not group sessions")
 def test_the_session_of_the_engine_has_its_priority(start: Start) -> None:
     before = children()
-    with LoadGenerator().connect(start(), LoadProfile(1, QUICK, 0), BODIES):
+    with LoadGenerator().connect(start(), LoadProfile(1, QUICK, 0), CALLS):
         (child,) = children() - before
         group = Path(f"/proc/{child}/autogroup").read_text()
         assert group.split()[-1] == str(os.getpriority(os.PRIO_PROCESS, child)) == str(NICE)

@@ -13,7 +13,7 @@ from tests.load.grpc_peer import MESSAGES, PATH, Peer, answer, head, send_grpc, 
 from tests.load.loopback import QUICK, Place, Running, Start, count
 from tuner.errors import TrialFailed
 from tuner.load import http2
-from tuner.load.grpc import framed, unframed
+from tuner.load.grpc import framed
 from tuner.measure.samples import RequestOutcome
 
 StartPeer = Callable[..., Running]
@@ -85,7 +85,7 @@ def test_a_long_answer_comes_in_many_frames_and_is_kept_whole(peer: StartPeer) -
     kept: list[bytes] = []
 
     def check(_request: int, body: bytes) -> bool:
-        kept.append(unframed(body))
+        kept.append(body)
         return True
 
     send_grpc(peer(call=lambda _n, stream: answer(stream, message)), check=check)
@@ -300,7 +300,7 @@ def test_grpcs_own_server_is_understood(grpc_server: Place) -> None:
     bodies: list[tuple[int, bytes]] = []
 
     def check(request: int, body: bytes) -> bool:
-        bodies.append((request, unframed(body)))
+        bodies.append((request, body))
         return True
 
     burst = send_grpc(grpc_server, messages=messages, concurrency=8, check=check)

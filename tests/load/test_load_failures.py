@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.load.loopback import BODIES, BUSY, LAST, NONSENSE, OK, QUICK, Place, Start, count, send
+from tests.load.loopback import (
+    BUSY,
+    CALLS,
+    LAST,
+    NONSENSE,
+    OK,
+    QUICK,
+    Place,
+    Start,
+    count,
+    send,
+)
 from tuner.errors import TrialFailed
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
@@ -114,6 +125,6 @@ def test_nobody_listens() -> None:
 
     with (
         pytest.raises(TrialFailed, match=f"cannot connect to 127.0.0.1:{address[1]}"),
-        LoadGenerator().connect(Place([address]), LoadProfile(2, QUICK, 0), BODIES),
+        LoadGenerator().connect(Place([address]), LoadProfile(2, QUICK, 0), CALLS),
     ):
         pass

@@ -17,6 +17,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
 from tuner.measure.measuring import measure_burst
 from tuner.measure.samples import Burst, RequestOutcome
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
 
 CONSTANT = replace(QUICK, arrivals="constant")
@@ -178,6 +179,6 @@ def test_a_rate_that_means_nothing(start: Start, spec: LoadSpec, rate: float) ->
     profile = LoadProfile(1, spec, seed=0, rate_rps=rate)
     with (
         pytest.raises(InputError, match="requests/s with"),
-        LoadGenerator().connect(start(), profile, [b"1"]),
+        LoadGenerator().connect(start(), profile, [Call("/", b"1")]),
     ):
         pass

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.load.loopback import BODIES, QUICK, Place, Start, null_server
+from tests.load.loopback import CALLS, QUICK, Place, Start, null_server
 from tuner.errors import InputError
 from tuner.load.burst_progress import BurstProgress
 from tuner.load.sender import LoadGenerator
@@ -28,7 +28,7 @@ def explore(
 ) -> tuple[Burst, ...]:
     spec = QUICK if rate is None else CONSTANT
     profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
-    with LoadGenerator().connect(target, profile, BODIES) as client:
+    with LoadGenerator().connect(target, profile, CALLS) as client:
         return client.explore(stages, None if seen is None else seen.append)
 
 

@@ -68,7 +68,7 @@ def test_checksum_does_not_depend_on_place_or_time(model: ModelSpec, tmp_path: P
     moved = ModelSpec("own", "", tmp_path / "moved", tmp_path / "moved" / "built")
     shutil.copytree(model.built, moved.built, copy_function=shutil.copyfile)
     assert model_checksum(moved) == model_checksum(model)
-    assert len(model_checksum(model)) == 64
+    assert len(model_checksum(model) or "") == 64
 
 
 def test_checksum_sees_content_names_and_new_files(model: ModelSpec) -> None:

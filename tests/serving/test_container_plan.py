@@ -1,16 +1,22 @@
+from pathlib import Path
+
 import pytest
 
 from tuner.errors import InputError
-from tuner.serving.container_plan import container_plan
-from tuner.spec.study import ServingSpec
+from tuner.serving.servers.table import container_plan
+from tuner.spec.study import ModelSpec, ServingSpec
 
 OFFICIAL = "tensorflow/serving:2.19.1"
 
 
+def model(name: str) -> ModelSpec:
+    return ModelSpec(name, "", Path(), Path())
+
+
 def test_both_images_run_by_the_same_plan() -> None:
     flags = {"tensorflow_intra_op_parallelism": "2"}
-    ours = container_plan(ServingSpec(flags=flags), "mnist", "tune-serving:abc")
-    official = container_plan(ServingSpec(image=OFFICIAL, flags=flags), "mnist", OFFICIAL)
+    ours = container_plan(ServingSpec(flags=flags), model("mnist"), "tune-serving:abc")
+    official = container_plan(ServingSpec(image=OFFICIAL, flags=flags), model("mnist"), OFFICIAL)
     assert ours.image == "tune-serving:abc"
     assert official.image == OFFICIAL
     for plan in (ours, official):
@@ -23,12 +29,12 @@ def test_both_images_run_by_the_same_plan() -> None:
 
 
 def test_only_another_image_gets_something_writable() -> None:
-    assert container_plan(ServingSpec(), "m", "tune-serving:abc").tmpfs == {}
-    assert "/tmp" in container_plan(ServingSpec(image=OFFICIAL), "m", OFFICIAL).tmpfs
+    assert container_plan(ServingSpec(), model("m"), "tune-serving:abc").tmpfs == {}
+    assert "/tmp" in container_plan(ServingSpec(image=OFFICIAL), model("m"), OFFICIAL).tmpfs
 
 
 def test_variables_are_passed_on() -> None:
-    plan = container_plan(ServingSpec(env={"OMP_NUM_THREADS": "1"}), "m", "i")
+    plan = container_plan(ServingSpec(env={"OMP_NUM_THREADS": "1"}), model("m"), "i")
     assert plan.environment == {"OMP_NUM_THREADS": "1", "MODEL_NAME": "m"}
 
 
@@ -38,4 +44,4 @@ def test_variables_are_passed_on() -> None:
 )
 def test_what_the_plan_decides_cannot_be_set(serving: ServingSpec) -> None:
     with pytest.raises(InputError, match="so a study cannot"):
-        container_plan(serving, "m", "i")
+        container_plan(serving, model("m"), "i")

@@ -13,10 +13,10 @@ from docker.models.containers import Container
 from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.errors import SetupError
 from tuner.serving import image as image_module
-from tuner.serving.container_plan import container_plan
 from tuner.serving.image import base_tag, build_image, find_image, image_tag
+from tuner.serving.servers.table import container_plan
 from tuner.serving.wheels import REQUIREMENTS, kept_members
-from tuner.spec.study import ServingSpec
+from tuner.spec.study import ModelSpec, ServingSpec
 
 HALF_PLUS_TWO = Path(__file__).parents[1] / "data" / "half_plus_two"
 
@@ -89,7 +89,7 @@ def test_building_again_does_nothing(engine: DockerClient, built: str) -> None:
 
 @contextmanager
 def hardened(engine: DockerClient, image: str) -> Iterator[Container]:
-    plan = container_plan(ServingSpec(), "half_plus_two", image)
+    plan = container_plan(ServingSpec(), ModelSpec("half_plus_two", "", Path(), Path()), image)
     container = engine.containers.run(
         plan.image,
         list(plan.command),
@@ -97,8 +97,8 @@ def hardened(engine: DockerClient, image: str) -> Iterator[Container]:
         environment=dict(plan.environment),
         user=plan.user,
         tmpfs=dict(plan.tmpfs),
-        volumes={str(HALF_PLUS_TWO): {"bind": plan.model_mount, "mode": "ro"}},
-        ports={f"{port}/tcp": ("127.0.0.1", 0) for port in (plan.port, plan.grpc_port)},
+        volumes={str(HALF_PLUS_TWO): {"bind": str(plan.model_mount), "mode": "ro"}},
+        ports={f"{port}/tcp": ("127.0.0.1", 0) for port in plan.ports.values()},
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],

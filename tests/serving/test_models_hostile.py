@@ -13,12 +13,12 @@ import pytest
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model
-from tuner.serving.built_model import highest_version_in
 from tuner.serving.model_facts import short_facts
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.numbered import numbered_versions
 from tuner.serving.server.signatures import PREDICT_METHOD, Signature, TensorSpec
 from tuner.serving.synthesis import synthesise, tensors_text
+from tuner.serving.version_files import highest_version_in
 from tuner.spec.load import load_model
 from tuner.spec.study import ModelSpec
 
@@ -55,7 +55,7 @@ def test_versions_are_those_of_tensorflow_serving(tmp_path: Path, name: str) -> 
     highest = name if VERSIONS.get(name) else "0000"
     assert find_saved_model(tmp_path).version == VERSIONS.get(name, 0)
     if name != "0":
-        assert highest_version_in(tmp_path) == tmp_path / highest
+        assert highest_version_in(tmp_path, "saved_model.pb") == tmp_path / highest
     assert numbered_versions(tmp_path).keys() == {0, VERSIONS.get(name, 0)}
     single = tmp_path / name
     assert find_saved_model(single) == SavedModelSource(single, VERSIONS.get(name, 1))

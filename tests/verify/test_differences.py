@@ -11,8 +11,10 @@ from tests.verify.exported import MODEL, SOURCE, study_of, write_model
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.inspected import InspectedContainer
 from tuner.export.provenance import Provenance, provenance
-from tuner.serving.built_model import directory_checksum, model_checksum
-from tuner.serving.container_plan import ContainerPlan, container_plan
+from tuner.serving.built_model import model_checksum
+from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers.table import container_plan
+from tuner.serving.version_files import directory_checksum
 from tuner.spec.load import load_model
 from tuner.spec.study import DeploymentSpec, ServingSpec
 from tuner.verify.differences import elsewhere, file_differences
@@ -23,7 +25,7 @@ SERVING = ServingSpec(flags={"rest_api_num_threads": "4"}, env={"SALT": "a=b"})
 
 @pytest.fixture
 def plan() -> ContainerPlan:
-    return container_plan(SERVING, MODEL, "tune-serving:1")
+    return container_plan(SERVING, load_model(MODEL), "tune-serving:1")
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_another_number_of_replicas_is_a_difference(
 def test_flags_where_there_were_none_are_a_difference(
     right: InspectedContainer, spec: DeploymentSpec, of: Provenance
 ) -> None:
-    plan = container_plan(ServingSpec(), MODEL, "tune-serving:1")
+    plan = container_plan(ServingSpec(), load_model(MODEL), "tune-serving:1")
     found = file_differences([right, right], spec, plan, of)
     assert [str(d) for d in found] == ["flags: measured none, found --rest_api_num_threads=4"]
 

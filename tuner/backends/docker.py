@@ -9,7 +9,6 @@ from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
 from tuner.load.calibrate import LEAST_TIMEOUT, calibrate
-from tuner.load.payload import PAYLOADS
 from tuner.load.sender import LoadGenerator
 from tuner.load.study_requests import study_requests, study_trace
 from tuner.load.trace import replayed
@@ -18,6 +17,7 @@ from tuner.measure.host_use import HostUse, watch_host
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
 from tuner.serving.built_model import require_built
+from tuner.serving.servers.table import server_named
 from tuner.spec.study import LoadProfile, StudySpec
 from tuner.trial import Client
 
@@ -33,28 +33,30 @@ def docker_backend(
 
     The load engine is calibrated in the first of the study's protocols. `deployer` takes the place
     of the one that deploys the study's configurations. Raises SetupError when the model is not
-    built, InputError when its requests cannot be read, or sent in one of the protocols.
+    built, InputError when its requests cannot be read, or sent in one of the protocols, or when
+    there is no such server.
     """
     require_built(study.model)
+    server = server_named(study.serving.server)
     golden = study_requests(study)
     trace = study_trace(study, golden)
-    payloads = {name: PAYLOADS[name](study.model, golden) for name in study.protocols()}
+    requests = {p: server.requests_in(p, study.model, golden) for p in study.protocols()}
     generator = LoadGenerator()
     first = study.protocols()[0]
 
     def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
-        payload = payloads[profile.protocol]
+        sent = requests[profile.protocol]
         if trace is not None:
             profile = replayed(profile, trace)
-        return generator.connect(target, profile, payload.bodies, check=payload.check)
+        return generator.connect(target, profile, sent.calls, check=sent.right)
 
     def calibrator(deployer: Deployer) -> Calibration | None:
         with deployer.null_server() as target:
             if target is None:
                 return None
             timeout = max(LEAST_TIMEOUT, study.load.timeout_seconds)
-            bodies = payloads[first].bodies
-            return calibrate(generator, target, bodies, protocol=first, timeout_seconds=timeout)
+            calls = requests[first].calls
+            return calibrate(generator, target, calls, protocol=first, timeout_seconds=timeout)
 
     if deployer is None:
         deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)

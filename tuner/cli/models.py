@@ -161,19 +161,17 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
     Example: tune models check mnist
     """
     from tuner.errors import InputError
-    from tuner.measure.golden import load_golden
     from tuner.serving.built_model import require_built
+    from tuner.serving.servers.table import server_named
     from tuner.spec.load import load_model
 
     model = load_model(name)
     require_built(model)
-    golden = load_golden(model.golden)
-    answers = _first_run(loader)(model, golden.bodies)
-    wrong = [
-        number
-        for number, answer in enumerate(answers)
-        if not golden.answered(number, answer, model.tolerance)
-    ]
+    server = server_named(model.server)
+    golden = server.golden(model)
+    requests = server.requests_in("rest", model, golden)
+    answers = _first_run(loader, model.server)(model, golden.bodies)
+    wrong = [n for n, answer in enumerate(answers) if not requests.right(n, answer)]
     if wrong:
         shown = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
         raise InputError(
@@ -207,17 +205,18 @@ def convert(
     print(f"wrote {output}; next: tune models add {output} --name NAME")
 
 
-def _first_run(loader: Loader) -> FirstRun:
+def _first_run(loader: Loader, server: str = "tensorflow-serving") -> FirstRun:
     from tuner.deploy.replica_answers import can_run, replica_answers
     from tuner.errors import SetupError
     from tuner.serving.first_run import loader_answers
     from tuner.serving.server.signatures import tensorflow_directory
+    from tuner.spec.study import ServingSpec
 
     if loader is Loader.tensorflow:
         return loader_answers
     if loader is Loader.auto:
         try:
-            can_run()
+            can_run(ServingSpec(server=server))
         except SetupError as error:
             try:
                 tensorflow_directory()

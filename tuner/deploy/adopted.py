@@ -16,7 +16,7 @@ from tuner.deploy.docker_deployer import TRIAL_LABEL, DockerDeployer, refusals
 from tuner.deploy.inspected import (
     InspectedContainer,
     inspect_container,
-    mounted_directory,
+    is_replica,
     published_address,
 )
 from tuner.deploy.keeper import drop_page_cache
@@ -24,7 +24,8 @@ from tuner.deploy.ownership import RUN_LABEL, WORKERS, undo
 from tuner.deploy.projects import PROJECT_LABEL, project_of
 from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.errors import InputError, SetupError
-from tuner.serving.container_plan import ContainerPlan, container_plan
+from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers.table import container_plan
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
 BringUp = Callable[[str], None]
@@ -37,9 +38,8 @@ class AdoptingDeployer(DockerDeployer):
 
     Everything around the replicas is as for a trial: the keeper, the load engine's namespace,
     golden answers, impairment, counters. Limits are not checked: `inspected` holds what the last
-    deployment really was, and the caller compares. A container that mounts something where the
-    model belongs is a replica. `others` names the containers that are none, such as a load
-    balancer. At the end everything with the project's label is removed.
+    deployment really was, and the caller compares. `others` names the containers that are no
+    replicas, such as a load balancer. At the end everything with the project's label is removed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class AdoptingDeployer(DockerDeployer):
                 "run `tune verify` on that machine",
             )
         self.inspected = ()
-        plan = container_plan(spec.serving, self._model.name, self._image)
+        plan = container_plan(spec.serving, self._model, self._image)
         project = project_of(self._labels[RUN_LABEL])
         labels = self._labels | {TRIAL_LABEL: label}
         if self._keeper is None:
@@ -80,8 +80,8 @@ class AdoptingDeployer(DockerDeployer):
             undo(self._client, PROJECT_LABEL, project),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):
-            containers = executor.submit(self._brought_up, project, plan.model_mount).result()
-            self.inspected = tuple(inspect_container(c, plan.model_mount) for c in containers)
+            containers = executor.submit(self._brought_up, project, plan).result()
+            self.inspected = tuple(inspect_container(c, plan) for c in containers)
             network = self._network_of(containers)
             given_up = Event()
             replicas = [
@@ -93,8 +93,8 @@ class AdoptingDeployer(DockerDeployer):
             ) as deployment:
                 yield deployment
 
-    def _brought_up(self, project: str, mount: str) -> list[Container]:
-        """The containers that mount the model, in the order of their names."""
+    def _brought_up(self, project: str, plan: ContainerPlan) -> list[Container]:
+        """The containers that serve, in the order of their names."""
         failed = None
         try:
             self._start(project)
@@ -102,15 +102,18 @@ class AdoptingDeployer(DockerDeployer):
             failed = error
         label: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
         started = self._client.containers.list(all=True, filters=label)
-        replicas = [c for c in started if mounted_directory(c, mount) is not None]
+        replicas = [c for c in started if is_replica(c, plan)]
         self.others = tuple(sorted(str(c.name) for c in started if c not in replicas))
         # Replicas that run say better than the tool what is wrong.
         running = replicas and all(c.attrs["State"]["Running"] for c in replicas)
         if failed is not None and not running:
             raise failed
         if not replicas:
+            what = f"has the image {plan.image}"
+            if plan.model_mount is not None:
+                what = f"mounts the model at {plan.model_mount}"
             raise InputError(
-                f"none of the file's containers mounts the model at {mount}",
+                f"none of the file's containers {what}",
                 "export the file again: tune export",
             )
         return sorted(replicas, key=lambda c: _natural(str(c.name)))
@@ -149,10 +152,10 @@ class AdoptingDeployer(DockerDeployer):
         source = reach.source(container)
         return Replica(index, container, rest, address, source, given_up, start)
 
-    def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
-        replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
+    def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
+        replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
         if self._golden is not None:
-            replica.check_answers(self._model, self._golden)
+            replica.check_answers(self._model.name, self._golden)
         replica.check_alive()
 
 

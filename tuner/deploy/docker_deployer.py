@@ -39,12 +39,12 @@ from tuner.deploy.projects import sweep_projects
 from tuner.deploy.reach import Reach
 from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.errors import SetupError, TrialError, TrialFailed, Unreachable
-from tuner.measure.golden import load_golden
 from tuner.measure.proc import cpu_model
 from tuner.serving.base import image_exists
 from tuner.serving.built_model import model_checksum, require_built
-from tuner.serving.container_plan import ContainerPlan, container_plan
-from tuner.serving.image import base_tag, find_image
+from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.image import base_tag
+from tuner.serving.servers.table import container_plan, server_named
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
 
@@ -85,17 +85,18 @@ class DockerDeployer:
     def __enter__(self) -> Self:
         with ExitStack() as world:
             require_built(self._model)
-            self._golden = load_golden(self._model.golden) if self._has_golden else None
+            server = server_named(self._serving.server)
+            self._golden = None
+            if self._has_golden:
+                golden = server.golden(self._model)
+                self._golden = server.requests_in("rest", self._model, golden)
             self._client = world.enter_context(docker_engine.connect())
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
             self._info = self._client.info()
             self.swept = [*sweep(self._client), *sweep_projects(self._client)]
             world.enter_context(undo(self._client, RUN_LABEL, run))
-            if self._serving.image == "tune":
-                self._image = find_image(self._client)
-            else:
-                self._image = docker_engine.present_image(self._client, self._serving.image)
+            self._image = docker_engine.serving_image(self._client, self._serving)
             self._enter_network(world, f"tune-{self._study}-{run}")
             self._enter_page_cache(world)
             self._world = world.pop_all()
@@ -131,13 +132,15 @@ class DockerDeployer:
         """Put the model's files where containers can mount them, and start the keeper of their
         pages.
         """
-        source = str(self._model.versions.resolve())
-        if self._reach.remote:
-            source = world.enter_context(
-                model_volume(self._client, self._image, Path(source), self._labels)
-            )
-        plan = container_plan(self._serving, self._model.name, self._image)
-        self._mounts = {source: {"bind": plan.model_mount, "mode": "ro"}}
+        plan = container_plan(self._serving, self._model, self._image)
+        self._mounts = {}
+        if plan.model_mount is not None:
+            source = str(self._model.versions.resolve())
+            if self._reach.remote:
+                source = world.enter_context(
+                    model_volume(self._client, self._image, Path(source), self._labels)
+                )
+            self._mounts = {source: {"bind": plan.model_mount, "mode": "ro"}}
         self._keeper: Keeper | None = None
         if self._serving.page_cache == "shared":
             self._keeper = world.enter_context(
@@ -243,7 +246,7 @@ class DockerDeployer:
         Where the engine refuses a step it raises TrialFailed.
         """
         # Flags and variables may be the trial's own.
-        plan = container_plan(spec.serving, self._model.name, self._image)
+        plan = container_plan(spec.serving, self._model, self._image)
         identity = uuid.uuid4().hex[:12]
         labels = self._labels | {TRIAL_LABEL: label, DEPLOYMENT_LABEL: identity}
         if self._keeper is None:
@@ -312,7 +315,7 @@ class DockerDeployer:
                 joined.result()
 
             def ready(replica: Replica) -> float | None:
-                self._bring_up(replica, spec)
+                self._bring_up(replica, spec, plan)
                 asked = replica.start.asked
                 return None if asked is None else time.monotonic() - asked
 
@@ -359,12 +362,12 @@ class DockerDeployer:
             if any(c.major_faults > _EVICTION_FAULTS for c in counters):
                 self._keeper.read()
 
-    def _bring_up(self, replica: Replica, spec: DeploymentSpec) -> None:
+    def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
         """Wait until a replica serves as it should."""
         replica.check_limits(spec)
-        replica.wait_until_ready(self._model.name, spec.serving.ready_seconds)
+        replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
         if self._golden is not None:
-            replica.check_answers(self._model, self._golden)
+            replica.check_answers(self._model.name, self._golden)
         replica.check_alive()
 
 

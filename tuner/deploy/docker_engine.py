@@ -21,7 +21,10 @@ from tuner.deploy.engine_client import (
     engine_reason,
 )
 from tuner.deploy.ssh import host_name, tunnel
-from tuner.errors import SetupError, Unreachable
+from tuner.errors import InputError, SetupError, Unreachable
+from tuner.serving.image import find_image
+from tuner.serving.servers.table import server_named
+from tuner.spec.study import ServingSpec
 
 _PATIENCE = 10.0
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
@@ -92,6 +95,21 @@ def other_machine() -> str | None:
     if parts.scheme == "ssh":
         host = host_name(host)
     return None if host in _THIS_MACHINE else host
+
+
+def serving_image(client: DockerClient, serving: ServingSpec) -> str:
+    """The reference of what `serving` runs. Raises SetupError where the engine cannot have it.
+
+    Raises InputError where the study names no image and tune builds none for the server.
+    """
+    if serving.image != "tune":
+        return present_image(client, serving.image)
+    server = server_named(serving.server)
+    if server.image is None:
+        raise InputError(
+            f"tune builds no image for {server.title}", "set `serving.image` in the study"
+        )
+    return find_image(client, server.image)
 
 
 def present_image(client: DockerClient, reference: str) -> str:

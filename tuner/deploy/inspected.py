@@ -10,6 +10,7 @@ from docker.models.containers import Container
 
 from tuner.deploy.cgroup import Limits
 from tuner.deploy.engine_statistics import EngineStatistics, counter_source
+from tuner.serving.container_plan import ContainerPlan
 
 _ANY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
 
@@ -19,7 +20,8 @@ class InspectedContainer:
     """The facts of a replica that the file brought up.
 
     `limits` are the kernel's. `image` is the image's id, `command` what follows the image's
-    entrypoint. `model` is the directory on this machine that is mounted as the model's versions.
+    entrypoint. `model` is the directory on this machine that is mounted as the model's versions,
+    None where the image has the model inside.
     """
 
     name: str
@@ -27,13 +29,12 @@ class InspectedContainer:
     image: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    model: Path
+    model: Path | None
 
 
-def inspect_container(container: Container, mount: str) -> InspectedContainer:
-    """The facts of a container that mounts something at `mount`."""
-    source = mounted_directory(container, mount)
-    assert source is not None
+def inspect_container(container: Container, plan: ContainerPlan) -> InspectedContainer:
+    """The facts of a replica of `plan`."""
+    mount = plan.model_mount
     config = container.attrs["Config"]
     return InspectedContainer(
         str(container.name),
@@ -41,8 +42,17 @@ def inspect_container(container: Container, mount: str) -> InspectedContainer:
         container.attrs["Image"],
         tuple(config["Cmd"] or ()),
         dict(text.split("=", 1) for text in config["Env"] or () if "=" in text),
-        source,
+        None if mount is None else mounted_directory(container, mount),
     )
+
+
+def is_replica(container: Container, plan: ContainerPlan) -> bool:
+    """Whether it serves: it mounts something where the model belongs, or has the plan's image where
+    that has the model inside.
+    """
+    if plan.model_mount is not None:
+        return mounted_directory(container, plan.model_mount) is not None
+    return bool(container.attrs["Config"]["Image"] == plan.image)
 
 
 def _limits(container: Container) -> Limits:

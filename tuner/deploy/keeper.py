@@ -24,8 +24,8 @@ from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 _READ_ALL = """\
 (while sleep 5 </dev/null >/dev/null 2>&1; do echo; done) &
 find / -xdev -type f -exec cat {} + >/dev/null 2>&1
-find "$0" -type f -exec cat {} + >/dev/null
-code=$?
+code=0
+if [ -n "$0" ]; then find "$0" -type f -exec cat {} + >/dev/null; code=$?; fi
 kill $!
 exit $code
 """
@@ -39,11 +39,11 @@ class Keeper:
     """A running keeper. Call `read` before the first deployment and after evictions."""
 
     container: Container
-    model_mount: str
+    model_mount: str | None
 
     def read(self) -> None:
         """Read every file of image and model. Raises SetupError where the model cannot be read."""
-        code, _, errors = execute(self.container, ["sh", "-c", _READ_ALL, self.model_mount])
+        code, _, errors = execute(self.container, ["sh", "-c", _READ_ALL, self.model_mount or ""])
         if code != 0:
             raise SetupError(
                 f"the model cannot be read inside a container: {errors.strip()}",
@@ -56,7 +56,7 @@ def keeper(
     client: DockerClient,
     image: str,
     mounts: Mapping[str, dict[str, str]],
-    model_mount: str,
+    model_mount: str | None,
     user: str,
     labels: Mapping[str, str],
 ) -> Iterator[Keeper]:

@@ -20,8 +20,9 @@ from tuner.deploy.ownership import remove_container
 from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import SetupError
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.container_plan import IPC_MODE, NOBODY, PIDS_LIMIT, PORT
+from tuner.serving.container_plan import IPC_MODE, NOBODY, PIDS_LIMIT
 
+_PORT = 8501
 _PATIENCE = 10.0
 
 
@@ -63,7 +64,7 @@ def null_container(
     container = client.containers.create(
         image,
         entrypoint=["python3", "-c"],
-        command=[Path(null_server.__file__).read_text(), str(PORT)],
+        command=[Path(null_server.__file__).read_text(), str(_PORT)],
         user=NOBODY,
         cpuset_cpus=placed.cpuset,
         pids_limit=PIDS_LIMIT,
@@ -72,13 +73,13 @@ def null_container(
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         network=network.name,
-        ports=reach.ports(PORT),
+        ports=reach.ports(_PORT),
         labels=dict(labels),
     )
     try:
         container.start()
         container.reload()
-        host, port = reach.address(container, network, PORT)
+        host, port = reach.address(container, network, _PORT)
         wait_until_it_answers(container, f"http://{host}:{port}/")
         source = reach.source(container)
         yield NullServer((host, port), source, model_name, client_namespace, placed.client, local)

@@ -15,6 +15,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, counter_source
 from tuner.load.engine_place import inside_namespace
+from tuner.serving.servers.call import Call
 
 
 class DirectSession(requests.Session):  # noqa: TID251 -- the only one
@@ -30,6 +31,20 @@ class DirectSession(requests.Session):  # noqa: TID251 -- the only one
         self.trust_env = False
         if namespace is not None:
             self.mount("http://", _FromNamespace(namespace))
+
+    def ask(self, url: str, call: Call, seconds: float) -> requests.Response:
+        """The answer to a call, asked as the load engine does: it follows no redirect and accepts
+        no compression. Raises RequestException.
+        """
+        headers = {"Accept-Encoding": "identity", **call.headers}
+        return self.request(
+            call.method,
+            url + call.path,
+            data=call.body,
+            headers=headers,
+            timeout=seconds,
+            allow_redirects=False,
+        )
 
 
 class _FromNamespace(HTTPAdapter):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +32,11 @@ from tuner.deploy.logs import harmless
 from tuner.deploy.parallel import GivenUp
 from tuner.deploy.reach import DirectSession, Reach
 from tuner.errors import Infeasible, TrialFailed, TuneError
-from tuner.measure.golden import Golden
 from tuner.measure.samples import ContainerCounters
-from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan, Ready
+from tuner.serving.servers.server import Requests, short
 from tuner.spec.host import MIB
-from tuner.spec.study import DeploymentSpec, ModelSpec
+from tuner.spec.study import DeploymentSpec
 
 _T = TypeVar("_T")
 
@@ -120,13 +119,13 @@ class Replica:
                 "check that the host has CPU quotas, memory and swap limits (`docker info`)",
             )
 
-    def wait_until_ready(self, model: str, seconds: float) -> None:
-        """Poll the model's status. Raises as `check_alive`, and Infeasible if it takes too long."""
+    def wait_until_ready(self, ready: Ready, seconds: float) -> None:
+        """Ask until it is ready. Raises as `check_alive`, and Infeasible if it takes too long."""
         deadline = time.monotonic() + seconds
         inspect_at = time.monotonic() + 0.5
         with DirectSession(self.namespace) as session:
             while not self.given_up.is_set():
-                if _is_available(session, f"{self.url}/v1/models/{model}"):
+                if _is_ready(session, self.url, ready):
                     return
                 self._read_memory()
                 now = time.monotonic()
@@ -142,29 +141,26 @@ class Replica:
                 time.sleep(_PROBE_SECONDS)
         raise GivenUp
 
-    def check_answers(self, model: ModelSpec, golden: Golden) -> None:
+    def check_answers(self, model: str, golden: Requests) -> None:
         """Send the first golden requests. Raises TrialFailed if an answer is wrong."""
-        url = f"{self.url}/v1/models/{model.name}:predict"
         with DirectSession(self.namespace) as session:
-            for number, body in enumerate(golden.bodies[:_GOLDEN_REQUESTS]):
+            for number, call in enumerate(golden.calls[:_GOLDEN_REQUESTS]):
                 try:
-                    reply = session.post(url, data=body, timeout=_ANSWER_TIMEOUT)
+                    reply = session.ask(self.url, call, _ANSWER_TIMEOUT)
                 except requests.RequestException as error:
                     self.check_alive()
                     raise TrialFailed(
                         f"replica {self.index} did not answer golden request {number}: {error}"
                     ) from error
-                if reply.status_code != 200:
+                if reply.status_code != call.status:
                     raise TrialFailed(
                         f"replica {self.index} refused golden request {number} of model "
-                        f"{model.name}: HTTP {reply.status_code} {_short(reply.text)}"
+                        f"{model}: HTTP {reply.status_code} {short(reply.text)}"
                     )
-                if not golden.answered(number, reply.content, model.tolerance):
-                    expected = json.dumps(golden.responses[number])
+                if wrong := golden.wrong(number, reply.content):
                     raise TrialFailed(
                         f"replica {self.index} answers golden request {number} of model "
-                        f"{model.name} wrongly: expected {_short(expected)}, "
-                        f"got {_short(reply.text)}"
+                        f"{model} wrongly: {wrong}"
                     )
 
     def counters(self) -> ContainerCounters:
@@ -286,15 +282,12 @@ class Replica:
             return f"its log cannot be read: {error.explanation or error}"
 
 
-def _is_available(session: DirectSession, url: str) -> bool:
+def _is_ready(session: DirectSession, url: str, ready: Ready) -> bool:
     try:
-        reply = session.get(url, timeout=_PROBE_TIMEOUT)
-        if reply.status_code != 200:
-            return False
-        versions = reply.json()["model_version_status"]
-    except (requests.RequestException, ValueError, KeyError):
+        reply = session.get(url + ready.path, timeout=_PROBE_TIMEOUT, allow_redirects=False)
+        return reply.status_code == 200 and re.search(ready.pattern, reply.text) is not None
+    except requests.RequestException:
         return False
-    return any(version.get("state") == "AVAILABLE" for version in versions)
 
 
 @contextmanager
@@ -304,10 +297,6 @@ def _not_removed(index: int) -> Iterator[None]:
     except NotFound as error:
         what = f"replica {index} was removed by something else while it was started"
         raise TrialFailed(what, _MEND) from error
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 @dataclass(frozen=True)
@@ -343,7 +332,7 @@ class ReplicaMaker:
                     reason,
                 ) from error
             raise
-        rest, address = (self.reach.address(container, self.network, p) for p in self._ports())
+        rest, address = (self.reach.address(container, self.network, p) for p in self._asked())
         return Replica(
             index,
             container,
@@ -355,7 +344,7 @@ class ReplicaMaker:
             self.reach.namespace,
         )
 
-    def _ports(self) -> tuple[int, int]:
+    def _asked(self) -> tuple[int, int]:
         """The port of the REST API and the port of the requests."""
         return self.plan.port, self.plan.port_of(self.spec.protocol)
 
@@ -380,7 +369,7 @@ class ReplicaMaker:
             ipc_mode=IPC_MODE,
             network=self.network.name,
             dns=self.reach.dns,
-            ports=self.reach.ports(*self._ports()),
+            ports=self.reach.ports(*self._asked()),
             sysctls=FORGETFUL | dict(self.plan.sysctls),
             labels=dict(self.labels),
         )

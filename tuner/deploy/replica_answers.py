@@ -11,8 +11,10 @@ from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.reach import DirectSession
 from tuner.errors import Infeasible, TrialFailed
 from tuner.interrupts import ended_whole
+from tuner.measure.golden import Golden
 from tuner.serving.first_run import refused
-from tuner.serving.image import find_image
+from tuner.serving.servers.call import Call
+from tuner.serving.servers.table import server_named
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
@@ -22,38 +24,39 @@ MEMORY_SHARE = 2
 """The replica may use the host's memory divided by this. A study finds out how little is enough."""
 
 
-def can_run() -> None:
-    """Raise SetupError where there is no engine or no serving image."""
+def can_run(serving: ServingSpec) -> None:
+    """Raise SetupError where there is no engine or no image of the server."""
     with docker_engine.connect() as client:
-        find_image(client)
+        docker_engine.serving_image(client, serving)
 
 
 def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
-    """A `FirstRun` by one replica of tune's own image, over its REST API.
+    """A `FirstRun` by one replica of the model's server, in tune's image of it, over REST.
 
     `model.golden` need not have answers. Raises SetupError where engine or image are missing,
     TrialFailed where the replica does not answer.
     """
     host = Host.this()
-    serving = ServingSpec(ready_seconds=READY_SECONDS)
+    serving = ServingSpec(server=model.server, ready_seconds=READY_SECONDS)
+    unanswered = Golden(tuple(bodies), (None,) * len(bodies))
+    calls = server_named(model.server).requests_in("rest", model, unanswered).calls
     spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
     with ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer:
         try:
             with deployer.deploy(spec, model.name) as deployment:
                 (replica,) = deployment.replicas
-                url = f"{replica.url}/v1/models/{model.name}:predict"
                 with DirectSession(replica.namespace) as session:
-                    return [_ask(session, url, n, body) for n, body in enumerate(bodies)]
+                    return [_ask(session, replica.url, n, call) for n, call in enumerate(calls)]
         except Infeasible as error:
             raise refused(_words(error)) from error
 
 
-def _ask(session: DirectSession, url: str, number: int, body: bytes) -> bytes:
+def _ask(session: DirectSession, url: str, number: int, call: Call) -> bytes:
     try:
-        reply = session.post(url, data=body, timeout=ANSWER_SECONDS)
+        reply = session.ask(url, call, ANSWER_SECONDS)
     except requests.RequestException as error:
         raise TrialFailed(f"the replica did not answer request {number}: {error}") from error
-    if reply.status_code == 200:
+    if reply.status_code == call.status:
         return reply.content
     try:
         words = str(reply.json()["error"])

@@ -73,7 +73,7 @@ http {{
   scgi_temp_path /tmp/scgi;
   client_max_body_size 0;
   keepalive_requests 1000000;
-{_upstream("rest", replicas, served.plan.port)}{_upstream("grpc", replicas, served.plan.grpc_port)}\
+{"".join(_upstream(name, replicas, port) for name, port in served.plan.ports.items())}\
   server {{
     listen {served.plan.port};
     location / {{
@@ -86,15 +86,22 @@ http {{
       proxy_read_timeout {_ANSWER_SECONDS}s;
     }}
   }}
+{_grpc_server(served.plan.grpc_port)}}}
+"""
+
+
+def _grpc_server(port: int | None) -> str:
+    if port is None:
+        return ""
+    return f"""\
   server {{
-    listen {served.plan.grpc_port} http2;
+    listen {port} http2;
     location / {{
       grpc_pass grpc://grpc;
       grpc_connect_timeout {_CONNECT_SECONDS}s;
       grpc_read_timeout {_ANSWER_SECONDS}s;
     }}
   }}
-}}
 """
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.export.balancer import SERVICE, balancer_service
-from tuner.export.header import header, metrics_note, needs_image
+from tuner.export.header import header, metrics_note, model_note, needs_image
 from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, published_ports
 from tuner.export.served import Served
@@ -20,16 +20,11 @@ from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
 from tuner.spec.yaml_text import yaml_text
 
 _CHECK_SECONDS = 10
-_CHECK = (
-    "exec 3<>/dev/tcp/127.0.0.1/$1 && printf 'GET %s HTTP/1.0\\r\\n\\r\\n' \"$2\" >&3"
-    " && read -r line <&3 && [[ $line == *' 200 '* ]]"
-)
-"""Asks the REST API with what serving images have: bash, and neither curl nor, mostly, Python."""
 
 
 def to_compose(
     served: Served,
-    model_versions: Path,
+    model_versions: Path | None,
     first_port: int = FIRST_PORT,
     balancer: str | None = None,
     predicted: Predicted | None = None,
@@ -41,15 +36,17 @@ def to_compose(
 
     `name` is by default the model's. Replica i answers on the ports i of `published_ports`. With an
     image of nginx as `balancer`, only the balancer answers, on the first ports. `model_versions` is
-    the directory on the engine's host with the model's numbered versions. Raises InputError where
-    the ports do not exist, and where `balancer` is not an image reference.
+    the directory on the engine's host with the model's numbered versions, None where the image has
+    the model inside. Raises InputError where the ports do not exist, and where `balancer` is not an
+    image reference.
     """
     entrances = served.replicas if balancer is None else 1
-    ports = published_ports(entrances, first_port, first_grpc_port)
-    versions = model_versions.resolve()
+    ports = published_ports(
+        entrances, first_port, first_grpc_port, speaks_grpc=served.plan.grpc_port is not None
+    )
     stem = name or docker_name(served.study.model)
     names = [f"{stem}-{i}" for i in range(served.replicas)]
-    services = {name: _service(served, versions) for name in names}
+    services = {name: _service(served, model_versions) for name in names}
     if balancer is None:
         for index, service in enumerate(services.values()):
             service["ports"] = ports.of(index, served.plan)
@@ -59,29 +56,30 @@ def to_compose(
         *ports.notes(balancer),
         needs_image(served),
         *metrics_note(served),
-        f"Needs the model's versions in {versions}",
+        *model_note(model_versions),
     ]
     body = yaml_text({"services": _literal(services)})
     return f"{header(served, predicted, notes)}\n{body}"
 
 
-def _service(served: Served, versions: Path) -> dict[str, Any]:
+def _service(served: Served, versions: Path | None) -> dict[str, Any]:
     plan, memory = served.plan, f"{served.memory_mib}m"
     service: dict[str, Any] = {"image": plan.image}
     if plan.entrypoint is not None:
         service["entrypoint"] = list(plan.entrypoint)
     if plan.command:
         service["command"] = list(plan.command)
-    service |= {
-        "environment": dict(plan.environment),
-        "volumes": [
+    service["environment"] = dict(plan.environment)
+    if versions is not None:
+        service["volumes"] = [
             {
                 "type": "bind",
-                "source": str(versions),
+                "source": str(versions.resolve()),
                 "target": plan.model_mount,
                 "read_only": True,
             }
-        ],
+        ]
+    service |= {
         "cpus": served.cpu,
         "mem_limit": memory,
         "memswap_limit": memory,
@@ -95,15 +93,16 @@ def _service(served: Served, versions: Path) -> dict[str, Any]:
     }
     if plan.tmpfs:
         service["tmpfs"] = [f"{path}:{options}" for path, options in plan.tmpfs.items()]
-    if served.is_tensorflow_serving:  # whose images have bash
+    if plan.health:
         service["healthcheck"] = _health_check(served)
     return service | {"restart": "unless-stopped"}
 
 
 def _health_check(served: Served) -> dict[str, Any]:
     """Healthy once the model is loaded. Compose shows the state, and restarts nothing for it."""
+    plan = served.plan
     return {
-        "test": ["CMD", "bash", "-c", _CHECK, "health", str(served.plan.port), served.status_path],
+        "test": ["CMD", *plan.health, str(plan.port), plan.ready.path],
         "interval": f"{_CHECK_SECONDS}s",
         "timeout": "5s",
         "retries": 3,

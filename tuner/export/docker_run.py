@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuner.export.header import header, metrics_note, needs_image
+from tuner.export.header import header, metrics_note, model_note, needs_image
 from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, published_ports
 from tuner.export.served import Served
@@ -28,7 +28,7 @@ _PATIENCE = 2
 
 def to_docker_run(
     served: Served,
-    model_versions: Path,
+    model_versions: Path | None,
     first_port: int = FIRST_PORT,
     predicted: Predicted | None = None,
     *,
@@ -43,23 +43,25 @@ def to_docker_run(
     variable `TUNE_LABEL` adds one more label to everything that the script makes. Raises InputError
     where the ports do not exist.
     """
-    ports = published_ports(served.replicas, first_port, first_grpc_port)
-    versions = model_versions.resolve()
+    ports = published_ports(
+        served.replicas, first_port, first_grpc_port, speaks_grpc=served.plan.grpc_port is not None
+    )
     project = name or f"tune-{docker_name(served.study.name)}-{served.trial.number}"
     published = [ports.of(i, served.plan) for i in range(served.replicas)]
-    runs = [_run(served, versions, project, entrances) for entrances in published]
+    runs = [_run(served, model_versions, project, entrances) for entrances in published]
     content = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
     notes = [
         *ports.notes(),
         needs_image(served),
         *metrics_note(served),
-        f"Needs the model's versions in {versions}",
+        *model_note(model_versions),
         "sh FILE [up] starts the replicas and waits until they are ready; sh FILE down removes",
         "them; --dry-run prints the commands instead. Needs docker, and curl or wget.",
     ]
     starts = [f"start {_words([_name(project, i), *words])}" for i, words in enumerate(runs)]
+    ready = served.plan.ready
     waits = [
-        f"wait_for {_words([_name(project, i), str(port), served.status_path])}"
+        f"wait_for {_words([_name(project, i), str(port), ready.path, ready.pattern])}"
         for i, port in enumerate(ports.rest)
     ]
     settings = [
@@ -85,7 +87,9 @@ def _function(name: str, commands: Sequence[str]) -> list[str]:
     return [f"{name}() {{", *commands, "}", ""]
 
 
-def _run(served: Served, versions: Path, project: str, entrances: Sequence[str]) -> list[str]:
+def _run(
+    served: Served, versions: Path | None, project: str, entrances: Sequence[str]
+) -> list[str]:
     """The words after `docker run -d` and the labels. `--` ends the options."""
     plan, memory = served.plan, f"{served.memory_mib}m"
     words = [
@@ -102,8 +106,9 @@ def _run(served: Served, versions: Path, project: str, entrances: Sequence[str])
         *("--security-opt", "no-new-privileges:true"),
         *("--ipc", IPC_MODE),
         *(word for name, value in plan.sysctls.items() for word in ("--sysctl", f"{name}={value}")),
-        *("--mount", _mount(versions, plan.model_mount)),
     ]
+    if versions is not None:
+        words += ["--mount", _mount(versions.resolve(), str(plan.model_mount))]
     for path, options in plan.tmpfs.items():
         words += ["--tmpfs", f"{path}:{options}"]
     for name, value in plan.environment.items():

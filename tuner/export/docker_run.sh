@@ -66,10 +66,10 @@ fetch() (
   fi
 )
 
-# wait_for NAME PORT PATH: until the model is loaded; the container's last words where it is not.
+# wait_for NAME PORT PATH PATTERN: until it is ready; the container's last words where it is not.
 wait_for() {
   left=$seconds
-  until fetch "http://127.0.0.1:$2$3" | grep -q AVAILABLE; do
+  until body=$(fetch "http://127.0.0.1:$2$3") && printf '%s\n' "$body" | grep -qE "$4"; do
     if [ "$left" -le 0 ]; then
       docker logs --tail 20 "$1" >&2 || true
       say "$1 was not ready within $seconds s"

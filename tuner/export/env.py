@@ -28,8 +28,7 @@ def to_env(served: Served, predicted: Predicted | None = None) -> str:
     """
     entries = [
         ("TUNE_IMAGE", served.plan.image),
-        ("TUNE_REST_PORT", str(served.plan.port)),
-        ("TUNE_GRPC_PORT", str(served.plan.grpc_port)),
+        *((f"TUNE_{name.upper()}_PORT", str(port)) for name, port in served.plan.ports.items()),
         *((_key("TUNE_CONFIG", n), as_text(v)) for n, v in served.trial.configuration.items()),
         *((_key("TUNE_FLAG", n), v) for n, v in served.flags.items()),
         *served.plan.environment.items(),

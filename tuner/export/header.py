@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tuner.export.names import comments
 from tuner.export.provenance import Provenance, provenance
@@ -74,6 +75,11 @@ def needs_image(served: Served) -> str:
     if image == measured:
         return f"Needs the image {image} (`tune image build` makes tune's own)."
     return f"Needs the image {image}, which must be what was measured as {measured}."
+
+
+def model_note(versions: Path | None) -> list[str]:
+    """A line on where the model is; none where the image has it inside."""
+    return [] if versions is None else [f"Needs the model's versions in {versions.resolve()}"]
 
 
 def metrics_note(served: Served) -> list[str]:

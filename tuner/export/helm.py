@@ -61,7 +61,7 @@ def _values(workload: ClusterWorkload) -> dict[str, Any]:
     values |= {"image": served.plan.image, "resources": amounts(served)}
     if isinstance(model, Claim):
         values["model"] = {"claim": model.name}
-    else:
+    elif model is not None:
         values["model"] = {"source": model.source, "initImage": model.image}
     if scaling:
         values["autoscaling"] = {

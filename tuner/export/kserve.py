@@ -19,15 +19,14 @@ _FETCHED = "/mnt/models"
 _MODE = {"serving.kserve.io/deploymentMode": "RawDeployment"}
 """Older releases know this name only, newer ones take it for Standard."""
 
-_BASE_PATH = "model_base_path"
-
 
 def to_kserve(workload: ClusterWorkload) -> str:
     """The InferenceService of `workload`, with a predictor of the measured image.
 
-    KServe makes the Deployment, the Service `<name>-predictor` (port 80 for REST, 8500 for gRPC)
-    and the autoscaler. Raises InputError where KServe or Kubernetes would refuse a value of the
-    study, and where KServe shall fetch the model for a server that this format cannot point to it.
+    KServe makes the Deployment, the Service `<name>-predictor` (port 80 for REST, the server's own
+    for gRPC) and the autoscaler. Raises InputError where KServe or Kubernetes would refuse a value
+    of the study, and where KServe shall fetch the model for a server that this format cannot point
+    to it.
     """
     notes = ("KServe must be installed in the cluster. It makes the Deployment and the Service.",)
     return f"{workload.header(*notes)}\n{yaml_text(inference_service(workload))}"
@@ -66,14 +65,13 @@ def _pod(workload: ClusterWorkload) -> dict[str, Any]:
     model, plan = workload.model, workload.served.plan
     if not isinstance(model, Fetched) or model.image is not None:
         return pod_spec(workload, _CONTAINER)
-    if not workload.served.is_tensorflow_serving:
+    read = workload.served.server.reading_from
+    if read is None:
         raise InputError(
             "the server of this study reads the model in its own place, not where KServe puts it",
             "add --init-image IMAGE, or give the model by --claim",
         )
-    served = replace(
-        workload.served, plan=replace(plan, command=(*plan.command, f"--{_BASE_PATH}={_FETCHED}"))
-    )
+    served = replace(workload.served, plan=read(plan, _FETCHED))
     pod = pod_spec(replace(workload, served=served), _CONTAINER)
     pod["containers"][0]["env"].append({"name": "STORAGE_URI", "value": model.source})
     return pod

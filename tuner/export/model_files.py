@@ -5,29 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuner.errors import InputError
+from tuner.export.served import server_of
 from tuner.measure.record import StudyRecord
-from tuner.serving.built_model import directory_checksum, highest_version_in
+from tuner.serving.version_files import directory_checksum, highest_version_in
 from tuner.spec.load import load_model
 
 
-def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path, list[str]]:
+def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path | None, list[str]]:
     """The directory of the model's numbered versions, and remarks about it.
 
-    The directory is `given`, by default that of the study's model on this machine. A remark says
-    where no model is built there yet, or another one than was measured. Raises InputError where
-    `given` has no version, or this machine lacks the model.
+    None where the image has the model inside. Otherwise it is `given`, by default that of the
+    study's model on this machine. A remark says where no model is built there yet, or another one
+    than was measured. Raises InputError where `given` has no version, or this machine lacks the
+    model.
     """
+    file = server_of(study).model_file
+    if file is None:
+        if given is not None:
+            raise InputError(
+                "the image of this study has the model inside", "leave out --model-path"
+            )
+        return None, []
     if given is None:
         versions = _versions_of(study.model)
-    elif highest_version_in(given) is None:
+    elif highest_version_in(given, file) is None:
         raise InputError(
-            f"--model-path {given} has no version of a model: {given / '1' / 'saved_model.pb'} is"
-            " missing",
+            f"--model-path {given} has no version of a model: {given / '1' / file} is missing",
             "give the directory that has the numbered versions",
         )
     else:
         versions = given
-    return versions.resolve(), _remarks(study, versions)
+    return versions.resolve(), _remarks(study, versions, file)
 
 
 def _versions_of(model: str) -> Path:
@@ -41,8 +49,8 @@ def _versions_of(model: str) -> Path:
         ) from error
 
 
-def _remarks(study: StudyRecord, versions: Path) -> list[str]:
-    highest = highest_version_in(versions)
+def _remarks(study: StudyRecord, versions: Path, file: str) -> list[str]:
+    highest = highest_version_in(versions, file)
     if highest is None:
         mend = f"tune models build {study.model}, or --model-path DIR"
         return [f"the model {study.model} is not built here: {versions} is empty ({mend})"]

@@ -14,6 +14,7 @@ from tuner.export.workload import Claim, ClusterWorkload, Fetched
 _VOLUME = "model"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- in the container
 _STATUS = "rest"
+"""The port of the probes."""
 _PERIOD_SECONDS = 2
 _PATIENCE = 5
 """How many times longer than measured a replica may take: a node may have a slower disk."""
@@ -65,7 +66,7 @@ def pod_spec(workload: ClusterWorkload, container: str = "server") -> dict[str, 
 
 def ports(served: Served) -> dict[str, int]:
     """The ports of a container by their names."""
-    return {_STATUS: served.plan.port, "grpc": served.plan.grpc_port}
+    return dict(served.plan.ports)
 
 
 def amounts(served: Served) -> dict[str, str]:
@@ -84,7 +85,7 @@ def _container(workload: ClusterWorkload, name: str) -> dict[str, Any]:
         container["command"] = [_literal(word) for word in plan.entrypoint]
     if plan.command:
         container["args"] = [_literal(word) for word in plan.command]
-    probe = {"httpGet": {"path": served.status_path, "port": _STATUS}, "timeoutSeconds": 5}
+    probe = {"httpGet": {"path": plan.ready.path, "port": _STATUS}, "timeoutSeconds": 5}
     attempts = max(1, math.ceil(_PATIENCE * served.ready_seconds / _PERIOD_SECONDS))
     return container | {
         "env": [{"name": n, "value": _literal(v)} for n, v in plan.environment.items()],
@@ -117,12 +118,12 @@ def _container(workload: ClusterWorkload, name: str) -> dict[str, Any]:
 def _init_container(workload: ClusterWorkload) -> dict[str, Any] | None:
     """What fetches the model; None where nothing does, or KServe adds its own."""
     model, served = workload.model, workload.served
-    if isinstance(model, Claim) or model.image is None:
+    if not isinstance(model, Fetched) or model.image is None:
         return None
     return {
         "name": "fetch-model",
         "image": model.image,
-        "args": [model.source, _literal(served.plan.model_mount)],
+        "args": [model.source, _literal(str(served.plan.model_mount))],
         # Those of a replica: the pod reserves no more than that, and stays Guaranteed.
         "resources": _resources(served),
         "securityContext": {
@@ -134,17 +135,17 @@ def _init_container(workload: ClusterWorkload) -> dict[str, Any] | None:
     }
 
 
-def _model_volume(model: Claim | Fetched) -> list[dict[str, Any]]:
+def _model_volume(model: Claim | Fetched | None) -> list[dict[str, Any]]:
     if isinstance(model, Claim):
         claim = {"claimName": model.name, "readOnly": True}
         return [{"name": _VOLUME, "persistentVolumeClaim": claim}]
-    return [] if model.image is None else [{"name": _VOLUME, "emptyDir": {}}]
+    return [] if model is None or model.image is None else [{"name": _VOLUME, "emptyDir": {}}]
 
 
 def _model_mount(workload: ClusterWorkload, *, read_only: bool) -> list[dict[str, Any]]:
     if not _model_volume(workload.model):
         return []
-    path = workload.served.plan.model_mount
+    path = str(workload.served.plan.model_mount)
     if ":" in path:
         raise InputError(
             f"Kubernetes cannot mount at {path!r}, because the path has a colon",

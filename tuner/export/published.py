@@ -14,17 +14,20 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class PublishedPorts:
-    """Entrance i answers the REST API at `rest[i]` and gRPC at `grpc[i]`."""
+    """Entrance i answers the REST API at `rest[i]` and gRPC at `grpc[i]`.
+
+    `grpc` is empty where the server does not speak it.
+    """
 
     rest: range
     grpc: range
 
     def of(self, index: int, plan: ContainerPlan) -> list[str]:
         """How a container of `plan` publishes its ports at entrance `index`."""
-        return [
-            f"127.0.0.1:{self.rest[index]}:{plan.port}",
-            f"127.0.0.1:{self.grpc[index]}:{plan.grpc_port}",
-        ]
+        published = [f"127.0.0.1:{self.rest[index]}:{plan.port}"]
+        if self.grpc:
+            published.append(f"127.0.0.1:{self.grpc[index]}:{plan.grpc_port}")
+        return published
 
     def notes(self, balancer: str | None = None) -> list[str]:
         """Notes on where clients send their requests."""
@@ -32,7 +35,9 @@ class PublishedPorts:
             begin = "Clients must spread their requests over all ports"
         else:
             begin = f"{balancer} (of the nginx family) spreads requests over the replicas"
-        lines = [f"{begin}: {_listed(self.rest)}", f"(REST), or {_listed(self.grpc)} (gRPC)."]
+        lines = [f"{begin}: {_listed(self.rest)}"]
+        if self.grpc:
+            lines.append(f"(REST), or {_listed(self.grpc)} (gRPC).")
         if balancer is not None:
             lines.append(
                 "It was not part of the measurement: its own time and CPU usage come on top."
@@ -41,7 +46,11 @@ class PublishedPorts:
 
 
 def published_ports(
-    count: int, first_rest: int = FIRST_PORT, first_grpc: int | None = None
+    count: int,
+    first_rest: int = FIRST_PORT,
+    first_grpc: int | None = None,
+    *,
+    speaks_grpc: bool = True,
 ) -> PublishedPorts:
     """`count` consecutive ports for REST from `first_rest`, and as many for gRPC.
 
@@ -49,6 +58,8 @@ def published_ports(
     InputError where a port does not exist or would be published twice.
     """
     rest = _ports("REST", first_rest, count)
+    if not speaks_grpc:
+        return PublishedPorts(rest, range(0))
     grpc = _ports("gRPC", first_rest - count if first_grpc is None else first_grpc, count)
     if set(rest) & set(grpc):
         raise InputError(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from urllib.parse import quote
+from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
-from tuner.serving.container_plan import BUILT_IN_SERVERS, ContainerPlan, container_plan
+from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.image import image_tag
-from tuner.spec.study import ServingSpec
+from tuner.serving.servers.server import Server
+from tuner.serving.servers.table import container_plan, server_named
+from tuner.spec.study import ModelSpec, ServingSpec
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,14 +36,8 @@ class Served:
     ready_seconds: float
 
     @property
-    def is_tensorflow_serving(self) -> bool:
-        """Whether the server is TensorFlow Serving or takes its command line, not a package's."""
-        return self.study.serving.get("server", ServingSpec.server) in BUILT_IN_SERVERS
-
-    @property
-    def status_path(self) -> str:
-        """The path of the REST API that answers 200 once the model is loaded."""
-        return f"/v1/models/{quote(self.study.model, safe='')}"
+    def server(self) -> Server:
+        return server_of(self.study)
 
 
 def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) -> Served:
@@ -52,9 +48,10 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
     set_flags, set_env = study.search_space.settings(trial.configuration)
-    server = str(study.serving.get("server", ServingSpec.server))
-    serving = ServingSpec(_asked(study), server, flags=flags | set_flags, env=env | set_env)
-    plan = container_plan(serving, study.model, image_of(study))
+    serving = ServingSpec(
+        _asked(study), _server_name(study), flags=flags | set_flags, env=env | set_env
+    )
+    plan = container_plan(serving, model_of(study), image_of(study))
     if image is not None:
         plan = replace(plan, image=image)
     _refuse_impossible(plan)
@@ -72,8 +69,19 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
 
 def image_of(study: StudyRecord) -> str:
     """The image that ran; for a simulated study, the image that would run."""
-    image = _asked(study)
-    return str(study.environment.get("image") or (image_tag() if image == "tune" else image))
+    image, recipe = _asked(study), server_of(study).image
+    if image == "tune" and recipe is not None:
+        image = image_tag(recipe)
+    return str(study.environment.get("image") or image)
+
+
+def server_of(study: StudyRecord) -> Server:
+    return server_named(_server_name(study))
+
+
+def model_of(study: StudyRecord) -> ModelSpec:
+    """The model as the study served it, without its files."""
+    return ModelSpec(study.model, "", Path(), Path())
 
 
 def check_reference(image: str) -> str:
@@ -87,6 +95,10 @@ def check_reference(image: str) -> str:
 
 def _asked(study: StudyRecord) -> str:
     return str(study.serving.get("image", "tune"))
+
+
+def _server_name(study: StudyRecord) -> str:
+    return str(study.serving.get("server", ServingSpec.server))
 
 
 def _refuse_impossible(plan: ContainerPlan) -> None:

@@ -61,14 +61,14 @@ class Fetched:
 class ClusterWorkload:
     """The replicas of `served` under `name`, with the model from `model`.
 
-    `namespace` None leaves it to whoever applies the file. `autoscaling` None keeps the number of
-    replicas that was measured.
+    `model` None is inside the image. `namespace` None leaves it to whoever applies the file.
+    `autoscaling` None keeps the number of replicas that was measured.
     """
 
     served: Served
     name: str
     namespace: str | None
-    model: Claim | Fetched
+    model: Claim | Fetched | None
     autoscaling: Autoscaling | None = None
     predicted: Predicted | None = None
 
@@ -128,7 +128,7 @@ class ClusterWorkload:
             self.predicted,
             [
                 *notes,
-                *self.model.notes(),
+                *(() if self.model is None else self.model.notes()),
                 needs_image(self.served),
                 "Every node must be able to pull or hold it.",
                 *metrics_note(self.served),
@@ -152,7 +152,10 @@ def workload(
     init_image: str | None = None,
     autoscaling: Autoscaling | None = None,
 ) -> ClusterWorkload:
-    """The workload of `served`. By default it has the model's name, and a claim `<name>-model`.
+    """The workload of `served`.
+
+    By default it has the model's name, and a claim `<name>-model` where the image does not have the
+    model inside.
 
     Raises InputError for a name that Kubernetes would refuse, for what is no URI or image, and for
     a model that would come from two places.
@@ -160,12 +163,19 @@ def workload(
     name = dns_label(served.study.model) if name is None else check_deployed_name(name)
     if namespace is not None:
         check_namespace(namespace)
-    if model_source is None:
+    if served.plan.model_mount is None:
+        if claim is not None or model_source is not None or init_image is not None:
+            raise InputError(
+                f"the image {served.plan.image} has the model inside, so nothing brings it there",
+                "leave out --claim, --model-source and --init-image",
+            )
+        model: Claim | Fetched | None = None
+    elif model_source is None:
         if init_image is not None:
             raise InputError(
                 "--init-image has no model to fetch", "add --model-source URI, or leave it out"
             )
-        model: Claim | Fetched = Claim(f"{name}-model" if claim is None else _claim(claim))
+        model = Claim(f"{name}-model" if claim is None else _claim(claim))
     elif claim is not None:
         raise InputError(
             "the model would come from two places, --claim and --model-source",

@@ -16,6 +16,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
 from tuner.measure.samples import Burst, RequestOutcome
 from tuner.measure.statistics import art, batches, rate
+from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
 
 FLOOR_CONNECTIONS = 1
@@ -34,12 +35,12 @@ _SPEC = LoadSpec(batch_seconds=0.05, warmup_max_seconds=0.3)
 def calibrate(
     generator: LoadGenerator,
     target: Target,
-    bodies: Sequence[bytes],
+    calls: Sequence[Call],
     stage_seconds: float = 1.0,
     protocol: LoadProtocol = "rest",
     timeout_seconds: float = LEAST_TIMEOUT,
 ) -> Calibration:
-    """Send `bodies`, of `protocol`, to `target`, which only answers, in stages of that length.
+    """Send `calls`, of `protocol`, to `target`, which only answers, in stages of that length.
 
     Where no request ends in a stage, all are repeated with a length of several times
     `timeout_seconds`, after which a request has failed. Before that the host's idle power is
@@ -47,13 +48,14 @@ def calibrate(
     `LoadGenerator.connect`.
     """
     power = _idle_power(target)
-    largest = max(map(len, bodies))
+    largest = max(len(call.body) for call in calls)
+    answered = [replace(call, status=200) for call in calls]
     levels = (FLOOR_CONNECTIONS, *capacity_levels(largest))
     spec = replace(_SPEC, timeout_seconds=timeout_seconds)
     profile = LoadProfile(max(levels), spec, seed=0, protocol=protocol)
     for seconds in (stage_seconds, 3 * timeout_seconds):
         stages = [Stage(seconds, level, level) for level in levels]
-        with generator.connect(target, profile, bodies) as client:
+        with generator.connect(target, profile, answered) as client:
             bursts = client.explore(stages)
         _refuse_failed(bursts, largest, timeout_seconds)
         if all(map(_rate, bursts)):

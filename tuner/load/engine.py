@@ -144,10 +144,10 @@ def _inputs(setup: wire.Setup) -> Iterator[int]:
     Those of a trace come in its order, from where its arrivals begin.
     """
     if setup.arrivals == "trace":
-        first, count = first_of_trace(len(setup.gaps), setup.seed), len(setup.bodies)
+        first, count = first_of_trace(len(setup.gaps), setup.seed), len(setup.calls)
         return itertools.cycle((*range(first, count), *range(first)))
     draws = random.Random(setup.seed)  # noqa: S311 -- no secret
-    return itertools.cycle(draws.choices(range(len(setup.bodies)), k=1 << 16))
+    return itertools.cycle(draws.choices(range(len(setup.calls)), k=1 << 16))
 
 
 async def _open(connections: list[Connection]) -> None:

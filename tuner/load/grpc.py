@@ -42,21 +42,20 @@ class Calls:
 
 
 def grpc_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
-    """Makes the exchanges of a burst. `setup.path` is the method, the bodies are framed
-    messages.
-    """
+    """Makes the exchanges of a burst, whose calls are all of one method."""
+    (path,) = {call.path for call in setup.calls}
     head = http2.request_head(
         [
             (":method", "POST"),
             (":scheme", "http"),
-            (":path", setup.path),
+            (":path", path),
             (":authority", setup.host),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", "grpc-tune"),
         ]
     )
-    calls = Calls(setup.bodies, head)
+    calls = Calls(tuple(framed(call.body) for call in setup.calls), head)
     return lambda connection: GrpcExchange(connection, calls)
 
 

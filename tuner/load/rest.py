@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST protocol: HTTP/1.1, one request at a time on each connection."""
+"""HTTP/1.1, one request at a time on each connection."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import httptools
 
 from tuner.load.connection import Connection, Exchange
 from tuner.load.wire import HTTP_ERROR, OK, Setup
+from tuner.serving.servers.call import Call
+
+_WITHOUT_BODY = ("GET", "HEAD")
 
 
 def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
@@ -15,25 +18,29 @@ def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
 
     The replicas are one service, so all requests have the same host name.
     """
-    requests = [
-        (
-            f"POST {setup.path} HTTP/1.1\r\nHost: {setup.host}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        ).encode()
-        + body
-        for body in setup.bodies
-    ]
-    return lambda connection: RestExchange(connection, requests)
+    requests = [encoded(call, setup.host) for call in setup.calls]
+    statuses = [call.status for call in setup.calls]
+    return lambda connection: RestExchange(connection, requests, statuses)
+
+
+def encoded(call: Call, host: str) -> bytes:
+    """The bytes of a request."""
+    headers = {"Host": host, **call.headers}
+    if call.body or call.method not in _WITHOUT_BODY:
+        headers["Content-Length"] = str(len(call.body))
+    lines = [f"{call.method} {call.path} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.items())]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + call.body
 
 
 class RestExchange(Exchange):
     """A TCP connection that speaks HTTP/1.1. The parser calls the methods `on_...`."""
 
-    __slots__ = ("_parser", "_requests")
+    __slots__ = ("_parser", "_requests", "_statuses")
 
-    def __init__(self, connection: Connection, requests: list[bytes]) -> None:
+    def __init__(self, connection: Connection, requests: list[bytes], statuses: list[int]) -> None:
         super().__init__(connection)
         self._requests = requests
+        self._statuses = statuses
         self._parser = httptools.HttpResponseParser(self)
 
     def encode(self, request: int) -> bytes:
@@ -60,6 +67,7 @@ class RestExchange(Exchange):
     def on_message_complete(self) -> None:
         parser = self._parser
         status = parser.get_status_code()
+        right = status == self._statuses[self.connection.request]
         self.connection.answered(
-            status, OK if status == 200 else HTTP_ERROR, last=not parser.should_keep_alive()
+            status, OK if right else HTTP_ERROR, last=not parser.should_keep_alive()
         )

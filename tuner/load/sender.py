@@ -13,14 +13,11 @@ from contextlib import contextmanager
 from tuner.errors import InputError
 from tuner.load import wire
 from tuner.load.engine_process import started_engine
+from tuner.load.grpc import unframed
 from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
 from tuner.load.target import Target
-from tuner.spec.study import LoadProfile, LoadProtocol
-
-_PATHS: dict[LoadProtocol, str] = {
-    "rest": "/v1/models/{}:predict",
-    "grpc": "/tensorflow.serving.PredictionService/Predict",
-}
+from tuner.serving.servers.call import Call
+from tuner.spec.study import LoadProfile
 
 
 class LoadGenerator:
@@ -31,19 +28,17 @@ class LoadGenerator:
         self,
         target: Target,
         profile: LoadProfile,
-        requests: Sequence[bytes],
+        calls: Sequence[Call],
         *,
-        path: str | None = None,
         check: CheckAnswer | None = None,
     ) -> Iterator[LoadClient]:
         """Open `profile.concurrency` connections to `target`, idle until the client runs.
 
         Connection i goes to replica i modulo the number of replicas, so with fewer connections than
         replicas some replicas stay idle. The engine opens them from the target's `client_namespace`
-        and runs on its `client_cpus`. `requests` are bodies in the profile's protocol (see
-        `payload`). They go to `path`, by default to predict of the model, in an order drawn with
-        the profile's seed. After the burst `check` gets the bodies of some of the answers; wrong
-        ones become `RequestOutcome.WRONG_ANSWER`.
+        and runs on its `client_cpus`. `calls` are in the profile's protocol. They are sent in an
+        order drawn with the profile's seed. After the burst `check` gets the bodies (of gRPC: the
+        messages) of some of the answers; wrong ones become `RequestOutcome.WRONG_ANSWER`.
 
         The engine ends with the block, whatever happens. Enter and leave the block in one thread.
         Raises TrialFailed where a connection cannot be opened, the namespace cannot be entered or
@@ -58,17 +53,30 @@ class LoadGenerator:
             namespace=target.client_namespace,
             cpus=tuple(target.client_cpus),
             host=target.model_name,
-            path=path or _PATHS[profile.protocol].format(target.model_name),
             seed=profile.seed,
             tick_seconds=tick_seconds(profile),
             timeout_seconds=profile.spec.timeout_seconds,
-            bodies=tuple(requests),
+            calls=tuple(calls),
             gaps=profile.gaps,
         )
         with started_engine() as started:
             started.send(setup.encode())
             header, _ = started.receive("connected", patience=profile.spec.timeout_seconds)
+            if profile.protocol == "grpc" and check is not None:
+                check = _of_messages(check)
             yield LoadClient(started, target, profile, check, header["client"])
+
+
+def _of_messages(check: CheckAnswer) -> CheckAnswer:
+    """The same check for the body of an answer in gRPC."""
+
+    def of_body(number: int, body: bytes) -> bool:
+        try:
+            return check(number, unframed(body))
+        except ValueError:
+            return False
+
+    return of_body
 
 
 def _arrivals(profile: LoadProfile) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import orjson
 
 from tuner.load.trace import Trace, trace_of
-from tuner.measure.golden import Golden, load_golden
+from tuner.measure.golden import Golden
 from tuner.serving.added import read_requests
+from tuner.serving.servers.table import server_named
 from tuner.serving.traffic_template import template_text
 from tuner.spec.scaffold import RecordedLoad
 from tuner.spec.study import LoadSpec, StudySpec
@@ -23,7 +24,7 @@ def study_requests(study: StudySpec) -> Golden:
     """
     load, home = study.load, study.path.parent
     if not load.requests:
-        return load_golden(study.model.golden)
+        return server_named(study.serving.server).golden(study.model)
     template = template_text(load.template, home) if load.template else None
     pairs = read_requests(home / load.requests, template)
     return Golden(

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tuner.serving.servers.call import Call
+
 STOP = b'{"command": "stop"}\n'
 
 # The codes of `tuner.measure.samples.RequestOutcome` that the engine uses.
@@ -40,9 +42,8 @@ class Setup:
 
     Connection i goes to address i modulo the number of addresses. `protocol` and `arrivals` are
     keys of the engine's tables; `arrivals` may also be `closed`, or `trace`, which has `gaps`,
-    one before each body. `namespace` is the path of the
-    network namespace that it enters, `cpus` the CPUs that it runs on, empty for any. `bodies` has
-    one request body per input, for gRPC a framed message.
+    one before each call. `namespace` is the path of the network namespace that it enters, `cpus`
+    the CPUs that it runs on, empty for any. `calls` has one request per input.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -52,23 +53,27 @@ class Setup:
     namespace: str | None
     cpus: tuple[int, ...]
     host: str
-    path: str
     seed: int
     tick_seconds: float
     timeout_seconds: float
-    bodies: tuple[bytes, ...]
+    calls: tuple[Call, ...]
     gaps: tuple[float, ...] = ()
 
     def encode(self) -> bytes:
-        header = asdict(self) | {"bodies": [len(body) for body in self.bodies]}
-        return encode_frame(header, b"".join(self.bodies))
+        bodies = [call.body for call in self.calls]
+        calls = [asdict(call) | {"body": len(call.body)} for call in self.calls]
+        return encode_frame(asdict(self) | {"calls": calls}, b"".join(bodies))
 
     @classmethod
     def decode(cls, header: dict[str, Any], payload: bytes) -> Setup:
         addresses = tuple((host, port) for host, port in header["addresses"])
-        bodies = tuple(cut(payload, header["bodies"]))
+        bodies = cut(payload, [call["body"] for call in header["calls"]])
+        calls = tuple(
+            Call(**call | {"body": body})
+            for call, body in zip(header["calls"], bodies, strict=True)
+        )
         lists = {key: tuple(header[key]) for key in ("cpus", "gaps")}
-        return cls(**header | lists | {"addresses": addresses, "bodies": bodies})
+        return cls(**header | lists | {"addresses": addresses, "calls": calls})
 
 
 def follow_command(stages: Iterable[tuple[float, float, float]]) -> bytes:

@@ -40,6 +40,10 @@ class Golden:
             return not (isinstance(actual, dict) and "error" in actual)
         return matches(expected, actual, tolerance)
 
+    def encoded(self, request: int) -> str:
+        """The right answer as text."""
+        return json.dumps(self.responses[request])
+
 
 def load_golden(path: Path) -> Golden:
     """Read JSON lines, each `{"request": ..., "response": ...}`.

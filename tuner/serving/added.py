@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 
 from tuner.errors import InputError
-from tuner.serving.built_model import directory_checksum
 from tuner.serving.first_run import FirstRun
 from tuner.serving.saved_model import read_signatures
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.signatures import Signature
 from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 from tuner.serving.traffic import RecordedRequest, read_traffic, times_of
+from tuner.serving.version_files import directory_checksum
 from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text

@@ -5,7 +5,6 @@ TensorFlow runs only in the builder's process, never in this one.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import signal
@@ -15,8 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuner.errors import InputError, SetupError
+from tuner.serving.servers.table import server_named
+from tuner.serving.version_files import (
+    directory_checksum,
+    highest_version_in,
+    not_built,
+    served_version,
+)
 from tuner.spec.load import builder_of
-from tuner.spec.model_versions import version_number
 from tuner.spec.study import ModelSpec
 
 BUILDER_BAD_INPUT = 2
@@ -77,56 +82,39 @@ def _run(task: str, script: Path, arguments: Sequence[str], say: Callable[[str],
 
 def is_built(model: ModelSpec) -> bool:
     """Whether there is a version to serve and golden requests to check it with."""
-    return highest_version(model) is not None and model.golden.is_file()
+    return _missing(model) is None
 
 
 def require_built(model: ModelSpec) -> None:
     """Raise SetupError unless `is_built(model)`."""
-    if is_built(model):
-        return
-    missing = model.golden if highest_version(model) else model.versions / "1" / "saved_model.pb"
-    raise SetupError(
-        f"model {model.name!r} is not built: {missing} is missing",
-        f"tune models build {model.name}",
-    )
+    missing = _missing(model)
+    if missing is not None:
+        raise not_built(model, missing)
 
 
-def model_checksum(model: ModelSpec) -> str:
-    """Hexadecimal SHA-256 of the version that is served. Raises SetupError where there is none."""
-    version = highest_version(model)
-    if version is None:
-        require_built(model)
-    assert version is not None
-    return directory_checksum(version)
-
-
-def directory_checksum(directory: Path) -> str:
-    """Hexadecimal SHA-256 over every file's path within `directory` and its content.
-
-    Paths are sorted, and neither the location nor time stamps matter.
-    """
-    digest = hashlib.sha256()
-    files = {p.relative_to(directory).as_posix(): p for p in directory.rglob("*") if p.is_file()}
-    for name in sorted(files):
-        with files[name].open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        digest.update(name.encode() + b"\0" + content)
-    return digest.hexdigest()
+def _missing(model: ModelSpec) -> Path | None:
+    """A file that its server needs and that is not there."""
+    file = server_named(model.server).model_file
+    if file is None:
+        return None
+    if highest_version_in(model.versions, file) is None:
+        return model.versions / "1" / file
+    return None if model.golden.is_file() else model.golden
 
 
 def highest_version(model: ModelSpec) -> Path | None:
-    """The version that TensorFlow Serving serves: the highest number. None without any."""
-    return highest_version_in(model.versions)
+    """The version that its server serves; None without any."""
+    file = server_named(model.server).model_file
+    return None if file is None else highest_version_in(model.versions, file)
 
 
-def highest_version_in(versions: Path) -> Path | None:
-    """The same for any directory of numbered versions."""
-    numbered = {
-        number: path.parent
-        for path in versions.glob("*/saved_model.pb")
-        if (number := version_number(path.parent.name)) is not None and path.is_file()
-    }
-    return numbered[max(numbered)] if numbered else None
+def model_checksum(model: ModelSpec) -> str | None:
+    """Hexadecimal SHA-256 of the version that is served; None where the image has the model inside.
+
+    Raises SetupError where there is none.
+    """
+    file = server_named(model.server).model_file
+    return None if file is None else directory_checksum(served_version(model, file))
 
 
 def _relay(command: Sequence[str], say: Callable[[str], None]) -> tuple[int, str]:

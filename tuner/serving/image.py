@@ -1,7 +1,7 @@
-"""The serving image on this engine: its reference, its build, and how to find it.
+"""The images that tune builds for servers: their references, their build, and how to find them.
 
-Its tag is a hash of everything that goes into it. So a change of the server, of a locked wheel or
-of the recipe gives another image. It is never pushed or pulled.
+A tag is a hash of everything that goes into the image. So a change of the server, of a locked wheel
+or of the recipe gives another image. They are never pushed or pulled.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -22,14 +23,34 @@ from tuner.errors import SetupError
 from tuner.serving.base import SCRATCH, Base, Say, base_tag, build_base, image_exists
 from tuner.serving.wheels import REQUIREMENTS, download_wheels, kept_members
 
-__all__ = ["base_tag", "build_image", "find_image", "image_tag"]
+__all__ = ["TENSORFLOW", "ImageRecipe", "base_tag", "build_image", "find_image", "image_tag"]
 
-IMAGE_REPOSITORY = "tune-serving"
-
-_SERVER = Path(__file__).with_name("server")
 _ARCHITECTURE = "amd64"  # the only one with a tensorflow-cpu wheel
 
-_DOCKERFILE = """\
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """An image of the base, locked wheels and a program of this package.
+
+    `name` is what `tune image build` calls it. In `dockerfile` `{base}` stands for the base image.
+    Its context has the wheels' files in `wheels/`, those of `program` (a directory; None for no
+    program) in `server/`. `requirements` is the lock of the wheels.
+    """
+
+    name: str
+    repository: str
+    dockerfile: str
+    requirements: Path
+    program: Path | None = None
+
+    def files(self) -> list[Path]:
+        """The files of the program."""
+        if self.program is None:
+            return []
+        return sorted([*self.program.glob("*.py"), *self.program.glob("*.proto")])
+
+
+_TENSORFLOW_DOCKERFILE = """\
 FROM {base}
 # Bytecode now: the root file system is read-only when it runs. The server is a layer of its own, so
 # that its versions share the wheels.
@@ -46,31 +67,46 @@ EXPOSE 8500 8501
 ENTRYPOINT ["python3", "-m", "tfserver"]
 """
 
+TENSORFLOW = ImageRecipe(
+    "tensorflow",
+    "tune-serving",
+    _TENSORFLOW_DOCKERFILE,
+    REQUIREMENTS,
+    Path(__file__).with_name("server"),
+)
+"""The image of tune's server of SavedModels."""
 
-def image_tag() -> str:
-    """The reference of the serving image for this version of server, wheels and base."""
-    content = hashlib.sha256(_DOCKERFILE.format(base=base_tag()).encode())
-    for path in (REQUIREMENTS, Path(__file__).with_name("wheels.py"), *_server_files()):
+
+def image_tag(recipe: ImageRecipe = TENSORFLOW) -> str:
+    """The reference of the image for this version of program, wheels and base."""
+    content = hashlib.sha256(recipe.dockerfile.format(base=base_tag()).encode())
+    wheels = Path(__file__).with_name("wheels.py")
+    for path in (recipe.requirements, wheels, *recipe.files()):
         content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"{IMAGE_REPOSITORY}:{content.hexdigest()[:12]}"
+    return f"{recipe.repository}:{content.hexdigest()[:12]}"
 
 
-def find_image(client: DockerClient) -> str:
-    """The serving image's reference. Raises SetupError where it is not built yet."""
-    tag = image_tag()
+def find_image(client: DockerClient, recipe: ImageRecipe = TENSORFLOW) -> str:
+    """The image's reference. Raises SetupError where it is not built yet."""
+    tag = image_tag(recipe)
     if not (image_exists(client, tag) and image_exists(client, base_tag())):
-        raise SetupError(f"the serving image {tag} is not on this engine", "tune image build")
+        which = "" if recipe is TENSORFLOW else f" --server {recipe.name}"
+        raise SetupError(
+            f"the serving image {tag} is not on this engine", f"tune image build{which}"
+        )
     return tag
 
 
-def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
-    """Build the two images where they are missing, and return the serving image's reference.
+def build_image(
+    client: DockerClient, say: Say, base: Base = "auto", recipe: ImageRecipe = TENSORFLOW
+) -> str:
+    """Build base and image where they are missing, and return the image's reference.
 
     `say` gets each step when it begins. `base` says where the base comes from: `pull` from a
     registry, `bootstrap` from Debian packages, `auto` for whichever works. Only a complete image
     gets a tag. Raises SetupError where something that the build needs is missing.
     """
-    tag = image_tag()
+    tag = image_tag(recipe)
     if image_exists(client, tag) and image_exists(client, base_tag()):
         say(f"serving image {tag} is already built")
         return tag
@@ -79,16 +115,16 @@ def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
         raise SetupError(
             f"the serving image can be built for {_ARCHITECTURE} only, but this engine is "
             f"{architecture}",
-            "set `serving.image` in the study to an image of TensorFlow Serving for it",
+            "set `serving.image` in the study to an image of the server for it",
         )
     began = time.monotonic()
     parent = build_base(client, say, base)
     with tempfile.TemporaryDirectory(prefix="tune-image-", dir=SCRATCH) as scratch:
         say("downloading the locked wheels")
-        wheels = download_wheels(Path(scratch))
+        wheels = download_wheels(Path(scratch), recipe.requirements)
         say(f"building {tag}")
         with tempfile.TemporaryFile(dir=SCRATCH) as context:
-            _write_context(context, parent, wheels)
+            _write_context(context, recipe, parent, wheels)
             context.seek(0)
             try:
                 client.images.build(
@@ -103,16 +139,14 @@ def build_image(client: DockerClient, say: Say, base: Base = "auto") -> str:
     return tag
 
 
-def _server_files() -> list[Path]:
-    return sorted([*_SERVER.glob("*.py"), *_SERVER.glob("*.proto")])
-
-
-def _write_context(context: IO[bytes], parent: str, wheels: list[Path]) -> None:
-    """Write the build context: the Dockerfile, the server and the wheels' files."""
+def _write_context(
+    context: IO[bytes], recipe: ImageRecipe, parent: str, wheels: list[Path]
+) -> None:
+    """Write the build context: the Dockerfile, the program and the wheels' files."""
     with tarfile.open(fileobj=context, mode="w") as archive:
-        dockerfile = _DOCKERFILE.format(base=parent).encode()
+        dockerfile = recipe.dockerfile.format(base=parent).encode()
         _add(archive, "Dockerfile", io.BytesIO(dockerfile), len(dockerfile))
-        for path in _server_files():
+        for path in recipe.files():
             with path.open("rb") as file:
                 _add(archive, f"server/{path.name}", file, path.stat().st_size)
         for path in wheels:

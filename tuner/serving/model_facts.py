@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden
-from tuner.serving.built_model import directory_checksum, highest_version, is_built
-from tuner.serving.saved_model import read_signatures
+from tuner.serving.built_model import highest_version, is_built
+from tuner.serving.saved_model import FILE, read_signatures
 from tuner.serving.synthesis import tensors_text
+from tuner.serving.version_files import directory_checksum
 from tuner.spec import study_files
 from tuner.spec.study import ModelSpec
 from tuner.spec.typed import mapping_at
@@ -51,7 +53,7 @@ def short_facts(model: ModelSpec) -> ModelFacts:
         model.description,
         str(model.directory),
         _origin(model),
-        version is not None and is_built(model),
+        is_built(model),
         model.signature,
         model.tolerance,
         None if version is None else version.name,
@@ -69,13 +71,17 @@ def facts_of(model: ModelSpec) -> ModelFacts:
         bytes=sum(path.stat().st_size for path in version.rglob("*") if path.is_file()),
         sha256=directory_checksum(version),
         golden=len(load_golden(model.golden).bodies) if model.golden.is_file() else None,
-        signatures={
-            name: f"{tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}"
-            for name, signature in read_signatures(version).items()
-            if signature.inputs
-        },
+        signatures=_signatures(version) if (version / FILE).is_file() else {},
         card=_card(model),
     )
+
+
+def _signatures(version: Path) -> dict[str, str]:
+    return {
+        name: f"{tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}"
+        for name, signature in read_signatures(version).items()
+        if signature.inputs
+    }
 
 
 def _card(model: ModelSpec) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import InputError
-from tuner.serving.built_model import highest_version_in
 from tuner.serving.saved_model import FILE
+from tuner.serving.version_files import highest_version_in
 from tuner.spec.model_versions import version_number
 
 
@@ -30,7 +30,7 @@ def find_saved_model(path: Path) -> SavedModelSource:
     if (path / FILE).is_file():
         number = version_number(path.resolve().name)
         return SavedModelSource(path, 1 if number is None else number)
-    if (highest := highest_version_in(path)) is not None:
+    if (highest := highest_version_in(path, FILE)) is not None:
         return SavedModelSource(highest, version_number(highest.name) or 0)
     raise _refusal(path)
 

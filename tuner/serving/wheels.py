@@ -30,8 +30,8 @@ _TENSORFLOW = re.compile(
 _UNUSED = re.compile(r"(^|/)(tests?|include|f2py|__pycache__)/|\.(pyi|pyx|pxd|a|lib)$")
 
 
-def download_wheels(directory: Path) -> list[Path]:
-    """Download what `requirements.txt` locks, for the image's Python, and check its hashes.
+def download_wheels(directory: Path, requirements: Path = REQUIREMENTS) -> list[Path]:
+    """Download what `requirements` locks, for the image's Python, and check its hashes.
 
     Raises SetupError where pip is missing or fails.
     """
@@ -45,7 +45,7 @@ def download_wheels(directory: Path) -> list[Path]:
         *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input"),
         *("--implementation", "cp", "--python-version", PYTHON_VERSION),
         *(word for name in _PLATFORMS for word in ("--platform", f"{name}_x86_64")),
-        *("--dest", str(directory), "--requirement", str(REQUIREMENTS)),
+        *("--dest", str(directory), "--requirement", str(requirements)),
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:

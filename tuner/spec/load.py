@@ -73,17 +73,18 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_expected(document, space),
     ]:
         file.refuse(problems)
+    model = _model_in(document.model, roots)
     objectives, constraints = _objectives(document), _constraints(document)
     judged = {*(o.metric for o in objectives), *(c.metric for c in constraints)}
     return StudySpec(
         name=name,
         description=document.description.strip(),
         path=path,
-        model=_model_in(document.model, roots),
+        model=model,
         search_space=space,
         serving=ServingSpec(
             image=document.serving.image,
-            server=document.serving.server,
+            server=document.serving.server or model.server,
             flags=_texts(document.serving.flags),
             env=_texts(document.serving.env),
             ready_seconds=document.serving.ready_seconds,
@@ -148,6 +149,7 @@ def _model_in(name: str, roots: Sequence[Path]) -> ModelSpec:
         built=root / "models" / name / "built",
         signature=document.signature,
         tolerance=document.tolerance,
+        server=document.server,
     )
 
 
@@ -156,7 +158,7 @@ def builder_of(model: ModelSpec) -> Path:
     document = _model_document(model.directory / "model.yaml")
     script = model.directory / document.build
     if not script.is_file():
-        mend = f"Write it, or put a SavedModel below {model.versions} yourself."
+        mend = f"Write it, or put the model's files below {model.versions} yourself."
         raise SetupError(f"model {model.name!r} has no builder: {script} is missing", mend)
     return script
 

@@ -46,13 +46,14 @@ def study_of_model(
     Raises InputError that names each wrong setting.
     """
     check_name(model, "model")
+    served = load_model(model, root)
     base = StudySpec(
         name="measure",
         description="",
         path=Path("--set"),
-        model=load_model(model, root),
+        model=served,
         search_space=SearchSpace(()),
-        serving=ServingSpec(),
+        serving=ServingSpec(server=served.server),
         load=LoadSpec(),
         objectives=tuple(Objective(name, METRICS[name].better) for name in _OBJECTIVES),
         constraints=(),

@@ -50,7 +50,8 @@ class ModelSpec:
     """A model to serve.
 
     `directory` holds `model.yaml` (and `build.py` where `tune` can build it); `built` is what
-    `tune models build` wrote: `versions/<number>/saved_model.pb`, `golden.jsonl`, `card.json`.
+    `tune models build` wrote: `versions/<number>/` with the model's files, `golden.jsonl`,
+    `card.json`.
     """
 
     name: str
@@ -60,15 +61,17 @@ class ModelSpec:
     signature: str = "serving_default"
     tolerance: float = 1e-3
     """Largest absolute or relative difference of an answer from the golden one."""
+    server: str = "tensorflow-serving"
+    """The server that serves it where a study names no other."""
 
     @property
     def versions(self) -> Path:
-        """The directory that a server mounts at `/models/<name>`."""
+        """The directory that is mounted where the server looks for versions of the model."""
         return self.built / "versions"
 
     @property
     def golden(self) -> Path:
-        """JSON lines, each `{"request": <body of :predict>, "response": <expected body>}`."""
+        """JSON lines, each `{"request": <body>, "response": <expected body>}`."""
         return self.built / "golden.jsonl"
 
 
@@ -76,13 +79,13 @@ class ModelSpec:
 class ServingSpec:
     """What runs in each replica.
 
-    `image` is `tune` for the image that `tune image build` makes, otherwise an image reference
-    such as `tensorflow/serving:2.19.1`. Both take TensorFlow Serving's flags and variables.
+    `image` is `tune` for the image that `tune image build` makes of the server, otherwise an image
+    reference such as `tensorflow/serving:2.19.1`.
     """
 
     image: str = "tune"
-    server: str = "tensorflow-serving"
-    """How the image is run: TensorFlow Serving's way, or that of a server of another package."""
+    server: str = ModelSpec.server
+    """How the image is run, and how requests are sent to it: `tuner.serving.servers`."""
     flags: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 30.0

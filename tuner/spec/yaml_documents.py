@@ -192,6 +192,10 @@ class ModelDocument(Document):
     tolerance: Positive = ModelSpec.tolerance
     """How far a number in an answer may be from the golden answer, absolute or relative."""
 
+    server: Annotated[str, Field(min_length=1)] = ModelSpec.server
+    """The server that serves it where a study names no other: `tensorflow-serving`, or one that an
+    installed package adds."""
+
     build: Annotated[str, Field(min_length=1)] = "build.py"
     """The script beside this file that builds the model. It is run as `build.py --output DIR`."""
 
@@ -200,10 +204,12 @@ class ServingDocument(Document):
     """What runs in each replica."""
 
     image: Annotated[str, Field(min_length=1)] = ServingSpec.image
-    """`tune` for the image that tune builds, or an image reference such as `tensorflow/serving`."""
+    """`tune` for the image that tune builds of the server, or an image reference such as
+    `tensorflow/serving`."""
 
-    server: Annotated[str, Field(min_length=1)] = ServingSpec.server
-    """How the image is run: `tensorflow-serving`, or a server that an installed package adds."""
+    server: Annotated[str, Field(min_length=1)] | None = None
+    """How the image is run, and how requests are sent to it. By default what `model.yaml` says:
+    `tensorflow-serving`, or another server."""
 
     flags: dict[FlagName, Scalar] = Field(default_factory=dict)
     """Server flags, without dashes, that are the same in every trial."""
@@ -258,8 +264,7 @@ class LoadDocument(Document):
     on all CPUs. `auto`: `apart` on a host with 4 CPUs or more."""
 
     protocol: LoadProtocol = LoadSpec.protocol
-    """TensorFlow Serving's REST API (port 8501) or gRPC (port 8500). The parameter `protocol`
-    overrides it."""
+    """The server's REST API or its gRPC services. The parameter `protocol` overrides it."""
 
     max_foreign_percent: Annotated[float, Field(gt=0, le=100)] = LoadSpec.max_foreign_percent
     """A measurement is INVALID if other processes took more than this share of the host's CPU

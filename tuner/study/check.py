@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tuner.backends.backend import Backend
-from tuner.deploy.docker_engine import connect, present_image
+from tuner.deploy.docker_engine import connect, serving_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
@@ -25,7 +25,7 @@ from tuner.measure.score import refuse_unmeasurable
 from tuner.results.percentile_needs import percentile_needs
 from tuner.search.make_sampler import require_sampler
 from tuner.serving.built_model import model_checksum, require_built
-from tuner.serving.image import base_tag, find_image
+from tuner.serving.image import base_tag
 from tuner.spec.host import Host
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import NetworkSpec, StudySpec
@@ -115,12 +115,7 @@ def _engine(study: StudySpec) -> Iterator[Check]:
         if client is not None:
             engine_client = client
 
-            def image() -> str:
-                if study.serving.image == "tune":
-                    return find_image(engine_client)
-                return present_image(engine_client, study.serving.image)
-
-            yield _check("image", image)
+            yield _check("image", lambda: serving_image(engine_client, study.serving))
             yield _check(
                 "network",
                 lambda: _network(probe_tools(engine_client, base_tag(), _labels()), study),
@@ -194,7 +189,9 @@ def _writable(results: Path, url: str) -> str:
 
 def _model(study: StudySpec) -> str:
     require_built(study.model)
-    return f"{study.model.name}, sha256 {model_checksum(study.model)[:12]}"
+    checksum = model_checksum(study.model)
+    where = "in its image" if checksum is None else f"sha256 {checksum[:12]}"
+    return f"{study.model.name}, {where}"
 
 
 def _resources(study: StudySpec) -> Check:

@@ -8,8 +8,9 @@ from typing import Any
 
 from tuner.deploy.inspected import InspectedContainer
 from tuner.export.provenance import Provenance
-from tuner.serving.built_model import directory_checksum, highest_version_in
 from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers.table import server_named
+from tuner.serving.version_files import directory_checksum, highest_version_in
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec
 
@@ -46,7 +47,7 @@ def file_differences(
             *_limits(replica, spec),
             *_image(replica, of),
             *_command(replica, plan),
-            *_model(replica, of),
+            *_model(replica, spec, of),
         ]
     return tuple(dict.fromkeys(differences))
 
@@ -101,10 +102,13 @@ def _command(replica: InspectedContainer, plan: ContainerPlan) -> Iterator[FileD
             yield FileDifference(f"variable {name}", value, shown)
 
 
-def _model(replica: InspectedContainer, of: Provenance) -> Iterator[FileDifference]:
-    if of.model_checksum is None:
+def _model(
+    replica: InspectedContainer, spec: DeploymentSpec, of: Provenance
+) -> Iterator[FileDifference]:
+    file = server_named(spec.serving.server).model_file
+    if of.model_checksum is None or replica.model is None or file is None:
         return
-    version = highest_version_in(replica.model)
+    version = highest_version_in(replica.model, file)
     checksum = "no model" if version is None else directory_checksum(version)
     if checksum != of.model_checksum:
         yield FileDifference("model", of.model_checksum[:_SHORT], checksum[:_SHORT])

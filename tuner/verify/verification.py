@@ -15,7 +15,7 @@ from tuner.export.provenance import Provenance, backend_of
 from tuner.interrupts import ended_whole
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled, pooled
-from tuner.serving.container_plan import container_plan
+from tuner.serving.servers.table import container_plan
 from tuner.spec.study import StudySpec
 from tuner.trial import Observe, TrialRequest, TrialResult, deployment_spec
 from tuner.verify.bring_up import bring_up
@@ -122,7 +122,7 @@ def _differences(
     if adopted is None or not adopted.inspected:
         return ()
     deployment = deployment_spec(spec, of.configuration)
-    plan = container_plan(deployment.serving, spec.model.name, of.image)
+    plan = container_plan(deployment.serving, spec.model, of.image)
     return file_differences(adopted.inspected, deployment, plan, of)
 
 

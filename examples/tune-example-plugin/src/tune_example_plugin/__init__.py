@@ -10,10 +10,11 @@ from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.backends.simulated import SimulatedDeployer, SimulatedSender
 from tuner.measure.plugin_metrics import MeasuredWindow
 from tuner.measure.samples import RequestOutcome
-from tuner.serving.container_plan import ContainerPlan, container_plan
+from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.host import Host
 from tuner.spec.metrics import Metric
-from tuner.spec.study import ServingSpec, StudySpec
+from tuner.spec.study import ModelSpec, ServingSpec, StudySpec
 
 
 def deviation_ms(window: MeasuredWindow) -> float | None:
@@ -38,7 +39,10 @@ def small_host(study: StudySpec, _options: BackendOptions = NO_OPTIONS, /) -> De
     return DeployingBackend("small-host", study, deployer, SimulatedSender().connect)
 
 
-def batching(serving: ServingSpec, model_name: str, image: str) -> ContainerPlan:
+def _batching(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     """TensorFlow Serving with batching switched on, whatever flags a study sets."""
-    plan = container_plan(replace(serving, server="tensorflow-serving"), model_name, image)
+    plan = TENSORFLOW_SERVING.plan(serving, model, image)
     return replace(plan, command=(*plan.command, "--enable_batching=true"))
+
+
+BATCHING = replace(TENSORFLOW_SERVING, title="TensorFlow Serving with batching", plan=_batching)

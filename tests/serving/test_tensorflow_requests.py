@@ -9,10 +9,11 @@ import pytest
 
 from tuner.errors import InputError
 from tuner.load.grpc import framed, unframed
-from tuner.load.payload import PAYLOADS, Payload
 from tuner.measure.golden import load_golden
 from tuner.serving.server.messages import message_class
 from tuner.serving.server.tensor_proto import array_of, tensor_of
+from tuner.serving.servers.server import Requests
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.study import LoadProtocol, ModelSpec
 
 VERSIONS = Path(__file__).parents[1] / "data" / "half_plus_two"
@@ -30,28 +31,30 @@ def model(tmp_path: Path, pairs: Sequence[tuple[object, object]]) -> ModelSpec:
     return ModelSpec("half", "", tmp_path, tmp_path / "built")
 
 
-def payload(tmp_path: Path, protocol: LoadProtocol) -> Payload:
+def requests(tmp_path: Path, protocol: LoadProtocol) -> Requests:
     built = model(tmp_path, PAIRS)
-    return PAYLOADS[protocol](built, load_golden(built.golden))
+    return TENSORFLOW_SERVING.requests_in(protocol, built, load_golden(built.golden))
 
 
 def response(values: object, name: str = "y") -> bytes:
     message = message_class("PredictResponse")()
     message.outputs[name].CopyFrom(tensor_of(np.array(values, np.float32), "DT_FLOAT"))
-    return framed(message.SerializeToString())
+    encoded: bytes = message.SerializeToString()
+    return encoded
 
 
 def test_rest_sends_the_golden_bodies(tmp_path: Path) -> None:
-    rest = payload(tmp_path, "rest")
-    assert [json.loads(body) for body in rest.bodies] == [request for request, _ in PAIRS]
-    assert rest.check(0, b'{"predictions": [[2.5], [3.5]]}')
-    assert not rest.check(1, b'{"predictions": [[2.5], [3.5]]}')
+    rest = requests(tmp_path, "rest")
+    assert {call.path for call in rest.calls} == {"/v1/models/half:predict"}
+    assert [json.loads(call.body) for call in rest.calls] == [request for request, _ in PAIRS]
+    assert rest.right(0, b'{"predictions": [[2.5], [3.5]]}')
+    assert not rest.right(1, b'{"predictions": [[2.5], [3.5]]}')
 
 
 def test_grpc_sends_the_tensors_that_a_server_makes_of_the_json(tmp_path: Path) -> None:
     sent = [
-        message_class("PredictRequest").FromString(unframed(b))
-        for b in payload(tmp_path, "grpc").bodies
+        message_class("PredictRequest").FromString(call.body)
+        for call in requests(tmp_path, "grpc").calls
     ]
     assert [(m.model_spec.name, m.model_spec.signature_name) for m in sent] == [
         ("half", "serving_default")
@@ -62,14 +65,13 @@ def test_grpc_sends_the_tensors_that_a_server_makes_of_the_json(tmp_path: Path) 
 
 
 def test_an_answer_in_grpc_is_checked_as_its_json(tmp_path: Path) -> None:
-    check = payload(tmp_path, "grpc").check
+    check = requests(tmp_path, "grpc").right
     assert check(0, response([[2.5], [3.5001]]))
     assert not check(0, response([[2.5], [3.6]]))
     assert not check(0, response([2.5, 3.5]))
     assert check(1, response([[4.5]]))
     assert not check(1, response([[4.5]], name="z") + b"x")
-    assert not check(1, framed(b"\xff\xff"))
-    assert not check(1, framed(b""))
+    assert not check(1, b"\xff\xff")
     assert not check(1, b"")
 
 
@@ -80,7 +82,7 @@ def test_an_answer_in_grpc_is_checked_as_its_json(tmp_path: Path) -> None:
 def test_a_golden_request_that_does_not_fit_is_named(tmp_path: Path, request_: object) -> None:
     built = model(tmp_path, [*PAIRS, (request_, {})])
     with pytest.raises(InputError, match="golden request 2 of model half does not fit"):
-        PAYLOADS["grpc"](built, load_golden(built.golden))
+        TENSORFLOW_SERVING.requests_in("grpc", built, load_golden(built.golden))
 
 
 @pytest.mark.parametrize(
