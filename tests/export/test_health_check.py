@@ -18,6 +18,7 @@ from tests.serving.processes import free_port, needs_tensorflow, running
 from tuner.export.compose import to_compose
 from tuner.export.served import served_by
 from tuner.measure.record import StudyRecord
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 
 ONE = study(trial(0, 3.0, 30.0))
 
@@ -86,10 +87,9 @@ def test_it_is_not_where_nothing_listens() -> None:
 def test_a_server_of_a_package_gets_no_check_that_its_image_may_lack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        "tuner.serving.container_plan.added_servers",
-        lambda: {"other": lambda *_: served_by(ONE, ONE.trials[0]).plan},
-    )
+    plan = replace(served_by(ONE, ONE.trials[0]).plan, health=())
+    other = replace(TENSORFLOW_SERVING, plan=lambda *_: plan)
+    monkeypatch.setattr("tuner.serving.servers.table.added_servers", lambda: {"other": other})
     record = replace(ONE, serving={**ONE.serving, "server": "other"})
     text = to_compose(served_by(record, record.trials[0]), Path("/versions"))
     (service,) = yaml.safe_load(text)["services"].values()

@@ -20,9 +20,9 @@ from tuner.export.autoscaler import Autoscaling
 from tuner.export.kserve import inference_service, to_kserve
 from tuner.export.pod import pod_spec
 from tuner.export.provenance import read_provenance
-from tuner.export.served import served_by
 from tuner.export.workload import ClusterWorkload
 from tuner.measure.record import StudyRecord
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 
 TWO = study(trial(0, 3.0, 30.0, configuration={"replicas": 2, "cpu": 0.5}))
 OFFICIAL = replace(
@@ -112,10 +112,8 @@ def test_kserve_fetches_the_model_to_where_the_server_looks() -> None:
 
 
 def test_a_server_that_has_no_such_flag_needs_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "tuner.serving.container_plan.added_servers",
-        lambda: {"other": lambda *_: served_by(TWO, TWO.trials[0]).plan},
-    )
+    other = replace(TENSORFLOW_SERVING, reading_from=None)
+    monkeypatch.setattr("tuner.serving.servers.table.added_servers", lambda: {"other": other})
     record = replace(TWO, serving={**TWO.serving, "server": "other"})
     with pytest.raises(InputError, match="in its own place") as caught:
         to_kserve(made(record, **FETCHED))
