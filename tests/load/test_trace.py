@@ -19,6 +19,7 @@ from tuner.load.arrivals import Ramp, due_times, first_of_trace, trace_gaps
 from tuner.load.sender import LoadGenerator
 from tuner.load.study_requests import study_requests, study_trace, with_requests
 from tuner.load.trace import replayed, trace_of
+from tuner.serving.servers.call import Call
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.study import LoadProfile, LoadSpec
@@ -72,7 +73,7 @@ def test_requests_are_due_as_recorded_whatever_the_server_does(start: Start) -> 
     times = [0.1 * (n // 10) + 1e-6 * n for n in range(20)]
     target = start(seconds=0.004)
     profile = replayed(LoadProfile(1, TRACE, seed=7), trace_of(times, "here"))
-    with LoadGenerator().connect(target, profile, bodies) as client:
+    with LoadGenerator().connect(target, profile, [Call("/", b) for b in bodies]) as client:
         burst = client.run()
     samples = burst.samples
     order = np.argsort(samples.start_ns, kind="stable")
@@ -96,7 +97,7 @@ def test_a_stalled_server_delays_what_was_due_meanwhile(start: Start) -> None:
 
     times = [0.005 * n for n in range(50)]
     profile = replayed(LoadProfile(2, TRACE, seed=1), trace_of(times, "here"))
-    with LoadGenerator().connect(start(reply=reply), profile, [b"{}"] * 50) as client:
+    with LoadGenerator().connect(start(reply=reply), profile, [Call("/", b"{}")] * 50) as client:
         samples = client.run().samples
     assert np.count_nonzero(samples.duration_ns > 20_000_000) >= 10
 
