@@ -1,6 +1,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -12,8 +13,7 @@ from docker.models.containers import Container
 
 from tests.serving.asked_in_grpc import predict, predict_request
 from tuner.errors import SetupError
-from tuner.serving import image as image_module
-from tuner.serving.image import base_tag, build_image, find_image, image_tag
+from tuner.serving.image import TENSORFLOW, base_tag, build_image, find_image, image_tag
 from tuner.serving.servers.table import container_plan
 from tuner.serving.wheels import REQUIREMENTS, kept_members
 from tuner.spec.study import ModelSpec, ServingSpec
@@ -65,11 +65,11 @@ def test_only_tensorflows_libraries_and_messages_are_kept(tmp_path: Path) -> Non
 
 @pytest.mark.docker
 def test_an_image_that_is_missing_is_a_setup_error(
-    engine: DockerClient, monkeypatch: pytest.MonkeyPatch
+    engine: DockerClient,
 ) -> None:
-    monkeypatch.setattr(image_module, "IMAGE_REPOSITORY", "tune-serving-missing")
+    missing = replace(TENSORFLOW, repository="tune-serving-missing")
     with pytest.raises(SetupError) as caught:
-        find_image(engine)
+        find_image(engine, missing)
     assert caught.value.mend == "tune image build"
 
 

@@ -32,12 +32,12 @@ _ARCHITECTURE = "amd64"  # the only one with a tensorflow-cpu wheel
 class ImageRecipe:
     """An image of the base, locked wheels and a program of this package.
 
-    `name` is what `tune image build` calls it. In `dockerfile` `{base}` stands for the base image.
-    Its context has the wheels' files in `wheels/`, those of `program` (a directory; None for no
-    program) in `server/`. `requirements` is the lock of the wheels.
+    `server` is the name of the server that it is for. In `dockerfile`, `{base}` stands for the base
+    image. Its context has the wheels' files in `wheels/`, those of `program` (a directory; None for
+    no program) in `server/`. `requirements` is the lock of the wheels.
     """
 
-    name: str
+    server: str
     repository: str
     dockerfile: str
     requirements: Path
@@ -68,7 +68,7 @@ ENTRYPOINT ["python3", "-m", "tfserver"]
 """
 
 TENSORFLOW = ImageRecipe(
-    "tensorflow",
+    "tensorflow-serving",
     "tune-serving",
     _TENSORFLOW_DOCKERFILE,
     REQUIREMENTS,
@@ -90,7 +90,7 @@ def find_image(client: DockerClient, recipe: ImageRecipe = TENSORFLOW) -> str:
     """The image's reference. Raises SetupError where it is not built yet."""
     tag = image_tag(recipe)
     if not (image_exists(client, tag) and image_exists(client, base_tag())):
-        which = "" if recipe is TENSORFLOW else f" --server {recipe.name}"
+        which = "" if recipe.server == TENSORFLOW.server else f" --server {recipe.server}"
         raise SetupError(
             f"the serving image {tag} is not on this engine", f"tune image build{which}"
         )
