@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
@@ -129,22 +131,79 @@ def _named_faults(path: Path) -> Iterator[None]:
         raise kind(error, path) from error
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Trials by id: all whose id is greater than `after`, and some others, at a version."""
+
+    version: object
+    trials: Mapping[int, FrozenTrial]
+    after: int
+
+    def has(self, version: object, ids: set[int], after: int) -> bool:
+        """Whether the trials of these ids and of all that are greater than `after` are here."""
+        return self.version == version and after >= self.after and ids <= self.trials.keys()
+
+
 class SqliteStorage(RDBStorage):
     """Optuna's storage in the file `path`, whatever characters the path has.
 
     With `create` the first connection makes the file. Later ones never do: one that was deleted
     meanwhile would come back empty.
+
+    A run looks at all trials a dozen times between two of its writes. They are read again where
+    the file has changed since.
     """
 
     def __init__(self, path: Path, *, create: bool) -> None:
         self.path = path.absolute()
         self._mode = "rwc" if create else "rw"
+        self._seen: _Seen | None = None
         super().__init__(
             # Nobody looks at it: a path with `?` or `{` in it would be misunderstood.
             f"{PREFIX}study.db",
             # As SQLAlchemy's for a file, which it cannot know here.
-            engine_kwargs={"creator": self._connected, "poolclass": QueuePool},
+            # One connection is used again and again: it alone can tell what has changed.
+            engine_kwargs={
+                "creator": self._connected,
+                "poolclass": QueuePool,
+                "pool_use_lifo": True,
+            },
         )
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        # What is written after the version was taken makes it old: trials are read once too often.
+        version = study_id, states, *self._version()
+        seen = self._seen
+        if seen is None or not seen.has(version, included_trial_ids, trial_id_greater_than):
+            ids, after = included_trial_ids, trial_id_greater_than
+            trials = super()._get_trials(study_id, states, ids, after)
+            by_id = {trial._trial_id: trial for trial in trials}  # noqa: SLF001 -- Optuna's own key
+            self._seen = seen = _Seen(version, by_id, after)
+        return [
+            trial
+            for number, trial in seen.trials.items()
+            if number > trial_id_greater_than or number in included_trial_ids
+        ]
+
+    def _version(self) -> tuple[object, int, int]:
+        """It stays the same while no connection, this one or another, changes the file.
+
+        `PRAGMA data_version` counts the commits of others as one connection sees them.
+        """
+        pooled = self.engine.raw_connection()
+        try:
+            connection = pooled.driver_connection
+            assert isinstance(connection, _Connection)
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            return connection, others, connection.total_changes
+        finally:
+            pooled.close()
 
     def _connected(self) -> sqlite3.Connection:
         with _named_faults(self.path):
