@@ -57,6 +57,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(os.cpu_count() or 1, 4) + 1
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="only the tests with the mark `full`")
+
+
 def pytest_configure() -> None:
     event.listen(Engine, "connect", _forget_at_power_loss)
 
@@ -76,8 +80,12 @@ def _forget_at_power_loss(connection: object, _: object) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take longest begin first, and the rest fills the gaps."""
+    wanted = config.getoption("--full")
+    left_out = [item for item in items if bool(item.get_closest_marker("full")) is not wanted]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     if _turns is not None:
         items.sort(key=lambda item: item.path not in slow)

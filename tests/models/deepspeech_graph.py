@@ -1,26 +1,22 @@
-"""Write a frozen graph with the nodes of a released DeepSpeech graph; run with TensorFlow.
-
-    python deepspeech_graph.py weights.npz output_graph.pb SIZES
-
-SIZES is JSON: sample_rate, window, step, features, context, n_hidden, classes, steps, alphabet.
-"""
+"""A frozen graph with the nodes of a released DeepSpeech graph. Importing it takes TensorFlow."""
 
 from __future__ import annotations
 
-import json
 import struct
-import sys
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 v1 = tf.compat.v1
 Tensor = Any
 
 
-def graph_of(weights: Any, sizes: dict[str, Any]) -> Any:  # noqa: ANN401
+def graph_of(weights: Mapping[str, Any], sizes: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """A GraphDef.
+
+    `sizes` are sample_rate, window, step, features, context, n_hidden, classes, steps, alphabet.
+    """
     n = sizes["n_hidden"]
     with v1.Graph().as_default() as graph:
         audio = v1.placeholder(tf.float32, [sizes["window"]], "input_samples")
@@ -114,9 +110,3 @@ def serialized(alphabet: str) -> bytes:
     pairs = [character.encode() for character in alphabet]
     parts = [struct.pack("<HH", label, len(pair)) + pair for label, pair in enumerate(pairs)]
     return struct.pack("<H", len(pairs)) + b"".join(parts)
-
-
-if __name__ == "__main__":
-    with np.load(sys.argv[1]) as arrays:
-        written = graph_of(dict(arrays), json.loads(sys.argv[3]))
-    Path(sys.argv[2]).write_bytes(written.SerializeToString())

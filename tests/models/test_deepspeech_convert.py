@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import struct
 import subprocess
 import sys
 import wave
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from models.deepspeech.formats import alphabet_of, refuse_other_formats
 from tests.models.deepspeech_numpy import Sizes, probabilities, random_weights
+from tests.models.tensorflow_process import Finished, freeze, script
 from tuner.errors import InputError
 from tuner.serving.server.signatures import protobuf_module
 from tuner.serving.server.status import StatusError
@@ -82,6 +83,14 @@ def run_converter(graph: Path, output: Path, *more: str) -> subprocess.Completed
     )
 
 
+def converted(
+    tensorflow_process: ProcessPoolExecutor, graph: Path, output: Path, *more: str
+) -> Finished:
+    """What the converter does with a file for which it needs TensorFlow."""
+    arguments = [str(graph), "--output", str(output), *more]
+    return tensorflow_process.submit(script, "models.deepspeech.convert", arguments).result()
+
+
 def test_a_missing_file_exits_2_and_writes_nothing(tmp_path: Path) -> None:
     finished = run_converter(tmp_path / "absent.pb", tmp_path / "built")
     assert finished.returncode == 2
@@ -108,20 +117,17 @@ class Frozen:
     wav: Path
 
 
-def freeze(directory: Path, sizes: Sizes, steps: int, alphabet: str) -> Frozen:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("TensorFlow is not installed (tune-serving[models])")
+def frozen_graph(
+    tensorflow_process: ProcessPoolExecutor,
+    directory: Path,
+    sizes: Sizes,
+    steps: int,
+    alphabet: str,
+) -> Frozen:
     weights = random_weights(sizes, seed=5)
-    arrays: dict[str, Any] = dict(weights)
-    np.savez(directory / "weights.npz", **arrays)
     graph = directory / "output_graph.pb"
-    script = Path(__file__).with_name("deepspeech_graph.py")
-    described = json.dumps({**asdict(sizes), "steps": steps, "alphabet": alphabet})
-    subprocess.run(
-        [sys.executable, str(script), str(directory / "weights.npz"), str(graph), described],
-        check=True,
-        capture_output=True,
-    )
+    described = {**asdict(sizes), "steps": steps, "alphabet": alphabet}
+    tensorflow_process.submit(freeze, graph, weights, described).result()
     wav = directory / "noise.wav"
     with wave.open(str(wav), "wb") as file:
         file.setparams((1, 2, sizes.sample_rate, 0, "NONE", ""))
@@ -138,28 +144,37 @@ def random_audio(seconds: float, sample_rate: int, seed: int) -> Any:  # noqa: A
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Frozen:
+def released(
+    tensorflow_process: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Frozen:
     """All sizes of the English releases, but for n_hidden."""
-    return freeze(tmp_path_factory.mktemp("released"), Sizes(), 16, ENGLISH)
+    return frozen_graph(
+        tensorflow_process, tmp_path_factory.mktemp("released"), Sizes(), 16, ENGLISH
+    )
 
 
 @pytest.fixture(scope="module")
-def unusual(tmp_path_factory: pytest.TempPathFactory) -> Frozen:
+def unusual(
+    tensorflow_process: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Frozen:
     """None of those sizes, and characters of several bytes."""
     alphabet = "äöü ß" + ENGLISH[1:]
     sizes = Sizes(8000, 256, 80, 20, 4, n_hidden=7, classes=len(alphabet) + 1)
-    return freeze(tmp_path_factory.mktemp("unusual"), sizes, 7, alphabet)
+    return frozen_graph(tensorflow_process, tmp_path_factory.mktemp("unusual"), sizes, 7, alphabet)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["released", "unusual"])
 def test_probabilities_are_those_of_numpy_step_by_step(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str,
+    tensorflow_process: ProcessPoolExecutor,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     frozen: Frozen = request.getfixturevalue(kind)
     sizes = frozen.sizes
     output = tmp_path / "built"
-    finished = run_converter(frozen.path, output, "--wav", str(frozen.wav))
+    finished = converted(tensorflow_process, frozen.path, output, "--wav", str(frozen.wav))
     assert finished.returncode == 0, finished.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["built"]
     card = json.loads((output / "card.json").read_text())
@@ -202,14 +217,16 @@ def check_transcripts(saved_model: SavedModel, output: Path, frozen: Frozen) -> 
 
 
 @pytest.mark.slow
-def test_a_graph_is_told_what_it_lacks(released: Frozen, tmp_path: Path) -> None:
+def test_a_graph_is_told_what_it_lacks(
+    tensorflow_process: ProcessPoolExecutor, released: Frozen, tmp_path: Path
+) -> None:
     graph = protobuf_module("framework.graph").GraphDef.FromString(released.path.read_bytes())
     for index in reversed(range(len(graph.node))):
         if graph.node[index].name in {"metadata_alphabet", "new_state_h"}:
             del graph.node[index]
     path = tmp_path / "older.pb"
     path.write_bytes(graph.SerializeToString())
-    finished = run_converter(path, tmp_path / "built")
+    finished = converted(tensorflow_process, path, tmp_path / "built")
     assert finished.returncode == 2
     assert "no node new_state_h, metadata_alphabet" in finished.stderr
     assert "release 0.7 or newer" in finished.stderr
@@ -217,16 +234,17 @@ def test_a_graph_is_told_what_it_lacks(released: Frozen, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_other_files_and_audio_are_refused(unusual: Frozen, tmp_path: Path) -> None:
+def test_other_files_and_audio_are_refused(
+    tensorflow_process: ProcessPoolExecutor, unusual: Frozen, tmp_path: Path
+) -> None:
     (tmp_path / "noise.pb").write_bytes(b"\xff\xfe no graph")
-    finished = run_converter(tmp_path / "noise.pb", tmp_path / "built")
-    assert finished.returncode == 2
-    assert "not a frozen graph" in finished.stderr
-    # It takes 8 kHz, which espeak-ng's golden requests are not.
-    finished = run_converter(unusual.path, tmp_path / "built")
-    assert finished.returncode == 2
-    assert "--wav FILE" in finished.stderr
-    finished = run_converter(unusual.path, tmp_path / "built", "--wav", str(unusual.path))
-    assert finished.returncode == 2
-    assert "not a WAV file" in finished.stderr
+    for graph, more, words in (
+        (tmp_path / "noise.pb", (), "not a frozen graph"),
+        # It takes 8 kHz, which espeak-ng's golden requests are not.
+        (unusual.path, (), "--wav FILE"),
+        (unusual.path, ("--wav", str(unusual.path)), "not a WAV file"),
+    ):
+        finished = converted(tensorflow_process, graph, tmp_path / "built", *more)
+        assert finished.returncode == 2
+        assert words in finished.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["noise.pb"]

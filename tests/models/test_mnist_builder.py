@@ -128,31 +128,37 @@ def test_golden_lines_hold_one_instance_each(builder: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "absent.npz"], "absent.npz: No such file"),
         (["--seed", "one"], "expected a whole number"),
         (["--epochs", "-1"], "expected a whole number"),
     ],
 )
-def test_bad_arguments_exit_2_and_leave_the_output(
-    tmp_path: Path, arguments: list[str], words: str
+def test_bad_arguments_exit_2(
+    builder: ModuleType, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        builder.main(["--output", "built", *arguments])
+    assert words in capsys.readouterr().err
+
+
+def test_a_missing_file_exits_2_and_leaves_the_output(tmp_path: Path) -> None:
     output = tmp_path / "built"
     output.mkdir()
     (output / "card.json").write_text("{}")
-    finished = run_builder(output, *arguments)
+    finished = run_builder(output, "--data", "absent.npz")
     assert finished.returncode == 2
-    assert words in finished.stderr
+    assert "absent.npz: No such file" in finished.stderr
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == [
         "built",
         "built/card.json",
     ]
 
 
-def test_a_directory_that_no_builder_wrote_is_not_replaced(tmp_path: Path) -> None:
+def test_a_directory_that_no_builder_wrote_is_not_replaced(
+    builder: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "thesis.txt").touch()
-    finished = run_builder(tmp_path)
-    assert finished.returncode == 2
-    assert "is no built model" in finished.stderr
+    assert builder.main(["--output", str(tmp_path)]) == 2
+    assert "is no built model" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").exists()
 
 
