@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help mnist deepspeech translation test unit chaos models check docs dist setup lock
+.PHONY: help mnist deepspeech translation test unit thorough chaos check docs dist setup lock
 ARGS ?=
 # In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -30,13 +30,13 @@ unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine
 	@$(PYTEST) -m "not docker and not slow" $(ARGS)
 
+thorough: ## tests of minutes: models trained in full size, samplers in every variant
+	@scripts/setup --tests
+	@$(PYTEST) --thorough $(ARGS)
+
 chaos: ## the whole fault-injection suite, which ends with a table (ARGS="--chaos-markdown FILE")
 	@scripts/setup --tests
 	@.venv/bin/pytest tests/chaos --chaos $(ARGS)
-
-models: ## train each model in full size, and judge it (minutes)
-	@scripts/setup --tests
-	@.venv/bin/pytest tests/models --full $(ARGS)
 
 check: ## formatting, lint, types, the direction of imports, security
 	@failed=0; \

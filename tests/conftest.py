@@ -5,6 +5,9 @@ Where one cannot be had, a test that needs it is skipped with the reason; with `
 With `-n auto --dist loadfile` (as `make test` does) a test file is run by one process, so that what
 its tests share is made once. Tests that need the engine are run by one process, after all others. A
 test marked `alone` is run while no other process runs one.
+
+A test marked `thorough` takes minutes to show what a shorter one shows on less; `--thorough` runs
+these alone.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="only the tests with the mark `full`")
+    parser.addoption("--thorough", action="store_true", help="only the tests marked `thorough`")
 
 
 def pytest_configure() -> None:
@@ -82,8 +85,8 @@ def _forget_at_power_loss(connection: object, _: object) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take longest begin first, and the rest fills the gaps."""
-    wanted = config.getoption("--full")
-    left_out = [item for item in items if bool(item.get_closest_marker("full")) is not wanted]
+    wanted = config.getoption("--thorough")
+    left_out = [item for item in items if bool(item.get_closest_marker("thorough")) is not wanted]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}

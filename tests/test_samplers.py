@@ -41,6 +41,7 @@ class TestBeforeTheModel(
         return BayesSampler
 
 
+@pytest.mark.thorough
 class TestWithTheModel(
     BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
 ):

@@ -1,4 +1,4 @@
-"""Each model as it is built by default: minutes, so `make models` only."""
+"""Each model as it is built by default: minutes, so `make thorough` only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuner.spec.study import ModelSpec
 
 MODELS = Path(__file__).parents[2] / "models"
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.thorough
 
 
 def card_of_build(name: str, directory: Path) -> tuple[dict[str, Any], str]:

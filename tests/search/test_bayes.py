@@ -28,6 +28,10 @@ from tuner.spec.space import Configuration, Parameter, SearchSpace, Value
 from tuner.spec.study import SamplerName, SearchSpec, SearchTarget
 
 TARGETS: tuple[SearchTarget, ...] = ("overall", "per-scenario", "robust")
+ONE_ALWAYS = [
+    "per-scenario",
+    *(pytest.param(target, marks=pytest.mark.thorough) for target in ("overall", "robust")),
+]
 SPACE = SearchSpace(
     (
         Parameter("concurrency", "int", "scenario", 4, choices=(1, 4, 16)),
@@ -172,7 +176,7 @@ def test_the_predicted_front_after_it_is_near_every_scenarios_front() -> None:
         assert volume(found, scenario) > 0.85 * volume(SERVED, scenario)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ONE_ALWAYS)
 def test_killed_and_resumed_it_proposes_what_it_would_have(target: SearchTarget) -> None:
     search = SearchSpec(target=target)
     whole = [step(study, SPACE) for study in [new_study(SPACE, search)] for _ in range(14)]
@@ -276,7 +280,7 @@ def test_a_space_without_scenarios_and_a_study_where_nothing_serves() -> None:
     assert len({configuration_of(space, t) for t in study.get_trials()}) == STARTUP + 4
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ONE_ALWAYS)
 def test_continuous_spaces(target: SearchTarget) -> None:
     study = new_study(CONTINUOUS, SearchSpec(target=target))
     found = [step(study, CONTINUOUS) for _ in range(STARTUP + 6)]

@@ -82,7 +82,7 @@ def test_no_point_twice_until_all_are_measured(name: SamplerName) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "gp"])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1))
 def test_no_infeasible_point_is_proposed_again(name: SamplerName, seed: int) -> None:
     study = new_study(name, MEDIUM, seed)
