@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
@@ -41,6 +40,9 @@ def to_csv(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
     empty where the parameter is inactive. Metrics are `<name>`, `<name>_low` and `<name>_high` in
     the metric's unit, empty where they were not measured.
     """
+    # Not before it is needed: it takes half a second to load, and most commands write no table.
+    import pandas as pd  # noqa: PLC0415
+
     names = [p.name for p in study.search_space]
     columns = [
         "trial",
