@@ -32,7 +32,7 @@ import hypothesis
 import pytest
 from alembic.util import pyfiles
 from docker import DockerClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -164,6 +164,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
     Not for the whole session: while Playwright is there, `asyncio.run` refuses to run.
     """
+    expect.set_options(timeout=40_000)  # ms; five seconds are not enough on a busy machine
     with sync_playwright() as playwright:
         # Without its sandbox: as root there is none, and it opens the tests' own pages only.
         started = playwright.chromium.launch(

@@ -8,16 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 EXAMPLE = CHECKOUT / "examples" / "tune-example-plugin"
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -37,38 +36,73 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(scope="module")
-def tune(place: Path) -> Command:
-    def run(*words: str, installed: bool = True) -> subprocess.CompletedProcess[str]:
-        paths = [str(place / "site")] if installed else []
-        return subprocess.run(
-            [sys.executable, "-m", "tuner", *words],
-            cwd=place,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([*paths, str(CHECKOUT)])},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return run
-
-
 STUDY = ("--study", "steady", "--backend", "small-host")
 
+SAID = """
+import contextlib, io, json, sys
+from tuner.cli import main
+for words in json.load(sys.stdin):
+    sys.argv[1:], code, out, err = words, 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+"""A process that runs commands one after another: each of its own would begin for seconds."""
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def said(place: Path, *commands: Sequence[str], installed: bool = True) -> list[Said]:
+    paths = [str(place / "site")] if installed else []
+    done = subprocess.run(
+        [sys.executable, "-c", SAID],
+        input=json.dumps(commands),
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*paths, str(CHECKOUT)])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return [Said(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+class Ran(NamedTuple):
+    """What was said of a study that uses the package."""
+
+    shown: Said
+    trial: Said
+    reported: Said
+    document: Said
+    exported: Said
+
 
 @pytest.fixture(scope="module")
-def ran(tune: Command) -> Command:
-    done = tune("run", *STUDY)
-    assert done.returncode == 0, done.stderr
-    return tune
+def ran(place: Path) -> Ran:
+    run, *others = said(
+        place,
+        ("run", *STUDY),
+        ("show", *STUDY),
+        ("show", *STUDY, "--json", "0"),
+        ("report", *STUDY, "--output", "report.html"),
+        ("show", *STUDY, "--json"),
+        ("export", *STUDY, "--format", "compose", "--when", "concurrency=4,loss=0"),
+    )
+    assert run.code == 0, run.err
+    assert [(one.code, one.err) for one in others if one.code] == []
+    return Ran(*others)
 
 
-def test_its_metric_is_an_objective_and_a_constraint_with_label_and_unit(ran: Command) -> None:
-    shown = ran("show", *STUDY)
-    assert shown.returncode == 0, shown.stderr
-    assert "deviation" in shown.stdout
-    trial = json.loads(ran("show", *STUDY, "--json", "0").stdout)["trials"][0]
+def test_its_metric_is_an_objective_and_a_constraint_with_label_and_unit(ran: Ran) -> None:
+    assert "deviation" in ran.shown.out
+    trial = json.loads(ran.trial.out)["trials"][0]
     deviation = trial["objectives"]["deviation_ms"]
     assert deviation["unit"] == trial["metrics"]["deviation_ms"]["unit"] == "ms"
     assert trial["metrics"]["deviation_ms"]["value"] == deviation["value"] > 0
@@ -76,32 +110,27 @@ def test_its_metric_is_an_objective_and_a_constraint_with_label_and_unit(ran: Co
     assert violation == pytest.approx(deviation["value"] - 500)
 
 
-def test_its_metric_is_in_the_report(ran: Command, place: Path) -> None:
-    done = ran("report", *STUDY, "--output", "report.html")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.usefixtures("ran")
+def test_its_metric_is_in_the_report(place: Path) -> None:
     assert "deviation (ms)" in (place / "report.html").read_text(encoding="utf-8")
 
 
-def test_its_backend_ran_the_trials(ran: Command, place: Path) -> None:
+def test_its_backend_ran_the_trials(ran: Ran, place: Path) -> None:
     assert (place / "studies/steady/results/small-host.db").exists()
-    study = json.loads(ran("show", *STUDY, "--json").stdout)
-    assert study["environment"]["host"]["cpus"] == 2
+    assert json.loads(ran.document.out)["environment"]["host"]["cpus"] == 2
 
 
-def test_its_server_says_how_an_export_is_run(ran: Command) -> None:
-    done = ran("export", *STUDY, "--format", "compose", "--when", "concurrency=4,loss=0")
-    assert done.returncode == 0, done.stderr
-    services = yaml.safe_load(done.stdout)["services"]
+def test_its_server_says_how_an_export_is_run(ran: Ran) -> None:
+    services = yaml.safe_load(ran.exported.out)["services"]
     assert any("--enable_batching=true" in s.get("command", ()) for s in services.values())
 
 
-def test_without_the_package_the_study_names_what_is_missing(tune: Command) -> None:
-    done = tune("show", *STUDY, installed=False)
-    assert done.returncode == 2
-    assert "small-host" in done.stderr
-    done = tune("check", "--study", "steady", installed=False)
-    assert done.returncode == 2
-    assert "deviation_ms" in done.stderr
+def test_without_the_package_the_study_names_what_is_missing(place: Path) -> None:
+    check = ("check", "--study", "steady")
+    shown, checked = said(place, ("show", *STUDY), check, installed=False)
+    assert shown.code == checked.code == 2
+    assert "small-host" in shown.err
+    assert "deviation_ms" in checked.err
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "src/tune_example_plugin/__init__.py"])

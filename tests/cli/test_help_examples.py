@@ -24,7 +24,7 @@ ELSEWHERE = {
 
 WRITTEN = {"report": "mnist-report.html", "compare": "change.html", "init": "studies/mine"}
 
-RUN = ("run", "--study", "mnist", "--backend", "simulated", "--sampler", "random", "--trials", "12")
+RUN = ("run", "--study", "mnist", "--backend", "simulated", "--sampler", "random", "--trials", "14")
 
 
 def test_each_is_run_or_is_run_elsewhere() -> None:

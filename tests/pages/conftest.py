@@ -19,7 +19,7 @@ SPACE = (
         "loss: {role: scenario, type: float, choices: [0]",
         "loss: {role: scenario, type: float, choices: [0, 5]",
     ),
-    ("budget: {trials: 8}", "budget: {trials: 26}"),
+    ("budget: {trials: 8}", "budget: {trials: 18}"),
 )
 """72 configurations in four scenarios, some of which cannot serve."""
 

@@ -216,7 +216,7 @@ def test_the_environment_leaves_nothing_out(small: FinishedStudy) -> None:
         "least response time, without a model (ms): 0.06 (0.05-0.07)",
         "seed: 3",
         "sampler: tpe",
-        "budget: 26 trials",
+        "budget: 18 trials",
         "name: small",
     ):
         assert part in said
