@@ -29,16 +29,17 @@ class Described:
 
 
 class Gate:
-    """Runs wait at it until it is opened; it knows how many there were at the same time."""
+    """Runs wait at it until it is opened; it knows how many came, and how many at the same time."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
         self.lock = threading.Lock()
-        self.inside = self.most = 0
+        self.inside = self.most = self.runs = 0
 
     def __call__(self, _model: ServedModel, _signature: str, _inputs: Tensors) -> Tensors:
         with self.lock:
             self.inside += 1
+            self.runs += 1
             self.most = max(self.most, self.inside)
         assert self.opened.wait(30)
         with self.lock:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -44,9 +44,6 @@ def tensors(draw: st.DrawFn, min_dims: int) -> tuple[str, npt.NDArray[Any]]:
     dtype = draw(st.sampled_from(NUMBERS))
     shapes = hnp.array_shapes(min_dims=min_dims, max_dims=4, max_side=4)
     array = draw(hnp.arrays(NUMPY_TYPES[dtype], shapes))
-    if dtype == "DT_FLOAT":
-        # Its shortest decimal form is larger than it is, so TensorFlow Serving refuses it too.
-        assume(not (np.abs(array) == np.finfo(np.float32).max).any())
     return dtype, array
 
 
@@ -139,7 +136,7 @@ def test_the_signature_can_be_named() -> None:
         (b"[1]", "JSON Value: [1] Is not object"),
         (b"{}", "Missing 'inputs' or 'instances' key"),
         (body(instances=[1], inputs=[1]), "expecting only one of 'inputs' or 'instances'"),
-        (body(instances=1), "Excepting 'instances' to be an list/array"),
+        (body(instances=1), "Expecting 'instances' to be an list/array"),
         (body(instances=[]), "No values in 'instances' array"),
         (body(instances=[1], signature_name=7), "'signature_name' key must be a string value."),
         (
@@ -156,8 +153,6 @@ def test_the_signature_can_be_named() -> None:
         (body(instances=[True]), "JSON Value: true Type: True is not of expected type: float"),
         (body(instances=[[1, True]]), "JSON Value: true Type: True is not of expected type"),
         (body(instances=[None]), "JSON Value: null Type: Null is not of expected type: float"),
-        (body(instances=[2**24]), "Cannot convert JSON value: 16777216 to float without loss"),
-        (body(instances=[1e39]), "Cannot convert JSON value: 1e+39 to float without loss"),
         (
             body(instances=[[1, 2], [3]]),
             (

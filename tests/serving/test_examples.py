@@ -78,7 +78,7 @@ def test_numbers_need_not_be_finite() -> None:
         ),
         (
             {"examples": [{"names": [20, 18446744073709551603]}]},
-            "Feature: names has uint64 element. Only int64 is supported.",
+            "Feature: names has uint64_t element. Only int64_t is supported.",
         ),
         ({"examples": [{"names": 1.7e308}]}, "to float without loss of precision."),
         ({"examples": [{"names": {"b64": "*"}}]}, "Unable to base64 decode"),

@@ -23,7 +23,15 @@ AVAILABLE = {
 }
 
 
-@pytest.mark.parametrize("path", [MODEL, f"{MODEL}/versions/123", f"/V1/Models{MODEL[10:]}"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        MODEL,
+        f"{MODEL}/versions/123",
+        f"/V1/Models{MODEL[10:]}",
+        f"{MODEL}/labels/unknown",  # a status is by version only
+    ],
+)
 def test_the_status_is_available(server: Running, path: str) -> None:
     assert server.ask("GET", path) == (200, {"model_version_status": [AVAILABLE]})
 
@@ -89,8 +97,8 @@ def test_classify_and_regress(server: Running) -> None:
 @pytest.mark.parametrize(
     ("verb", "document", "error"),
     [
-        ("regress", {"examples": [{"x": 1.0}]}, "Expected regression signature method_name to be"),
-        ("classify", {"examples": [{"x": 1.0}]}, "Expected classification signature method_name"),
+        ("regress", {"examples": [{"x": 1.0}]}, "No regression inputs found in SignatureDef:"),
+        ("classify", {"examples": [{"x": 1.0}]}, "No classification inputs found in SignatureDef:"),
         (
             "classify",
             {"signature_name": "none", "examples": [{}]},
@@ -122,7 +130,7 @@ def test_what_does_not_suit_the_signature_is_the_senders_error(
         ("GET", "/v1/models/other", 404, "Could not find any versions of model other"),
         ("GET", f"{MODEL}/versions/5", 404, "Could not find version 5 of model half_plus_two"),
         ("GET", "/v1/models/other/metadata", 404, "Servable not found for request: Latest(other)"),
-        ("GET", f"{MODEL}/labels/a", 400, "Unrecognized servable version label: a"),
+        ("GET", f"{MODEL}/labels/a/metadata", 400, "Unrecognized servable version label: a"),
         ("POST", "/v1/models/other:predict", 404, "Servable not found for request: Latest(other)"),
         ("POST", "/v1/models/a%2Fb:predict", 404, "Servable not found for request: Latest(a/b)"),
         (

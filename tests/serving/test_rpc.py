@@ -69,6 +69,10 @@ def other_input(request: Proto) -> None:
     request.inputs["z"].CopyFrom(request.inputs.pop("x"))
 
 
+def one_more_input(request: Proto) -> None:
+    request.inputs["z"].CopyFrom(request.inputs["x"])
+
+
 def wrong_type(request: Proto) -> None:
     request.inputs["x"].dtype = STRING
 
@@ -102,7 +106,8 @@ def twice_the_same_output(request: Proto) -> None:
     ("change", "error"),
     [
         (without_inputs, "input size does not match signature: 0!=1"),
-        (other_input, "input tensor alias not found in signature: z"),
+        (other_input, "Signature input alias: x(feed name: x:0) not found in request"),
+        (one_more_input, "Sent extra: {z}. Missing but required: {}."),
         (wrong_type, "Expects arg[0] to be float but string is provided"),
         (wrong_content, "tensor parsing error: x"),
         (negative_size, "tensor parsing error: x"),

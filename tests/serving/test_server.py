@@ -40,6 +40,23 @@ def test_a_connection_is_kept_also_after_an_error(server: Running) -> None:
         assert connection.sock is kept
 
 
+@pytest.mark.parametrize(("asked", "kept"), [(b"Keep-Alive", True), (b"close", False)])
+def test_a_client_of_http_1_0_may_keep_its_connection(
+    server: Running, asked: bytes, kept: bool
+) -> None:
+    body = b'{"instances": [2]}'
+    head = b"POST %b HTTP/1.0\r\nConnection: %b\r\n" % (PREDICT.encode(), asked)
+    request = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        for _ in range(2 if kept else 1):
+            connection.sendall(request)
+            answer = connection.recv(2**16)
+            assert b"predictions" in answer
+            assert b"connection: " + (b"keep-alive" if kept else b"close") in answer
+        if not kept:
+            assert connection.recv(1) == b""
+
+
 def test_a_body_of_many_packets_is_put_together(server: Running) -> None:
     numbers = list(range(200_000))
     status, answer = server.predict({"instances": numbers})
@@ -175,8 +192,8 @@ def test_several_models_versions_and_labels(labelled: Running) -> None:
     for label, version in (("stable", "1"), ("canary", "2")):
         _, answer = labelled.ask("GET", f"{MODEL}/labels/{label}/metadata")
         assert answer["model_spec"]["version"] == version
-        _, answer = labelled.ask("GET", f"{MODEL}/labels/{label}")
-        assert [entry["version"] for entry in answer["model_version_status"]] == [version]
+        # A status is by version only, as TensorFlow Serving's is.
+        assert labelled.ask("GET", f"{MODEL}/labels/{label}") == labelled.ask("GET", MODEL)
     assert labelled.predict({"instances": [2]}, f"{MODEL}/versions/3:predict")[0] == 404
     assert labelled.predict({"instances": [2]}, "/v1/models/other:predict")[0] == 200
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tuner.serving.server.messages import Proto, message_class
-from tuner.serving.server.signatures import NUMPY_TYPES
+from tuner.serving.server.signatures import TENSOR_TYPES
 from tuner.serving.server.status import StatusError
 from tuner.serving.server.tensor_proto import array_of, tensor_of, type_name, type_number
 
-NUMBERS = [name for name in NUMPY_TYPES if name != "DT_STRING"]
+NUMBERS = [name for name in TENSOR_TYPES if name != "DT_STRING"]
 LARGEST = 10**6
 
 
@@ -25,7 +25,7 @@ def tensor(text: str) -> Proto:
 def arrays(draw: st.DrawFn) -> tuple[str, npt.NDArray[Any]]:
     dtype = draw(st.sampled_from(NUMBERS))
     shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
-    return dtype, draw(hnp.arrays(NUMPY_TYPES[dtype], shapes))
+    return dtype, draw(hnp.arrays(TENSOR_TYPES[dtype], shapes))
 
 
 @given(arrays(), st.booleans())
@@ -60,6 +60,13 @@ def test_strings_come_back_as_they_went(texts: list[bytes]) -> None:
         ("dtype: DT_UINT8 tensor_shape { dim { size: 1 } } int_val: 300", [44]),
         ("dtype: DT_HALF tensor_shape { dim { size: 1 } } half_val: 15360", [1.0]),
         ("dtype: DT_DOUBLE double_val: 5", 5.0),
+        ("dtype: DT_COMPLEX64 scomplex_val: [1, 2]", 1 + 2j),
+        (
+            "dtype: DT_COMPLEX128 tensor_shape { dim { size: 2 } } dcomplex_val: [1, 2]",
+            [1 + 2j] * 2,
+        ),
+        ("dtype: DT_COMPLEX64 tensor_shape { dim { size: 1 } } scomplex_val: 1", [0j]),
+        ("dtype: DT_BFLOAT16 tensor_shape { dim { size: 2 } } half_val: 16256", [(16256,)] * 2),
         ("dtype: DT_INT64 tensor_shape { dim { size: 0 } }", []),
     ],
 )
@@ -71,7 +78,7 @@ def test_values_are_filled_in_as_tensorflow_does(text: str, expected: object) ->
     "text",
     [
         "dtype: DT_INVALID",
-        "dtype: DT_COMPLEX64",
+        "dtype: DT_VARIANT",
         "dtype: DT_FLOAT tensor_shape { unknown_rank: true }",
         "dtype: DT_FLOAT tensor_shape { dim { size: -1 } }",
         "dtype: DT_FLOAT tensor_shape { dim { size: 2 } } tensor_content: '1234'",
@@ -88,5 +95,5 @@ def test_what_is_no_tensor_is_refused(text: str) -> None:
 
 
 def test_types_have_names() -> None:
-    assert [type_name(type_number(name)) for name in NUMPY_TYPES] == list(NUMPY_TYPES)
+    assert [type_name(type_number(name)) for name in TENSOR_TYPES] == list(TENSOR_TYPES)
     assert type_name(9999) == "9999"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from tuner.serving.server.messages import message_class
-from tuner.serving.server.signatures import NUMPY_TYPES, Signature
+from tuner.serving.server.signatures import TENSOR_TYPES, Signature
 from tuner.serving.server.tensor_proto import array_of, type_number
 
 LARGEST_TENSOR_BYTES = 2**31 - 1
@@ -51,5 +51,5 @@ def _fill(tensor: Any, array: npt.NDArray[Any], dtype: str) -> None:  # noqa: AN
     if dtype == "DT_STRING":
         tensor.string_val.extend(array.reshape(-1).tolist())
     else:
-        little = np.dtype(NUMPY_TYPES[dtype]).newbyteorder("<")
+        little = np.dtype(TENSOR_TYPES[dtype]).newbyteorder("<")
         tensor.tensor_content = np.ascontiguousarray(array, little).tobytes()

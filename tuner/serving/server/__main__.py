@@ -80,7 +80,7 @@ def serve(settings: Settings, models: dict[str, Model]) -> None:
     run = run_directly
     if settings.batching is not None:
         run = Batcher(settings.batching, run_directly, metrics).run
-    inference = Inference(models, run, metrics)
+    inference = Inference(models, run, metrics, check_methods=settings.check_methods)
     if settings.poll_seconds > 0:
         looking = (tuple(models.values()), settings.poll_seconds)
         Thread(target=keep_refreshed, args=looking, daemon=True).start()
@@ -97,7 +97,12 @@ def serve(settings: Settings, models: dict[str, Model]) -> None:
         )
     workers = ThreadPoolExecutor(settings.rest_threads, thread_name_prefix="request")
     application = Application(
-        inference, metrics, workers, settings.largest_body, settings.metrics_path
+        inference,
+        metrics,
+        workers,
+        settings.largest_body,
+        settings.metrics_path,
+        settings.rest_seconds,
     )
     serve_until_signalled(application, settings.rest_port, rpc)
 

@@ -7,6 +7,7 @@ Source of the protocol: "RESTful API" in TensorFlow Serving's documentation, and
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from . import codec, examples
 from .http_api import HttpApplication, Request, Response
 from .inference import Inference
 from .metrics import Metrics
+from .run import until
 from .status import Code, StatusError, invalid
 
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
@@ -28,7 +30,10 @@ _LARGEST_VERSION = 2**63 - 1
 
 
 class Application(HttpApplication):
-    """The REST API of `inference`, and its metrics at `metrics_path`."""
+    """The REST API of `inference`, and its metrics at `metrics_path`.
+
+    A model that runs for more than `seconds` is stopped; None is no limit.
+    """
 
     def __init__(
         self,
@@ -37,10 +42,12 @@ class Application(HttpApplication):
         workers: Executor,
         largest: int,
         metrics_path: str | None = PROMETHEUS_PATH,
+        seconds: float | None = None,
     ) -> None:
         pages = {} if metrics_path is None else {metrics_path: metrics.page}
         super().__init__(workers, largest, pages)
         self._inference = inference
+        self._seconds = seconds
 
     def answer(self, request: Request) -> Response:
         return Response(self._answered(request))
@@ -59,8 +66,10 @@ class Application(HttpApplication):
         name, label = unquote(match["model"]), match["label"]
         target = (name, _number(match["version"]), None if label is None else unquote(label))
         if method == "GET":
-            return self._metadata(*target) if match["metadata"] else self._status(*target)
-        return self._act(match["verb"], target, request)
+            # A status is by version, never by label, as in TensorFlow Serving.
+            return self._metadata(*target) if match["metadata"] else self._status(*target[:2])
+        with until(None if self._seconds is None else time.monotonic() + self._seconds):
+            return self._act(match["verb"], target, request)
 
     def _act(
         self, verb: str, target: tuple[str, int | None, str | None], request: Request
@@ -82,7 +91,7 @@ class Application(HttpApplication):
             classes = inference.classify(model, name, given)
             return examples.encode_classes(classes.labels, classes.scores)
 
-    def _status(self, name: str, version: int | None, label: str | None) -> bytes:
+    def _status(self, name: str, version: int | None) -> bytes:
         return orjson.dumps(
             {
                 "model_version_status": [
@@ -94,7 +103,7 @@ class Application(HttpApplication):
                             "error_message": status.message,
                         },
                     }
-                    for status in self._inference.status(name, version, label)
+                    for status in self._inference.status(name, version)
                 ]
             }
         )

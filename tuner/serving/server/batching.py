@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .metrics import Metrics
-from .run import ModelT, Run, Tensors
+from .run import ModelT, Run, Tensors, current_deadline, until
 from .status import Code, StatusError, invalid
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class _Task:
     inputs: Tensors
     size: int
     enqueued: float  # by time.monotonic
+    deadline: float | None  # likewise
     outputs: Future[Tensors] = field(default_factory=Future)
 
 
@@ -113,7 +114,7 @@ class Batcher(Generic[ModelT]):
         limit = self._parameters.max_batch_size
         if size > limit:
             raise invalid(f"Task size {size} is larger than maximum input batch size {limit}")
-        task = _Task(inputs, size, time.monotonic())
+        task = _Task(inputs, size, time.monotonic(), current_deadline())
         key = (model.name, model.version, signature, self._shapes(inputs))
         with self._changed:
             queue = self._queues.get(key)
@@ -153,7 +154,7 @@ class Batcher(Generic[ModelT]):
                 batch.size,
                 [now - task.enqueued for task in batch.tasks],
             )
-            self._process(queue, batch.tasks)
+            self._process(queue, [task for task in batch.tasks if not _gave_up(task, now)])
 
     def _next(self) -> tuple[_Queue[ModelT], _Batch]:
         """Wait for a batch that is full or whose oldest request has waited long enough."""
@@ -179,9 +180,14 @@ class Batcher(Generic[ModelT]):
 
     def _process(self, queue: _Queue[ModelT], tasks: Sequence[_Task]) -> None:
         """Run `tasks` together and set the outcome of each."""
+        if not tasks:
+            return
+        deadlines = [task.deadline for task in tasks if task.deadline is not None]
         try:
             merged = self._merge(tasks)
-            outputs = self._run_now(queue.model, queue.signature, merged)
+            # Until the last of them gives up, and so for ever where one never does.
+            with until(max(deadlines) if len(deadlines) == len(tasks) else None):
+                outputs = self._run_now(queue.model, queue.signature, merged)
             parts = split(outputs, [task.size for task in tasks], batch_size(merged))
         except Exception as error:
             if len(tasks) == 1:
@@ -214,6 +220,18 @@ class Batcher(Generic[ModelT]):
                 arrays.append(np.repeat(row, missing, axis=0))
             merged[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         return merged
+
+
+def _gave_up(task: _Task, now: float) -> bool:
+    """Whether the deadline of `task` is over; then it is told so."""
+    if task.deadline is None or now < task.deadline:
+        return False
+    task.outputs.set_exception(
+        StatusError(
+            Code.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue"
+        )
+    )
+    return True
 
 
 def batch_size(inputs: Tensors) -> int:

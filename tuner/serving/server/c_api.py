@@ -37,6 +37,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "TF_DeleteSessionOptions": (None, (c_void_p,)),
     "TF_SetConfig": (None, (c_void_p, c_char_p, c_size_t, c_void_p)),
     "TF_NewBuffer": (POINTER(Buffer), ()),
+    "TF_NewBufferFromString": (POINTER(Buffer), (c_char_p, c_size_t)),
     "TF_DeleteBuffer": (None, (POINTER(Buffer),)),
     "TF_LoadSessionFromSavedModel": (
         c_void_p,
@@ -57,7 +58,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         None,
         (
             c_void_p,
-            c_void_p,
+            POINTER(Buffer),
             POINTER(Output),
             POINTER(c_void_p),
             c_int,

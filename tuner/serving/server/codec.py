@@ -18,7 +18,7 @@ import numpy.typing as npt
 import orjson
 
 from .json_errors import first_error
-from .signatures import Signature, TensorSpec
+from .signatures import BFLOAT16, Signature, TensorSpec
 from .status import StatusError, invalid
 from .tensors import exact_tensor_of, is_named, shown, tensor_of
 
@@ -156,7 +156,7 @@ def _from_rows(
     document: Any,  # noqa: ANN401
 ) -> dict[str, npt.NDArray[Any]]:
     if not isinstance(rows, list):
-        raise invalid(f"JSON Value: {shown(document)} Excepting 'instances' to be an list/array")
+        raise invalid(f"JSON Value: {shown(document)} Expecting 'instances' to be an list/array")
     if not rows:
         raise invalid(f"JSON Value: {shown(document)} No values in 'instances' array")
     if not isinstance(rows[0], dict) and len(specs) > 1:
@@ -254,7 +254,10 @@ def _batch_size(outputs: Mapping[str, npt.NDArray[Any]]) -> int:
 
 
 def _writable(name: str, array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 array or nested lists
-    """What the JSON writers take for `array`."""
+    """What the JSON writers take for `array`. Raises StatusError for a type without JSON form."""
+    if array.dtype.kind in "cV":
+        kind = "bfloat16" if array.dtype == BFLOAT16 else array.dtype.name
+        raise invalid(f"Failed to write JSON value for tensor type: {kind}")
     if array.dtype.kind == "O":
         return _text(array.tolist(), as_base64=name.endswith("_bytes"))
     return array if array.ndim and array.size else array.tolist()

@@ -106,7 +106,7 @@ def _typed(name: str, element: Any) -> tuple[str, Any]:  # noqa: ANN401 any JSON
     if isinstance(element, int) and int(element) in _INT64:
         return "int64_list", int(element)
     if isinstance(element, int) and element in _UINT64:
-        raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+        raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
     if isinstance(element, int | float):
         if math.isfinite(element) and abs(element) > _LARGEST_FLOAT:
             raise invalid(

@@ -12,6 +12,13 @@ def positive(text: str) -> int:
     return value
 
 
+def not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
 def port(text: str) -> int:
     value = int(text)
     if not 0 < value < 2**16:

@@ -15,7 +15,15 @@ from pathlib import Path
 from .app import PROMETHEUS_PATH
 from .batching import BatchingParameters
 from .configuration import read_batching, read_metrics_path, read_models
-from .flag_types import boolean, channel_arguments, port, port_or_none, positive, sizes
+from .flag_types import (
+    boolean,
+    channel_arguments,
+    not_negative,
+    port,
+    port_or_none,
+    positive,
+    sizes,
+)
 from .limits import body_limit, cpu_limit, memory_limit
 from .versions import ModelConfig
 
@@ -46,6 +54,8 @@ class Settings:
     inter_op_threads: int
     batching: BatchingParameters | None
     poll_seconds: float
+    rest_seconds: float | None = None
+    check_methods: bool = False
 
 
 def read(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -75,6 +85,8 @@ def read(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
             inter_op_threads=_first(inter, session, -1),
             batching=batching,
             poll_seconds=given.file_system_poll_wait_seconds,
+            rest_seconds=given.rest_api_timeout_in_ms / 1000 or None,
+            check_methods=given.enable_signature_method_name_check,
         )
     except (OSError, ValueError) as error:
         parser.error(str(error))
@@ -114,6 +126,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         f" batching twice max_batch_size, at most {_MOST_THREADS}]",
     )
     add(
+        "--rest_api_timeout_in_ms",
+        type=not_negative,
+        default=0,
+        help="a model that runs longer for a REST request is stopped; 0: none is [0]",
+    )
+    add(
         "--rest_api_max_body_bytes",
         type=positive,
         help="largest body or gRPC message; a larger one gets 413 [64 MiB, or 1/32 of the memory"
@@ -150,6 +168,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--tensorflow_inter_op_parallelism",
         type=int,
         help="threads for operations of one request; 0: one per CPU; -1: the request's own [-1]",
+    )
+    add(
+        "--enable_signature_method_name_check",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="a signature can be asked only by the method that it names [false]",
     )
     add(
         "--enable_batching",

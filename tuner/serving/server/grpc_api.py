@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import NoReturn
 import grpc
 
 from .messages import Proto
+from .run import until
 from .status import Code, StatusError
 
 log = logging.getLogger(__name__)
@@ -94,7 +97,8 @@ class GrpcServer:
             with self._lock:
                 self._in_flight += 1
             try:
-                return answer(request)
+                with until(_deadline(context)):
+                    return answer(request)
             except StatusError as error:
                 _abort(context, error.code, error.message)
             except Exception as error:
@@ -105,6 +109,14 @@ class GrpcServer:
                     self._in_flight -= 1
 
         return handle
+
+
+def _deadline(context: grpc.ServicerContext) -> float | None:
+    """By `time.monotonic`. Raises StatusError for what was given up while it had no thread."""
+    if not context.is_active():
+        raise StatusError(Code.CANCELLED, "the request was cancelled before it was looked at")
+    left = context.time_remaining()
+    return None if left is None or math.isinf(left) else time.monotonic() + left
 
 
 def _abort(context: grpc.ServicerContext, code: Code, message: str) -> NoReturn:

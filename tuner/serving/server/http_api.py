@@ -27,6 +27,7 @@ _SMALL = 2**16  # bytes; larger bodies wait until there is room for them
 _DISCARDED = 2**30  # bytes of a refused body that are read, so that its sender sees the answer
 _BODY_SECONDS = 60  # without a byte of a body that is not complete
 
+KEEP_ALIVE = b"keep-alive"
 JSON = b"application/json"
 TEXT = b"text/plain"
 
@@ -109,6 +110,10 @@ class HttpApplication(ABC):
             ]
             if status in {408, 413}:
                 headers.append((b"connection", b"close"))  # its body may not be over
+            elif scope.get("http_version") == "1.0" and (b"connection", KEEP_ALIVE) in (
+                (name, value.lower()) for name, value in scope["headers"]
+            ):
+                headers.append((b"connection", KEEP_ALIVE))  # its client waits for these words
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": response.body})
         except ClientGoneError:

@@ -16,8 +16,14 @@ import numpy.typing as npt
 
 from .metrics import Metrics
 from .model import ServedModel
-from .run import Run, Tensors
-from .signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
+from .run import Run, Tensors, seconds_left
+from .signatures import (
+    CLASSIFY_METHOD,
+    PREDICT_METHOD,
+    REGRESS_METHOD,
+    TENSOR_TYPES,
+    Signature,
+)
 from .status import Code, StatusError, invalid
 from .versions import Model, VersionStatus, not_servable
 
@@ -25,7 +31,7 @@ _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 
 def run_directly(model: ServedModel, signature: str, inputs: Tensors) -> Tensors:
-    return model.saved_model.run(signature, inputs)
+    return model.saved_model.run(signature, inputs, seconds_left())
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,21 @@ class Classes:
 
 
 class Inference:
-    """Answers for `models`, by name. All methods may be called from many threads at once."""
+    """Answers for `models`, by name. All methods may be called from many threads at once.
+
+    With `check_methods`, a signature can be asked only by the method that it names, as it is in
+    TensorFlow Serving with `enable_signature_method_name_check`.
+    """
 
     def __init__(
-        self, models: Mapping[str, Model], run: Run[ServedModel], metrics: Metrics
+        self,
+        models: Mapping[str, Model],
+        run: Run[ServedModel],
+        metrics: Metrics,
+        *,
+        check_methods: bool = False,
     ) -> None:
+        self._check_methods = check_methods
         self._models = models
         self._run = run
         self._metrics = metrics
@@ -56,13 +72,9 @@ class Inference:
             raise invalid(f"Unrecognized servable version label: {label}")
         raise not_servable(name, version)
 
-    def status(
-        self, name: str, version: int | None = None, label: str | None = None
-    ) -> list[VersionStatus]:
+    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Of all versions of a model or of one; raises StatusError where there are none."""
         model = self._models.get(name)
-        if model is not None and label is not None:
-            version = model.find(label=label).version
         known = [] if model is None else model.status
         found = [status for status in known if version in {None, status.version}]
         if not found:
@@ -98,7 +110,7 @@ class Inference:
         graph says.
         """
         signature = model.saved_model.signatures[name]
-        if signature.method not in _METHODS:
+        if self._check_methods and signature.method not in _METHODS:
             raise StatusError(
                 Code.INTERNAL,
                 "Expected prediction signature method_name to be one of "
@@ -113,14 +125,13 @@ class Inference:
 
         Raises StatusError where the signature is none for classification, or what the graph says.
         """
-        signature = _signature(model, name, "classification", CLASSIFY_METHOD)
+        signature = self._signature(model, name, "classification", CLASSIFY_METHOD)
         if len(signature.outputs) not in {1, 2}:
             raise invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
         if not signature.outputs.keys() & {"classes", "scores"}:
-            raise StatusError(
-                Code.FAILED_PRECONDITION,
+            raise invalid(
                 'Expected classification signature outputs to contain at least one of "classes" '
-                'or "scores".',
+                'or "scores".'
             )
         outputs = self._on_examples(model, name, examples, "Classify")
         labels, scores = outputs.get("classes"), outputs.get("scores")
@@ -133,7 +144,7 @@ class Inference:
                 )
             if array.dtype.kind != kind:
                 expected = "DT_STRING" if kind == "O" else "DT_FLOAT"
-                raise invalid(f"Expected {what} Tensor of {expected}.")
+                raise invalid(f"Expected {what} Tensor of {expected}. Got: {_type_of(array)}")
             if len(array) != len(examples):
                 raise invalid(
                     f"Expected {what} output batch size of {len(examples)}. Got: {len(array)}"
@@ -152,9 +163,11 @@ class Inference:
 
         Raises StatusError where the signature is none for regression, or what the graph says.
         """
-        signature = _signature(model, name, "regression", REGRESS_METHOD)
-        if set(signature.outputs) != {"outputs"}:
+        signature = self._signature(model, name, "regression", REGRESS_METHOD)
+        if len(signature.outputs) != 1:
             raise invalid("Expected one output Tensor.")
+        if "outputs" not in signature.outputs:
+            raise invalid(f"No regression outputs found in SignatureDef: {name}")
         values = self._on_examples(model, name, examples, "Regress")["outputs"]
         if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
             raise invalid(
@@ -167,8 +180,22 @@ class Inference:
                 f"{len(values)}"
             )
         if values.dtype != np.float32:
-            raise invalid("Expected output Tensor of DT_FLOAT.")
+            raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {_type_of(values)}")
         return values.reshape(-1)
+
+    def _signature(self, model: ServedModel, name: str, kind: str, method: str) -> Signature:
+        signature = model.saved_model.signatures.get(name)
+        if signature is None:
+            raise invalid(f"No signature was found with the name: {name}")
+        if self._check_methods and signature.method != method:
+            raise invalid(
+                f"Expected {kind} signature method_name to be {method}. Was: {signature.method}"
+            )
+        if len(signature.inputs) != 1:
+            raise invalid("Expected one input Tensor.")
+        if "inputs" not in signature.inputs:
+            raise invalid(f"No {kind} inputs found in SignatureDef: {name}")
+        return signature
 
     def _on_examples(
         self, model: ServedModel, name: str, examples: Sequence[bytes], api: str
@@ -190,16 +217,19 @@ class Inference:
 def _check_names(inputs: Tensors, signature: Signature, outputs: Sequence[str]) -> None:
     expected = signature.inputs.keys()
     extra, missing = inputs.keys() - expected, expected - inputs.keys()
-    if len(inputs) != len(expected):
+    fewer = len(inputs) < len(expected) and not signature.defaults
+    if len(inputs) > len(expected) or fewer:
         raise invalid(
             f"input size does not match signature: {len(inputs)}!={len(expected)} len("
             f"{_braced(inputs)}) != len({_braced(expected)}). Sent extra: {_braced(extra)}. "
             f"Missing but required: {_braced(missing)}."
         )
-    if extra:
+    if missing:
+        alias = min(missing)
         raise invalid(
-            f"input tensor alias not found in signature: {min(extra)}. "
-            f"Inputs expected to be in the set {_braced(expected)}."
+            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor}) not found"
+            f" in request and no default value provided. Inputs expected to be in the request "
+            f"{_braced(inputs)}, or default input alias set: {','.join(sorted(signature.defaults))}"
         )
     for number, alias in enumerate(outputs):
         if alias not in signature.outputs:
@@ -215,18 +245,6 @@ def _braced(names: Iterable[str]) -> str:
     return "{" + ",".join(sorted(names)) + "}"
 
 
-def _signature(model: ServedModel, name: str, kind: str, method: str) -> Signature:
-    signature = model.saved_model.signatures.get(name)
-    if signature is None:
-        raise invalid(f"No signature was found with the name: {name}")
-    if signature.method != method:
-        raise invalid(
-            f"Expected {kind} signature method_name to be {method}. Was: {signature.method}"
-        )
-    if len(signature.inputs) != 1:
-        raise invalid("Expected one input Tensor.")
-    if "inputs" not in signature.inputs:
-        raise StatusError(
-            Code.FAILED_PRECONDITION, f"No {kind} inputs found in SignatureDef: {name}"
-        )
-    return signature
+def _type_of(array: npt.NDArray[Any]) -> str:
+    """TensorFlow's name of the type of an array."""
+    return next(name for name, dtype in TENSOR_TYPES.items() if np.dtype(dtype) == array.dtype)

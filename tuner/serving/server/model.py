@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .codec import DEFAULT_SIGNATURE
-from .signatures import NUMPY_TYPES, PREDICT_METHOD, Signature, TensorSpec
+from .signatures import PREDICT_METHOD, TENSOR_TYPES, Signature, TensorSpec
 from .status import StatusError
 from .tensorflow_c import SavedModel
 
@@ -64,7 +64,7 @@ def warm_signature(signatures: Mapping[str, Signature]) -> str | None:
         for name, signature in signatures.items()
         if signature.method == PREDICT_METHOD
         and signature.inputs
-        and all(s.dtype in NUMPY_TYPES and s.tensor for s in signature.inputs.values())
+        and all(s.dtype in TENSOR_TYPES and s.tensor for s in signature.inputs.values())
     ]
     return DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in names else next(iter(names), None)
 
@@ -74,4 +74,4 @@ def least_input(spec: TensorSpec) -> npt.NDArray[Any]:
     shape = (1,) if spec.shape is None else tuple(1 if size < 0 else size for size in spec.shape)
     if spec.dtype == "DT_STRING":
         return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, NUMPY_TYPES[spec.dtype])
+    return np.zeros(shape, TENSOR_TYPES[spec.dtype])

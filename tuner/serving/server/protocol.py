@@ -63,6 +63,9 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         super().on_headers_complete()
+        # uvicorn closes what is HTTP/1.0, also for a client that asked it not to, as `ab -k` does.
+        if self.cycle is not None:
+            self.cycle.keep_alive = self.parser.should_keep_alive()
 
     def on_response_complete(self) -> None:
         self._joining.flush()

@@ -78,7 +78,7 @@ class RpcServer(GrpcServer):
         return self._inference.find(spec.name, version, label)
 
     def _predict(self, request: Proto) -> Proto:  # PredictRequest
-        spec = request.model_spec
+        spec = _spec_of(request)
         with self._inference.counted(spec.name, "Predict", "GRPC"):
             model = self._find(spec)
             name = spec.signature_name or DEFAULT_SIGNATURE
@@ -91,6 +91,10 @@ class RpcServer(GrpcServer):
                 alias: self._input(alias, tensor, signature.inputs)
                 for alias, tensor in request.inputs.items()
             }
+            for alias, default in signature.defaults.items():
+                if alias in signature.inputs and alias not in inputs:
+                    tensor = message_class("tensorflow.TensorProto").FromString(default)
+                    inputs[alias] = self._input(alias, tensor, signature.inputs)
             outputs = self._inference.predict(model, name, inputs, list(request.output_filter))
             response = message_class("PredictResponse")()
             _set_spec(response.model_spec, model, name)
@@ -114,7 +118,7 @@ class RpcServer(GrpcServer):
         return array
 
     def _classify(self, request: Proto) -> Proto:  # ClassificationRequest
-        spec = request.model_spec
+        spec = _spec_of(request)
         with self._inference.counted(spec.name, "Classify", "GRPC"):
             model, name = self._find(spec), spec.signature_name or DEFAULT_SIGNATURE
             found = self._inference.classify(model, name, _examples(request.input))
@@ -133,7 +137,7 @@ class RpcServer(GrpcServer):
             return response
 
     def _regress(self, request: Proto) -> Proto:  # RegressionRequest
-        spec = request.model_spec
+        spec = _spec_of(request)
         with self._inference.counted(spec.name, "Regress", "GRPC"):
             model, name = self._find(spec), spec.signature_name or DEFAULT_SIGNATURE
             values = self._inference.regress(model, name, _examples(request.input))
@@ -144,14 +148,13 @@ class RpcServer(GrpcServer):
             return response
 
     def _metadata(self, request: Proto) -> Proto:  # GetModelMetadataRequest
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
+        spec = _spec_of(request)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid(f"Metadata field {field} is not supported")
-        model = self._find(request.model_spec)
+        model = self._find(spec)
         signatures = message_class("SignatureDefMap")()
         for name, serialized in model.saved_model.serialized_signatures.items():
             signatures.signature_def[name].ParseFromString(serialized)
@@ -163,15 +166,21 @@ class RpcServer(GrpcServer):
         return response
 
     def _status(self, request: Proto) -> Proto:  # GetModelStatusRequest
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
-        spec = request.model_spec
+        spec = _spec_of(request)
+        # A label is not looked at, as in TensorFlow Serving: the status is of all versions then.
+        version, _ = _version(spec)
         response = message_class("GetModelStatusResponse")()
-        for status in self._inference.status(spec.name, *_version(spec)):
+        for status in self._inference.status(spec.name, version):
             entry = response.model_version_status.add(version=status.version, state=status.state)
             entry.status.error_code = status.code
             entry.status.error_message = status.message
         return response
+
+
+def _spec_of(request: Proto) -> Proto:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec
 
 
 def _version(spec: Proto) -> tuple[int | None, str | None]:

@@ -12,7 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +42,17 @@ NUMPY_TYPES: dict[str, npt.DTypeLike] = {
 }
 """Element types that have a counterpart in NumPy and in JSON."""
 
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+"""The bits of a bfloat16, which NumPy does not know."""
+
+TENSOR_TYPES: dict[str, npt.DTypeLike] = {
+    **NUMPY_TYPES,
+    "DT_BFLOAT16": BFLOAT16,
+    "DT_COMPLEX64": np.complex64,
+    "DT_COMPLEX128": np.complex128,
+}
+"""Element types of the tensors that a model can be asked with, in gRPC at least."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -64,6 +75,8 @@ class Signature:
     method: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    defaults: Mapping[str, bytes] = field(default_factory=dict)
+    """Serialized `tensorflow.TensorProto` messages, for inputs that a gRPC request leaves out."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,7 @@ def read_meta_graph(content: bytes) -> MetaGraph:
             outputs={
                 alias: spec(definition.outputs[alias]) for alias in sorted(definition.outputs)
             },
+            defaults={a: value.SerializeToString() for a, value in definition.defaults.items()},
         )
         for name, definition in sorted(message.signature_def.items())
     }

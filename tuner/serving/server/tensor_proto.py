@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .messages import Proto, message_class
-from .signatures import NUMPY_TYPES
+from .signatures import TENSOR_TYPES
 from .status import invalid
 from .tensors import MAX_RANK
 
@@ -25,13 +25,16 @@ _FIELDS = {
     "DT_INT64": "int64_val",
     "DT_BOOL": "bool_val",
     "DT_HALF": "half_val",  # the bits of a float16
+    "DT_BFLOAT16": "half_val",  # likewise
+    "DT_COMPLEX64": "scomplex_val",  # real and imaginary parts in turn
+    "DT_COMPLEX128": "dcomplex_val",
     "DT_UINT32": "uint32_val",
     "DT_UINT64": "uint64_val",
 }
 
 
 def array_of(tensor: Proto, name: str, largest: int) -> npt.NDArray[Any]:
-    """The content of the `TensorProto` `tensor`, whose data type is one of NUMPY_TYPES.
+    """The content of the `TensorProto` `tensor`, whose data type is one of TENSOR_TYPES.
 
     The last value stands for all that are missing, as in TensorFlow. Raises StatusError where the
     message is no tensor, is of more than `largest` bytes or has more than 64 dimensions; `name`
@@ -39,9 +42,9 @@ def array_of(tensor: Proto, name: str, largest: int) -> npt.NDArray[Any]:
     """
     dtype = type_name(tensor.dtype)
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    if dtype not in NUMPY_TYPES or tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+    if dtype not in TENSOR_TYPES or tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise invalid(f"tensor parsing error: {name}")
-    numpy_type = np.dtype(NUMPY_TYPES[dtype])
+    numpy_type = np.dtype(TENSOR_TYPES[dtype])
     size = math.prod(shape)
     # Also what an empty tensor would be without its zeros must be a size that there can be.
     extent = math.prod(max(length, 1) for length in shape)
@@ -53,8 +56,11 @@ def array_of(tensor: Proto, name: str, largest: int) -> npt.NDArray[Any]:
             raise invalid(f"tensor parsing error: {name}")
         return np.frombuffer(tensor.tensor_content, numpy_type).reshape(shape)
     values = getattr(tensor, _FIELDS[dtype])
-    if dtype == "DT_HALF":
-        given = np.fromiter(values, np.int64, len(values)).astype(np.uint16).view(np.float16)
+    if _FIELDS[dtype] == "half_val":
+        given = np.fromiter(values, np.int64, len(values)).astype(np.uint16).view(numpy_type)
+    elif numpy_type.kind == "c":
+        part = numpy_type.type(0).real.dtype
+        given = np.fromiter(values, part, len(values) // 2 * 2).view(numpy_type)
     elif numpy_type.kind == "O":
         given = np.empty(len(values), np.object_)
         given[:] = values
@@ -63,8 +69,9 @@ def array_of(tensor: Proto, name: str, largest: int) -> npt.NDArray[Any]:
         wide = np.int64 if _FIELDS[dtype] == "int_val" else numpy_type
         given = np.fromiter(values, wide, len(values)).astype(numpy_type)
     if len(given) < size:
-        rest = given[-1:] if len(given) else np.array([b""] if numpy_type.kind == "O" else [0])
-        given = np.concatenate([given, np.repeat(rest.astype(numpy_type), size - len(given))])
+        nothing = np.full(1, b"", numpy_type) if numpy_type.kind == "O" else np.zeros(1, numpy_type)
+        last = given[-1:] if len(given) else nothing
+        given = np.concatenate([given, np.repeat(last, size - len(given))])
     return given[:size].reshape(shape)
 
 
@@ -81,9 +88,11 @@ def fill(tensor: Proto, array: npt.NDArray[Any], dtype: str) -> None:
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)
-    flat = array.reshape(-1)
-    if dtype == "DT_HALF":
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if _FIELDS[dtype] == "half_val":
         flat = flat.view(np.uint16)
+    elif flat.dtype.kind == "c":
+        flat = flat.view(flat.real.dtype)
     getattr(tensor, _FIELDS[dtype]).extend(flat.tolist())
 
 

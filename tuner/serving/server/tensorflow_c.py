@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from .c_api import Deallocator, Output, library
 from .signatures import (
-    NUMPY_TYPES,
+    TENSOR_TYPES,
     MetaGraph,
     Signature,
     TensorSpec,
@@ -106,10 +106,10 @@ def _array_of(tensor: int) -> npt.NDArray[Any]:
     tf = library()
     number = tf.TF_TensorType(tensor)
     dtype = _type_names().get(number, str(number))
-    if dtype not in NUMPY_TYPES:
+    if dtype not in TENSOR_TYPES:
         raise StatusError(Code.UNIMPLEMENTED, f"tensors of type {dtype} are not supported")
     shape = tuple(tf.TF_Dim(tensor, axis) for axis in range(tf.TF_NumDims(tensor)))
-    array = np.empty(shape, NUMPY_TYPES[dtype])
+    array = np.empty(shape, TENSOR_TYPES[dtype])
     data = tf.TF_TensorData(tensor)
     if dtype != _STRING:
         tf.memmove(array.ctypes.data, data, array.nbytes)
@@ -120,6 +120,25 @@ def _array_of(tensor: int) -> npt.NDArray[Any]:
         size = tf.TF_StringGetSize(string)
         flat[index] = ctypes.string_at(tf.TF_StringGetDataPointer(string), size)
     return array
+
+
+@contextmanager
+def _run_options(*, in_calling_thread: bool, seconds: float | None) -> Iterator[Any]:
+    """`tensorflow.RunOptions` as a TF_Buffer; None where a run needs none."""
+    if seconds is None and not in_calling_thread:
+        yield None
+        return
+    tf, options = library(), protobuf_module("protobuf.config").RunOptions()
+    if seconds is None:
+        options.inter_op_thread_pool = -1
+    else:
+        options.timeout_in_ms = max(1, math.ceil(seconds * 1000))
+    serialized = options.SerializeToString()
+    buffer = tf.TF_NewBufferFromString(serialized, len(serialized))
+    try:
+        yield buffer
+    finally:
+        tf.TF_DeleteBuffer(buffer)
 
 
 @dataclass(frozen=True)
@@ -155,10 +174,11 @@ class _Native:
 class SavedModel:
     """A SavedModel (tag `serve`) ready to run. Use it as a context manager or call `close`.
 
-    `intra_op_threads` and `inter_op_threads` size TensorFlow's thread pools; zero lets it choose,
-    and negative `inter_op_threads` run all operations in the calling thread. `run` may be called
-    from any number of threads at once. Raises StatusError where the loader refuses the model,
-    ModuleNotFoundError where TensorFlow's libraries are not installed.
+    `intra_op_threads` and `inter_op_threads` size TensorFlow's thread pools; zero lets it choose.
+    With negative `inter_op_threads`, all operations of a run are in the calling thread, unless the
+    run has a deadline. `run` may be called from any number of threads at once. Raises StatusError
+    where the loader refuses the model, ModuleNotFoundError where TensorFlow's libraries are not
+    installed.
     """
 
     def __init__(
@@ -176,6 +196,7 @@ class SavedModel:
             self.close()
             raise
         self._calls: dict[str, _Call] = {}
+        self._in_calling_thread = inter_op_threads < 0
 
     def _load(self, path: Path, intra_op_threads: int, inter_op_threads: int) -> MetaGraph:
         tf = library()
@@ -183,7 +204,8 @@ class SavedModel:
             protobuf_module("protobuf.config")
             .ConfigProto(
                 intra_op_parallelism_threads=intra_op_threads,
-                inter_op_parallelism_threads=inter_op_threads,
+                # The calling thread cannot stop itself: runs with a deadline need others.
+                inter_op_parallelism_threads=max(inter_op_threads, 0),
                 # Pool threads that spin while they wait burn the replica's CPU quota.
                 experimental={"disable_thread_spinning": True},
             )
@@ -227,12 +249,17 @@ class SavedModel:
         return self._meta_graph.serialized
 
     def run(
-        self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]
+        self,
+        signature: str,
+        inputs: Mapping[str, npt.NDArray[Any]],
+        seconds: float | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
         """Outputs of `signature` by name; arrays of DT_STRING hold `bytes` objects.
 
-        Inputs are converted to the signature's types. Raises StatusError, INVALID_ARGUMENT where
-        the signature or an input is missing or does not fit, or what TensorFlow says.
+        Inputs are converted to the signature's types. A run that is not done after `seconds` is
+        stopped between two operations. Raises StatusError, INVALID_ARGUMENT where the signature or
+        an input is missing or does not fit, DEADLINE_EXCEEDED for a run that was stopped, or what
+        TensorFlow says.
         """
         session = self._native.session
         if session is None:
@@ -247,12 +274,15 @@ class SavedModel:
         got = (c_void_p * count_out)()
         try:
             for index, (alias, spec) in enumerate(call.inputs):
-                array = np.asarray(inputs[alias], dtype=NUMPY_TYPES[spec.dtype])
+                array = np.asarray(inputs[alias], dtype=TENSOR_TYPES[spec.dtype])
                 given[index] = _new_tensor(array, spec.dtype)
-            with _status() as status:
+            with (
+                _run_options(in_calling_thread=self._in_calling_thread, seconds=seconds) as options,
+                _status() as status,
+            ):
                 tf.TF_SessionRun(
                     session,
-                    None,
+                    options,
                     call.input_array,
                     given,
                     count_in,
@@ -290,7 +320,7 @@ class SavedModel:
         tf = library()
         array = (Output * len(specs))()
         for index, (alias, spec) in enumerate(specs.items()):
-            if spec.dtype not in NUMPY_TYPES or not spec.tensor:
+            if spec.dtype not in TENSOR_TYPES or not spec.tensor:
                 raise StatusError(
                     Code.UNIMPLEMENTED,
                     f"{alias!r} is not a dense tensor of a supported type ({spec.dtype})",

@@ -37,21 +37,22 @@ def tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401 any J
         return exact_tensor_of(value, dtype)
     leaves, shape = flat
     kinds = set(map(type, leaves))
+    if target.kind == "f" and kinds <= {int, float}:
+        return _rounded(leaves, target).reshape(shape)
     if kinds == {int}:
         try:
             array: npt.NDArray[Any] = np.array(leaves, np.int64)
         except OverflowError:
             return exact_tensor_of(value, dtype)
-    elif kinds <= {int, float} and target.kind == "f":
-        array = np.array(leaves, np.float64)
-    else:
-        return exact_tensor_of(value, dtype)
-    low, high = array.min(), array.max()
-    # Integers up to this bound are exact in a float; what is beyond is looked at one by one.
-    bound = 2 ** (np.finfo(target).nmant + 1) - 1 if target.kind == "f" else 0
-    if _holds(target, low, high) if target.kind in "iu" else -bound <= low and high <= bound:
-        return array.astype(target, copy=False).reshape(shape)
+        if _holds(target, array.min(), array.max()):
+            return array.astype(target, copy=False).reshape(shape)
     return exact_tensor_of(value, dtype)
+
+
+def _rounded(numbers: list[float], target: np.dtype[Any]) -> npt.NDArray[Any]:
+    """By way of a double, as RapidJSON does; what is too large becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(numbers, np.float64).astype(target, copy=False)
 
 
 def _flat(value: Any) -> tuple[list[Any], tuple[int, ...]] | None:  # noqa: ANN401 any JSON value
@@ -99,7 +100,10 @@ def exact_tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401
         raise invalid(f"a tensor of {len(shape)} dimensions is not supported")
     leaves: list[Any] = []
     _collect(value, 0, shape, dtype, leaves)
-    array = np.empty(math.prod(shape), NUMPY_TYPES[dtype])
+    target = np.dtype(NUMPY_TYPES[dtype])
+    if target.kind == "f":
+        return _rounded(leaves, target).reshape(shape)
+    array = np.empty(math.prod(shape), target)
     array[:] = leaves
     return array.reshape(shape)
 
@@ -146,24 +150,10 @@ def _leaf(value: Any, dtype: str) -> Any:  # noqa: ANN401 any JSON value
         pass
     elif target.kind == "f":
         if isinstance(value, int | float):
-            return _lossless(value, target, dtype)
+            return value
     elif isinstance(value, int) and _holds(target, value, value):
         return value
     raise _type_error(value, dtype)
-
-
-def _lossless(value: float, target: np.dtype[Any], dtype: str) -> float:
-    info = np.finfo(target)
-    if isinstance(value, int):
-        fits = abs(value) <= 2 ** (info.nmant + 1) - 1
-    else:
-        fits = not math.isfinite(value) or abs(value) <= float(info.max)
-    if not fits:
-        raise invalid(
-            f"Cannot convert JSON value: {shown(value)} to {_type_name(dtype)} "
-            "without loss of precision."
-        )
-    return value
 
 
 def is_bytes(value: Any) -> bool:  # noqa: ANN401 any JSON value
