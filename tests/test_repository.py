@@ -19,7 +19,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.txt", "tuner/serving/requirements.txt")
+LOCKS = (
+    "requirements.txt",
+    "tuner/serving/requirements.txt",
+    "tuner/serving/open_inference/requirements.txt",
+)
 SHIPPED = ("studies", "search_spaces", "models")
 
 LINKS = (
@@ -122,9 +126,10 @@ def test_a_lock_has_hashes_and_no_address(path: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", (ROOT / path).read_text())
 
 
-def test_the_serving_image_has_the_versions_that_are_tested() -> None:
+@pytest.mark.parametrize("path", LOCKS[1:])
+def test_an_image_has_the_versions_that_are_tested(path: str) -> None:
     tested = locked()
-    for name, [(version, _)] in locked(LOCKS[1]).items():
+    for name, [(version, _)] in locked(path).items():
         assert version in [v for v, _ in tested[name]], f"{name}: run scripts/lock"
 
 

@@ -5,7 +5,8 @@
 An example for builders of your own: `tune models build NAME` runs `models/NAME/build.py` with
 `--output`, and needs nothing but what this one writes there:
 
-    versions/1/     the SavedModel, in the layout of TensorFlow Serving
+    versions/1/     the SavedModel, in the layout of TensorFlow Serving; and model.onnx, the same
+                    weights for ONNX Runtime
     golden.jsonl    a request and its expected answer a line: {"request": ..., "response": ...}
     card.json       what the model is and where it comes from
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import multiprocessing
 import os
 import platform
@@ -112,6 +114,9 @@ def build(output: Path, data: Path | None, seed: int, epochs: int) -> None:
                 f"held-out accuracy {accuracy:.2%} is not above {MIN_ACCURACY:.0%}",
                 "train longer (--epochs) or check the labels of --data",
             )
+        with step("Convert it to ONNX, and answer the same images through ONNX Runtime"):
+            write_onnx(model, saved_model / "model.onnx")
+            verify_onnx(saved_model / "model.onnx", digits.x_test, answers)
         (new / "golden.jsonl").write_text(golden_lines(digits.x_test, answers))
         card = {
             "name": "mnist",
@@ -125,7 +130,7 @@ def build(output: Path, data: Path | None, seed: int, epochs: int) -> None:
             "saved_model_sha256": directory_checksum(saved_model),
             "versions": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("keras", "numpy")},
+                **{name: version(name) for name in ("keras", "numpy", "onnxruntime", "tf2onnx")},
                 "tensorflow": tensorflow_version(),
             },
             "build_seconds": round(time.monotonic() - started, 1),
@@ -311,6 +316,45 @@ def loader_answers(saved_model: Path, images: Floats) -> Floats:
     except StatusError as error:
         raise RuntimeError(str(error)) from None  # A StatusError cannot be sent to a process.
     return np.concatenate(answers)
+
+
+def write_onnx(model: keras.Model, file: Path) -> None:
+    """Write the model with its weights, inputs and outputs as ONNX."""
+    try:
+        import tensorflow as tf  # noqa: PLC0415
+        import tf2onnx  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise SetupError(f"{error}", "pip install 'tune-serving[models]'") from error
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+    answer = tf.function(
+        lambda image: tf.identity(model(image), OUTPUT),
+        input_signature=[tf.TensorSpec((None, 28, 28, 1), tf.float32, INPUT)],
+    )
+    converted, _ = tf2onnx.convert.from_function(answer, answer.input_signature, opset=17)
+    (output,) = converted.graph.output
+    for node in converted.graph.node:
+        node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
+    output.name = OUTPUT
+    file.write_bytes(converted.SerializeToString())
+
+
+def verify_onnx(file: Path, images: Floats, expected: Floats) -> None:
+    """Raises SetupError unless ONNX Runtime answers as TensorFlow's C++ loader did."""
+    from tuner.serving.open_inference.session import SessionSettings, load  # noqa: PLC0415
+
+    try:
+        served = load("mnist", 1, file, SessionSettings())
+        answers = served.run({INPUT: images})[OUTPUT]
+    except (StatusError, KeyError) as error:
+        raise SetupError(f"ONNX Runtime does not run {file.name}: {error}") from error
+    difference = float(np.abs(answers - expected).max())
+    print(f"  differs from TensorFlow by at most {difference:.1e}")
+    # Not "more than", so that a NaN is refused too.
+    if not difference <= LOADER_TOLERANCE:
+        raise SetupError(
+            f"ONNX Runtime and TensorFlow differ by {difference:.1e},"
+            f" more than {LOADER_TOLERANCE:.0e}"
+        )
 
 
 def golden_lines(images: Floats, answers: Floats) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.serving.processes import Running, environment, free_port, listens
 from tuner.serving.open_inference.program import PACKAGE, program
+from tuner.spec.study import ModelSpec
 
 needs_onnx = pytest.mark.skipif(
     find_spec("onnxruntime") is None or find_spec("onnx") is None,
@@ -46,6 +47,28 @@ def write_half_plus_two(file: Path) -> Path:
             helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]),
         ],
     )
+
+
+def build_half_plus_two_onnx(directory: Path) -> ModelSpec:
+    """The same as TensorFlow Serving's test model, with its golden request, as ONNX."""
+    helper = pytest.importorskip("onnx.helper")
+    built = directory / "built"
+    write(
+        built / "versions" / "1" / "model.onnx",
+        [
+            helper.make_node("Mul", ["x", "half"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "two"], ["y"]),
+        ],
+        [helper.make_tensor_value_info("x", 1, ["batch", 1])],
+        [helper.make_tensor_value_info("y", 1, ["batch", 1])],
+        [
+            helper.make_tensor("half", 1, [], [0.5]),
+            helper.make_tensor("two", 1, [], [2.0]),
+        ],
+    )
+    pair = {"request": {"instances": [[1.0]]}, "response": {"predictions": [[2.5]]}}
+    (built / "golden.jsonl").write_text(json.dumps(pair) + "\n")
+    return ModelSpec("half_plus_two", "x / 2 + 2", directory, built, server="onnxruntime")
 
 
 def write(

@@ -12,7 +12,7 @@ from tuner.deploy.reach import DirectSession
 from tuner.errors import Infeasible, TrialFailed
 from tuner.interrupts import ended_whole
 from tuner.measure.golden import Golden
-from tuner.serving.first_run import refused
+from tuner.serving.first_run import LOADER, refused
 from tuner.serving.servers.call import Call
 from tuner.serving.servers.table import server_named
 from tuner.spec.host import Host
@@ -39,19 +39,23 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     host = Host.this()
     serving = ServingSpec(server=model.server, ready_seconds=READY_SECONDS)
     unanswered = Golden(tuple(bodies), (None,) * len(bodies))
-    calls = server_named(model.server).requests_in("rest", model, unanswered).calls
+    server = server_named(model.server)
+    loader = LOADER if model.server == "tensorflow-serving" else server.title
+    calls = server.requests_in("rest", model, unanswered).calls
     spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
     with ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer:
         try:
             with deployer.deploy(spec, model.name) as deployment:
                 (replica,) = deployment.replicas
                 with DirectSession(replica.namespace) as session:
-                    return [_ask(session, replica.url, n, call) for n, call in enumerate(calls)]
+                    return [
+                        _ask(session, replica.url, n, call, loader) for n, call in enumerate(calls)
+                    ]
         except Infeasible as error:
-            raise refused(_words(error)) from error
+            raise refused(_words(error), loader=loader) from error
 
 
-def _ask(session: DirectSession, url: str, number: int, call: Call) -> bytes:
+def _ask(session: DirectSession, url: str, number: int, call: Call, loader: str) -> bytes:
     try:
         reply = session.ask(url, call, ANSWER_SECONDS)
     except requests.RequestException as error:
@@ -62,11 +66,11 @@ def _ask(session: DirectSession, url: str, number: int, call: Call) -> bytes:
         words = str(reply.json()["error"])
     except (ValueError, KeyError, TypeError):
         words = reply.text
-    raise refused(words, number)
+    raise refused(words, number, loader)
 
 
 def _words(error: Infeasible) -> str:
     """What the server said last, without timestamps."""
     lines = [line for line in error.log_tail.splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith("tfserver: ")]
-    return own[-1].removeprefix("tfserver: ") if own else " ".join([error.message, *lines[-3:]])
+    own = [line for line in lines if line.startswith(("tfserver: ", "onnxserver: "))]
+    return own[-1].partition(": ")[2] if own else " ".join([error.message, *lines[-3:]])

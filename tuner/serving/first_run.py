@@ -47,17 +47,21 @@ _NOT_LOADED = "files are missing or damaged: export the model again and give the
 _NOT_RUN = "if the made inputs do not suit the model, give real ones: --requests FILE"
 
 
-def refused(words: str, request: int | None = None) -> InputError:
+LOADER = "TensorFlow's C++ loader"
+
+
+def refused(words: str, request: int | None = None, loader: str = LOADER) -> InputError:
     """The error for a model that cannot be served, with the loader's `words` for the reason.
 
-    `request` is the number of the request that failed, None where the model was not loaded.
+    `loader` is who refuses it. `request` is the number of the request that failed, None where the
+    model was not loaded.
     """
     words = " ".join(words.split())
     failure, other = "does not load it", _NOT_LOADED
     if request is not None:
         failure, other = f"does not run it (request {request})", _NOT_RUN
     mend = next((mend for pattern, mend in _MENDS if re.search(pattern, words)), other)
-    return InputError(f"TensorFlow's C++ loader {failure}: {words}", mend)
+    return InputError(f"{loader} {failure}: {words}", mend)
 
 
 def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:

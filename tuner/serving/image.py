@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,21 +34,15 @@ class ImageRecipe:
     """An image of the base, locked wheels and a program of this package.
 
     `server` is the name of the server that it is for. In `dockerfile`, `{base}` stands for the base
-    image. Its context has the wheels' files in `wheels/`, those of `program` (a directory; None for
-    no program) in `server/`. `requirements` is the lock of the wheels.
+    image. Its context has the wheels' files in `wheels/`, those of `program`, by their path there,
+    in `server/`. `requirements` is the lock of the wheels.
     """
 
     server: str
     repository: str
     dockerfile: str
     requirements: Path
-    program: Path | None = None
-
-    def files(self) -> list[Path]:
-        """The files of the program."""
-        if self.program is None:
-            return []
-        return sorted([*self.program.glob("*.py"), *self.program.glob("*.proto")])
+    program: Callable[[], Mapping[str, Path]] = dict
 
 
 _TENSORFLOW_DOCKERFILE = """\
@@ -67,12 +62,19 @@ EXPOSE 8500 8501
 ENTRYPOINT ["python3", "-m", "tfserver"]
 """
 
+
+def _tensorflow_program() -> Mapping[str, Path]:
+    """The files of tune's server of SavedModels."""
+    directory = Path(__file__).with_name("server")
+    return {path.name: path for path in directory.iterdir() if path.suffix in {".py", ".proto"}}
+
+
 TENSORFLOW = ImageRecipe(
     "tensorflow-serving",
     "tune-serving",
     _TENSORFLOW_DOCKERFILE,
     REQUIREMENTS,
-    Path(__file__).with_name("server"),
+    _tensorflow_program,
 )
 """The image of tune's server of SavedModels."""
 
@@ -81,8 +83,9 @@ def image_tag(recipe: ImageRecipe = TENSORFLOW) -> str:
     """The reference of the image for this version of program, wheels and base."""
     content = hashlib.sha256(recipe.dockerfile.format(base=base_tag()).encode())
     wheels = Path(__file__).with_name("wheels.py")
-    for path in (recipe.requirements, wheels, *recipe.files()):
-        content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    files = {**{path.name: path for path in (recipe.requirements, wheels)}, **recipe.program()}
+    for name, path in sorted(files.items()):
+        content.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{recipe.repository}:{content.hexdigest()[:12]}"
 
 
@@ -146,9 +149,9 @@ def _write_context(
     with tarfile.open(fileobj=context, mode="w") as archive:
         dockerfile = recipe.dockerfile.format(base=parent).encode()
         _add(archive, "Dockerfile", io.BytesIO(dockerfile), len(dockerfile))
-        for path in recipe.files():
+        for name, path in sorted(recipe.program().items()):
             with path.open("rb") as file:
-                _add(archive, f"server/{path.name}", file, path.stat().st_size)
+                _add(archive, f"server/{name}", file, path.stat().st_size)
         for path in wheels:
             with zipfile.ZipFile(path) as wheel:
                 for member in kept_members(wheel):

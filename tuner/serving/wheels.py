@@ -27,6 +27,10 @@ _TENSORFLOW = re.compile(
     r"|(core|compiler|tsl)/(.*/)?(\w+_pb2|__init__)\.py"
     r"|THIRD_PARTY_NOTICES\.txt)"
 )
+# ONNX Runtime without its tools for converting and quantising, and the library of its C API.
+_ONNX_RUNTIME = re.compile(
+    r"onnxruntime/(__init__\.py|LICENSE|ThirdPartyNotices\.txt|capi/[^/]*\.(py|so))"
+)
 _UNUSED = re.compile(r"(^|/)(tests?|include|f2py|__pycache__)/|\.(pyi|pyx|pxd|a|lib)$")
 
 
@@ -64,6 +68,9 @@ def kept_members(wheel: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
             continue  # scripts and headers
         if path.parts[0] == "tensorflow":
             if _TENSORFLOW.fullmatch(member.filename):
+                yield member
+        elif path.parts[0] == "onnxruntime":
+            if _ONNX_RUNTIME.fullmatch(member.filename):
                 yield member
         elif not _UNUSED.search(member.filename):
             yield member
