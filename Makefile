@@ -18,13 +18,11 @@ deepspeech translation: ## the same for speech-to-text and for translation
 	@scripts/setup --model $@
 	@.venv/bin/tune run --study $@ $(ARGS)
 
-# A failure is kept until the end, so that pytest's summary always comes last. What needs the
-# engine runs in one process, after the rest: its tests count containers.
+# A failure is kept until the end, so that pytest's summary always comes last.
 test: ## set up what is missing, then all checks and all tests
 	@scripts/setup --tests
 	@failed=0; $(MAKE) --no-print-directory check || failed=1; \
-	  $(PYTEST) $(ONCE_MORE) -m "not docker" $(ARGS) || failed=1; \
-	  .venv/bin/pytest $(ONCE_MORE) -m docker $(ARGS) && exit $$failed
+	  $(PYTEST) $(ONCE_MORE) $(ARGS) && exit $$failed
 
 unit: ## the tests that need no Docker Engine and train no model
 	@scripts/setup --no-engine

@@ -3,8 +3,9 @@
 Where one cannot be had, a test that needs it is skipped with the reason; with `CI` set it fails.
 
 With `-n auto --dist loadfile` (as `make test` does) a test file is run by one process, so that what
-its tests share is made once. Tests that need the engine are run by one process, after all others. A
-test marked `alone` is run while no other process runs one.
+its tests share is made once. All files that need the engine are run by one process, because their
+tests count containers; mostly they wait, so the others go on meanwhile. A test marked `alone` is
+run while no other process runs one.
 
 A test marked `thorough` takes minutes to show what a shorter one shows on less; `--thorough` runs
 these alone.
@@ -26,7 +27,7 @@ import warnings
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -35,6 +36,7 @@ from docker import DockerClient
 from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from xdist.scheduler import LoadFileScheduling
 
 from tests.turns import Turns
 from tuner.deploy.docker_engine import connect
@@ -58,6 +60,24 @@ pyfiles.load_module_py = cache(pyfiles.load_module_py)  # type: ignore[assignmen
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are CPUs, because many tests wait for a container or a load engine."""
     return min(os.cpu_count() or 1, 4) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:  # noqa: ANN401 -- xdist's own
+    return _OneForTheEngine(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class _OneForTheEngine(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
+    """As xdist's: a file at a time for each process. Those that need the engine count as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "engine" if _needs_engine(self.config.rootpath / file) else file
+
+
+@cache
+def _needs_engine(file: Path) -> bool:
+    return "mark.docker" in file.read_text(encoding="utf-8")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,14 +104,14 @@ def _forget_at_power_loss(connection: object, _: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files that take longest begin first, and the rest fills the gaps."""
+    """What takes longest begins first, and the rest fills the gaps."""
     wanted = config.getoption("--thorough")
     left_out = [item for item in items if bool(item.get_closest_marker("thorough")) is not wanted]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     if _turns is not None:
-        items.sort(key=lambda item: item.path not in slow)
+        items.sort(key=lambda item: (not _needs_engine(item.path), item.path not in slow))
 
 
 _turns = (
