@@ -36,23 +36,6 @@ class Geometry:
         return (2 * self.context + 1) * self.features
 
 
-def read_wavs(wavs: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
-    """The first channels of WAV files of 16-bit PCM, as strings (b,).
-
-    Returns samples from -1 to 1, (b, n), shorter ones padded with silence, and their lengths (b,).
-    What is no such file, or of another sample rate, fails with INVALID_ARGUMENT.
-    """
-
-    def read(wav: Tensor) -> Tensor:
-        audio, rate = tf.audio.decode_wav(wav, desired_channels=1)
-        expected = f"the audio's sample rate is not {sample_rate} Hz"
-        with tf.control_dependencies([tf.debugging.assert_equal(rate, sample_rate, expected)]):
-            return tf.identity(audio[:, 0])
-
-    ragged = tf.map_fn(read, wavs, fn_output_signature=tf.RaggedTensorSpec([None], tf.float32))
-    return ragged.to_tensor(), tf.cast(ragged.row_lengths(), tf.int32)
-
-
 def frame_counts(lengths: Tensor, geometry: Geometry) -> Tensor:
     """Frames of audio of so many samples: the full windows, and one of what is left."""
     return tf.maximum((lengths - geometry.window) // geometry.step + 1, 0) + 1

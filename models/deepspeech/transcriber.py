@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from .front_end import Geometry, Tensor, in_context, mfccs, read_wavs
+from .front_end import Geometry, Tensor, in_context, mfccs
 from .network import logits
+from .recordings import read_wavs
 
 DEFAULT, SAMPLES, PROBABILITIES = "serving_default", "samples", "probabilities"
 

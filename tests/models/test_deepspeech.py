@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample
 
 from models.deepspeech import build
 from models.deepspeech.batches import Example, batch, batches
@@ -224,6 +225,15 @@ def built(tensorflow_process: ProcessPoolExecutor, output: Path, *arguments: str
     return tensorflow_process.submit(script, "models.deepspeech.build", given).result()
 
 
+def wav_at(rate: int, frames: bytes, channels: int = 1) -> bytes:
+    """A WAV file of 16-bit samples at `rate` Hz."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(frames)
+    return buffer.getvalue()
+
+
 def golden_of(model: ModelSpec) -> tuple[list[bytes], list[str]]:
     """WAV files and transcripts of the golden requests."""
     lines = [json.loads(line) for line in model.golden.read_text().splitlines()]
@@ -301,18 +311,17 @@ def test_an_untrained_model_says_so_in_all_that_it_produces(
     [
         (b"", "Data too short"),
         (b"no audio at all, but long enough for a header", "Expected RIFF"),
-        (b"8 kHz", "sample rate is not 16000 Hz"),
+        (b"RIFF\0\0\0\0WAVEdata\0\0\0\0", "Unexpected field data"),
+        (wav_at(4000, b"\0\1" * 4000), "converts 8000 to 192000 Hz. The WAV file is of 4000 Hz."),
+        (wav_at(1, b"\0\1" * 4000), "The WAV file is of 1 Hz."),
+        (wav_at(16_000, b"\0\1" * 4000)[:-1], "Data too short"),
+        # More chunks than there are in any file: the search for the samples ends.
+        (b"RIFF\0\0\0\0WAVE" + b"more\0\0\0\0" * 100_000, "Unexpected field more"),
     ],
 )
-def test_what_is_no_audio_of_16_khz_is_refused(
+def test_what_is_no_audio_is_refused(
     untrained: tuple[ModelSpec, str], wav: bytes, words: str
 ) -> None:
-    if wav == b"8 kHz":
-        buffer = io.BytesIO()
-        with wave.open(buffer, "wb") as file:
-            file.setparams((1, 2, 8000, 0, "NONE", ""))
-            file.writeframes(b"\0\1" * 4000)
-        wav = buffer.getvalue()
     good = golden_of(untrained[0])[0][0]
     with SavedModel(untrained[0].versions / "1") as saved_model:
         with pytest.raises(StatusError, match=words) as raised:
@@ -320,6 +329,56 @@ def test_what_is_no_audio_of_16_khz_is_refused(
         assert raised.value.http_status == 400
         # The next request is served as before.
         assert len(saved_model.run("serving_default", {"wav": as_strings([good])})) == 1
+
+
+@needs_espeak
+@pytest.mark.slow
+def test_a_file_from_a_pipe_is_heard_to_its_end(untrained: tuple[ModelSpec, str]) -> None:
+    """Its header says that the length is not known, in one of several ways."""
+    wavs, expected = golden_of(untrained[0])
+    wav, text = wavs[3], expected[3]
+    assert wav[36:40] == b"data"
+    tag = b"LIST" + (4).to_bytes(4, "little") + b"abcd"
+    piped = [
+        wav[:40] + length.to_bytes(4, "little") + wav[44:]
+        for length in (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
+    ]
+    piped += [
+        piped[0] + b"\1",  # torn within a sample
+        piped[0][:36] + tag + piped[0][36:],
+        # Nothing to hear: it has an end all the same.
+        wav_at(16_000, b""),
+    ]
+    with SavedModel(untrained[0].versions / "1") as saved_model:
+        heard = saved_model.run("serving_default", {"wav": as_strings(piped)})["transcript"]
+    assert [found.decode() for found in heard[:-1]] == [text] * 6
+
+
+@needs_espeak
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (22_050, 1), (44_100, 2)])
+def test_audio_of_another_sample_rate_is_converted(
+    untrained: tuple[ModelSpec, str], rate: int, channels: int
+) -> None:
+    frames = np.round(np.random.default_rng(rate).normal(0, 3000, rate)).astype("<i2")
+    expected = resample(frames / 32768, 16_000).astype(np.float32)
+    wav = wav_at(rate, np.repeat(frames, channels).tobytes(), channels)
+    with SavedModel(untrained[0].versions / "1") as saved_model:
+        heard = saved_model.run("serving_default", {"wav": as_strings([wav])})["transcript"]
+        same = saved_model.run("samples", {"samples": expected[np.newaxis]})["transcript"]
+    assert heard.tolist() == same.tolist()
+
+
+@needs_espeak
+@pytest.mark.slow
+def test_what_espeak_writes_to_a_pipe_is_heard(untrained: tuple[ModelSpec, str]) -> None:
+    said = subprocess.run(
+        ["espeak-ng", "--stdout", "turn on the light"], capture_output=True, check=True
+    ).stdout
+    with SavedModel(untrained[0].versions / "1") as saved_model:
+        heard = saved_model.run("serving_default", {"wav": as_strings([said])})["transcript"]
+    assert heard[0].startswith(b"(untrained weights) ")
+    assert len(heard[0]) > len("(untrained weights) ")
 
 
 @needs_espeak
