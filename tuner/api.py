@@ -81,6 +81,7 @@ class Study:
         grid: bool,
         file: FinishedStudy | None = None,
         given: str = "",
+        may_load: bool = False,
     ) -> None:
         self._specification = specification
         self._given = given
@@ -93,6 +94,7 @@ class Study:
         """Whether this is the study's full grid, which has a storage of its own."""
         self._replay = replay
         self._file = file
+        self._may_load = may_load
 
     @classmethod
     def open(
@@ -104,6 +106,7 @@ class Study:
         replay: str | Path | None = None,
         sampler: SamplerName | None = None,
         root: str | Path | None = None,
+        may_load: bool = False,
     ) -> Study:
         """The study of that name, in that `study.yaml`, or in that study file (`.study.zip`).
 
@@ -111,8 +114,9 @@ class Study:
         in the study's results. `replay` is the recorded grid that backend `replay` takes trials
         from; what only reads needs none.
         `sampler` replaces the study's own; `grid` means the full grid. `root` is where studies,
-        search spaces and models are looked up, the working directory by default. Nothing is
-        created. Raises InputError for a study that cannot be read.
+        search spaces and models are looked up, the working directory by default. `may_load` says
+        that an endpoint on another machine may be loaded. Nothing is created. Raises InputError for
+        a study that cannot be read.
         """
         from tuner.results.study_file import is_study_file, read_study
         from tuner.spec.host import Host
@@ -123,7 +127,7 @@ class Study:
         recorded = None if replay is None else Path(replay)
         grid, given = sampler == "grid", str(study)
         place = None if root is None else Path(root)
-        made = partial(cls, backend=backend, replay=recorded, grid=grid)
+        made = partial(cls, backend=backend, replay=recorded, grid=grid, may_load=may_load)
         if is_study_file(given):
             return made(None, url="", file=read_study(Path(given)), given=given)
         specification = load_study(given, Host.this(), place)
@@ -147,6 +151,41 @@ class Study:
 
         specification = study_of_model(model, (), Host.this())
         return cls(specification, url="", backend=backend, replay=None, grid=False)
+
+    @classmethod
+    def of_endpoint(
+        cls,
+        url: str,
+        requests: str | Path,
+        *,
+        template: str | None = None,
+        container: str = "",
+        ca: str | Path | None = None,
+        most_rps: float = 10_000.0,
+        may_load: bool = False,
+    ) -> Study:
+        """A service that is there already, to be `narrowed` and to `measure_concurrency`.
+
+        It is sent the recorded `requests`. Its CPU time and memory are those of `container`, where
+        one is named. `ca` is the file of the authority that signed its certificate. Raises
+        InputError for an address that is not loopback, unless `may_load` says that it may be
+        loaded.
+        """
+        from tuner.load.study_requests import with_requests
+        from tuner.spec.settings import study_of_endpoint
+        from tuner.spec.study import EndpointSpec, LoadSpec, UsageSpec
+
+        endpoint = EndpointSpec(
+            url,
+            ca="" if ca is None else str(Path(ca).absolute()),
+            most_rps=most_rps,
+            usage=UsageSpec(container),
+        )
+        load = with_requests(LoadSpec(), Path(requests), template)
+        specification = study_of_endpoint(endpoint, load)
+        return cls(
+            specification, url="", backend="endpoint", replay=None, grid=False, may_load=may_load
+        )
 
     # ---- what it is ------------------------------------------------------------------------
 
@@ -381,6 +420,7 @@ class Study:
             replay=self._replay,
             grid=self.grid,
             given=self._given,
+            may_load=self._may_load,
         )
 
     def measure(
@@ -395,11 +435,10 @@ class Study:
         All is new each of `repeat` times: containers, connections, burst. `on_result` is told every
         result with its index. Raises TrialFailed where the world broke a repeat.
         """
-        from tuner.backends import backend_named
         from tuner.backends.repeats import repeated
 
         specification = self._runnable()
-        backend = backend_named(self.backend)(specification)
+        backend = self._backend_of(specification)
         configuration = specification.search_space.baseline()
         return repeated(backend, configuration, repeat, on_event, on_result)
 
@@ -410,11 +449,10 @@ class Study:
 
         Raises Infeasible where it cannot serve, TrialFailed where the world broke.
         """
-        from tuner.backends import backend_named
         from tuner.backends.repeats import explored
 
         specification = self._runnable()
-        backend = backend_named(self.backend)(specification)
+        backend = self._backend_of(specification)
         return explored(backend, specification.search_space.baseline(), stages, on_event)
 
     def measure_capacity(
@@ -426,7 +464,6 @@ class Study:
         error rate of 0.01 where that has none. Raises InputError for what is no constraint,
         Infeasible where it cannot serve, TrialFailed where the world broke.
         """
-        from tuner.backends import backend_named
         from tuner.backends.repeats import capacity_of
         from tuner.spec.expressions import parse_constraint
 
@@ -434,8 +471,28 @@ class Study:
         if constraints:
             parsed = tuple(parse_constraint(text) for text in constraints)
             specification = replace(specification, constraints=parsed)
-        backend = backend_named(self.backend)(specification)
+        backend = self._backend_of(specification)
         return capacity_of(backend, specification.search_space.baseline(), on_event)
+
+    def measure_concurrency(
+        self,
+        levels: Sequence[int],
+        *,
+        on_event: Observe = lambda _: None,
+        on_result: Callable[[int, TrialResult], None] = lambda _, __: None,
+    ) -> Mapping[int, TrialResult]:
+        """Measure that configuration at each number of connections, one burst after the other.
+
+        Each burst has its warm-up, and ends by the stop rule. `on_result` is told each result with
+        its number of connections. Raises TrialFailed where the world broke a burst.
+        """
+        from tuner.backends.repeats import at_each
+
+        one = self._runnable().search_space.baseline()
+        configurations = {
+            level: Configuration.of({**one, "concurrency": level}) for level in levels
+        }
+        return at_each(self._backend_of(self._runnable()), configurations, on_event, on_result)
 
     # ---- its answers -----------------------------------------------------------------------
 
@@ -669,10 +726,20 @@ class Study:
             refuse_unfit(self._runnable(), read_table(self._replay), self._replay.name)
 
     def _made_backend(self, so_far: StudyRecord) -> Backend:
+        return self._backend_of(self._runnable(), so_far)
+
+    def _backend_of(self, specification: StudySpec, so_far: StudyRecord | None = None) -> Backend:
         from tuner.backends import backend_named
         from tuner.backends.backend import BackendOptions
 
-        return backend_named(self.backend)(self._runnable(), BackendOptions(self._replay, so_far))
+        if specification.endpoint is not None and self.backend in {"docker", "simulated"}:
+            raise InputError(
+                f"study {specification.name!r} measures an endpoint, and backend {self.backend}"
+                " deploys a model",
+                "say --backend endpoint",
+            )
+        options = BackendOptions(self._replay, so_far, self._may_load)
+        return backend_named(self.backend)(specification, options)
 
     def _url_of(self, study: str) -> str:
         """Where the trials of another study are, if it ran with this one's backend."""

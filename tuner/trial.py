@@ -300,9 +300,10 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
     return DeploymentSpec(
         model=study.model,
         serving=replace(serving, flags={**serving.flags, **flags}, env={**serving.env, **env}),
-        replicas=int(configuration["replicas"]),
-        cpu=float(configuration["cpu"]),
-        memory_mib=int(configuration["memory"]),
+        # An endpoint may lack them.
+        replicas=int(configuration.get("replicas", 1)),
+        cpu=float(configuration.get("cpu", 0.0)),
+        memory_mib=int(configuration.get("memory", 0)),
         protocol=_protocol(study, configuration),
     )
 
@@ -341,7 +342,9 @@ def capacity_profile(study: StudySpec, configuration: Configuration) -> LoadProf
     spec = profile.spec
     if spec.arrivals == "closed":
         spec = replace(spec, arrivals="poisson")
-    connections = max(profile.concurrency, _CONNECTIONS_EACH * int(configuration["replicas"]))
+    connections = max(
+        profile.concurrency, _CONNECTIONS_EACH * int(configuration.get("replicas", 1))
+    )
     return replace(profile, concurrency=connections, spec=spec, rate_rps=FIRST_RATE)
 
 

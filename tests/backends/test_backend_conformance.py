@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from docker import DockerClient
 
 from tests.backends.grids import file_of, grid_of
 from tests.deploy.conftest import build_half_plus_two
+from tests.deploy.endpoints import endpoint, predicted, response
 from tests.study.small import specification
 from tuner.backends import BACKENDS, backend_named
 from tuner.backends.backend import Backend, BackendOptions, run_until_valid
@@ -25,7 +29,7 @@ from tuner.trial import TrialRequest
 
 
 @pytest.fixture(
-    params=["simulated", "replay", pytest.param("docker", marks=pytest.mark.docker)],
+    params=["simulated", "replay", "endpoint", pytest.param("docker", marks=pytest.mark.docker)],
 )
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """An entered one, of a study whose deployments are reused."""
@@ -37,8 +41,37 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         engine: DockerClient = request.getfixturevalue("engine")
         build_image(engine, print)
         spec = replace(spec, model=build_half_plus_two(tmp_path / "half_plus_two"))
-    with backend_named(request.param)(spec, options) as entered:
-        yield entered
+    with ExitStack() as world:
+        if request.param == "endpoint":
+            server = world.enter_context(endpoint(counted))
+            spec = specification(*of_endpoint(server.url))
+        yield world.enter_context(backend_named(request.param)(spec, options))
+
+
+def counted(target: str, body: bytes) -> bytes:
+    """A service that Prometheus counts: it answers predictions and queries."""
+    if "/api/v1/query" not in target:
+        return predicted(target, body)
+    value = time.time() if "timestamp" in target else time.process_time()
+    row = {"metric": {}, "value": [time.time(), str(value)]}
+    return response(json.dumps({"data": {"resultType": "vector", "result": [row]}}).encode())
+
+
+def of_endpoint(url: str) -> list[tuple[str, str]]:
+    """The changes that make the small study one of an endpoint, switched by a command."""
+    Path("studies/small").mkdir(parents=True, exist_ok=True)
+    Path("studies/small/t.jsonl").write_text('{"instances": [1.0]}\n')
+    Path("studies/small/set.py").write_text(
+        "import sys\nsys.exit(3 if int(sys.argv[1]) < 64 else 0)\n"
+    )
+    words = [sys.executable, "set.py", "{memory}", "{cpu}", "{replicas}"]
+    usage = {"prometheus": url.partition("/v1")[0], "cpu": "cpu_seconds", "memory": "bytes"}
+    section = json.dumps({"url": url, "apply": words, "usage": usage})
+    return [
+        ("model: mnist", f"endpoint: {section}"),
+        ("  loss: {role: scenario, type: float, choices: [0], default: 0}\n", ""),
+        ("load: {", "load: {requests: t.jsonl, "),
+    ]
 
 
 def asked(backend: Backend, **changes: Value) -> Configuration:
@@ -96,7 +129,9 @@ def test_what_cannot_serve_is_a_result(backend: Backend) -> None:
     result = backend.run_trial(TrialRequest(asked(backend, memory=8), "0000"))
     assert result.measurement is None
     assert result.infeasible is not None
-    assert result.infeasible.kind == "out of memory"
+    # Only the command says what became of an endpoint.
+    expected = "never ready" if backend.name == "endpoint" else "out of memory"
+    assert result.infeasible.kind == expected
     assert "deploy" in result.phases
     # The next trial is not affected.
     assert backend.run_trial(TrialRequest(asked(backend), "0001")).infeasible is None
@@ -126,4 +161,4 @@ def test_levels_of_load_are_measured_or_refused(backend: Backend) -> None:
 def test_an_unknown_backend_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(InputError, match="no backend 'podman'") as caught:
         backend_named("podman")
-    assert "docker, simulated, replay" in caught.value.mend
+    assert "docker, simulated, replay, endpoint" in caught.value.mend

@@ -101,8 +101,8 @@ def test_a_configuration_that_cannot_serve_is_a_code_of_its_own(measure: Tune) -
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "--model or --study"),
-        (("--model", "mnist", "--study", "mnist"), "--model or --study"),
+        ((), "--model, --study or --url"),
+        (("--model", "mnist", "--study", "mnist"), "--model, --study or --url"),
         (("--model", "mnist", "--trial", "3"), "--trial goes with --study"),
         (("--study", "mnist", "--trial", "3"), "no study database"),
         (("--model", "mnist", "--set", "cup=1"), "did you mean 'cpu'"),

@@ -32,11 +32,22 @@ def sections(page: Path) -> list[Any]:
 
 @pytest.mark.parametrize("shown", [shown for page in PAGES for shown in sections(page)])
 def test_what_a_page_shows_loads(shown: dict[str, Any], tmp_path: Path) -> None:
-    keys = {"load", "search", "serving", "objectives", "constraints", "budget", "prices"}
+    keys = {
+        "endpoint",
+        "load",
+        "search",
+        "serving",
+        "objectives",
+        "constraints",
+        "budget",
+        "prices",
+    }
     assert shown.keys() <= {"parameters", *keys}
     shipped = yaml.read_yaml(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
+    if "endpoint" in shown:
+        shipped = {"concurrency": shipped["concurrency"]}
     study = {
-        "model": "mnist",
+        **({} if "endpoint" in shown else {"model": "mnist"}),
         "budget": {"trials": 5},
         **{key: shown[key] for key in keys & shown.keys()},
         "search_space": shipped | shown.get("parameters", {}),

@@ -20,7 +20,12 @@ from tuner.spec.load import (
     results_directory,
 )
 from tuner.spec.study import Budget, LoadSpec, Objective
-from tuner.spec.yaml_documents import LoadDocument, ServingDocument, StudyDocument
+from tuner.spec.yaml_documents import (
+    EndpointDocument,
+    LoadDocument,
+    ServingDocument,
+    StudyDocument,
+)
 
 SMALL = Host(cpus=2, memory_mib=8192)
 LARGE = Host(cpus=64, memory_mib=262_144)
@@ -207,6 +212,9 @@ def test_load_as_written(tmp_path: Path) -> None:
 
 def test_the_case_with_every_key_has_every_key() -> None:
     written = yaml.read_yaml(CHECKOUT / "tests/cases/good/every_key.yaml").data
-    assert written.keys() == StudyDocument.model_fields.keys()
+    # It takes the place of the model.
+    assert written.keys() == StudyDocument.model_fields.keys() - {"endpoint"}
+    other = yaml.read_yaml(CHECKOUT / "tests/cases/good/endpoint.yaml").data
+    assert other["endpoint"].keys() == EndpointDocument.model_fields.keys()
     assert written["load"].keys() == LoadDocument.model_fields.keys()
     assert written["serving"].keys() == ServingDocument.model_fields.keys()

@@ -1,4 +1,6 @@
-"""Who runs the trials of a study: containers, a simulated host, or a recorded grid; by name."""
+"""Who runs the trials of a study: containers, a simulated host, a recorded grid, or what is
+there already; by name.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ BACKENDS: Mapping[str, str] = {
     "docker": "tuner.backends.docker:docker_backend",
     "simulated": "tuner.backends.simulated:simulated_backend",
     "replay": "tuner.backends.replay:replay_backend",
+    "endpoint": "tuner.backends.endpoint:endpoint_backend",
 }
 """What makes each backend of tune, as `module:name`: only the one that is used is imported."""
 

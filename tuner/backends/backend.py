@@ -121,11 +121,13 @@ class BackendOptions:
     """What a backend may need beside its study.
 
     `recorded` is the file of a recorded grid, for `replay`. `so_far` is what the study holds
-    already, where a run is resumed.
+    already, where a run is resumed. `may_load` says that an `endpoint` on another machine may be
+    loaded.
     """
 
     recorded: Path | None = None
     so_far: StudyRecord | None = None
+    may_load: bool = False
 
 
 NO_OPTIONS = BackendOptions()

@@ -87,6 +87,24 @@ def repeated(
     return Repeats(backend.study, configuration, environment, calibration, tuple(results))
 
 
+def at_each(
+    backend: Backend,
+    configurations: Mapping[int, Configuration],
+    observe: Observe,
+    each: Callable[[int, TrialResult], None],
+) -> Mapping[int, TrialResult]:
+    """Measure the configurations one after the other; `each` is told every result with its key."""
+    results = {}
+    with ended_whole(backend):
+        observe("calibrate")
+        backend.calibrate()
+        for key, configuration in configurations.items():
+            request = TrialRequest(configuration, f"measure-{key}", observe=observe)
+            results[key] = backend.run_trial(request)
+            each(key, results[key])
+    return results
+
+
 def capacity_of(backend: Backend, configuration: Configuration, observe: Observe) -> Capacity:
     """The highest rate that `configuration` holds; see `Backend.run_capacity`."""
     with ended_whole(backend):

@@ -9,6 +9,7 @@ from tuner.cli.options import (
     DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
+    MayLoadOption,
     StorageOption,
     StudyOption,
     opened,
@@ -20,6 +21,7 @@ def check(
     study: StudyOption,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
+    may_load: MayLoadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything is there that a run needs, and say what to do about what is missing.
@@ -32,7 +34,7 @@ def check(
     from tuner.pages.check_page import check_blocks
     from tuner.render.terminal import show
 
-    chosen = opened(study, storage, backend)
+    chosen = opened(study, storage, backend, may_load=may_load)
     checks = chosen.check()
     if as_json:
         print_json(check_document(chosen.specification, checks))

@@ -12,6 +12,7 @@ from tuner.cli.options import (
     DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
+    MayLoadOption,
     ReplayOption,
     StorageOption,
     StudyOption,
@@ -32,6 +33,7 @@ def confirm(
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     replay: ReplayOption = None,
+    may_load: MayLoadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the best configurations and the baseline again, and say which stay on a front.
@@ -46,7 +48,7 @@ def confirm(
     from tuner.render.terminal import show
     from tuner.study.loop import Event
 
-    chosen = opened(study, storage, backend, replay=replay)
+    chosen = opened(study, storage, backend, replay=replay, may_load=may_load)
     confirmation = None
     with suppress(KeyboardInterrupt):
         if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -15,6 +16,7 @@ from tuner.cli.options import (
     DEFAULT_BACKEND,
     BackendOption,
     JsonOption,
+    MayLoadOption,
     RequestsOption,
     StorageOption,
     TemplateOption,
@@ -106,6 +108,36 @@ def measure(
     ] = None,
     requests: RequestsOption = None,
     template: TemplateOption = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Measure a service that is there already, with --requests. Nothing is deployed.",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="With --url: measure with so many connections in turn, such as 1,4,16, each until"
+            " ART is known well.",
+        ),
+    ] = None,
+    container: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="With --url: count CPU and memory of this container."),
+    ] = "",
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --url: the certificate of your own authority, for https."
+        ),
+    ] = None,
+    most_rps: Annotated[
+        float,
+        typer.Option(min=0.1, max=999_999, help="With --url: send no more requests per second."),
+    ] = 10_000,
+    may_load: MayLoadOption = False,
     backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -114,6 +146,7 @@ def measure(
 
     Example: tune measure --model mnist --set cpu=1 replicas=2 --repeat 3
     """
+    from tuner.api import Study
     from tuner.errors import InputError
 
     exploring = steps is not None or ramp is not None
@@ -126,15 +159,58 @@ def measure(
     if not capacity and (slo or rate is not None):
         raise InputError("--slo and --rate are for --capacity", "give it too, or leave them out")
     levels = _stages(steps, ramp, seconds) if exploring else ()
-    chosen = _opened(model, study, trial, backend, storage)
-    narrowed = chosen.narrowed(
-        [*(set_ or ()), *(settings or ())], trial=trial, requests=requests, template=template
-    )
+    changes = [*(set_ or ()), *(settings or ())]
+    if url is not None:
+        _require_alone(model, study, trial)
+        narrowed = Study.of_endpoint(
+            url,
+            _required(requests),
+            template=template,
+            container=container,
+            ca=ca,
+            most_rps=most_rps,
+            may_load=may_load,
+        ).narrowed(changes)
+    else:
+        chosen = _opened(model, study, trial, backend, storage)
+        narrowed = chosen.narrowed(changes, trial=trial, requests=requests, template=template)
+    if concurrency is not None:
+        _require_levels(url, other=exploring or capacity or repeat > 1)
+        raise typer.Exit(_concurrency(narrowed, _levels(concurrency), as_json=as_json))
     if capacity:
         raise typer.Exit(_capacity(narrowed, slo or (), rate))
     raise typer.Exit(
         _explore(narrowed, levels) if exploring else _measure(narrowed, repeat, as_json=as_json)
     )
+
+
+def _require_alone(model: str | None, study: str | None, trial: int | None) -> None:
+    from tuner.errors import InputError
+
+    if model is not None or study is not None or trial is not None:
+        raise InputError("--url goes with neither --model nor --study", "give one of them")
+
+
+def _required(requests: Path | None) -> Path:
+    from tuner.errors import InputError
+
+    if requests is None:
+        raise InputError("--url needs the requests to send", "name a file of them: --requests FILE")
+    return requests
+
+
+def _require_levels(url: str | None, *, other: bool) -> None:
+    from tuner.errors import InputError
+
+    if url is None:
+        raise InputError(
+            "--concurrency is for --url", "for a model, say --set concurrency=4 or --steps 1,4,16"
+        )
+    if other:
+        raise InputError(
+            "--concurrency goes with none of --steps, --ramp, --capacity and --repeat",
+            "leave them out",
+        )
 
 
 def _opened(
@@ -148,7 +224,9 @@ def _opened(
     from tuner.errors import InputError
 
     if (model is None) == (study is None):
-        raise InputError("expected --model or --study, one of them", "such as: --model mnist")
+        raise InputError(
+            "expected --model, --study or --url, one of them", "such as: --model mnist"
+        )
     if model is not None:
         if trial is not None:
             raise InputError("--trial goes with --study only", "name the study of the trial")
@@ -197,6 +275,51 @@ def _watched(study: Study, measure: Callable[[Observe], T]) -> T | None:
         return None
 
 
+def _concurrency(study: Study, levels: Sequence[int], *, as_json: bool) -> int:
+    """Measure at each number of connections and print a row for each; the exit code."""
+    from tuner.pages.by_hand import about, concurrency_blocks, repeat_line
+    from tuner.render.legible import legible
+    from tuner.render.terminal import show
+
+    if not as_json:
+        show(*about(study.specification, study.backend))
+
+    def each(level: int, result: TrialResult) -> None:
+        if not as_json:
+            print(legible(f"{level}: {repeat_line(result)}"), flush=True)
+
+    with status(quiet=as_json) as observe:
+        results = study.measure_concurrency(levels, on_event=observe, on_result=each)
+    measured = {n: r.measurement for n, r in results.items() if r.measurement is not None}
+    if as_json:
+        print_json(
+            {
+                "format": 1,
+                "levels": [{"concurrency": n} | r.to_json() for n, r in results.items()],
+            }
+        )
+    elif measured:
+        show(*concurrency_blocks(study.specification, measured))
+    return 0 if measured else NOTHING_FEASIBLE
+
+
+def _levels(text: str) -> list[int]:
+    """Numbers of connections from `1,4,16`. Raises InputError."""
+    from tuner.errors import InputError
+    from tuner.spec.built_in import BUILT_INS
+
+    rule = BUILT_INS["concurrency"]
+    try:
+        levels = [int(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if not levels or not all(rule.at_least <= level < rule.below for level in levels):
+        raise InputError(
+            f"--concurrency {text}: not numbers of connections", "such as --concurrency 1,4,16"
+        )
+    return list(dict.fromkeys(levels))
+
+
 def _explore(study: Study, stages: tuple[Stage, ...]) -> int:
     """Measure at one level of load after another and print a row for each; the exit code."""
     from tuner.pages.by_hand import stage_blocks
@@ -217,7 +340,7 @@ def _capacity(study: Study, constraints: Sequence[str], rate: float | None) -> i
     found = _watched(study, lambda observe: study.measure_capacity(constraints, on_event=observe))
     if found is None:
         return NOTHING_FEASIBLE
-    replicas = int(study.specification.search_space.baseline()["replicas"])
+    replicas = int(study.specification.search_space.baseline().get("replicas", 1))
     show(*capacity_blocks(found, replicas, rate))
     return 0 if found.search.held else NOTHING_FEASIBLE
 

@@ -69,11 +69,11 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         parser=_checked_backend,
-        metavar="docker|simulated|replay|NAME",
+        metavar="docker|simulated|replay|endpoint|NAME",
         autocompletion=backend_choices,
         help="What runs the trials: docker measures containers, simulated computes a host, replay"
-        " takes trials from a recorded grid, NAME is one that an installed package adds. Each has"
-        " its own storage.",
+        " takes trials from a recorded grid, endpoint measures a service that is there already,"
+        " NAME is one that an installed package adds. Each has its own storage.",
     ),
 ]
 GridOption = Annotated[
@@ -103,6 +103,12 @@ TemplateOption = Annotated[
         " cells, or a file with that.",
     ),
 ]
+MayLoadOption = Annotated[
+    bool,
+    typer.Option(
+        "--i-may-load-this", help="Load an endpoint that is not on this machine: you may do that."
+    ),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="File to write. [default: standard output]"),
@@ -129,6 +135,7 @@ def opened(
     *,
     sampler: Sampler | None = None,
     replay: Path | None = None,
+    may_load: bool = False,
 ) -> Study:
     """The study that the options select. Raises InputError for a study that cannot be read."""
     import optuna
@@ -143,4 +150,5 @@ def opened(
         backend=backend,
         replay=replay,
         sampler=None if sampler is None else sampler.value,
+        may_load=may_load,
     )

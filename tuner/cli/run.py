@@ -14,6 +14,7 @@ from tuner.cli.completion import study_names
 from tuner.cli.options import (
     DEFAULT_BACKEND,
     BackendOption,
+    MayLoadOption,
     ReplayOption,
     Sampler,
     StorageOption,
@@ -54,6 +55,7 @@ def run(
         ),
     ] = None,
     replay: ReplayOption = None,
+    may_load: MayLoadOption = False,
     warm_start: Annotated[
         str | None,
         typer.Option(
@@ -83,7 +85,7 @@ def run(
         raise InputError("--backend replay and --replay FILE go together", "give both, or neither")
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
-    chosen = opened(study, storage, backend, sampler=sampler, replay=replay)
+    chosen = opened(study, storage, backend, sampler=sampler, replay=replay, may_load=may_load)
     whole = False
     with suppress(KeyboardInterrupt):
         with live_view(chosen) as view:
@@ -96,24 +98,25 @@ def run(
                     on_event=view.observe,
                 )
             except StayedAway as gone:
-                gone.name_command(_resume(chosen, passes or 1, replay))
+                gone.name_command(_resume(chosen, passes or 1, replay, may_load=may_load))
                 raise
         whole = True
     if not whole:
         record = kept_record(chosen)
         if record is not None and record.trials:
             show(*end_blocks(record, summarise(record)))
-        show(*interrupted(record, _resume(chosen, passes or 1, replay)))
+        show(*interrupted(record, _resume(chosen, passes or 1, replay, may_load=may_load)))
         raise typer.Exit(INTERRUPTED)
     show(*converged(view.reasons))
     raise typer.Exit(_end(chosen))
 
 
-def _resume(study: Study, passes: int, replay: Path | None) -> str:
+def _resume(study: Study, passes: int, replay: Path | None, *, may_load: bool) -> str:
     """The command that resumes this run."""
     grid = f" --sampler grid --passes {passes}" if study.grid else ""
     recorded = "" if replay is None else f" --replay {shlex.quote(str(replay))}"
-    return f"tune run {study.selecting()}{grid}{recorded}"
+    allowed = " --i-may-load-this" if may_load else ""
+    return f"tune run {study.selecting()}{grid}{recorded}{allowed}"
 
 
 def _end(study: Study) -> int:

@@ -216,6 +216,25 @@ def files_of(container: Container, root: Path = _ROOT) -> CgroupV1 | CgroupV2 | 
     groups = parse_proc_cgroup(lines)
     if not any(str(container.id) in path for path in groups.values()):
         return None
+    return _files(groups, pid, root)
+
+
+def control_group(path: str, root: Path = _ROOT) -> CgroupV1 | CgroupV2 | None:
+    """The files of the control group at `path`, as in `/proc/<pid>/cgroup`; None where there are
+    none, or no process is in it.
+    """
+    for processes in (root / "memory", root):
+        try:
+            ids = (_directory(processes, path) / "cgroup.procs").read_text().split()
+        except OSError:
+            continue
+        if ids:
+            groups = dict.fromkeys((*V1_CONTROLLERS, ""), path)
+            return _files(groups if processes != root else {"": path}, int(ids[0]), root)
+    return None
+
+
+def _files(groups: dict[str, str], pid: int, root: Path) -> CgroupV1 | CgroupV2 | None:
     if "memory" in groups:
         cpu, cpuacct, memory = (_directory(root / name, groups[name]) for name in V1_CONTROLLERS)
         # On a hybrid host the unified hierarchy has no controllers but the pressure files.

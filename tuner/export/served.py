@@ -45,6 +45,13 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
 
     Raises InputError where the study sets what tune itself sets, or what no container can have.
     """
+    if study.of_endpoint:
+        raise InputError(
+            f"study {study.name!r} measured a service that is there already: tune does not know how"
+            " it is deployed",
+            "switch it by the command of endpoint.apply; the formats csv, json and jsonl hold what"
+            " was measured",
+        )
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
     set_flags, set_env = study.search_space.settings(trial.configuration)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
@@ -61,6 +62,8 @@ class Loop(ABC):
         self.recorder = recorder
         self.connections: Sequence[Connection] = ()
         self.sending = False
+        self.tls: tuple[ssl.SSLContext, str] | None = None
+        """What secures the connections, and the name in the server's certificate."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, connections: Sequence[Connection]) -> None:
@@ -139,7 +142,10 @@ class Connection:
         """Connect. Raises OSError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.loop.timeout):
-            _, exchange = await loop.create_connection(lambda: self.exchange(self), *self.address)
+            context, name = self.loop.tls or (None, None)
+            _, exchange = await loop.create_connection(
+                lambda: self.exchange(self), *self.address, ssl=context, server_hostname=name
+            )
             await exchange.ready()
 
     def send(self, due: int = 0) -> None:
@@ -161,7 +167,8 @@ class Connection:
         transport = self.transport
         assert transport is not None
         sent = 0
-        if not transport.get_write_buffer_size():
+        # What TLS sends is not what is written.
+        if self.loop.tls is None and not transport.get_write_buffer_size():
             try:
                 sent = os.write(self.descriptor, data)
             except OSError:  # a full or broken socket: the transport waits, or reports it

@@ -27,6 +27,7 @@ import uvloop
 
 from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
+from tuner.load.any_server import any_server_exchanges, tls_of
 from tuner.load.arrivals import Ramp, first_of_trace
 from tuner.load.connection import Connection, Exchange, Loop
 from tuner.load.engine_place import place_engine
@@ -38,6 +39,7 @@ from tuner.load.rest import rest_exchanges
 PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] = {
     "rest": rest_exchanges,
     "grpc": grpc_exchanges,
+    "any server": any_server_exchanges,
 }
 """By name: the function that makes the exchanges of a burst."""
 
@@ -104,7 +106,9 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
         client = place_engine(setup)
         recorder = Recorder()
         loop = loop_of(setup, _inputs(setup), recorder)
-        exchange = PROTOCOLS[setup.protocol](setup)
+        protocol = "any server" if setup.any_server else setup.protocol
+        exchange = PROTOCOLS[protocol](setup)
+        loop.tls = tls_of(setup)
         connections = [
             Connection(loop, exchange, number, address)
             for number, address in zip(

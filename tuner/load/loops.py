@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from time import perf_counter_ns
@@ -21,8 +22,18 @@ class ClosedLoop(Loop):
     The level is the number of active connections. Those with the lowest numbers are active.
     """
 
-    def __init__(self, inputs: Iterator[int], timeout: float, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        inputs: Iterator[int],
+        timeout: float,
+        recorder: Recorder,
+        most_rps: float | None = None,
+    ) -> None:
         super().__init__(inputs, timeout, recorder)
+        self._gap_ns = round(1e9 / most_rps) if most_rps else 0
+        """The least time between two requests."""
+        self._allowed = 0
+        """When the next one may be sent."""
         self._alarm = Alarm(self._change)
         self._active = 0
         self._changes: Iterator[tuple[int, int]] = iter(())
@@ -37,7 +48,24 @@ class ClosedLoop(Loop):
 
     def ready(self, connection: Connection, since: int = 0) -> None:
         if connection.number < self._active:
+            self._send(connection, since)
+
+    def _send(self, connection: Connection, since: int = 0) -> None:
+        """Send now, or when the next request may be sent. Response times count from then."""
+        if not self._gap_ns:
             connection.send(since)
+            return
+        now = perf_counter_ns()
+        at, self._allowed = self._allowed, max(now, self._allowed) + self._gap_ns
+        if at <= now:
+            connection.send(since)
+        else:
+            asyncio.get_running_loop().call_later((at - now) / 1e9, self._send_held, connection)
+
+    def _send_held(self, connection: Connection) -> None:
+        idle = connection.transport is not None and not connection.start
+        if self.sending and idle and connection.number < self._active:
+            connection.send()
 
     def lost(self, connection: Connection) -> None:
         pass  # the active connections stay the same
@@ -57,7 +85,7 @@ class ClosedLoop(Loop):
             before, self._active = self._active, self._next[1]
             for connection in self.connections[before : self._active]:
                 if connection.transport is not None and not connection.start:
-                    connection.send()
+                    self._send(connection)
             self._next = next(self._changes, (NEVER, 0))
         self._alarm.set(self._next[0])
 
@@ -136,7 +164,7 @@ class OpenLoop(Loop):
 def loop_of(setup: Setup, inputs: Iterator[int], recorder: Recorder) -> Loop:
     """The loop for `setup.arrivals`."""
     if setup.arrivals == "closed":
-        return ClosedLoop(inputs, setup.timeout_seconds, recorder)
+        return ClosedLoop(inputs, setup.timeout_seconds, recorder, setup.most_rps)
     if setup.arrivals == "trace":
         gaps = arrivals.trace_gaps(setup.gaps, setup.seed)
     else:

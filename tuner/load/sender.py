@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from tuner.errors import InputError
 from tuner.load import wire
+from tuner.load.any_server import AnyServer
 from tuner.load.engine_process import started_engine
 from tuner.load.grpc import unframed
 from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
@@ -31,6 +33,7 @@ class LoadGenerator:
         calls: Sequence[Call],
         *,
         check: CheckAnswer | None = None,
+        server: AnyServer | None = None,
     ) -> Iterator[LoadClient]:
         """Open `profile.concurrency` connections to `target`, idle until the client runs.
 
@@ -58,6 +61,8 @@ class LoadGenerator:
             timeout_seconds=profile.spec.timeout_seconds,
             calls=tuple(calls),
             gaps=profile.gaps,
+            any_server=server is not None,
+            **(asdict(server) if server else {}),
         )
         with started_engine() as started:
             started.send(setup.encode())

@@ -11,6 +11,7 @@ from tuner.load.trace import Trace, trace_of
 from tuner.measure.golden import Golden
 from tuner.serving.added import read_requests
 from tuner.serving.servers.table import server_named
+from tuner.serving.traffic import read_traffic, times_of
 from tuner.serving.traffic_template import template_text
 from tuner.spec.scaffold import RecordedLoad
 from tuner.spec.study import LoadSpec, StudySpec
@@ -32,6 +33,22 @@ def study_requests(study: StudySpec) -> Golden:
         tuple(pair.response for pair in pairs),
         tuple(pair.at for pair in pairs if pair.at is not None),
     )
+
+
+def endpoint_requests(study: StudySpec, target: str) -> tuple[Golden, tuple[str, ...]]:
+    """The recorded requests of a study to the path `target`, and the content type of each.
+
+    Their bodies may be anything. Raises InputError where they cannot be read.
+    """
+    load, home = study.load, study.path.parent
+    template = template_text(load.template, home) if load.template else None
+    recorded = read_traffic(home / load.requests, template, target)
+    golden = Golden(
+        tuple(one.body for one in recorded),
+        tuple(one.response for one in recorded),
+        times_of(recorded),
+    )
+    return golden, tuple(one.content_type for one in recorded)
 
 
 def recorded_load(requests: Path, template: str | None) -> RecordedLoad:

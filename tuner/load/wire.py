@@ -58,6 +58,14 @@ class Setup:
     timeout_seconds: float
     calls: tuple[Call, ...]
     gaps: tuple[float, ...] = ()
+    any_server: bool = False
+    """Whether the server may be of any kind (`tuner.load.any_server`)."""
+    tls_name: str | None = None
+    """The name in the server's certificate; None where connections are not secured."""
+    tls_ca: str | None = None
+    """The file of the authority that signed it; None for those that the system trusts."""
+    most_rps: float | None = None
+    """A closed loop sends no more requests per second."""
 
     def encode(self) -> bytes:
         bodies = [call.body for call in self.calls]

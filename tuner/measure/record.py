@@ -415,6 +415,11 @@ class StudyRecord:
             head.warm_start,
         )
 
+    @property
+    def of_endpoint(self) -> bool:
+        """Whether it measured a service that was there already."""
+        return self.specification.get("endpoint") is not None
+
     @cached_property
     def answer(self) -> AnswerSpec:
         """What decides which configuration is recommended."""

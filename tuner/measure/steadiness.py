@@ -121,8 +121,11 @@ def _waited(mine: RequestSamples, start_ns: int, end_ns: int) -> int:
 def _idle(burst: Burst, replica: int, start_ns: int, end_ns: int) -> bool:
     """Whether a replica used no CPU in this time, by the readings that lie in it.
 
-    The readings have a clock of their own, of which the first is at the window's start.
+    The readings have a clock of their own, of which the first is at the window's start. Where
+    nobody counts CPU time it is not known, so not said.
     """
+    if replica >= burst.cpu.time_ns.shape[1]:
+        return False
     time_ns, cpu_ns = burst.cpu.time_ns[:, replica], burst.cpu.cpu_ns[:, replica]
     at = time_ns - time_ns[0] + burst.window_start_ns
     inside = np.flatnonzero((at >= start_ns) & (at <= end_ns))

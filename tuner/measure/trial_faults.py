@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def trial_faults(study: StudySpec, trials: Sequence[TrialRecord]) -> Iterator[Problem]:
     """What of the trials, in their order, does not go with the study."""
-    for missing in missing_parameters([p.name for p in study.search_space]):
+    names = [p.name for p in study.search_space]
+    for missing in missing_parameters(names, deployed=study.endpoint is None):
         yield missing.below(("specification", "search_space"))
     before = -1
     objectives = [o.metric for o in study.objectives]

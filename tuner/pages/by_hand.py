@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tuner.backends.repeats import Repeats
 from tuner.errors import Infeasible
@@ -97,6 +98,13 @@ def stage_blocks(
         priorities=(0, *(priorities.get(name, 3) for name in names), 1),
     )
     yield from _doubts(measurements)
+
+
+def concurrency_blocks(spec: StudySpec, measurements: Mapping[int, Measurement]) -> Iterator[Block]:
+    """A row for each number of connections, and what to be careful about."""
+    stages = [Stage(0, level, level) for level in measurements]
+    closed = replace(spec, load=replace(spec.load, arrivals="closed"))
+    yield from stage_blocks(closed, stages, tuple(measurements.values()))
 
 
 def capacity_blocks(

@@ -144,7 +144,12 @@ def next_steps(record: StudyRecord, summary: Summary, selecting: str) -> Iterato
 
 
 def apply_commands(record: StudyRecord, summary: Summary, selecting: str) -> list[str]:
-    """The commands that export the answer and verify it; none where nothing is recommended."""
+    """The commands that export the answer and verify it.
+
+    None where nothing is recommended, and none for an endpoint, which the user switches.
+    """
+    if record.of_endpoint:
+        return []
     chosen = summary.headline or next(iter(summary.recommendations.values()), None)
     if chosen is None:
         return []

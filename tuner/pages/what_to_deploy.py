@@ -156,6 +156,8 @@ def scenario_answers(
         priorities += [0, 2]
     beside = [_percentiles(study, choice) for choice in choices]
     latencies = [name for name in _PERCENTILES if any(each.get(name) for each in beside)]
+    # Nobody knows what an endpoint reserves.
+    reserved = [] if study.of_endpoint else ["cores reserved", "MiB reserved"]
     rows: list[tuple[Cell, ...]] = []
     for choice, percentiles in zip(choices, beside, strict=True):
         row: list[Cell] = [
@@ -166,7 +168,9 @@ def scenario_answers(
             row += [figure(value.value), interval_ends(value) or "-"]
         row.append(_changes(choice))
         row += ["-" if (e := percentiles[n]) is None else figure(e.value) for n in latencies]
-        row += [plain(choice.reserved.cores), plain(choice.reserved.mib)]
+        row += (
+            [] if study.of_endpoint else [plain(choice.reserved.cores), plain(choice.reserved.mib)]
+        )
         row.append("-" if choice.trial is None else trial_link(choice.trial))
         sure = choice.recommendation is not None and choice.recommendation.modelled
         row.append(f"{choice.recommendation.chance:.2f}" if choice.recommendation and sure else "-")
@@ -174,12 +178,12 @@ def scenario_answers(
     return Table(
         (
             *(*columns, "against the defaults", *map(title, latencies)),
-            *("cores reserved", "MiB reserved", "trial", "P"),
+            *(*reserved, "trial", "P"),
         ),
         tuple(rows),
         "What to deploy in each scenario. P: nothing else is better by more than"
         f" {100 * study.answer.margin:g} %",
-        priorities=(*priorities, 1, *[3] * len(latencies), 3, 3, 3, 0),
+        priorities=(*priorities, 1, *[3] * (len(latencies) + len(reserved)), 3, 0),
         brief=True,
     )
 

@@ -152,6 +152,9 @@ def deployment_text(space: SearchSpace, decision: Mapping[str, Value]) -> str:
 
     Parameters other than replicas, cpu and memory follow by name: `, batching=true`.
     """
+    if _of_endpoint(decision):
+        settings = _other_settings(decision).removeprefix(", ")
+        return f"the service with {settings}" if settings else "the service as it is"
     replicas = decision.get("replicas", 1)
     limits = [bare(space[name], decision[name]) for name in ("cpu", "memory") if name in decision]
     each = " each" if replicas != 1 and limits else ""
@@ -162,8 +165,15 @@ def deployment_text(space: SearchSpace, decision: Mapping[str, Value]) -> str:
 
 def deployment_column(space: SearchSpace, decision: Mapping[str, Value]) -> str:
     """The same for a narrow column: `2 x 0.5 cores, 128 MiB`."""
+    if _of_endpoint(decision):
+        return _other_settings(decision).removeprefix(", ") or "as it is"
     limits = [bare(space[name], decision[name]) for name in ("cpu", "memory") if name in decision]
     return f"{plain(decision.get('replicas', 1))} x {', '.join(limits)}" + _other_settings(decision)
+
+
+def _of_endpoint(decision: Mapping[str, Value]) -> bool:
+    """Whether it says nothing of replicas, as that of a service which is there already may."""
+    return not {"replicas", "cpu", "memory"} & decision.keys()
 
 
 def _other_settings(decision: Mapping[str, Value]) -> str:

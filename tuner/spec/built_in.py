@@ -31,6 +31,9 @@ class BuiltIn:
     names: tuple[str, ...] = ()
 
 
+NETWORK = ("loss", "loss_in", "loss_out", "delay", "jitter", "bandwidth")
+"""The parameters that make a network worse."""
+
 _NUMBER: tuple[ParameterType, ...] = ("float", "int")
 
 BUILT_INS: Mapping[str, BuiltIn] = {
@@ -140,13 +143,23 @@ def _other_names(parameter: Parameter, rule: BuiltIn) -> Iterator[Problem]:
             )
 
 
-def missing_parameters(names: Collection[str]) -> Iterator[Problem]:
-    """Problems of a search space whose parameters have exactly these names."""
+def missing_parameters(names: Collection[str], *, deployed: bool = True) -> Iterator[Problem]:
+    """Problems of a search space whose parameters have exactly these names.
+
+    What is `deployed` needs what is set for a replica and its network. An endpoint needs the load.
+    """
     for name, rule in BUILT_INS.items():
-        if rule.required and name not in names:
+        needed = rule.required and (deployed or name == "concurrency")
+        if needed and name not in names:
             yield Problem((), f"the built-in parameter {name!r} is missing; {_PINS}")
     directions = {"loss_in", "loss_out"}
-    if "loss" not in names and not directions.issubset(names):
+    if not deployed:
+        yield from (
+            Problem((name,), "tune has no hand in the network of an endpoint: leave it out")
+            for name in NETWORK
+            if name in names
+        )
+    elif "loss" not in names and not directions.issubset(names):
         text = "the built-in parameter 'loss' is missing (or loss_in and loss_out both)"
         yield Problem((), f"{text}; {_PINS}")
     if "loss" in names and directions.issubset(names):

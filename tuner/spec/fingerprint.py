@@ -27,6 +27,8 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     if spec.serving.server == ServingSpec.server:
         # Studies from before there was a choice of servers stay comparable.
         del data["serving"]["server"]
+    if spec.endpoint is None:
+        del data["endpoint"]
     for key in ("requests", "template", "time_scale"):
         if data["load"][key] == getattr(LoadSpec, key):  # as above
             del data["load"][key]
@@ -89,7 +91,10 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
         "model": {key: data["model"][key] for key in ("name", "signature")},
         **{
             key: data[key]
-            for key in ("search_space", "serving", "load", "objectives", "constraints")
+            for key in (
+                *("search_space", "serving", "load", "objectives", "constraints"),
+                *(["endpoint"] if spec.endpoint else []),
+            )
         },
     }
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tuner.errors import InputError, SetupError
 from tuner.spec import study_files, yaml
@@ -20,6 +21,7 @@ from tuner.spec.study import (
     AnswerSpec,
     Budget,
     Constraint,
+    EndpointSpec,
     LoadSpec,
     ModelSpec,
     Objective,
@@ -27,9 +29,11 @@ from tuner.spec.study import (
     SearchSpec,
     ServingSpec,
     StudySpec,
+    UsageSpec,
 )
 from tuner.spec.validation import validate
 from tuner.spec.yaml_documents import (
+    EndpointDocument,
     ModelDocument,
     ParameterDocument,
     Scalar,
@@ -53,18 +57,20 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     document, problems = validate(StudyDocument, file.data)
     inline = file.data.get("search_space") if isinstance(file.data, dict) else None
     space = None
+    deployed = not (isinstance(file.data, dict) and file.data.get("endpoint"))
     if isinstance(inline, dict):
         at: KeyPath = ("search_space",)
-        space, more = search_space(_well_formed(inline, at, problems), host)
+        space, more = search_space(_well_formed(inline, at, problems), host, deployed=deployed)
         problems += [problem.below(at) for problem in more]
     if document is not None:
         problems += _missing_files(document, roots)
     if document is None or problems:
         file.refuse(problems)
     if isinstance(document.search_space, str):
-        space = _search_space_in(document.search_space, host, roots)
+        space = _search_space_in(document.search_space, host, roots, deployed=deployed)
     assert space is not None
     if problems := [
+        *_measured_where(document, space),
         *_set_twice(document, space),
         *_repeated(document),
         *_rate(document, space),
@@ -73,7 +79,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         *_expected(document, space),
     ]:
         file.refuse(problems)
-    model = _model_in(document.model, roots)
+    model = _model_of(document, roots)
     objectives, constraints = _objectives(document), _constraints(document)
     judged = {*(o.metric for o in objectives), *(c.metric for c in constraints)}
     return StudySpec(
@@ -107,7 +113,52 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         seed=document.seed,
         baseline_every=document.baseline_every,
         prices=Prices(**document.prices.model_dump()) if document.prices else None,
+        endpoint=_endpoint(document.endpoint),
     )
+
+
+def _model_of(document: StudyDocument, roots: Sequence[Path]) -> ModelSpec:
+    if document.model is not None:
+        return _model_in(document.model, roots)
+    assert document.endpoint is not None
+    return endpoint_model(document.endpoint.url)
+
+
+def endpoint_model(url: str) -> ModelSpec:
+    """What stands for the model of an endpoint: its address."""
+    return ModelSpec(urlsplit(url).netloc or url, "", Path(), Path())
+
+
+def _endpoint(document: EndpointDocument | None) -> EndpointSpec | None:
+    if document is None:
+        return None
+    usage = UsageSpec() if document.usage is None else UsageSpec(**document.usage.model_dump())
+    return EndpointSpec(
+        **document.model_dump(exclude={"apply", "usage"}),
+        apply=tuple(document.apply),
+        usage=usage,
+    )
+
+
+def _measured_where(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """Problems of a study that has neither model nor endpoint, and of what an endpoint lacks."""
+    endpoint = document.endpoint
+    if endpoint is None:
+        text = "key 'model' is missing: the model to serve, or the section `endpoint` instead"
+        return [] if document.model else [Problem((), text)]
+    problems = []
+    if document.model is not None:
+        problems.append(Problem(("model",), "expected either a model or an endpoint"))
+    if not document.load.requests:
+        text = "expected load.requests: the recorded requests to send there"
+        problems.append(Problem(("endpoint",), text))
+    words = " ".join(endpoint.apply)
+    for parameter in space.with_role("decision"):
+        if f"{{{parameter.name}}}" not in words and parameter.values() != (parameter.default,):
+            text = f"nothing switches the decision {parameter.name!r}: expected"
+            text += f" {{{parameter.name}}} in a word of this command"
+            problems.append(Problem(("endpoint", "apply"), text))
+    return problems
 
 
 def load_search_space(name: str, host: Host, root: Path | None = None) -> SearchSpace:
@@ -115,14 +166,16 @@ def load_search_space(name: str, host: Host, root: Path | None = None) -> Search
     return _search_space_in(name, host, (root or Path.cwd(),))
 
 
-def _search_space_in(name: str, host: Host, roots: Sequence[Path]) -> SearchSpace:
+def _search_space_in(
+    name: str, host: Host, roots: Sequence[Path], *, deployed: bool = True
+) -> SearchSpace:
     file = yaml.read_yaml(study_files.find_file("search space", name, *roots))
     document, problems = validate(SearchSpaceDocument, file.data)
     written = file.data.get("parameters") if isinstance(file.data, dict) else None
     at: KeyPath = ("parameters",)
     space = None
     if isinstance(written, dict):
-        space, more = search_space(_well_formed(written, at, problems), host)
+        space, more = search_space(_well_formed(written, at, problems), host, deployed=deployed)
         problems += [problem.below(at) for problem in more]
     if document is None or space is None or problems:
         file.refuse(problems)

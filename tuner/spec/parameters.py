@@ -40,14 +40,15 @@ class ProblemsFoundError(Exception):
 
 
 def search_space(
-    documents: Mapping[str, ParameterDocument | None], host: Host
+    documents: Mapping[str, ParameterDocument | None], host: Host, *, deployed: bool = True
 ) -> tuple[SearchSpace, list[Problem]]:
     """The space and its problems; a key begins with the parameter's name.
 
     None stands for a parameter of a wrong shape: it counts as present, and the space lacks it.
+    That of an endpoint is not `deployed`.
     """
     parameters: list[Parameter] = []
-    problems = list(built_in.missing_parameters(documents))
+    problems = list(built_in.missing_parameters(documents, deployed=deployed))
     for name, document in documents.items():
         if document is None:
             continue

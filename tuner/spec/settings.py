@@ -10,12 +10,20 @@ from tuner.errors import InputError
 from tuner.spec import parameters
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.host import Host
-from tuner.spec.load import load_model
+from tuner.spec.load import endpoint_model, load_model
 from tuner.spec.metrics import METRICS
 from tuner.spec.parameters import EXPECTED_SIZE, LARGEST_VALUE
 from tuner.spec.problems import Problem, dotted, nearest, short_text
 from tuner.spec.space import BUILT_IN, Configuration, Parameter, SearchSpace, Value
-from tuner.spec.study import Budget, LoadSpec, Objective, SearchSpec, ServingSpec, StudySpec
+from tuner.spec.study import (
+    Budget,
+    EndpointSpec,
+    LoadSpec,
+    Objective,
+    SearchSpec,
+    ServingSpec,
+    StudySpec,
+)
 from tuner.spec.study_files import check_name
 from tuner.spec.validation import validate
 from tuner.spec.yaml import parse_yaml
@@ -62,6 +70,26 @@ def study_of_model(
         search=ANEW,
     )
     return _set(base, dict(DEFAULTS), settings, host)
+
+
+def study_of_endpoint(endpoint: EndpointSpec, load: LoadSpec) -> StudySpec:
+    """A study of the endpoint under one connection, to be changed by `with_settings`."""
+    concurrency = Parameter("concurrency", "int", "scenario", 1, choices=(1,))
+    return StudySpec(
+        name="measure",
+        description="",
+        path=Path("--url"),
+        model=endpoint_model(endpoint.url),
+        search_space=SearchSpace((concurrency,)),
+        serving=ServingSpec(),
+        load=load,
+        objectives=(Objective("art_ms", METRICS["art_ms"].better),),
+        constraints=(),
+        budget=Budget(trials=1),
+        seed=0,
+        search=ANEW,
+        endpoint=endpoint,
+    )
 
 
 def with_settings(
@@ -118,7 +146,8 @@ def _set(
         else:
             documents[name], malformed = _pinned(name, value)
             problems += [problem.below((name,)) for problem in malformed]
-    space, space_problems = parameters.search_space(documents, host)
+    deployed = base.endpoint is None
+    space, space_problems = parameters.search_space(documents, host, deployed=deployed)
     spec_load, load_problems = _load(base.load, load)
     problems += [*space_problems, *load_problems, *_loop_problems(spec_load, values)]
     if problems:

@@ -93,6 +93,40 @@ class ServingSpec:
 
 
 @dataclass(frozen=True)
+class UsageSpec:
+    """Where the CPU time and memory of an endpoint are counted; nowhere where all is empty.
+
+    `container` is the name of one on this machine's engine, `cgroup` a path as in
+    `/proc/PID/cgroup`, `prometheus` the address of a server that answers the queries `cpu` (seconds
+    of CPU time) and `memory` (bytes).
+    """
+
+    container: str = ""
+    cgroup: str = ""
+    prometheus: str = ""
+    cpu: str = ""
+    memory: str = ""
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """A service that is there already, which `tune` neither deploys nor limits.
+
+    `apply` is the command that switches its configuration, with `{name}` for the value of a
+    parameter; empty where nothing can be switched. `ca` is the file of the authority that signed
+    the certificate of an `https` address. At most `most_rps` requests are sent a second.
+    """
+
+    url: str
+    apply: tuple[str, ...] = ()
+    apply_seconds: float = 60.0
+    ready_seconds: float = 30.0
+    ca: str = ""
+    most_rps: float = 10_000.0
+    usage: UsageSpec = UsageSpec()
+
+
+@dataclass(frozen=True)
 class LoadSpec:
     """How a burst is sent; concurrency (and the rate of an open loop) is the configuration's.
 
@@ -207,6 +241,8 @@ class StudySpec:
     baseline_every: int = 10
     """The baseline is measured again after this many trials; never for 0."""
     prices: Prices | None = None
+    endpoint: EndpointSpec | None = None
+    """What is measured where nothing is deployed; `model` and `serving` do not matter then."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

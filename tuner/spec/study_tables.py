@@ -20,6 +20,7 @@ from tuner.spec.metrics import BUILT_IN_METRICS
 from tuner.spec.yaml_documents import (
     AnswerDocument,
     BudgetDocument,
+    EndpointDocument,
     LoadDocument,
     ModelDocument,
     ObjectiveDocument,
@@ -28,6 +29,7 @@ from tuner.spec.yaml_documents import (
     SearchSpaceDocument,
     ServingDocument,
     StudyDocument,
+    UsageDocument,
 )
 
 STUDY_PAGE = Path("docs/reference/study.md")
@@ -37,6 +39,8 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "serving": ServingDocument,
     "load": LoadDocument,
     "objective": ObjectiveDocument,
+    "endpoint": EndpointDocument,
+    "usage": UsageDocument,
     "prices": PricesDocument,
     "answer": AnswerDocument,
     "budget": BudgetDocument,

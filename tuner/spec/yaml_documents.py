@@ -37,6 +37,7 @@ from tuner.spec.space import ParameterType, Role
 from tuner.spec.study import (
     AnswerSpec,
     Arrivals,
+    EndpointSpec,
     LoadProtocol,
     LoadSpec,
     ModelSpec,
@@ -47,6 +48,7 @@ from tuner.spec.study import (
     SearchTarget,
     ServingSpec,
     StudySpec,
+    UsageSpec,
 )
 from tuner.spec.study_files import NAME_PATTERN, name_expected
 
@@ -298,6 +300,64 @@ class LoadDocument(Document):
         return self
 
 
+class UsageDocument(Document):
+    """Where CPU time and memory of an endpoint are counted. Without it, neither is known."""
+
+    container: str = UsageSpec.container
+    """The name of a container on the Docker Engine of this machine."""
+
+    cgroup: str = UsageSpec.cgroup
+    """The path of a control group, as in `/proc/PID/cgroup`."""
+
+    prometheus: str = UsageSpec.prometheus
+    """The address of a Prometheus server, such as `http://127.0.0.1:9090`."""
+
+    cpu: str = UsageSpec.cpu
+    """The query for seconds of CPU time, such as
+    `sum(container_cpu_usage_seconds_total{name="m"})`."""
+
+    memory: str = UsageSpec.memory
+    """The query for bytes of memory."""
+
+    @model_validator(mode="after")
+    def _one(self) -> UsageDocument:
+        given = [key for key in ("container", "cgroup", "prometheus") if getattr(self, key)]
+        if len(given) != 1:
+            raise UnexpectedError("one of container, cgroup and prometheus", ", ".join(given))
+        if bool(self.prometheus) != bool(self.cpu) or (self.memory and not self.prometheus):
+            raise UnexpectedError("prometheus and the query cpu together", self.cpu)
+        return self
+
+
+class EndpointDocument(Document):
+    """A service that is there already, which tune neither deploys nor limits."""
+
+    url: Annotated[str, Field(min_length=1)]
+    """Where requests are sent, such as `http://127.0.0.1:8501/v1/models/m:predict`."""
+
+    apply: list[str] = Field(default_factory=list)
+    """The command that switches the service to a configuration, as a list of its words; `{cpu}` is
+    the value of the parameter `cpu`. It is run without a shell, in the study's directory. Exit code
+    3 says that the configuration cannot serve, any other but 0 that it failed."""
+
+    apply_seconds: Seconds = EndpointSpec.apply_seconds
+    """How long that command may take."""
+
+    ready_seconds: Seconds = EndpointSpec.ready_seconds
+    """How long the service may take until it answers rightly. After that its trial is
+    infeasible."""
+
+    ca: str = EndpointSpec.ca
+    """The file with the certificate of your own authority, for `https`. The path starts at the
+    study's directory."""
+
+    most_rps: Annotated[float, Field(gt=0, lt=1_000_000)] = EndpointSpec.most_rps
+    """The most requests per second that are sent, whatever the load."""
+
+    usage: UsageDocument | None = None
+    """Where its CPU time and memory are counted."""
+
+
 class PricesDocument(Document):
     """What reserved resources cost, in any one currency. The metric `cost_per_month` needs it."""
 
@@ -412,8 +472,11 @@ class StudyDocument(Document):
     description: str = ""
     """The question that the study answers."""
 
-    model: Name
-    """The model to serve: a directory in `models/`."""
+    model: Name | None = None
+    """The model to serve: a directory in `models/`. Required, unless there is an `endpoint`."""
+
+    endpoint: EndpointDocument | None = None
+    """A service to measure that is there already, in place of a model."""
 
     search_space: SpaceEntry
     """The name of a file in `search_spaces/`, or the parameters themselves, by name."""
