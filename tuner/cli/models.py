@@ -113,6 +113,7 @@ def add(
     """
     from tuner.measure.golden import matches
     from tuner.serving.added import Wish, add_model
+    from tuner.serving.model_source import server_of
     from tuner.serving.traffic_template import template_text
 
     wish = Wish(
@@ -125,7 +126,7 @@ def add(
         _tolerance(tolerance),
         description,
     )
-    directory = add_model(wish, _first_run(loader), matches, print, Path.cwd())
+    directory = add_model(wish, _first_run(loader, server_of(path)), matches, print, Path.cwd())
     print(f"wrote {directory}")
     print(f"next: tune init {name} --model {name}")
 
@@ -207,11 +208,18 @@ def convert(
 
 def _first_run(loader: Loader, server: str = "tensorflow-serving") -> FirstRun:
     from tuner.deploy.replica_answers import can_run, replica_answers
-    from tuner.errors import SetupError
+    from tuner.errors import InputError, SetupError
     from tuner.serving.first_run import loader_answers
     from tuner.serving.server.signatures import tensorflow_directory
-    from tuner.spec.study import ServingSpec
+    from tuner.spec.study import ModelSpec, ServingSpec
 
+    if server != ModelSpec.server:
+        if loader is Loader.tensorflow:
+            raise InputError(
+                f"the TensorFlow wheel does not run a model of the server {server}",
+                "leave --loader out: a replica of that server runs it",
+            )
+        return replica_answers
     if loader is Loader.tensorflow:
         return loader_answers
     if loader is Loader.auto:

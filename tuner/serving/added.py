@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,9 @@ import orjson
 
 from tuner.errors import InputError
 from tuner.serving.first_run import FirstRun
-from tuner.serving.saved_model import read_signatures
-from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
+from tuner.serving.model_source import ModelSource, find_model
 from tuner.serving.server.signatures import Signature
+from tuner.serving.server.status import StatusError
 from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 from tuner.serving.traffic import RecordedRequest, read_traffic, times_of
 from tuner.serving.version_files import directory_checksum
@@ -35,10 +34,10 @@ _MODEL_YAML = """\
 
 description: {description}
 
-# The SavedModel's signature that requests call.
+# {called}
 # inputs:  {inputs}
 # outputs: {outputs}
-signature: {signature}
+{key}: {value}
 
 # Largest absolute or relative difference of a number in an answer from the golden one.
 tolerance: {tolerance:g}
@@ -72,15 +71,14 @@ def add_model(
     """Write `<root>/models/<name>` and return that directory.
 
     `say` gets what is found and what is assumed. The answers of `first_run` become the golden ones.
-    Raises InputError, and leaves nothing, where there is no SavedModel, where the loader refuses
+    Raises InputError, and leaves nothing, where there is no model, where the server refuses
     it, and where it answers the same request differently.
     """
     _check_new(wish.name, root)
-    source = find_saved_model(wish.path)
-    say(f"SavedModel: {source.directory}, version {source.version}")
-    signatures = read_signatures(source.directory)
-    name = choose_signature(signatures, wish.signature)
-    signature = signatures[name]
+    source = find_model(wish.path)
+    say(f"{source.title}: {source.path}, version {source.version}")
+    name = choose_signature(source.signatures, wish.signature)
+    signature = source.signatures[name]
     say(f"signature {name}: {tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}")
     if wish.requests is not None:
         if wish.dims:
@@ -96,15 +94,19 @@ def add_model(
         say(f"requests: {len(pairs)} made; " + "; ".join(made.assumed))
     with tempfile.TemporaryDirectory(prefix=f".{wish.name}-", dir=root) as scratch:
         new = Path(scratch) / wish.name
-        model = ModelSpec(wish.name, "", new, new / "built", name, wish.tolerance)
-        _copy(source, model)
+        model = ModelSpec(
+            wish.name, "", new, new / "built", name, wish.tolerance, server=source.server
+        )
+        source.copy(model.versions / str(source.version))
+        pairs = [replace(pair, request=_asked(source, n, pair)) for n, pair in enumerate(pairs)]
         # The server that answers them finds the requests here, still without answers.
         _write_golden(model, [GoldenPair(pair.request) for pair in pairs])
         say("first run: each request twice")
         bodies = [orjson.dumps(pair.request) for pair in pairs]
         answers = [
-            _plain(number % len(bodies), answer)
-            for number, answer in enumerate(first_run(model, [*bodies, *bodies]))
+            source.answer(_plain(number, answer), pairs[number].response)
+            for n, answer in enumerate(first_run(model, [*bodies, *bodies]))
+            for number in [n % len(bodies)]
         ]
         first, again = answers[: len(bodies)], answers[len(bodies) :]
         _check(pairs, first, again, matches, wish.tolerance)
@@ -155,6 +157,13 @@ def predict_body(recorded: RecordedRequest) -> Any:  # noqa: ANN401 -- any JSON
 _BODY = 'A request is a body of :predict, such as {"instances": [[1.0]]}.'
 
 
+def _asked(source: ModelSource, number: int, pair: GoldenPair) -> Any:  # noqa: ANN401 -- JSON
+    try:
+        return source.request(pair.request)
+    except StatusError as error:
+        raise InputError(f"request {number} does not suit the model: {error.message}") from error
+
+
 def _check_new(name: str, root: Path) -> None:
     study_files.check_name(name, "model")
     if name in study_files.existing("model", root) or (root / "models" / name).exists():
@@ -198,31 +207,6 @@ def _check(
             )
 
 
-def _copy(source: SavedModelSource, model: ModelSpec) -> None:
-    if (strange := _strange(source.directory)) is not None:
-        raise InputError(
-            f"{source.directory} cannot be copied: {strange} is no file of its own",
-            "look where its links lead, then give a copy without them: cp -rL",
-        )
-    try:
-        shutil.copytree(source.directory, model.versions / str(source.version))
-    except (OSError, shutil.Error) as error:
-        raise InputError(f"{source.directory} cannot be copied: {error}") from error
-
-
-def _strange(directory: Path) -> Path | None:
-    """The first part that is neither a file nor a directory inside, such as a link that leads out
-    of it, to which a copy would give everyone access.
-    """
-    home = study_files.real(directory)
-    for path in sorted(directory.rglob("*")):
-        target = study_files.real(path) if path.is_symlink() else path
-        inside = target.is_file() and (target is path or target.is_relative_to(home))
-        if not inside and (path.is_symlink() or not path.is_dir()):
-            return path
-    return None
-
-
 def _make_readable(directory: Path) -> None:
     """Let everyone read it, since a server runs as another user."""
     for path in (directory, *directory.rglob("*")):
@@ -240,10 +224,10 @@ def _write_golden(model: ModelSpec, pairs: Sequence[GoldenPair]) -> None:
     model.golden.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def _write_card(model: ModelSpec, wish: Wish, source: SavedModelSource) -> None:
+def _write_card(model: ModelSpec, wish: Wish, source: ModelSource) -> None:
     card = {
         "name": wish.name,
-        "source": os.path.abspath(source.directory),  # noqa: PTH100 -- links are not followed
+        "source": os.path.abspath(source.path),  # noqa: PTH100 -- links are not followed
         "added": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "golden_requests": "synthesised" if wish.requests is None else wish.requests.name,
         "saved_model_sha256": directory_checksum(model.versions / str(source.version)),
@@ -251,16 +235,21 @@ def _write_card(model: ModelSpec, wish: Wish, source: SavedModelSource) -> None:
     (model.built / "card.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def _model_yaml(wish: Wish, source: SavedModelSource, name: str, signature: Signature) -> str:
+def _model_yaml(wish: Wish, source: ModelSource, name: str, signature: Signature) -> str:
     def scalar(text: str) -> str:
         return yaml_text(text).removesuffix("...\n").strip()
 
     inputs, outputs = tensors_text(signature.inputs), tensors_text(signature.outputs)
+    called = ("The SavedModel's signature that requests call.", "signature", scalar(name))
+    if source.server != ModelSpec.server:
+        called = ("The server that runs it.", "server", source.server)
     return _MODEL_YAML.format(
+        called=called[0],
+        key=called[1],
+        value=called[2],
         description=scalar(" ".join(wish.description.split()) or f"{inputs} -> {outputs}"),
         inputs=inputs,
         outputs=outputs,
-        signature=scalar(name),
         tolerance=wish.tolerance,
         version=source.version,
     )

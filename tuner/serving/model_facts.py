@@ -11,8 +11,10 @@ import orjson
 
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden
+from tuner.serving import onnx_file
 from tuner.serving.built_model import highest_version, is_built
 from tuner.serving.saved_model import FILE, read_signatures
+from tuner.serving.server.signatures import Signature
 from tuner.serving.synthesis import tensors_text
 from tuner.serving.version_files import directory_checksum
 from tuner.spec import study_files
@@ -71,15 +73,20 @@ def facts_of(model: ModelSpec) -> ModelFacts:
         bytes=sum(path.stat().st_size for path in version.rglob("*") if path.is_file()),
         sha256=directory_checksum(version),
         golden=len(load_golden(model.golden).bodies) if model.golden.is_file() else None,
-        signatures=_signatures(version) if (version / FILE).is_file() else {},
+        signatures=_signatures(version),
         card=_card(model),
     )
 
 
 def _signatures(version: Path) -> dict[str, str]:
+    found: dict[str, Signature] = {}
+    if (version / FILE).is_file():
+        found |= read_signatures(version)
+    elif (version / onnx_file.FILE).is_file():
+        found[ModelSpec.signature] = onnx_file.read_onnx(version / onnx_file.FILE).signature
     return {
         name: f"{tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}"
-        for name, signature in read_signatures(version).items()
+        for name, signature in found.items()
         if signature.inputs
     }
 

@@ -35,7 +35,7 @@ def find_saved_model(path: Path) -> SavedModelSource:
     raise _refusal(path)
 
 
-def _refusal(path: Path) -> InputError:
+def _refusal(path: Path) -> InputError:  # noqa: PLR0911 one for each kind of file
     quoted = shlex.quote(str(path))
     name = json.dumps(str(path), ensure_ascii=False)
     if not path.exists():
@@ -64,6 +64,12 @@ def _refusal(path: Path) -> InputError:
         )
         return InputError(
             f"{path} has its SavedModel as text", f"convert it: python -c {shlex.quote(code)}"
+        )
+    if path.suffix in {".pt", ".pth"}:
+        return InputError(
+            f"{path} is a model of PyTorch, which is code and weights",
+            "export it as ONNX where its class is at hand, then add the file:"
+            ' torch.onnx.export(model, inputs, "model.onnx", dynamo=True)',
         )
     if path.suffix in {".pb", ".pbmm"}:
         return InputError(
