@@ -16,7 +16,7 @@ import pytest
 from tests.serving.asked_in_grpc import PREDICTION, predict_request
 from tests.serving.described import Described, Gate, inference
 from tests.serving.graphs import write_counter
-from tests.serving.processes import free_port, needs_tensorflow, running
+from tests.serving.processes import Running, free_port, needs_tensorflow, running
 from tuner.serving.server.batching import Batcher, BatchingParameters
 from tuner.serving.server.messages import Proto, message_class
 from tuner.serving.server.metrics import Metrics
@@ -39,6 +39,14 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("counter")
     write_counter(base / "1")
     return base
+
+
+@pytest.fixture(scope="module")
+def counting(counter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of that model with one thread for gRPC, whose requests for REST have 0.3 s."""
+    flags = ("--grpc_max_threads=1", "--rest_api_timeout_in_ms=300")
+    with running(tmp_path_factory.mktemp("log") / "log", *flags, base_path=counter) as server:
+        yield server
 
 
 def count_to(number: int) -> Proto:
@@ -85,27 +93,23 @@ def test_a_run_is_stopped_when_its_time_is_over(counter: Path, inter_op: int) ->
 
 
 @needs_tensorflow
-def test_a_grpc_request_past_its_deadline_uses_no_processor(counter: Path, tmp_path: Path) -> None:
-    with (
-        running(tmp_path / "log", "--grpc_max_threads=1", base_path=counter) as server,
-        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
-    ):
+def test_a_grpc_request_past_its_deadline_uses_no_processor(counting: Running) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{counting.grpc_port}") as channel:
         assert list(send(channel, count_to(3), 30).result().outputs["y"].int64_val) == [3]
         late = send(channel, count_to(ENDLESS), 0.3)
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        wait_until_idle(server.process.pid)
+        wait_until_idle(counting.process.pid)
         # Its only thread is free again.
         assert list(send(channel, count_to(4), 30).result().outputs["y"].int64_val) == [4]
 
 
 @needs_tensorflow
-def test_a_rest_request_may_be_given_a_time_limit(counter: Path, tmp_path: Path) -> None:
-    with running(tmp_path / "log", "--rest_api_timeout_in_ms=300", base_path=counter) as server:
-        assert server.predict({"inputs": 5}) == (200, {"outputs": 5})
-        status, answer = server.predict({"inputs": ENDLESS})
-        assert (status, list(answer)) == (504, ["error"])
-        wait_until_idle(server.process.pid)
-        assert server.predict({"inputs": 6}) == (200, {"outputs": 6})
+def test_a_rest_request_may_be_given_a_time_limit(counting: Running) -> None:
+    assert counting.predict({"inputs": 5}) == (200, {"outputs": 5})
+    status, answer = counting.predict({"inputs": ENDLESS})
+    assert (status, list(answer)) == (504, ["error"])
+    wait_until_idle(counting.process.pid)
+    assert counting.predict({"inputs": 6}) == (200, {"outputs": 6})
 
 
 @contextmanager

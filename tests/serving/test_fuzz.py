@@ -285,7 +285,7 @@ def test_the_resident_size_is_flat_over_10000_requests(tmp_path: Path) -> None:
     request.inputs["x"].float_val.extend(range(100))
     good = request.SerializeToString()
     bodies = [
-        json.dumps({"instances": list(range(1000))}).encode(),
+        json.dumps({"instances": list(range(200))}).encode(),
         b'{"instances": [NaN]}',
         b'{"instances": ["x"]}',
         b"no JSON",
@@ -317,7 +317,7 @@ def test_the_resident_size_is_flat_over_10000_requests(tmp_path: Path) -> None:
             client.join()
 
     with running(tmp_path / "log", "--enable_batching", "--max_batch_size=2000") as server:
-        ask(server, 500)  # until every pool has its threads and every cache its size
+        ask(server, 250)  # until every pool has its threads and every cache its size
         before = resident_mib(server)
         ask(server, 2500)
         after = resident_mib(server)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ import orjson
 from .json_errors import first_error
 from .signatures import BFLOAT16, Signature, TensorSpec
 from .status import StatusError, invalid
-from .tensors import exact_tensor_of, is_named, shown, tensor_of
+from .tensors import exact_leaves_of, is_named, shown, tensor_of
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -216,18 +217,17 @@ def _stack(elements: list[Any], dtype: str, where: str) -> npt.NDArray[Any]:
         return tensor_of(elements, dtype)
     except StatusError:
         # Say which element is wrong, as seen from inside it.
-        first: npt.NDArray[Any] | None = None
+        first: tuple[int, ...] | None = None
         for index, element in enumerate(elements):
             try:
-                tensor = exact_tensor_of(element, dtype)
-                first = tensor if first is None else first
-                if tensor.size != first.size:
-                    raise invalid(f"Expecting tensor size: {first.size} but got: {tensor.size}")
-                if tensor.shape != first.shape:
-                    raise invalid(
-                        f"Expecting shape {_brackets(first.shape)} "
-                        f"but got: {_brackets(tensor.shape)}"
-                    )
+                _, shape = exact_leaves_of(element, dtype)
+                first = shape if first is None else first
+                if shape == first:
+                    continue
+                size, expected = math.prod(shape), math.prod(first)
+                if size != expected:
+                    raise invalid(f"Expecting tensor size: {expected} but got: {size}")
+                raise invalid(f"Expecting shape {_brackets(first)} but got: {_brackets(shape)}")
             except StatusError as error:
                 raise invalid(
                     f"Failed to process element: {index}{where} of 'instances' list. "

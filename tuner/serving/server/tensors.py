@@ -84,6 +84,20 @@ def _holds(target: np.dtype[Any], low: Any, high: Any) -> bool:  # noqa: ANN401 
 
 def exact_tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401 any JSON value
     """`value` as an array by TensorFlow Serving's own rules, one element at a time."""
+    leaves, shape = exact_leaves_of(value, dtype)
+    target = np.dtype(NUMPY_TYPES[dtype])
+    if target.kind == "f":
+        return _rounded(leaves, target).reshape(shape)
+    array = np.empty(math.prod(shape), target)
+    array[:] = leaves
+    return array.reshape(shape)
+
+
+def exact_leaves_of(
+    value: Any,  # noqa: ANN401 any JSON value
+    dtype: str,
+) -> tuple[list[Any], tuple[int, ...]]:
+    """The elements of `value` in order and its shape; raises StatusError where it has none."""
     if dtype not in NUMPY_TYPES:
         raise StatusError(
             Code.UNIMPLEMENTED,
@@ -100,12 +114,7 @@ def exact_tensor_of(value: Any, dtype: str) -> npt.NDArray[Any]:  # noqa: ANN401
         raise invalid(f"a tensor of {len(shape)} dimensions is not supported")
     leaves: list[Any] = []
     _collect(value, 0, shape, dtype, leaves)
-    target = np.dtype(NUMPY_TYPES[dtype])
-    if target.kind == "f":
-        return _rounded(leaves, target).reshape(shape)
-    array = np.empty(math.prod(shape), target)
-    array[:] = leaves
-    return array.reshape(shape)
+    return leaves, tuple(shape)
 
 
 def _collect(
