@@ -9,6 +9,7 @@ import pytest
 
 from tests.load.loopback import BODIES, CALLS, QUICK, Start, count, send
 from tuner.load.burst_progress import BurstProgress
+from tuner.load.rest import encoded
 from tuner.load.sender import LoadGenerator
 from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import WindowSoFar
@@ -183,3 +184,30 @@ def test_requests_larger_than_the_socket_buffers(start: Start) -> None:
         burst = client.run()
     assert len(burst.samples) == len(target.server.bodies) == count(burst, RequestOutcome.OK)
     assert sorted(target.server.bodies) == sorted(bodies[i] for i in burst.samples.request)
+
+
+def test_each_call_has_its_own_path_method_headers_and_right_status(start: Start) -> None:
+    gone = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+    parts = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+    target = start(reply=lambda _n, body: gone if body == b"1" else parts)
+    calls = (Call("/a?b=c", b"1", "PUT", {"X-Y": "z"}, 204), Call("/d", b"2"))
+    profile = LoadProfile(2, QUICK, seed=1)
+    with LoadGenerator().connect(
+        target, profile, calls, check=lambda n, b: b == (b"", b"{}")[n]
+    ) as client:
+        burst = client.run()
+    assert len(burst.samples) == count(burst, RequestOutcome.OK) > 0
+    assert target.server.paths == {"/a?b=c", "/d"}
+    assert encoded(calls[0], "h") == (
+        b"PUT /a?b=c HTTP/1.1\r\nHost: h\r\nX-Y: z\r\nContent-Length: 1\r\n\r\n1"
+    )
+    assert (
+        encoded(Call("/e", method="GET", headers={}), "h") == b"GET /e HTTP/1.1\r\nHost: h\r\n\r\n"
+    )
+
+
+def test_an_answer_of_another_status_is_an_error(start: Start) -> None:
+    profile = LoadProfile(2, QUICK, seed=1)
+    with LoadGenerator().connect(start(), profile, [Call("/", b"1", status=201)]) as client:
+        burst = client.run()
+    assert count(burst, RequestOutcome.HTTP_ERROR) == len(burst.samples) > 0

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from docker import DockerClient
 
 from tests.deploy.conftest import build_half_plus_two
 from tests.serving.onnx_models import build_half_plus_two_onnx
+from tuner.serving.image import build_image
 from tuner.serving.open_inference.tensors import SCHEMA
 from tuner.serving.server.messages import message_class
 from tuner.serving.server.tensor_proto import tensor_of
+from tuner.serving.servers.onnx_runtime import IMAGE as ONNX_IMAGE
 from tuner.serving.servers.server import Server
 from tuner.serving.servers.table import server_named
+from tuner.spec.http_service import HttpAnswer, HttpRequest, HttpService
 from tuner.spec.study import LoadProtocol, ModelSpec, ServingSpec
+
+SERVICE_IMAGE = f"tune-test-service:{os.getpid()}"
+SERVICE = HttpService(
+    SERVICE_IMAGE,
+    8080,
+    (
+        HttpRequest(
+            "/double", "POST", json={"x": 21}, answer=HttpAnswer(json={"double": 42, "note": ""})
+        ),
+        HttpRequest("/", answer=HttpAnswer(text="hello")),
+        HttpRequest("/", answer=HttpAnswer(matches="^h.l+o$")),
+    ),
+    command=("app:app", "--host", "0.0.0.0", "--port", "8080"),
+)
+"""`service_app` in an image."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +46,15 @@ class Subject:
     """A server with a model of it.
 
     `answers` are, in each protocol, a right and a wrong answer to the first golden request. `taken`
-    is a flag and a variable that the plan decides itself, None where there is no such.
+    is a flag and a variable that the plan decides itself, None where there is no such. `image` puts
+    the image on an engine. With `too_little_mib` the server starts and runs out of memory.
     """
 
     serving: ServingSpec
     model: ModelSpec
     answers: Mapping[LoadProtocol, tuple[bytes, bytes]]
+    image: Callable[[DockerClient], str]
+    too_little_mib: int
     taken: tuple[str | None, str | None] = (None, None)
 
     @property
@@ -38,13 +63,16 @@ class Subject:
 
 
 def _tensorflow_serving(directory: Path) -> Subject:
+    model = build_half_plus_two(directory)
     return Subject(
-        ServingSpec(server="tensorflow-serving"),
-        build_half_plus_two(directory),
+        ServingSpec.of(model),
+        model,
         {
             "rest": (b'{"predictions": [2.5]}', b'{"predictions": [2.6]}'),
             "grpc": (_response(2.5), _response(2.6)),
         },
+        lambda engine: build_image(engine, print),
+        24,
         ("rest_api_port", "MODEL_NAME"),
     )
 
@@ -65,6 +93,8 @@ def _onnxruntime(directory: Path) -> Subject:
             "rest": (_inferred(2.5), _inferred(2.6)),
             "grpc": (_inferred_raw(2.5), _inferred_raw(2.6)),
         },
+        lambda engine: build_image(engine, print, recipe=ONNX_IMAGE),
+        24,
         ("http_port", "MODEL_NAME"),
     )
 
@@ -82,8 +112,36 @@ def _inferred_raw(value: float) -> bytes:
     return encoded
 
 
+def _http(directory: Path) -> Subject:
+    model = ModelSpec("web", "", directory, directory / "built", server="http", http=SERVICE)
+    right, wrong = (f'{{"note": "", "double": {n}}}'.encode() for n in (42.00001, 43))
+    return Subject(ServingSpec.of(model), model, {"rest": (right, wrong)}, build_service_image, 12)
+
+
+def build_service_image(engine: DockerClient) -> str:
+    """`service_app` with the uvicorn of the serving image."""
+    dockerfile = f"""\
+FROM {build_image(engine, print)}
+COPY app.py /srv/app.py
+ENV PYTHONPATH=/opt/tfserver:/srv
+EXPOSE 8080
+ENTRYPOINT ["python3", "-m", "uvicorn"]
+""".encode()
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        app = Path(__file__).with_name("service_app.py").read_bytes()
+        for name, content in (("Dockerfile", dockerfile), ("app.py", app)):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    context.seek(0)
+    engine.images.build(fileobj=context, custom_context=True, tag=SERVICE_IMAGE, rm=True)
+    return SERVICE_IMAGE
+
+
 SUBJECTS: Mapping[str, Callable[[Path], Subject]] = {
     "tensorflow-serving": _tensorflow_serving,
     "onnxruntime": _onnxruntime,
+    "http": _http,
 }
 """By the server's name: what makes the subject in a directory of its own."""

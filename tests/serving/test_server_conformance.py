@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from docker import DockerClient
 
-from tests.serving.subjects import SUBJECTS, Subject
-from tuner.errors import InputError
+from tests.export import up
+from tests.serving.subjects import SERVICE_IMAGE, SUBJECTS, Subject
+from tuner.deploy import logs
+from tuner.deploy.adopted import AdoptingDeployer
+from tuner.deploy.docker_deployer import DockerDeployer
+from tuner.deploy.ownership import LABEL, Owner
+from tuner.errors import Infeasible, InputError, TrialFailed
+from tuner.export.docker_run import to_docker_run
+from tuner.export.served import served_by
+from tuner.load.sender import LoadGenerator
+from tuner.measure.record import StudyRecord
+from tuner.measure.samples import RequestOutcome
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.servers.table import SERVERS
 from tuner.spec.host import Host
 from tuner.spec.load import load_search_space
-from tuner.spec.study import ServingSpec
+from tuner.spec.study import DeploymentSpec, LoadProfile, LoadSpec, ServingSpec
+from tuner.verify.bring_up import bring_up
+from tuner.verify.differences import file_differences
+from tuner.verify.exported_file import read_exported
 
 
 @pytest.fixture(scope="module", params=SUBJECTS)
@@ -108,3 +126,132 @@ def test_where_the_model_is_read_can_be_changed(subject: Subject) -> None:
         assert any(
             "/mnt/models" in word for word in (*changed.command, *changed.environment.values())
         )
+
+
+LOAD = LoadSpec(min_seconds=0.5, max_seconds=1.0, min_requests=50, precision=0.5, min_slow=0)
+"""A burst that is short, however slow the host is."""
+
+
+@pytest.fixture(scope="module")
+def deployer(subject: Subject, engine: DockerClient) -> Iterator[DockerDeployer]:
+    subject.image(engine)
+    with DockerDeployer(subject.model, subject.serving, "conformance") as deployer:
+        yield deployer
+    if subject.serving.image == SERVICE_IMAGE:
+        engine.images.remove(SERVICE_IMAGE, force=True)
+
+
+@pytest.fixture
+def spec(subject: Subject) -> DeploymentSpec:
+    return DeploymentSpec(subject.model, subject.serving, replicas=1, cpu=1.0, memory_mib=256)
+
+
+@pytest.fixture
+def owned(engine: DockerClient) -> Callable[[], set[str]]:
+    """Names of the containers that this process has on the engine."""
+
+    def find() -> set[str]:
+        chosen: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={Owner.this()}"}
+        containers = engine.containers.list(all=True, filters=chosen, ignore_removed=True)
+        return {str(container.name) for container in containers}
+
+    return find
+
+
+@pytest.mark.docker
+def test_under_its_limits_it_answers_a_burst_rightly_and_is_gone_after_it(
+    subject: Subject,
+    deployer: DockerDeployer,
+    spec: DeploymentSpec,
+    owned: Callable[[], set[str]],
+) -> None:
+    """Its limits are read back from the kernel before it is used."""
+    before = owned()
+    for protocol in subject.server.requests:
+        golden = subject.server.golden(subject.model)
+        requests = subject.server.requests_in(protocol, subject.model, golden)
+        profile = LoadProfile(4, LOAD, seed=1, protocol=protocol)
+        with (
+            deployer.deploy(replace(spec, protocol=protocol), "burst") as deployment,
+            LoadGenerator().connect(
+                deployment, profile, requests.calls, check=requests.right
+            ) as client,
+        ):
+            outcomes = client.run().samples.outcome
+            log = deployment.log_tail()
+            assert owned() > before
+        assert len(outcomes) > 0
+        assert np.all(outcomes == RequestOutcome.OK)
+        assert len(log.splitlines()) <= logs.LINES + 1
+        assert owned() == before
+
+
+@pytest.mark.docker
+def test_a_replica_that_answers_otherwise_is_not_used(
+    subject: Subject, deployer: DockerDeployer, spec: DeploymentSpec
+) -> None:
+    golden = subject.server.golden(subject.model)
+    requests = subject.server.requests_in("rest", subject.model, golden)
+    strict = replace(requests, wrong=lambda _, body: f"expected another, got {body.decode()}")
+    with deployer.deploy(spec, "wrong") as deployment:
+        (replica,) = deployment.replicas
+        with pytest.raises(TrialFailed, match=r"answers golden request 0 of .* wrongly: expected"):
+            replica.check_answers(subject.model.name, strict)
+
+
+@pytest.mark.docker
+def test_one_that_is_not_ready_in_time_is_infeasible_with_what_was_seen(
+    deployer: DockerDeployer, spec: DeploymentSpec
+) -> None:
+    hasty = replace(spec, serving=replace(spec.serving, ready_seconds=0.001))
+    with (
+        pytest.raises(Infeasible, match=r"not ready within 0.001 s: GET /\S*") as caught,
+        deployer.deploy(hasty, "hasty"),
+    ):
+        pytest.fail("it was deployed")
+    assert caught.value.kind == "never ready"
+
+
+@pytest.mark.docker
+def test_one_with_too_little_memory_is_infeasible_with_the_reason(
+    subject: Subject, deployer: DockerDeployer, spec: DeploymentSpec
+) -> None:
+    with (
+        pytest.raises(Infeasible) as caught,
+        deployer.deploy(replace(spec, memory_mib=subject.too_little_mib), "little"),
+    ):
+        pytest.fail("it was deployed")
+    assert caught.value.kind == "out of memory"
+
+
+def recorded(subject: Subject, deployer: DockerDeployer) -> StudyRecord:
+    """A study of the subject with one trial."""
+    http = subject.model.http
+    return replace(
+        up.record(str(deployer.environment()["image"])),
+        model=subject.model.name,
+        serving={"image": subject.serving.image, "server": subject.serving.server},
+        specification={"model": {"http": None if http is None else asdict(http)}},
+    )
+
+
+@pytest.mark.docker
+def test_an_exported_file_brings_up_what_was_measured(
+    subject: Subject, deployer: DockerDeployer, tmp_path: Path
+) -> None:
+    record = recorded(subject, deployer)
+    served = served_by(record, record.trials[0])
+    versions = None if served.plan.model_mount is None else subject.model.versions
+    path = tmp_path / "up.sh"
+    path.write_text(to_docker_run(served, versions, up.free_ports()))
+    path.chmod(stat.S_IRWXU)
+    file = read_exported(path)
+    spec = DeploymentSpec(subject.model, subject.serving, served.replicas, served.cpu, 192)
+    with AdoptingDeployer(
+        bring_up(file), subject.model, subject.serving, "conformance"
+    ) as adopting:
+        with adopting.deploy(spec, "adopted") as deployment:
+            assert len(deployment.replicas) == served.replicas
+            deployment.verify()
+        assert file_differences(adopting.inspected, spec, served.plan, file.provenance) == ()
+        assert adopting.others == ()

@@ -11,7 +11,7 @@ import pytest
 
 from tuner.spec import yaml
 from tuner.spec.host import Host
-from tuner.spec.load import load_study
+from tuner.spec.load import load_model, load_study
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted((CHECKOUT / "docs/how-to").glob("*.md"))
@@ -42,6 +42,12 @@ def test_what_a_page_shows_loads(shown: dict[str, Any], tmp_path: Path) -> None:
         "budget",
         "prices",
     }
+    if "http" in shown:
+        path = tmp_path / "models" / "web" / "model.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(shown))
+        assert load_model("web", tmp_path).http is not None
+        return
     assert shown.keys() <= {"parameters", *keys}
     shipped = yaml.read_yaml(CHECKOUT / "search_spaces/mnist.yaml").data["parameters"]
     if "endpoint" in shown:

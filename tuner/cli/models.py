@@ -14,6 +14,8 @@ from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
     from tuner.serving.first_run import FirstRun
+    from tuner.spec.http_service import HttpService
+    from tuner.spec.study import ServingSpec
 
 models = typer.Typer(
     help="List, show, add, build and check the models that studies serve.",
@@ -81,10 +83,13 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
 @models.command("add")
 def add(
-    path: Annotated[
-        Path, typer.Argument(help="Directory of a SavedModel, or of its numbered versions.")
-    ],
     name: Annotated[str, typer.Option("--name", help="Name by which studies will call the model.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Directory of a SavedModel, or of its numbered versions; nothing with --image."
+        ),
+    ] = None,
     signature: Annotated[
         str | None, typer.Option(help="Signature that requests call. [default: serving_default]")
     ] = None,
@@ -106,16 +111,63 @@ def add(
         str, typer.Option(help="What the model takes and answers, in a sentence.")
     ] = "",
     loader: LoaderOption = Loader.auto,
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="In place of a path: an image that answers HTTP."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="With --image: the port at which it answers.")
+    ] = 8080,
+    ready: Annotated[
+        str, typer.Option(metavar="PATH", help="With --image: answers 200 once it is ready.")
+    ] = "/",
+    request: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="With --image: a request, as METHOD PATH BODY. The body is JSON, other text, @FILE"
+            " or nothing. May be given several times.",
+        ),
+    ] = None,
+    command: Annotated[
+        str, typer.Option(help="With --image: what to run in place of its own command.")
+    ] = "",
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="With --image: a variable. May be repeated."),
+    ] = None,
+    user: Annotated[
+        str, typer.Option(metavar="UID:GID", help="With --image: who it runs as.")
+    ] = "65534:65534",
+    writable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="With --image: what it may write, in memory. May be repeated."
+        ),
+    ] = None,
 ) -> None:
-    """Add a SavedModel of your own. It is run once, and its answers become the golden answers.
+    """Add a model of your own. It is run once, and its answers become the golden answers.
+
+    It is a SavedModel, or a service inside an image.
 
     Example: tune models add exported/ --name mine
     """
+    from tuner.errors import InputError
     from tuner.measure.golden import matches
     from tuner.serving.added import Wish, add_model
     from tuner.serving.model_source import server_of
     from tuner.serving.traffic_template import template_text
 
+    if (path is None) == (image is None):
+        raise InputError(
+            "expected the path of a model, or --image, one of them",
+            "such as: tune models add exported/ --name mine",
+        )
+    if image is not None:
+        service = _service(image, port, ready, request or [], command, env or [], user, writable)
+        _add_service(name, service, description, _tolerance(tolerance))
+        return
+    assert path is not None
     wish = Wish(
         name,
         path,
@@ -126,7 +178,58 @@ def add(
         _tolerance(tolerance),
         description,
     )
-    directory = add_model(wish, _first_run(loader, server_of(path)), matches, print, Path.cwd())
+    directory = add_model(
+        wish, _first_run(loader, ServingSpec(server=server_of(path))), matches, print, Path.cwd()
+    )
+    print(f"wrote {directory}")
+    print(f"next: tune init {name} --model {name}")
+
+
+def _service(
+    image: str,
+    port: int,
+    ready: str,
+    request: list[str],
+    command: str,
+    env: list[str],
+    user: str,
+    writable: list[str] | None,
+) -> tuple[HttpService, dict[str, bytes]]:
+    import shlex
+
+    from tuner.errors import InputError
+    from tuner.serving.added_service import read_calls
+    from tuner.spec.http_service import HttpService
+
+    variables = {}
+    for text in env:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--env {text}: expected NAME=VALUE")
+        variables[name] = value
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise InputError(f"--command {command!r}: {error}", "close its quotes") from error
+    calls, files = read_calls(request or ["GET /"])
+    service = HttpService(
+        image, port, calls, ready, (), words, variables, user, tuple(writable or ())
+    )
+    return service, files
+
+
+def _add_service(
+    name: str, of: tuple[HttpService, dict[str, bytes]], description: str, tolerance: float
+) -> None:
+    from functools import partial
+
+    from tuner.deploy.replica_answers import service_answers
+    from tuner.serving.added_service import ServiceWish, add_service
+    from tuner.spec.study import ServingSpec
+
+    run = partial(service_answers, ready_seconds=ServingSpec.ready_seconds)
+    wish = ServiceWish(name, *of, description, tolerance)
+    directory = add_service(wish, run, print, Path.cwd())
     print(f"wrote {directory}")
     print(f"next: tune init {name} --model {name}")
 
@@ -165,13 +268,14 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
     from tuner.serving.built_model import require_built
     from tuner.serving.servers.table import server_named
     from tuner.spec.load import load_model
+    from tuner.spec.study import ServingSpec
 
     model = load_model(name)
     require_built(model)
     server = server_named(model.server)
     golden = server.golden(model)
     requests = server.requests_in("rest", model, golden)
-    answers = _first_run(loader, model.server)(model, golden.bodies)
+    answers = _first_run(loader, ServingSpec.of(model))(model, golden.bodies)
     wrong = [n for n, answer in enumerate(answers) if not requests.right(n, answer)]
     if wrong:
         shown = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
@@ -206,17 +310,17 @@ def convert(
     print(f"wrote {output}; next: tune models add {output} --name NAME")
 
 
-def _first_run(loader: Loader, server: str = "tensorflow-serving") -> FirstRun:
+def _first_run(loader: Loader, serving: ServingSpec) -> FirstRun:
     from tuner.deploy.replica_answers import can_run, replica_answers
     from tuner.errors import InputError, SetupError
     from tuner.serving.first_run import loader_answers
     from tuner.serving.server.signatures import tensorflow_directory
-    from tuner.spec.study import ModelSpec, ServingSpec
+    from tuner.spec.study import ModelSpec
 
-    if server != ModelSpec.server:
+    if serving.server != ModelSpec.server:
         if loader is Loader.tensorflow:
             raise InputError(
-                f"the TensorFlow wheel does not run a model of the server {server}",
+                f"the TensorFlow wheel does not run a model of the server {serving.server}",
                 "leave --loader out: a replica of that server runs it",
             )
         return replica_answers
@@ -224,7 +328,7 @@ def _first_run(loader: Loader, server: str = "tensorflow-serving") -> FirstRun:
         return loader_answers
     if loader is Loader.auto:
         try:
-            can_run(ServingSpec(server=server))
+            can_run(serving)
         except SetupError as error:
             try:
                 tensorflow_directory()

@@ -150,7 +150,7 @@ class AdoptingDeployer(DockerDeployer):
         # The engine may start it again when it dies, as exported files ask it to: from 0 times on.
         start = ReplicaStart(container.attrs["State"]["StartedAt"])
         source = reach.source(container)
-        return Replica(index, container, rest, address, source, given_up, start)
+        return Replica(index, container, rest, address, source, given_up, start, None, plan.port)
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
         replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)

@@ -107,7 +107,8 @@ def serving_image(client: DockerClient, serving: ServingSpec) -> str:
     server = server_named(serving.server)
     if server.image is None:
         raise InputError(
-            f"tune builds no image for {server.title}", "set `serving.image` in the study"
+            f"tune builds no image for {server.title}",
+            "name one as `serving.image` in the study, or leave it out where model.yaml has one",
         )
     return find_image(client, server.image)
 

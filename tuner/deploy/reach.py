@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,31 @@ from docker.models.networks import Network
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 
 from tuner.deploy.engine_statistics import CounterSource, EngineStatistics, counter_source
 from tuner.load.engine_place import inside_namespace
 from tuner.serving.servers.call import Call
+
+MOST_BYTES = 64 * 2**20
+"""The longest answer that is looked at."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of HTTP. `version` is 10 or 11. A body has at most one byte more than `MOST_BYTES`.
+
+    Names of `headers` have no case.
+    """
+
+    status: int
+    version: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
 
 
 class DirectSession(requests.Session):  # noqa: TID251 -- the only one
@@ -32,19 +54,25 @@ class DirectSession(requests.Session):  # noqa: TID251 -- the only one
         if namespace is not None:
             self.mount("http://", _FromNamespace(namespace))
 
-    def ask(self, url: str, call: Call, seconds: float) -> requests.Response:
+    def ask(self, url: str, call: Call, seconds: float | tuple[float, float]) -> Answer:
         """The answer to a call, asked as the load engine does: it follows no redirect and accepts
         no compression. Raises RequestException.
         """
         headers = {"Accept-Encoding": "identity", **call.headers}
-        return self.request(
+        with self.request(
             call.method,
             url + call.path,
             data=call.body,
             headers=headers,
             timeout=seconds,
             allow_redirects=False,
-        )
+            stream=True,
+        ) as reply:
+            try:
+                body = reply.raw.read(MOST_BYTES + 1, decode_content=False)
+            except HTTPError as error:
+                raise requests.RequestException(error) from error
+            return Answer(reply.status_code, reply.raw.version, reply.headers, body)
 
 
 class _FromNamespace(HTTPAdapter):

@@ -31,9 +31,11 @@ from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.logs import harmless
 from tuner.deploy.parallel import GivenUp
 from tuner.deploy.reach import DirectSession, Reach
+from tuner.deploy.unfit_answers import refuse_unfit
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.samples import ContainerCounters
 from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan, Ready
+from tuner.serving.servers.call import Call
 from tuner.serving.servers.server import Requests, short
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec
@@ -97,6 +99,8 @@ class Replica:
     start: ReplicaStart
     namespace: str | None = None
     """The path of the network namespace from which it is asked; None: that of this process."""
+    port: int | None = None
+    """Its REST port inside the container, where that is known."""
     _memory: _LastMemory = field(default_factory=_LastMemory, repr=False)
 
     @property
@@ -125,7 +129,8 @@ class Replica:
         inspect_at = time.monotonic() + 0.5
         with DirectSession(self.namespace) as session:
             while not self.given_up.is_set():
-                if _is_ready(session, self.url, ready):
+                unready = _unready(session, self.url, ready)
+                if not unready:
                     return
                 self._read_memory()
                 now = time.monotonic()
@@ -135,14 +140,25 @@ class Replica:
                 if now >= deadline:
                     raise Infeasible(
                         "never ready",
-                        f"replica {self.index} was not ready within {seconds:g} s",
+                        f"replica {self.index} was not ready within {seconds:g} s: {unready}"
+                        f"{self._other_ports()}",
                         self.log_tail(),
                     )
                 time.sleep(_PROBE_SECONDS)
         raise GivenUp
 
+    def _other_ports(self) -> str:
+        """A remark where its image names other ports than that which was asked."""
+        exposed = self.container.attrs["Config"].get("ExposedPorts") or {}
+        if not exposed or self.port is None or f"{self.port}/tcp" in exposed:
+            return ""
+        return f" (the image says that it listens at {', '.join(sorted(exposed))})"
+
     def check_answers(self, model: str, golden: Requests) -> None:
-        """Send the first golden requests. Raises TrialFailed if an answer is wrong."""
+        """Send the first golden requests.
+
+        Raises TrialFailed if an answer is wrong, InputError if none could be measured.
+        """
         with DirectSession(self.namespace) as session:
             for number, call in enumerate(golden.calls[:_GOLDEN_REQUESTS]):
                 try:
@@ -152,12 +168,13 @@ class Replica:
                     raise TrialFailed(
                         f"replica {self.index} did not answer golden request {number}: {error}"
                     ) from error
-                if reply.status_code != call.status:
+                refuse_unfit(reply, call)
+                if reply.status != call.status:
                     raise TrialFailed(
                         f"replica {self.index} refused golden request {number} of model "
-                        f"{model}: HTTP {reply.status_code} {short(reply.text)}"
+                        f"{model}: HTTP {reply.status} {short(reply.text)}"
                     )
-                if wrong := golden.wrong(number, reply.content):
+                if wrong := golden.wrong(number, reply.body):
                     raise TrialFailed(
                         f"replica {self.index} answers golden request {number} of model "
                         f"{model} wrongly: {wrong}"
@@ -282,12 +299,20 @@ class Replica:
             return f"its log cannot be read: {error.explanation or error}"
 
 
-def _is_ready(session: DirectSession, url: str, ready: Ready) -> bool:
+def _unready(session: DirectSession, url: str, ready: Ready) -> str:
+    """Why it is not ready; empty where it is."""
+    asked = f"GET {ready.path}"
     try:
-        reply = session.get(url + ready.path, timeout=_PROBE_TIMEOUT, allow_redirects=False)
-        return reply.status_code == 200 and re.search(ready.pattern, reply.text) is not None
-    except requests.RequestException:
-        return False
+        reply = session.ask(url, Call(ready.path, method="GET", headers={}), _PROBE_TIMEOUT)
+    except requests.ConnectionError:
+        return f"{asked}: nothing answers"
+    except requests.RequestException as error:
+        return f"{asked}: {type(error).__name__}"
+    if reply.status != 200:
+        return f"{asked} is answered with HTTP {reply.status}"
+    if re.search(ready.pattern, reply.text) is None:
+        return f"{asked} is answered without {ready.pattern}"
+    return ""
 
 
 @contextmanager
@@ -342,6 +367,7 @@ class ReplicaMaker:
             self.given_up,
             ReplicaStart(container.attrs["State"]["StartedAt"], 0, oom_kills, started),
             self.reach.namespace,
+            self.plan.port,
         )
 
     def _asked(self) -> tuple[int, int]:

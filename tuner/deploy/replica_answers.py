@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import requests
 
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
-from tuner.deploy.reach import DirectSession
-from tuner.errors import Infeasible, TrialFailed
+from tuner.deploy.reach import Answer, DirectSession
+from tuner.deploy.replica import Replica
+from tuner.deploy.unfit_answers import refuse_unfit
+from tuner.errors import Infeasible, InputError, TrialFailed
 from tuner.interrupts import ended_whole
 from tuner.measure.golden import Golden
 from tuner.serving.first_run import LOADER, refused
@@ -36,36 +41,76 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     `model.golden` need not have answers. Raises SetupError where engine or image are missing,
     TrialFailed where the replica does not answer.
     """
-    host = Host.this()
-    serving = ServingSpec(server=model.server, ready_seconds=READY_SECONDS)
     unanswered = Golden(tuple(bodies), (None,) * len(bodies))
     server = server_named(model.server)
     loader = LOADER if model.server == "tensorflow-serving" else server.title
     calls = server.requests_in("rest", model, unanswered).calls
-    spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
-    with ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer:
-        try:
-            with deployer.deploy(spec, model.name) as deployment:
-                (replica,) = deployment.replicas
-                with DirectSession(replica.namespace) as session:
-                    return [
-                        _ask(session, replica.url, n, call, loader) for n, call in enumerate(calls)
-                    ]
-        except Infeasible as error:
-            raise refused(_words(error), loader=loader) from error
-
-
-def _ask(session: DirectSession, url: str, number: int, call: Call, loader: str) -> bytes:
     try:
-        reply = session.ask(url, call, ANSWER_SECONDS)
+        with _first_replica(model, READY_SECONDS) as (replica, session):
+            return [
+                _answered(_ask(replica, session, call, number), call, number, loader)
+                for number, call in enumerate(calls)
+            ]
+    except Infeasible as error:
+        raise refused(_words(error), loader=loader) from error
+
+
+def service_answers(model: ModelSpec, ready_seconds: float) -> Sequence[tuple[int, bytes]]:
+    """(Status, body) of the answer of a new service to each of its requests, twice over.
+
+    Raises InputError, with what was seen, where it is not ready in time or gives an answer by which
+    nothing can be measured; otherwise as `replica_answers`.
+    """
+    server = server_named(model.server)
+    calls = server.requests_in("rest", model, server.golden(model)).calls
+    answers = []
+    try:
+        with _first_replica(model, ready_seconds) as (replica, session):
+            for number, call in enumerate((*calls, *calls)):
+                answer = _ask(replica, session, call, number % len(calls))
+                refuse_unfit(answer, call)
+                answers.append((answer.status, answer.body))
+    except Infeasible as error:
+        image = ServingSpec.of(model).image
+        raise InputError(
+            f"the image {image} does not serve: {error.message}\n{error.log_tail}".rstrip(),
+            "see its log above; correct --port, --ready, --command, --env, --user, or --writable"
+            " for what it must write",
+        ) from error
+    return answers
+
+
+@contextmanager
+def _first_replica(
+    model: ModelSpec, ready_seconds: float
+) -> Iterator[tuple[Replica, DirectSession]]:
+    """One replica with plenty of everything, ready but unchecked. Raises Infeasible as well."""
+    host = Host.this()
+    serving = replace(ServingSpec.of(model), ready_seconds=ready_seconds)
+    spec = DeploymentSpec(model, serving, 1, host.cpus, host.memory_mib // MEMORY_SHARE)
+    with (
+        ended_whole(DockerDeployer(model, serving, "first-run", golden=False)) as deployer,
+        deployer.deploy(spec, model.name) as deployment,
+    ):
+        (replica,) = deployment.replicas
+        with DirectSession(replica.namespace) as session:
+            yield replica, session
+
+
+def _ask(replica: Replica, session: DirectSession, call: Call, number: int) -> Answer:
+    try:
+        return session.ask(replica.url, call, ANSWER_SECONDS)
     except requests.RequestException as error:
         raise TrialFailed(f"the replica did not answer request {number}: {error}") from error
-    if reply.status_code == call.status:
-        return reply.content
+
+
+def _answered(answer: Answer, call: Call, number: int, loader: str) -> bytes:
+    if answer.status == call.status:
+        return answer.body
     try:
-        words = str(reply.json()["error"])
+        words = str(json.loads(answer.body)["error"])
     except (ValueError, KeyError, TypeError):
-        words = reply.text
+        words = answer.text
     raise refused(words, number, loader)
 
 

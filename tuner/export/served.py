@@ -12,7 +12,9 @@ from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.image import image_tag
 from tuner.serving.servers.server import Server
 from tuner.serving.servers.table import container_plan, server_named
+from tuner.spec.http_service import HttpService
 from tuner.spec.study import ModelSpec, ServingSpec
+from tuner.spec.typed import typed
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -88,7 +90,9 @@ def server_of(study: StudyRecord) -> Server:
 
 def model_of(study: StudyRecord) -> ModelSpec:
     """The model as the study served it, without its files."""
-    return ModelSpec(study.model, "", Path(), Path())
+    held = study.specification.get("model", {}).get("http")
+    http = None if held is None else typed(HttpService, held, ("specification", "model", "http"))
+    return ModelSpec(study.model, "", Path(), Path(), http=http)
 
 
 def check_reference(image: str) -> str:

@@ -15,11 +15,14 @@ _SAID = {"name", "signature", "saved_model_sha256"}
 
 def model_table(models: Sequence[ModelFacts]) -> Table:
     """A row for each model."""
-    rows = (
-        (m.name, f"version {m.version}" if m.built else "no", m.origin, m.description)
-        for m in models
-    )
+    rows = ((m.name, _built(m), m.origin, m.description) for m in models)
     return Table(("model", "built", "from", "description"), tuple(rows), priorities=(0, 0, 1, 2))
+
+
+def _built(model: ModelFacts) -> str:
+    if model.image is not None:
+        return "in its image"
+    return f"version {model.version}" if model.built else "no"
 
 
 def model_blocks(model: ModelFacts) -> Iterator[Block]:
@@ -31,6 +34,10 @@ def model_blocks(model: ModelFacts) -> Iterator[Block]:
 def _rows(model: ModelFacts) -> Iterator[tuple[str, Cell]]:
     yield "directory", f"{model.directory} ({model.origin})"
     yield "requests", f"signature {model.signature}, answers within {model.tolerance:g}"
+    if model.image is not None:
+        yield "image", model.image
+        yield "golden", f"{model.golden} requests"
+        return
     if model.bytes is None:
         yield "not built", f"build it: tune models build {model.name}"
         return

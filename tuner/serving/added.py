@@ -74,7 +74,7 @@ def add_model(
     Raises InputError, and leaves nothing, where there is no model, where the server refuses
     it, and where it answers the same request differently.
     """
-    _check_new(wish.name, root)
+    check_new(wish.name, root)
     source = find_model(wish.path)
     say(f"{source.title}: {source.path}, version {source.version}")
     name = choose_signature(source.signatures, wish.signature)
@@ -114,7 +114,7 @@ def add_model(
         _write_golden(model, golden)
         _write_card(model, wish, source)
         (new / "model.yaml").write_text(_model_yaml(wish, source, name, signature), "utf-8")
-        _make_readable(new)
+        make_readable(new)
         directory = study_files.path_of("model", wish.name, root).parent
         directory.parent.mkdir(exist_ok=True)
         new.rename(directory)
@@ -164,7 +164,8 @@ def _asked(source: ModelSource, number: int, pair: GoldenPair) -> Any:  # noqa: 
         raise InputError(f"request {number} does not suit the model: {error.message}") from error
 
 
-def _check_new(name: str, root: Path) -> None:
+def check_new(name: str, root: Path) -> None:
+    """Raise InputError where a new model cannot have that name."""
     study_files.check_name(name, "model")
     if name in study_files.existing("model", root) or (root / "models" / name).exists():
         raise InputError(
@@ -207,7 +208,7 @@ def _check(
             )
 
 
-def _make_readable(directory: Path) -> None:
+def make_readable(directory: Path) -> None:
     """Let everyone read it, since a server runs as another user."""
     for path in (directory, *directory.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -28,7 +28,7 @@ class ModelFacts:
 
     What is None or empty is not there: `version` before it is built, `golden` (a number of
     requests) too. `signatures` are texts by name; `card` is what its builder, or `tune models add`,
-    wrote of it.
+    wrote of it. `image` is that of a service, which has the model inside.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ModelFacts:
     golden: int | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+    image: str | None = None
 
 
 def short_facts(model: ModelSpec) -> ModelFacts:
@@ -59,6 +60,8 @@ def short_facts(model: ModelSpec) -> ModelFacts:
         model.signature,
         model.tolerance,
         None if version is None else version.name,
+        golden=None if model.http is None else len(model.http.requests),
+        image=None if model.http is None else model.http.image,
     )
 
 

@@ -88,7 +88,11 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
             del parameter[key]
     data = without_judges(data)
     return {
-        "model": {key: data["model"][key] for key in ("name", "signature")},
+        "model": {
+            key: data["model"][key]
+            for key in ("name", "signature", "http")
+            if data["model"].get(key) is not None
+        },
         **{
             key: data[key]
             for key in (

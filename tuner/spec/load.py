@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from tuner.errors import InputError, SetupError
 from tuner.spec import study_files, yaml
 from tuner.spec.expressions import parse_constraint, parse_duration
 from tuner.spec.host import Host
+from tuner.spec.http_service import HttpService
 from tuner.spec.metrics import METRICS, PERCENTILES
 from tuner.spec.parameters import search_space
 from tuner.spec.problems import KeyPath, Problem, listed_values, nearest, short_text
@@ -31,9 +33,11 @@ from tuner.spec.study import (
     StudySpec,
     UsageSpec,
 )
+from tuner.spec.typed import typed
 from tuner.spec.validation import validate
 from tuner.spec.yaml_documents import (
     EndpointDocument,
+    HttpDocument,
     ModelDocument,
     ParameterDocument,
     Scalar,
@@ -88,9 +92,8 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         path=path,
         model=model,
         search_space=space,
-        serving=ServingSpec(
-            image=document.serving.image,
-            server=document.serving.server or model.server,
+        serving=replace(
+            ServingSpec.of(model, document.serving.image, document.serving.server),
             flags=_texts(document.serving.flags),
             env=_texts(document.serving.env),
             ready_seconds=document.serving.ready_seconds,
@@ -202,8 +205,14 @@ def _model_in(name: str, roots: Sequence[Path]) -> ModelSpec:
         built=root / "models" / name / "built",
         signature=document.signature,
         tolerance=document.tolerance,
-        server=document.server,
+        server=document.server or (ModelSpec.server if document.http is None else "http"),
+        http=None if document.http is None else _service(document.http),
     )
+
+
+def _service(document: HttpDocument) -> HttpService:
+    """The service of a section `http`, whose form is right."""
+    return typed(HttpService, document.model_dump(by_alias=True) | {"env": _texts(document.env)})
 
 
 def builder_of(model: ModelSpec) -> Path:

@@ -47,7 +47,8 @@ def memory_parameter(model: ModelSpec) -> str:
     working_set = estimated_working_set(model)
     if working_set is None:
         choices: tuple[int, ...] = (128, 256, 512, 768, 1024)
-        why = f"{model.name} is not built yet, so its need is not known"
+        where = "is not built yet" if model.http is None else "is inside an image"
+        why = f"{model.name} {where}, so its need is not known"
     else:
         choices = memory_choices(working_set)
         why = (

@@ -122,6 +122,8 @@ def scaffold(
         ("search_space", name),
     ):
         study = _with(study, key, value)
+    if served.http is not None:
+        study = _with(study, "  image", served.http.image)
     space = _with(space, "description", f"The parameters of {name}")
     space = _with_paragraph(space, "memory", memory_parameter(served))
     if service_level is not None:

@@ -61,7 +61,7 @@ def study_of_model(
         path=Path("--set"),
         model=served,
         search_space=SearchSpace(()),
-        serving=ServingSpec(server=served.server),
+        serving=ServingSpec.of(served),
         load=LoadSpec(),
         objectives=tuple(Objective(name, METRICS[name].better) for name in _OBJECTIVES),
         constraints=(),

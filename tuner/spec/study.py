@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
+from tuner.spec.http_service import HttpService
 from tuner.spec.metrics import PERCENTILES, Direction
 from tuner.spec.space import Configuration, SearchSpace, Value
 
@@ -63,6 +64,8 @@ class ModelSpec:
     """Largest absolute or relative difference of an answer from the golden one."""
     server: str = "tensorflow-serving"
     """The server that serves it where a study names no other."""
+    http: HttpService | None = None
+    """The service that the model is, where the server is `http`: it is inside an image then."""
 
     @property
     def versions(self) -> Path:
@@ -90,6 +93,12 @@ class ServingSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 30.0
     page_cache: PageCache = "shared"
+
+    @classmethod
+    def of(cls, model: ModelSpec, image: str | None = None, server: str | None = None) -> Self:
+        """What serves a model; `image` and `server` where they are others than its own."""
+        own = "tune" if model.http is None else model.http.image
+        return cls(image=image or own, server=server or model.server)
 
 
 @dataclass(frozen=True)

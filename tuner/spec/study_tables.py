@@ -21,6 +21,9 @@ from tuner.spec.yaml_documents import (
     AnswerDocument,
     BudgetDocument,
     EndpointDocument,
+    HttpAnswerDocument,
+    HttpDocument,
+    HttpRequestDocument,
     LoadDocument,
     ModelDocument,
     ObjectiveDocument,
@@ -47,6 +50,9 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "search space": SearchSpaceDocument,
     "parameter": ParameterDocument,
     "model": ModelDocument,
+    "http": HttpDocument,
+    "http request": HttpRequestDocument,
+    "http answer": HttpAnswerDocument,
 }
 _BETTER = {"minimize": "less", "maximize": "more"}
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -79,7 +85,7 @@ def reference_table(name: str) -> str:
     return _markdown(
         ("key", "type", "default", "meaning"),
         (
-            (f"`{key}`", _type(info.annotation), _default(info), _meaning(info))
+            (f"`{info.alias or key}`", _type(info.annotation), _default(info), _meaning(info))
             for key, info in _DOCUMENTS[name].model_fields.items()
         ),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,7 @@ from tuner.spec.expressions import (
     parse_constraint,
     parse_duration,
 )
+from tuner.spec.http_service import HttpAnswer, HttpMethod, HttpRequest, HttpService
 from tuner.spec.metrics import BUILT_IN_METRICS, Direction
 from tuner.spec.problems import UnexpectedError
 from tuner.spec.space import ParameterType, Role
@@ -74,6 +75,13 @@ def _matching(pattern: str, expected: Callable[[str], str]) -> tuple[AfterValida
     return AfterValidator(check), Field(json_schema_extra={"pattern": f"^{pattern}$"})
 
 
+def _parse_pattern(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise UnexpectedError(f"a regular expression ({error})", text) from error
+
+
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UnexpectedError("a number or an expression such as 'min(host.cpus, 4)'", value)
@@ -105,9 +113,21 @@ def _text_of(parse: Callable[[str], object], expected: str) -> BeforeValidator:
 
 
 _name = _matching(NAME_PATTERN, name_expected)
-_flag = _matching("[A-Za-z][A-Za-z0-9_]*", lambda _: "the name of a server flag without its dashes")
+_flag = _matching(
+    "[A-Za-z][A-Za-z0-9_-]*", lambda _: "the name of a server flag without its dashes"
+)
 _env = _matching("[A-Za-z_][A-Za-z0-9_]*", lambda _: "the name of an environment variable")
 
+_url_path = _matching("/[!-~]*", lambda _: "a path that begins with / and has no blank")
+_user = _matching(r"[1-9]\d{0,9}:\d{1,10}", lambda _: "numbers such as '1000:1000', not root's")
+_absolute = _matching("/[!-9;-~]+", lambda _: "an absolute path without blanks and colons")
+_relative = _matching(r"(?!/)(?!.*\.\.)[ -~]+", lambda _: "a file beside model.yaml")
+_header = _matching("[A-Za-z0-9-]+", lambda _: "the name of a header")
+_line = _matching("[ -~]*", lambda _: "text of one line")
+
+RelativePath = Annotated[str, _relative[0], _relative[1]]
+HeaderName = Annotated[str, _header[0], _header[1]]
+HeaderValue = Annotated[str, _line[0], _line[1]]
 Name = Annotated[str, _name[0], _name[1]]
 FlagName = Annotated[str, _flag[0], _flag[1]]
 EnvName = Annotated[str, _env[0], _env[1]]
@@ -182,6 +202,84 @@ class SearchSpaceDocument(Document):
     """The parameters by name. Some built-in parameters are required."""
 
 
+class _ContentDocument(Document):
+    json_: Any = Field(default=None, alias="json")
+    """It as JSON."""
+
+    text: str | None = None
+    """It as text."""
+
+    file: RelativePath | None = None
+    """It in a file, named from the directory of `model.yaml`."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        names = ("json_", "text", "file", "matches")
+        given = [name for name in names if getattr(self, name, None) is not None]
+        if len(given) > 1:
+            raise UnexpectedError("one of json, text, file and matches", given[1], " as well")
+        return self
+
+
+class HttpAnswerDocument(_ContentDocument):
+    """The right answer to a request. What says nothing of the body takes any."""
+
+    status: Annotated[int, Field(ge=100, le=599)] = HttpAnswer.status
+    """Its status."""
+
+    matches: Annotated[str, _text_of(_parse_pattern, "a regular expression")] | None = None
+    """A regular expression that occurs in it."""
+
+
+class HttpRequestDocument(_ContentDocument):
+    """A request to a service of your own."""
+
+    path: Annotated[str, _url_path[0], _url_path[1]]
+    """Its path, with a query if there is one."""
+
+    method: HttpMethod = HttpRequest.method
+    """Its method."""
+
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """More headers. JSON has its `Content-Type` already."""
+
+    answer: HttpAnswerDocument = HttpAnswerDocument()
+    """The right answer."""
+
+
+class HttpDocument(Document):
+    """A service of your own."""
+
+    image: Annotated[str, Field(min_length=1)]
+    """The reference of its image, which the engine has or can pull."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """The port at which it answers HTTP."""
+
+    ready: Annotated[str, _url_path[0], _url_path[1]] = HttpService.ready
+    """The path that answers 200 once it is ready."""
+
+    entrypoint: list[str] = Field(default_factory=list)
+    """The words with which it is started, in place of the image's entrypoint."""
+
+    command: list[str] = Field(default_factory=list)
+    """The words that follow the entrypoint. Flags of the study follow them. Where there is one of
+    either, the command of the image itself is not used."""
+
+    env: dict[EnvName, Scalar] = Field(default_factory=dict)
+    """Its environment variables, besides those of the study."""
+
+    user: Annotated[str, _user[0], _user[1]] = HttpService.user
+    """The numbers of user and group that it runs as."""
+
+    writable: list[Annotated[str, _absolute[0], _absolute[1]]] = Field(default_factory=list)
+    """The paths that it may write to. They are in its memory, and empty when it starts."""
+
+    requests: Annotated[list[HttpRequestDocument], Field(min_length=1)]
+    """The requests of a load, which are drawn at random. A replica must answer the first four of
+    them rightly before it is used."""
+
+
 class ModelDocument(Document):
     """`models/<name>/model.yaml`."""
 
@@ -194,20 +292,29 @@ class ModelDocument(Document):
     tolerance: Positive = ModelSpec.tolerance
     """How far a number in an answer may be from the golden answer, absolute or relative."""
 
-    server: Annotated[str, Field(min_length=1)] = ModelSpec.server
-    """The server that serves it where a study names no other: `tensorflow-serving`, or one that an
-    installed package adds."""
+    server: Annotated[str, Field(min_length=1)] | None = None
+    """The server that serves it where a study names no other. By default `http` with a section
+    `http`, otherwise `tensorflow-serving`."""
+
+    http: HttpDocument | None = None
+    """A service of your own in place of a model's files: any image that answers HTTP."""
 
     build: Annotated[str, Field(min_length=1)] = "build.py"
     """The script beside this file that builds the model. It is run as `build.py --output DIR`."""
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ModelDocument:
+        if self.http is not None and self.server not in {None, "http"}:
+            raise UnexpectedError("the server http, as there is a section http", self.server)
+        return self
 
 
 class ServingDocument(Document):
     """What runs in each replica."""
 
-    image: Annotated[str, Field(min_length=1)] = ServingSpec.image
+    image: Annotated[str, Field(min_length=1)] | None = None
     """`tune` for the image that tune builds of the server, or an image reference such as
-    `tensorflow/serving`."""
+    `tensorflow/serving`. By default the image in `model.yaml`, or `tune`."""
 
     server: Annotated[str, Field(min_length=1)] | None = None
     """How the image is run, and how requests are sent to it. By default what `model.yaml` says:

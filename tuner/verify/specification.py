@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,8 @@ def specification_of(study: StudyRecord, root: Path | None = None) -> StudySpec:
         name=study.name,
         description=str(held.get("description", "")),
         path=Path(study.name),
-        model=ModelSpec(
-            model.name,
-            model.description,
-            model.directory,
-            model.built,
-            **_fields_in(ModelSpec, held.get("model", {}), "signature", "tolerance"),
+        model=replace(
+            model, **_fields_in(ModelSpec, held.get("model", {}), "signature", "tolerance")
         ),
         search_space=study.search_space,
         serving=ServingSpec(**_fields_in(ServingSpec, study.serving)),

@@ -8,6 +8,7 @@ from functools import cache
 from tuner.errors import InputError
 from tuner.plugins import added_by_packages
 from tuner.serving.container_plan import ContainerPlan
+from tuner.serving.servers.http import HTTP
 from tuner.serving.servers.onnx_runtime import ONNX_RUNTIME
 from tuner.serving.servers.server import Server
 from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
@@ -16,6 +17,7 @@ from tuner.spec.study import ModelSpec, ServingSpec
 SERVERS: Mapping[str, Server] = {
     "tensorflow-serving": TENSORFLOW_SERVING,
     "onnxruntime": ONNX_RUNTIME,
+    "http": HTTP,
 }
 
 
