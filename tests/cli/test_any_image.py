@@ -53,8 +53,8 @@ def test_an_image_is_added_explored_and_exported_without_python(
         ran = tune("run", "--study", "web")
         assert ran.code == 0, ran.err
         trials = json.loads(tune("show", "--study", "web", "--json").out)["trials"]
-        assert {trial["configuration"]["backlog"] for trial in trials} == {8, 64}
-        assert all(trial["measurement"] for trial in trials)
+        assert {trial["configuration"]["decision"]["backlog"] for trial in trials} == {8, 64}
+        assert {trial["outcome"] for trial in trials} == {"measured"}
         exported = tune("export", "--study", "web", "--format", "compose", "--pick", "0")
         assert f"image: {SERVICE_IMAGE}" in exported.out
         assert "volumes:" not in exported.out

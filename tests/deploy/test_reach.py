@@ -49,6 +49,8 @@ def test_ports_are_published_where_the_bridge_is_elsewhere() -> None:
 class _Server(BaseHTTPRequestHandler):
     """A container that is up: its model is available, and it answers every request alike."""
 
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self) -> None:
         self.answer({"model_version_status": [{"version": "1", "state": "AVAILABLE"}]})
 

@@ -157,6 +157,7 @@ def add(
     from tuner.serving.added import Wish, add_model
     from tuner.serving.model_source import server_of
     from tuner.serving.traffic_template import template_text
+    from tuner.spec.study import ServingSpec
 
     if (path is None) == (image is None):
         raise InputError(

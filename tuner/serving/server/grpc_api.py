@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ from .status import Code, StatusError
 log = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 2000
+_NO_DEADLINE_SECONDS = 1e9
+"""A deadline further away is none: it would not fit into TensorFlow's milliseconds."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -116,7 +117,8 @@ def _deadline(context: grpc.ServicerContext) -> float | None:
     if not context.is_active():
         raise StatusError(Code.CANCELLED, "the request was cancelled before it was looked at")
     left = context.time_remaining()
-    return None if left is None or math.isinf(left) else time.monotonic() + left
+    # Of a call without a deadline some versions of grpcio say the end of time, others infinity.
+    return None if left is None or left > _NO_DEADLINE_SECONDS else time.monotonic() + left
 
 
 def _abort(context: grpc.ServicerContext, code: Code, message: str) -> NoReturn:
