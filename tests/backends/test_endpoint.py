@@ -15,6 +15,8 @@ import pytest
 from tests.deploy.endpoints import Reply, endpoint, own_authority, predicted, response
 from tuner.backends.backend import BackendOptions
 from tuner.backends.endpoint import EndpointBackend, endpoint_backend
+from tuner.deploy.endpoint_deployer import is_local
+from tuner.deploy.endpoint_url import endpoint_url
 from tuner.errors import InputError, SetupError, TrialFailed, TuneError, Unreachable
 from tuner.load.study_requests import with_requests
 from tuner.measure.samples import RequestOutcome
@@ -281,3 +283,10 @@ def test_another_machine_is_refused_unless_it_may_be_loaded(requests: Path) -> N
     with pytest.raises(InputError, match=r"192\.0\.2\.1, which is not this machine"):
         endpoint_backend(spec)
     assert endpoint_backend(spec, BackendOptions(may_load=True)).name == "endpoint"
+
+
+def test_what_is_counted_here_is_on_this_machine() -> None:
+    url = endpoint_url("http://192.0.2.1/", may_load=True)
+    assert is_local(url, UsageSpec(container="m"))
+    assert not is_local(url, UsageSpec(prometheus="http://127.0.0.1:9090", cpu="up"))
+    assert not is_local(url, UsageSpec())

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
-from tuner.deploy.endpoint_deployer import EndpointDeployer
+from tuner.deploy.endpoint_deployer import EndpointDeployer, is_local
 from tuner.deploy.endpoint_url import EndpointUrl, endpoint_url
 from tuner.deploy.protocol import Deployment
 from tuner.errors import InputError
@@ -105,7 +105,7 @@ def endpoint_backend(study: StudySpec, options: BackendOptions = NO_OPTIONS, /) 
         study,
         deployer,
         connect,
-        watch=watch_host if url.local else lambda _: None,
+        watch=watch_host if is_local(url, endpoint.usage) else lambda _: None,
         missing=_missing(study, url),
         reach=deployer.answers,
     )
@@ -122,7 +122,7 @@ def _missing(study: StudySpec, url: EndpointUrl) -> Mapping[str, Missing]:
         missing |= dict.fromkeys(_USED, _NO_USAGE)
     elif usage.prometheus and not usage.memory:
         missing["memory_peak_mib"] = _NO_QUERY
-    if not url.local:
+    if not is_local(url, usage):
         missing |= dict.fromkeys(_OF_HOST, _ELSEWHERE)
     if not endpoint.apply:
         missing["ready_seconds"] = _AS_IT_IS

@@ -22,7 +22,7 @@ from tuner.measure.proc import cpu_model
 from tuner.measure.samples import ContainerCounters, Drops
 from tuner.spec.host import Host
 from tuner.spec.space import Parameter
-from tuner.spec.study import DeploymentSpec, EndpointSpec, NetworkSpec
+from tuner.spec.study import DeploymentSpec, EndpointSpec, NetworkSpec, UsageSpec
 
 _PROBED = 8
 """So many different requests are tried before each burst."""
@@ -48,6 +48,7 @@ class EndpointDeployment:
     url: EndpointUrl
     source: Source | None
     host_cpus: int
+    local: bool
     ready_seconds: float | None
     applied: Mapping[str, str]
 
@@ -61,10 +62,6 @@ class EndpointDeployment:
     @property
     def model_name(self) -> str:
         return self.url.header
-
-    @property
-    def local(self) -> bool:
-        return self.url.local
 
     def counters(self) -> tuple[ContainerCounters, ...]:
         return () if self.source is None else (self.source.counters(),)
@@ -97,6 +94,11 @@ class EndpointDeployment:
             "applied": dict(self.applied),
             "counters": "none" if self.source is None else self.source.name,
         }
+
+
+def is_local(url: EndpointUrl, usage: UsageSpec) -> bool:
+    """Whether the service is known to be on this machine, whose counters then include it."""
+    return url.local or bool(usage.container or usage.cgroup)
 
 
 class EndpointDeployer:
@@ -147,7 +149,7 @@ class EndpointDeployer:
         return {
             "backend": "endpoint",
             "host": {"cpus": host.cpus, "memory_mib": host.memory_mib, "cpu_model": cpu_model()},
-            "endpoint": {"url": self._url.text, "local": self._url.local},
+            "endpoint": {"url": self._url.text, "local": is_local(self._url, self._endpoint.usage)},
         }
 
     def null_server(self) -> AbstractContextManager[None]:
@@ -172,6 +174,7 @@ class EndpointDeployer:
             self._url,
             self._source,
             Host.this().cpus,
+            is_local(self._url, self._endpoint.usage),
             time.monotonic() - began if command else None,
             values if command else {},
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import requests
 from docker.errors import NotFound
 
@@ -56,7 +57,7 @@ class Prometheus:
                 timeout=_SECONDS,
                 allow_redirects=False,
             )
-            answer: Any = reply.json()
+            answer: Any = orjson.loads(reply.content)
             rows = answer["data"]["result"]
             if answer["data"]["resultType"] == "scalar":
                 rows = [{"value": rows}]
