@@ -122,23 +122,29 @@ def _array_of(tensor: int) -> npt.NDArray[Any]:
     return array
 
 
+def _new_options(**options: int) -> Any:  # noqa: ANN401 a pointer
+    """`tensorflow.RunOptions` as a new TF_Buffer."""
+    serialized = protobuf_module("protobuf.config").RunOptions(**options).SerializeToString()
+    return library().TF_NewBufferFromString(serialized, len(serialized))
+
+
+@cache
+def _in_calling_thread() -> Any:  # noqa: ANN401 a pointer
+    """Made once, and kept: almost every run needs it."""
+    return _new_options(inter_op_thread_pool=-1)
+
+
 @contextmanager
 def _run_options(*, in_calling_thread: bool, seconds: float | None) -> Iterator[Any]:
     """`tensorflow.RunOptions` as a TF_Buffer; None where a run needs none."""
-    if seconds is None and not in_calling_thread:
-        yield None
-        return
-    tf, options = library(), protobuf_module("protobuf.config").RunOptions()
     if seconds is None:
-        options.inter_op_thread_pool = -1
-    else:
-        options.timeout_in_ms = max(1, math.ceil(seconds * 1000))
-    serialized = options.SerializeToString()
-    buffer = tf.TF_NewBufferFromString(serialized, len(serialized))
+        yield _in_calling_thread() if in_calling_thread else None
+        return
+    options = _new_options(timeout_in_ms=max(1, math.ceil(seconds * 1000)))
     try:
-        yield buffer
+        yield options
     finally:
-        tf.TF_DeleteBuffer(buffer)
+        library().TF_DeleteBuffer(options)
 
 
 @dataclass(frozen=True)
