@@ -88,6 +88,17 @@ class PrivateEngine:
 
     def start(self) -> None:
         """Start the engine, and wait until it answers. What it ran before it was killed, ends."""
+        try:
+            self._start()
+        except RuntimeError as error:
+            if "panic" not in str(error):
+                raise
+            # Killed while it made or removed a network, dockerd 20.10 cannot read its own list of
+            # networks any more, until somebody removes it.
+            self._forget_networks()
+            self._start()
+
+    def _start(self) -> None:
         assert self._engine is None
         command = [
             *("dockerd", f"--host={self.host}"),
@@ -99,6 +110,7 @@ class PrivateEngine:
         # them by now, and its own may be a zombie yet.
         for left in ("pid", "exec/containerd/containerd.pid"):
             (self.directory / left).unlink(missing_ok=True)
+        begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._engine = subprocess.Popen(
                 self.inside(command),
@@ -109,9 +121,30 @@ class PrivateEngine:
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.answers():
-            if self._engine.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the private engine did not start: {self._last_words()}")
+            if self._engine.poll() is not None:
+                self._engine = None
+                raise RuntimeError(f"the private engine did not start: {self._said_since(begun)}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the private engine is silent: {self._said_since(begun)}")
             time.sleep(0.1)
+
+    def _forget_networks(self) -> None:
+        (self.directory / "data/network/files/local-kv.db").unlink(missing_ok=True)
+        shown = subprocess.run(
+            self.inside(["ip", "-oneline", "link", "show", "type", "bridge"]),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for line in shown.stdout.splitlines():
+            name = line.split(": ")[1]
+            subprocess.run(self.inside(["ip", "link", "delete", name]), check=True)
+
+    def _said_since(self, begun: int) -> str:
+        """Its last words, and the line that says so where it was a panic."""
+        lines = self.log.read_bytes()[begun:].decode(errors="replace").splitlines()
+        panic = [line for line in lines if line.startswith(("panic", "fatal error"))]
+        return " / ".join([*panic, *lines[-5:]])
 
     def answers(self) -> bool:
         # Not by Docker's client, which leaves a socket open where nobody answers.
@@ -183,9 +216,6 @@ class PrivateEngine:
         self._signal(signal.SIGCONT)
         self._engine.wait(PATIENCE_SECONDS)
         self._engine = None
-
-    def _last_words(self) -> str:
-        return " / ".join(self.log.read_text(errors="replace").splitlines()[-5:])
 
     def _clear(self) -> None:
         """End the engine, and what it left running and mounted where it could not do so itself."""
