@@ -189,7 +189,7 @@ class PrivateEngine:
         with self.client() as client:
             for image in images:
                 # In parts: as a whole an image is a gigabyte.
-                parts = source.images.get(image).save(named=True)
+                parts = source.images.get(image).save(named=image)
                 client.images.load(parts)  # type: ignore[arg-type] # it is posted, as a file is
 
     def clean(self) -> None:
