@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_an_image_without_the_port_is_refused_with_what_it_listens_at(
     assert ended.code == 2
     assert "GET /: nothing answers (the image says that it listens at 8080/tcp" in ended.err
     assert "correct --port" in ended.err
+    assert not Path("models").exists()
+
+
+@pytest.mark.docker
+def test_an_image_without_a_shell_is_told_what_its_page_cache_needs(
+    tune: Tune, engine: DockerClient
+) -> None:
+    name = f"{SERVICE_IMAGE}-bare"
+    engine.images.build(fileobj=io.BytesIO(b"FROM scratch\nLABEL nothing=in-it\n"), tag=name)
+    try:
+        ended = tune("models", "add", "--name", "web", "--image", name, "--command", "/serve")
+    finally:
+        engine.images.remove(name, force=True)
+    assert ended.code == 2
+    assert "the keeper of the page cache does not start" in ended.err
+    assert "page_cache: private" in ended.err
     assert not Path("models").exists()
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docker import DockerClient
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from tuner.deploy.helper import execute
@@ -77,7 +78,14 @@ def keeper(
         labels=dict(labels),
     )
     try:
-        container.start()
+        try:
+            container.start()
+        except APIError as error:
+            raise SetupError(
+                f"the keeper of the page cache does not start in {image}: {error.explanation}",
+                "the image lacks sh, sleep, find or cat: describe it in model.yaml by hand, and set"
+                " `serving.page_cache: private` in the study",
+            ) from error
         started = Keeper(container, model_mount)
         started.read()
         yield started
