@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from docker import DockerClient
 
 from tests.deploy.conftest import build_half_plus_two
@@ -139,9 +140,57 @@ ENTRYPOINT ["python3", "-m", "uvicorn"]
     return SERVICE_IMAGE
 
 
+def _mlserver(directory: Path) -> Subject:
+    return Subject(
+        ServingSpec(server="mlserver"),
+        described_sklearn(directory),
+        {
+            "rest": (_inferred_class(1), _inferred_class(0)),
+            "grpc": (_inferred_class_in_grpc(1), _inferred_class_in_grpc(0)),
+        },
+        _no_mlserver,
+        24,
+        (None, "MLSERVER_MODEL_URI"),
+    )
+
+
+def _no_mlserver(_: DockerClient) -> str:
+    pytest.skip(
+        "MLServer's image takes minutes to build: make chaos (tests/chaos/test_mlserver.py)"
+    )
+
+
+def described_sklearn(directory: Path) -> ModelSpec:
+    """A model with an empty file: whether x is above 0, of two numbers. Nothing is unpickled."""
+    built = directory / "built"
+    (built / "versions" / "1").mkdir(parents=True)
+    (built / "versions" / "1" / "model.joblib").touch()
+    asked = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [0.5, 0.75]}
+    answer = {"name": "predict", "shape": [1, 1], "datatype": "INT64", "data": [1]}
+    pair = {"request": {"inputs": [asked]}, "response": {"outputs": [answer]}}
+    (built / "golden.jsonl").write_text(json.dumps(pair) + "\n")
+    return ModelSpec("above", "two numbers", directory, built, server="mlserver")
+
+
+def _inferred_class(value: int) -> bytes:
+    """As MLServer writes it, with what it adds."""
+    added = {"content_type": "np"}
+    output = {"name": "predict", "shape": [1, 1], "datatype": "INT64", "parameters": added}
+    return json.dumps({"id": "some", "outputs": [output | {"data": [value]}]}).encode()
+
+
+def _inferred_class_in_grpc(value: int) -> bytes:
+    response = SCHEMA.message_class("inference.ModelInferResponse")()
+    output = response.outputs.add(name="predict", datatype="INT64", shape=[1, 1])
+    output.contents.int64_contents.append(value)
+    encoded: bytes = response.SerializeToString()
+    return encoded
+
+
 SUBJECTS: Mapping[str, Callable[[Path], Subject]] = {
     "tensorflow-serving": _tensorflow_serving,
     "onnxruntime": _onnxruntime,
     "http": _http,
+    "mlserver": _mlserver,
 }
 """By the server's name: what makes the subject in a directory of its own."""

@@ -16,7 +16,7 @@ import orjson
 from tuner.errors import InputError
 from tuner.serving.first_run import FirstRun
 from tuner.serving.model_source import ModelSource, find_model
-from tuner.serving.server.signatures import Signature
+from tuner.serving.server.signatures import PREDICT_METHOD, Signature
 from tuner.serving.server.status import StatusError
 from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 from tuner.serving.traffic import RecordedRequest, read_traffic, times_of
@@ -77,9 +77,12 @@ def add_model(
     check_new(wish.name, root)
     source = find_model(wish.path)
     say(f"{source.title}: {source.path}, version {source.version}")
-    name = choose_signature(source.signatures, wish.signature)
-    signature = source.signatures[name]
-    say(f"signature {name}: {tensors_text(signature.inputs)} -> {tensors_text(signature.outputs)}")
+    name, signature = _called(source, wish)
+    if source.warning:
+        say(source.warning)
+    if source.signatures:
+        inputs, outputs = tensors_text(signature.inputs), tensors_text(signature.outputs)
+        say(f"signature {name}: {inputs} -> {outputs}")
     if wish.requests is not None:
         if wish.dims:
             raise InputError(
@@ -155,6 +158,19 @@ def predict_body(recorded: RecordedRequest) -> Any:  # noqa: ANN401 -- any JSON
 
 
 _BODY = 'A request is a body of :predict, such as {"instances": [[1.0]]}.'
+
+
+def _called(source: ModelSource, wish: Wish) -> tuple[str, Signature]:
+    """The signature that requests call; one without tensors where nobody knows it."""
+    if not source.signatures:
+        if wish.requests is None:
+            raise InputError(
+                f"{source.path} does not say what it takes, and tune does not unpickle it",
+                "give requests in the Open Inference Protocol: --requests FILE",
+            )
+        return ModelSpec.signature, Signature(PREDICT_METHOD, {}, {})
+    name = choose_signature(source.signatures, wish.signature)
+    return name, source.signatures[name]
 
 
 def _asked(source: ModelSource, number: int, pair: GoldenPair) -> Any:  # noqa: ANN401 -- JSON
@@ -240,7 +256,8 @@ def _model_yaml(wish: Wish, source: ModelSource, name: str, signature: Signature
     def scalar(text: str) -> str:
         return yaml_text(text).removesuffix("...\n").strip()
 
-    inputs, outputs = tensors_text(signature.inputs), tensors_text(signature.outputs)
+    inputs = tensors_text(signature.inputs) or "not known"
+    outputs = tensors_text(signature.outputs) or "not known"
     called = ("The SavedModel's signature that requests call.", "signature", scalar(name))
     if source.server != ModelSpec.server:
         called = ("The server that runs it.", "server", source.server)

@@ -15,6 +15,7 @@ from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server import codec
 from tuner.serving.server.codec import DEFAULT_SIGNATURE
 from tuner.serving.server.signatures import Signature
+from tuner.serving.servers import mlserver
 from tuner.serving.servers.open_inference import body_of, in_form_of, is_infer
 from tuner.spec import study_files
 
@@ -38,17 +39,21 @@ class ModelSource:
     copy: Callable[[Path], None]
     request: Callable[[Json], Json] = lambda body: body
     answer: Callable[[Json, Json], Json] = lambda answer, _: answer
+    warning: str = ""
+    """What its user must know before it runs."""
 
 
 def server_of(path: Path) -> str:
     """The server that a model at this path is added for."""
-    return "onnxruntime" if path.suffix == ".onnx" else "tensorflow-serving"
+    return {".onnx": "onnxruntime", ".joblib": "mlserver"}.get(path.suffix, "tensorflow-serving")
 
 
 def find_model(path: Path) -> ModelSource:
     """Raises InputError where there is none, with the command that converts it if there is one."""
     if server_of(path) == "onnxruntime":
         return _onnx(path)
+    if server_of(path) == "mlserver":
+        return _joblib(path)
     source = find_saved_model(path)
     return ModelSource(
         "SavedModel",
@@ -86,6 +91,28 @@ def _onnx(path: Path) -> ModelSource:
         return body if is_infer(body) else body_of(codec.decode(body, signatures).inputs)
 
     return ModelSource("ONNX model", path, 1, "onnxruntime", signatures, copy, request, in_form_of)
+
+
+def _joblib(path: Path) -> ModelSource:
+    """It is only copied: what it takes is known to nobody who does not unpickle it."""
+    if not path.is_file():
+        raise InputError(f"{path} cannot be read", "give the file that joblib.dump wrote")
+
+    def copy(directory: Path) -> None:
+        directory.mkdir(parents=True)
+        shutil.copyfile(path, directory / mlserver.FILE)
+
+    return ModelSource(
+        "scikit-learn model",
+        path,
+        1,
+        "mlserver",
+        {},
+        copy,
+        answer=in_form_of,
+        warning="MLServer unpickles it in its container, which lets the file run any code there:"
+        " add files of people whom you trust. Nothing else here unpickles it",
+    )
 
 
 def _copy_saved_model(source: SavedModelSource, directory: Path) -> None:

@@ -31,7 +31,7 @@ _TENSORFLOW = re.compile(
 _ONNX_RUNTIME = re.compile(
     r"onnxruntime/(__init__\.py|LICENSE|ThirdPartyNotices\.txt|capi/[^/]*\.(py|so))"
 )
-_UNUSED = re.compile(r"(^|/)(tests?|include|f2py|__pycache__)/|\.(pyi|pyx|pxd|a|lib)$")
+_UNUSED = re.compile(r"(^|/)(tests?|include|__pycache__)/|\.(pyi|pyx|pxd|a|lib)$")
 
 
 def download_wheels(directory: Path, requirements: Path = REQUIREMENTS) -> list[Path]:

@@ -9,6 +9,7 @@ from tuner.errors import InputError
 from tuner.plugins import added_by_packages
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.servers.http import HTTP
+from tuner.serving.servers.mlserver import MLSERVER
 from tuner.serving.servers.onnx_runtime import ONNX_RUNTIME
 from tuner.serving.servers.server import Server
 from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
@@ -18,6 +19,7 @@ SERVERS: Mapping[str, Server] = {
     "tensorflow-serving": TENSORFLOW_SERVING,
     "onnxruntime": ONNX_RUNTIME,
     "http": HTTP,
+    "mlserver": MLSERVER,
 }
 
 

@@ -1,0 +1,1 @@
+"""The lock of the image of MLServer."""
