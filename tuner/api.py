@@ -714,7 +714,18 @@ class Study:
             )
         return self._specification
 
+    def _require_endpoint(self) -> None:
+        """Refuse to deploy a study that measures what is there already."""
+        specification = self._runnable()
+        if specification.endpoint is not None and self.backend in {"docker", "simulated"}:
+            raise InputError(
+                f"study {specification.name!r} measures an endpoint, and backend {self.backend}"
+                " deploys a model",
+                "say --backend endpoint",
+            )
+
     def _require_fit(self) -> None:
+        self._require_endpoint()
         if (self._replay is None) == (self.backend == "replay"):
             raise InputError(
                 "backend replay and a recorded grid go together", "give both, or neither"
@@ -732,12 +743,7 @@ class Study:
         from tuner.backends import backend_named
         from tuner.backends.backend import BackendOptions
 
-        if specification.endpoint is not None and self.backend in {"docker", "simulated"}:
-            raise InputError(
-                f"study {specification.name!r} measures an endpoint, and backend {self.backend}"
-                " deploys a model",
-                "say --backend endpoint",
-            )
+        self._require_endpoint()
         options = BackendOptions(self._replay, so_far, self._may_load)
         return backend_named(self.backend)(specification, options)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.deploy.endpoints import Reply, endpoint, own_authority, predicted, response
+from tuner.api import Study
 from tuner.backends.backend import BackendOptions
 from tuner.backends.endpoint import EndpointBackend, endpoint_backend
 from tuner.deploy.endpoint_deployer import is_local
@@ -290,3 +291,16 @@ def test_what_is_counted_here_is_on_this_machine() -> None:
     assert is_local(url, UsageSpec(container="m"))
     assert not is_local(url, UsageSpec(prometheus="http://127.0.0.1:9090", cpu="up"))
     assert not is_local(url, UsageSpec())
+
+
+def test_a_study_of_an_endpoint_is_not_deployed_and_nothing_is_stored(
+    tmp_path: Path, requests: Path
+) -> None:
+    assert requests.exists()
+    path = tmp_path / "mine.yaml"
+    path.write_text(STUDY.format(url="http://127.0.0.1:9/", python=sys.executable))
+    opened = Study.open(path, root=tmp_path)
+    with pytest.raises(InputError, match="measures an endpoint") as refused:
+        opened.run(trials=1)
+    assert refused.value.mend == "say --backend endpoint"
+    assert not opened.results.exists()

@@ -51,7 +51,7 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
         raise InputError(
             f"study {study.name!r} measured a service that is there already: tune does not know how"
             " it is deployed",
-            "switch it by the command of endpoint.apply; the formats csv, json and jsonl hold what"
+            "switch it by the command of endpoint.apply; the formats csv, json and yaml hold what"
             " was measured",
         )
     flags = {name: str(value) for name, value in study.serving.get("flags", {}).items()}
