@@ -11,8 +11,8 @@ from tuner.cli.reference import verbs
 
 PACKAGE = Path(__file__).resolve().parents[1] / "tuner"
 
-SERVER = PACKAGE / "serving" / "server"
-"""The serving image's server is a program of its own: the image holds it without the package."""
+PROGRAMS = [PACKAGE / "serving" / name for name in ("server", "open_inference")]
+"""Servers in images are programs of their own: the image holds them without the package."""
 
 NAMES: Mapping[str, str] = {
     "main": "the entry point of a process",
@@ -29,7 +29,8 @@ VERBS = {word for verb in verbs() for word in verb.name.split()[1:]}
 
 
 def modules() -> Iterator[Path]:
-    return (path for path in sorted(PACKAGE.rglob("*.py")) if not path.is_relative_to(SERVER))
+    every = sorted(PACKAGE.rglob("*.py"))
+    return (path for path in every if not any(map(path.is_relative_to, PROGRAMS)))
 
 
 def public_definitions(module: Path) -> Iterator[str]:

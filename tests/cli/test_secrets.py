@@ -14,7 +14,7 @@ from tests.cli.command import Ended, Tune
 from tests.study.postgresql import Server, running, why_no_server
 from tests.study.small import EXPECTED, FEASIBLE, specification
 from tuner import Study
-from tuner.dashboard.server import dashboard
+from tuner.dashboard.http_server import dashboard
 from tuner.spec.load import results_directory
 from tuner.study.storage import open_storage
 

@@ -14,7 +14,7 @@ from tests.dashboard.processes import dashboard, running, until
 from tests.dashboard.shown import Shown, look
 from tests.study.small import specification, url_of
 from tests.study.talking import talking
-from tuner.dashboard.server import dashboard as serving
+from tuner.dashboard.http_server import dashboard as serving
 from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.study.storage import finished_trials

@@ -13,7 +13,7 @@ import pytest
 
 from tests.dashboard.processes import dashboard
 from tests.dashboard.shown import Shown, look
-from tuner.dashboard.server import dashboard as serving
+from tuner.dashboard.http_server import dashboard as serving
 from tuner.errors import InputError
 
 SMALL = ("--study", "small", "--backend", "simulated")

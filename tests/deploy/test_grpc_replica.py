@@ -15,7 +15,7 @@ from tuner.errors import InputError
 from tuner.load.sender import LoadGenerator
 from tuner.measure.golden import load_golden
 from tuner.measure.samples import RequestOutcome
-from tuner.serving.servers.tensorflow_serving import grpc_requests
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.study import (
     DeploymentSpec,
     LoadProfile,
@@ -38,7 +38,7 @@ def spec_of(model: ModelSpec) -> DeploymentSpec:
 def test_replicas_answer_in_grpc_and_packets_of_it_are_lost(
     docker_deployer: DockerDeployer, half_plus_two: ModelSpec
 ) -> None:
-    golden = grpc_requests(half_plus_two, load_golden(half_plus_two.golden))
+    golden = TENSORFLOW_SERVING.requests["grpc"](half_plus_two, load_golden(half_plus_two.golden))
     with docker_deployer.deploy(spec_of(half_plus_two), "grpc") as deployment:
         assert {port for _, port in deployment.addresses} == {8500}
         assert deployment.facts()["protocol"] == "grpc"
@@ -63,7 +63,7 @@ def test_wrong_answers_in_grpc_are_found(
     docker_deployer: DockerDeployer, half_plus_two: ModelSpec, tmp_path: Path
 ) -> None:
     wrong = build_half_plus_two(tmp_path, prediction=3.5)
-    golden = grpc_requests(wrong, load_golden(wrong.golden))
+    golden = TENSORFLOW_SERVING.requests["grpc"](wrong, load_golden(wrong.golden))
     spec = replace(spec_of(half_plus_two), replicas=1)
     with (
         docker_deployer.deploy(spec, "grpc") as deployment,

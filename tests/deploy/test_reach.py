@@ -21,7 +21,7 @@ from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.measure.golden import Golden
 from tuner.serving.container_plan import Ready
 from tuner.serving.servers.table import container_plan
-from tuner.serving.servers.tensorflow_serving import rest_requests
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.study import LoadProtocol, ModelSpec, ServingSpec
 
 MODEL = ModelSpec("m", "", Path(), Path(), tolerance=0.1)
@@ -96,5 +96,5 @@ def test_requests_to_containers_go_through_no_proxy(address: tuple[str, int]) ->
     )
     replica.wait_until_ready(Ready("/v1/models/m", "AVAILABLE"), 5)
     golden = Golden((b"{}",), ({"predictions": [1.0]},))
-    replica.check_answers("m", rest_requests(MODEL, golden))
+    replica.check_answers("m", TENSORFLOW_SERVING.requests["rest"](MODEL, golden))
     wait_until_it_answers(container, url, 5)

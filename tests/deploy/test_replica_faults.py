@@ -24,7 +24,7 @@ from tuner.load.load_client import LoadClient
 from tuner.load.sender import LoadGenerator
 from tuner.measure.golden import load_golden
 from tuner.serving.container_plan import Ready
-from tuner.serving.servers.tensorflow_serving import rest_requests
+from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
 from tuner.spec.study import DeploymentSpec, LoadProfile, LoadSpec, ModelSpec, ServingSpec
 
 pytestmark = pytest.mark.docker
@@ -134,7 +134,7 @@ def test_a_replica_that_is_disturbed_while_it_starts_is_not_never_ready(
 def test_a_replica_that_is_disturbed_in_mid_burst_is_no_measurement(
     docker_deployer: DockerDeployer, spec: DeploymentSpec, name: str
 ) -> None:
-    golden = rest_requests(spec.model, load_golden(spec.model.golden))
+    golden = TENSORFLOW_SERVING.requests["rest"](spec.model, load_golden(spec.model.golden))
     fault, words = FAULTS[name]
     done: list[Replica] = []
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from tuner.deploy import reach, unfit_answers
-from tuner.deploy.reach import Answer, DirectSession
-from tuner.deploy.unfit_answers import refuse_unfit
+from tuner.deploy.reach import DirectSession, HttpReply
+from tuner.deploy.unfit_answers import refuse_unfit_answer
 from tuner.errors import InputError
 from tuner.serving.servers.call import Call
 
@@ -50,7 +50,7 @@ CALL = Call("/a", method="GET", headers={})
 PACKED = gzip.compress(b"{}")
 
 
-def asked(url: str, call: Call = CALL) -> Answer:
+def asked(url: str, call: Call = CALL) -> HttpReply:
     with DirectSession() as session:
         return session.ask(url, call, 5.0)
 
@@ -78,7 +78,7 @@ def test_what_was_seen_and_the_mend_are_said(
     with answering(body, framed, status, version) as url:
         answer = asked(url)
     with pytest.raises(InputError, match=f"GET /a is answered .*{seen}") as caught:
-        refuse_unfit(answer, CALL)
+        refuse_unfit_answer(answer, CALL)
     assert mend in caught.value.mend
 
 
@@ -91,13 +91,13 @@ def test_a_long_answer_is_read_no_further_than_it_is_looked_at(
         answer = asked(url)
     assert len(answer.body) == 2**20 + 1
     with pytest.raises(InputError, match="with more than 1 MiB"):
-        refuse_unfit(answer, CALL)
+        refuse_unfit_answer(answer, CALL)
 
 
 def test_what_is_expected_is_fit_also_in_pieces_and_a_redirect() -> None:
     with answering(b"2\r\n{}\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"}) as url:
         answer = asked(url)
     assert (answer.status, answer.body) == (200, b"{}")
-    refuse_unfit(answer, CALL)
+    refuse_unfit_answer(answer, CALL)
     with answering(b"", {"Content-Length": "0", "Location": "/b"}, 307) as url:
-        refuse_unfit(asked(url), Call("/a", method="GET", headers={}, status=307))
+        refuse_unfit_answer(asked(url), Call("/a", method="GET", headers={}, status=307))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.load.loopback import BODIES, CALLS, QUICK, Start, count, send
 from tuner.load.burst_progress import BurstProgress
-from tuner.load.rest import encoded
+from tuner.load.rest import http_request
 from tuner.load.sender import LoadGenerator
 from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import WindowSoFar
@@ -198,11 +198,12 @@ def test_each_call_has_its_own_path_method_headers_and_right_status(start: Start
         burst = client.run()
     assert len(burst.samples) == count(burst, RequestOutcome.OK) > 0
     assert target.server.paths == {"/a?b=c", "/d"}
-    assert encoded(calls[0], "h") == (
+    assert http_request(calls[0], "h") == (
         b"PUT /a?b=c HTTP/1.1\r\nHost: h\r\nX-Y: z\r\nContent-Length: 1\r\n\r\n1"
     )
     assert (
-        encoded(Call("/e", method="GET", headers={}), "h") == b"GET /e HTTP/1.1\r\nHost: h\r\n\r\n"
+        http_request(Call("/e", method="GET", headers={}), "h")
+        == b"GET /e HTTP/1.1\r\nHost: h\r\n\r\n"
     )
 
 

@@ -152,7 +152,7 @@ class SimulatedHost:
 
 
 @dataclass(frozen=True, eq=False)
-class Requests:
+class SimulatedRequests:
     """Requests as arrays of one shape; times are nanoseconds since the burst's start.
 
     `due` is when a request should be sent, `sent` when it is, `took` the time from then on, and
@@ -172,7 +172,7 @@ def closed_loop(
     replicas: int,
     horizon: float,
     rng: np.random.Generator,
-) -> Requests:
+) -> SimulatedRequests:
     """Every connection sends when its last request is answered, until the horizon is filled.
 
     Arrays of shape (concurrency, requests).
@@ -185,7 +185,7 @@ def closed_loop(
         if took.sum(axis=1).min() > 1e9 * horizon:
             sent = np.cumsum(took, axis=1) - took
             connection = np.indices(took.shape)[0]
-            return Requests(sent, sent, took, losses, connection)
+            return SimulatedRequests(sent, sent, took, losses, connection)
         requests *= 2
 
 
@@ -195,7 +195,7 @@ def open_loop(
     replicas: int,
     horizon: float,
     rng: np.random.Generator,
-) -> Requests:
+) -> SimulatedRequests:
     """Requests are due at the profile's rate; the connection that is free first takes the next."""
     assert profile.rate_rps is not None
     count = math.ceil(profile.rate_rps * horizon) + 1
@@ -213,7 +213,7 @@ def open_loop(
         at, connection[n] = heapq.heappop(free)
         sent[n] = max(at, due[n])
         heapq.heappush(free, (int(sent[n] + took[n]), int(connection[n])))
-    return Requests(due, sent, took, losses, connection)
+    return SimulatedRequests(due, sent, took, losses, connection)
 
 
 def _took(
@@ -235,7 +235,7 @@ def _took(
 
 
 def samples_of(
-    requests: Requests, began: int, replicas: int, spec: LoadSpec
+    requests: SimulatedRequests, began: int, replicas: int, spec: LoadSpec
 ) -> tuple[RequestSamples, Counts]:
     """Samples in order of completion from `began` on, and the losses of each."""
     order = np.argsort(requests.sent + requests.took, axis=None, kind="stable")

@@ -46,7 +46,7 @@ def dashboard(
     """
     print("starting optuna-dashboard, which takes some seconds ...", file=sys.stderr)
     from tuner.dashboard.guard import LOOPBACK
-    from tuner.dashboard.server import dashboard as served
+    from tuner.dashboard.http_server import dashboard as served
     from tuner.study.storage import open_storage
 
     chosen = opened(study, storage, backend, sampler=sampler)

@@ -24,7 +24,7 @@ MOST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpReply:
     """An answer of HTTP. `version` is 10 or 11. A body has at most one byte more than `MOST_BYTES`.
 
     Names of `headers` have no case.
@@ -54,7 +54,7 @@ class DirectSession(requests.Session):  # noqa: TID251 -- the only one
         if namespace is not None:
             self.mount("http://", _FromNamespace(namespace))
 
-    def ask(self, url: str, call: Call, seconds: float | tuple[float, float]) -> Answer:
+    def ask(self, url: str, call: Call, seconds: float | tuple[float, float]) -> HttpReply:
         """The answer to a call, asked as the load engine does: it follows no redirect and accepts
         no compression. Raises RequestException.
         """
@@ -72,7 +72,7 @@ class DirectSession(requests.Session):  # noqa: TID251 -- the only one
                 body = reply.raw.read(MOST_BYTES + 1, decode_content=False)
             except HTTPError as error:
                 raise requests.RequestException(error) from error
-            return Answer(reply.status_code, reply.raw.version, reply.headers, body)
+            return HttpReply(reply.status_code, reply.raw.version, reply.headers, body)
 
 
 class _FromNamespace(HTTPAdapter):

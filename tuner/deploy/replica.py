@@ -31,7 +31,7 @@ from tuner.deploy.helper import FORGETFUL
 from tuner.deploy.logs import harmless
 from tuner.deploy.parallel import GivenUp
 from tuner.deploy.reach import DirectSession, Reach
-from tuner.deploy.unfit_answers import refuse_unfit
+from tuner.deploy.unfit_answers import refuse_unfit_answer
 from tuner.errors import Infeasible, TrialFailed, TuneError
 from tuner.measure.samples import ContainerCounters
 from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan, Ready
@@ -168,7 +168,7 @@ class Replica:
                     raise TrialFailed(
                         f"replica {self.index} did not answer golden request {number}: {error}"
                     ) from error
-                refuse_unfit(reply, call)
+                refuse_unfit_answer(reply, call)
                 if reply.status != call.status:
                     raise TrialFailed(
                         f"replica {self.index} refused golden request {number} of model "

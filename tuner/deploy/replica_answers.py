@@ -11,9 +11,9 @@ import requests
 
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
-from tuner.deploy.reach import Answer, DirectSession
+from tuner.deploy.reach import DirectSession, HttpReply
 from tuner.deploy.replica import Replica
-from tuner.deploy.unfit_answers import refuse_unfit
+from tuner.deploy.unfit_answers import refuse_unfit_answer
 from tuner.errors import Infeasible, InputError, TrialFailed
 from tuner.interrupts import ended_whole
 from tuner.measure.golden import Golden
@@ -68,7 +68,7 @@ def service_answers(model: ModelSpec, ready_seconds: float) -> Sequence[tuple[in
         with _first_replica(model, ready_seconds) as (replica, session):
             for number, call in enumerate((*calls, *calls)):
                 answer = _ask(replica, session, call, number % len(calls))
-                refuse_unfit(answer, call)
+                refuse_unfit_answer(answer, call)
                 answers.append((answer.status, answer.body))
     except Infeasible as error:
         image = ServingSpec.of(model).image
@@ -97,14 +97,14 @@ def _first_replica(
             yield replica, session
 
 
-def _ask(replica: Replica, session: DirectSession, call: Call, number: int) -> Answer:
+def _ask(replica: Replica, session: DirectSession, call: Call, number: int) -> HttpReply:
     try:
         return session.ask(replica.url, call, ANSWER_SECONDS)
     except requests.RequestException as error:
         raise TrialFailed(f"the replica did not answer request {number}: {error}") from error
 
 
-def _answered(answer: Answer, call: Call, number: int, loader: str) -> bytes:
+def _answered(answer: HttpReply, call: Call, number: int, loader: str) -> bytes:
     if answer.status == call.status:
         return answer.body
     try:

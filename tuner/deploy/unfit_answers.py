@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tuner.deploy.reach import MOST_BYTES, Answer
+from tuner.deploy.reach import MOST_BYTES, HttpReply
 from tuner.errors import InputError
 from tuner.serving.servers.call import Call
 
 
-def refuse_unfit(answer: Answer, call: Call) -> None:
+def refuse_unfit_answer(answer: HttpReply, call: Call) -> None:
     """Raise InputError, with what was seen and the mend, for an answer of the wrong kind.
 
     A wrong answer of the right kind is left to its judge.
@@ -18,7 +18,7 @@ def refuse_unfit(answer: Answer, call: Call) -> None:
         raise InputError(f"{call.method} {call.path} is answered {what}", mend)
 
 
-def _unfit(answer: Answer, call: Call) -> tuple[str, str] | None:
+def _unfit(answer: HttpReply, call: Call) -> tuple[str, str] | None:
     """What it is, and the mend; None where it may be measured."""
     if 300 <= answer.status < 400 and answer.status != call.status:
         target = answer.headers.get("Location", "nowhere")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuner.errors import InputError
-from tuner.export.served import server_of
+from tuner.export.served import server_of_study
 from tuner.measure.record import StudyRecord
 from tuner.serving.version_files import directory_checksum, highest_version_in
 from tuner.spec.load import load_model
@@ -19,7 +19,7 @@ def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path 
     than was measured. Raises InputError where `given` has no version, or this machine lacks the
     model.
     """
-    file = server_of(study).model_file
+    file = server_of_study(study).model_file
     if file is None:
         if given is not None:
             raise InputError(

@@ -39,7 +39,7 @@ class Served:
 
     @property
     def server(self) -> Server:
-        return server_of(self.study)
+        return server_of_study(self.study)
 
 
 def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) -> Served:
@@ -60,7 +60,7 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
     serving = ServingSpec(
         _asked(study), _server_name(study), flags=flags | set_flags, env=env | set_env
     )
-    plan = container_plan(serving, model_of(study), image_of(study))
+    plan = container_plan(serving, recorded_model(study), image_of(study))
     if image is not None:
         plan = replace(plan, image=image)
     _refuse_impossible(plan)
@@ -78,17 +78,17 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
 
 def image_of(study: StudyRecord) -> str:
     """The image that ran; for a simulated study, the image that would run."""
-    image, recipe = _asked(study), server_of(study).image
+    image, recipe = _asked(study), server_of_study(study).image
     if image == "tune" and recipe is not None:
         image = image_tag(recipe)
     return str(study.environment.get("image") or image)
 
 
-def server_of(study: StudyRecord) -> Server:
+def server_of_study(study: StudyRecord) -> Server:
     return server_named(_server_name(study))
 
 
-def model_of(study: StudyRecord) -> ModelSpec:
+def recorded_model(study: StudyRecord) -> ModelSpec:
     """The model as the study served it, without its files."""
     held = study.specification.get("model", {}).get("http")
     http = None if held is None else typed(HttpService, held, ("specification", "model", "http"))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tuner.load.connection import Connection, Exchange
-from tuner.load.rest import RestExchange, encoded
+from tuner.load.rest import RestExchange, http_request
 from tuner.load.wire import Setup
 
 MOST_KEPT = 2**22
@@ -39,7 +39,7 @@ def tls_of(setup: Setup) -> tuple[ssl.SSLContext, str] | None:
 
 def any_server_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
     """As `rest_exchanges`."""
-    requests = [encoded(call, setup.host) for call in setup.calls]
+    requests = [http_request(call, setup.host) for call in setup.calls]
     statuses = [call.status for call in setup.calls]
     return lambda connection: AnyServerExchange(connection, requests, statuses)
 

@@ -18,12 +18,12 @@ def rest_exchanges(setup: Setup) -> Callable[[Connection], Exchange]:
 
     The replicas are one service, so all requests have the same host name.
     """
-    requests = [encoded(call, setup.host) for call in setup.calls]
+    requests = [http_request(call, setup.host) for call in setup.calls]
     statuses = [call.status for call in setup.calls]
     return lambda connection: RestExchange(connection, requests, statuses)
 
 
-def encoded(call: Call, host: str) -> bytes:
+def http_request(call: Call, host: str) -> bytes:
     """The bytes of a request."""
     headers = {"Host": host, **call.headers}
     if call.body or call.method not in _WITHOUT_BODY:

@@ -68,14 +68,14 @@ def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
     return replace(plan, command=(*plan.command, f"--model_base_path={directory}"))
 
 
-def rest_requests(model: ModelSpec, golden: Golden) -> Requests:
+def _rest_requests(model: ModelSpec, golden: Golden) -> Requests:
     """The golden requests as they are: they are bodies of the REST API."""
     path = f"{_path(model)}:predict"
     calls = tuple(Call(path, body) for body in golden.bodies)
     return Requests(calls, json_judge(golden, model.tolerance))
 
 
-def grpc_requests(model: ModelSpec, golden: Golden) -> Requests:
+def _grpc_requests(model: ModelSpec, golden: Golden) -> Requests:
     """The golden requests as PredictRequests, with the tensors that a server makes of the JSON.
 
     An answer is judged as the JSON body that a server makes of its tensors.
@@ -110,7 +110,7 @@ def grpc_requests(model: ModelSpec, golden: Golden) -> Requests:
 TENSORFLOW_SERVING = Server(
     title="TensorFlow Serving",
     plan=_plan,
-    requests={"rest": rest_requests, "grpc": grpc_requests},
+    requests={"rest": _rest_requests, "grpc": _grpc_requests},
     image=TENSORFLOW,
     model_file=FILE,
     search_space="tensorflow_serving_full",
