@@ -47,7 +47,7 @@ def answering(
 
 
 CALL = Call("/a", method="GET", headers={})
-PACKED = gzip.compress(b"{}")
+PACKED = gzip.compress(b"{}", mtime=0)
 
 
 def asked(url: str, call: Call = CALL) -> HttpReply:
