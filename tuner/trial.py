@@ -299,7 +299,12 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
     serving = study.serving
     return DeploymentSpec(
         model=study.model,
-        serving=replace(serving, flags={**serving.flags, **flags}, env={**serving.env, **env}),
+        serving=replace(
+            serving,
+            server=_server(study, configuration),
+            flags={**serving.flags, **flags},
+            env={**serving.env, **env},
+        ),
         # An endpoint may lack them.
         replicas=int(configuration.get("replicas", 1)),
         cpu=float(configuration.get("cpu", 0.0)),
@@ -319,6 +324,7 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         rate_rps=None if rate is None else float(rate),
         lossy=NetworkSpec.of(configuration).lossy,
         protocol=_protocol(study, configuration),
+        server=_server(study, configuration),
     )
 
 
@@ -350,6 +356,10 @@ def capacity_profile(study: StudySpec, configuration: Configuration) -> LoadProf
 
 def _protocol(study: StudySpec, configuration: Configuration) -> LoadProtocol:
     return cast(LoadProtocol, configuration.get("protocol", study.load.protocol))
+
+
+def _server(study: StudySpec, configuration: Configuration) -> str:
+    return str(configuration.get("server", study.serving.server))
 
 
 class _Phases:

@@ -31,21 +31,24 @@ def docker_backend(
 ) -> DeployingBackend:
     """Containers, and a load generator that checks a sample of the answers.
 
-    The load engine is calibrated in the first of the study's protocols. `deployer` takes the place
-    of the one that deploys the study's configurations. Raises SetupError when the model is not
-    built, InputError when its requests cannot be read, or sent in one of the protocols, or when
-    there is no such server.
+    The load engine is calibrated with the baseline's server and protocol. `deployer` takes the
+    place of the one that deploys the study's configurations. Raises SetupError when the model is
+    not built, InputError when its requests cannot be read, or sent to one of the servers in one of
+    the protocols, or when there is no such server.
     """
     require_built(study.model)
-    server = server_named(study.serving.server)
     golden = study_requests(study)
     trace = study_trace(study, golden)
-    requests = {p: server.requests_in(p, study.model, golden) for p in study.protocols()}
+    servers, protocols = study.servers(), study.protocols()
+    requests = {
+        (server, protocol): server_named(server).requests_in(protocol, study.model, golden)
+        for server in servers
+        for protocol in protocols
+    }
     generator = LoadGenerator()
-    first = study.protocols()[0]
 
     def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
-        sent = requests[profile.protocol]
+        sent = requests[profile.server, profile.protocol]
         if trace is not None:
             profile = replayed(profile, trace)
         return generator.connect(target, profile, sent.calls, check=sent.right)
@@ -55,11 +58,14 @@ def docker_backend(
             if target is None:
                 return None
             timeout = max(LEAST_TIMEOUT, study.load.timeout_seconds)
-            calls = requests[first].calls
-            return calibrate(generator, target, calls, protocol=first, timeout_seconds=timeout)
+            protocol = protocols[0]
+            calls = requests[servers[0], protocol].calls
+            return calibrate(generator, target, calls, protocol=protocol, timeout_seconds=timeout)
 
     if deployer is None:
-        deployer = DockerDeployer(study.model, study.serving, study.name, study.load.placement)
+        deployer = DockerDeployer(
+            study.model, study.serving, study.name, study.load.placement, servers=servers
+        )
     return DeployingBackend(
         "docker",
         study,

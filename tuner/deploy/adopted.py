@@ -68,7 +68,7 @@ class AdoptingDeployer(DockerDeployer):
                 "run `tune verify` on that machine",
             )
         self.inspected = ()
-        plan = container_plan(spec.serving, self._model, self._image)
+        plan = container_plan(spec.serving, self._model, self._images[spec.serving.server])
         project = project_of(self._labels[RUN_LABEL])
         labels = self._labels | {TRIAL_LABEL: label}
         if self._keeper is None:
@@ -154,8 +154,8 @@ class AdoptingDeployer(DockerDeployer):
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
         replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
-        if self._golden is not None:
-            replica.check_answers(self._model.name, self._golden)
+        if self._golden:
+            replica.check_answers(self._model.name, self._golden[spec.serving.server])
         replica.check_alive()
 
 

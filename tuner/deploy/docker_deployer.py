@@ -44,6 +44,7 @@ from tuner.serving.base import image_exists
 from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.image import base_tag
+from tuner.serving.servers.server import Requests
 from tuner.serving.servers.table import container_plan, server_named
 from tuner.spec.host import MIB
 from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
@@ -62,7 +63,8 @@ class DockerDeployer:
     Entering checks that engine, image and model are there (SetupError) and sweeps dead runs. It
     tries what the kernel can do to the network, and starts what all trials share: the keeper, the
     load engine's network namespace, the model's volume on an engine elsewhere. Leaving removes all.
-    `golden` says whether to check replicas by golden answers.
+    `golden` says whether to check replicas by golden answers. `servers` are those that trials may
+    ask for, by default the one of `serving`.
     """
 
     name = "docker"
@@ -75,8 +77,10 @@ class DockerDeployer:
         placement: Placement = "auto",
         *,
         golden: bool = True,
+        servers: Sequence[str] = (),
     ) -> None:
         self._has_golden = golden
+        self._servings = [replace(serving, server=name) for name in servers] or [serving]
         self._model = model
         self._serving = serving
         self._study = study
@@ -85,22 +89,30 @@ class DockerDeployer:
     def __enter__(self) -> Self:
         with ExitStack() as world:
             require_built(self._model)
-            server = server_named(self._serving.server)
-            self._golden = None
-            if self._has_golden:
-                golden = server.golden(self._model)
-                self._golden = server.requests_in("rest", self._model, golden)
+            self._golden = self._golden_requests()
             self._client = world.enter_context(docker_engine.connect())
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
             self._info = self._client.info()
             self.swept = [*sweep(self._client), *sweep_projects(self._client)]
             world.enter_context(undo(self._client, RUN_LABEL, run))
-            self._image = docker_engine.serving_image(self._client, self._serving)
+            self._images = {
+                serving.server: docker_engine.serving_image(self._client, serving)
+                for serving in self._servings
+            }
+            self._image = self._images[self._servings[0].server]
             self._enter_network(world, f"tune-{self._study}-{run}")
             self._enter_page_cache(world)
             self._world = world.pop_all()
         return self
+
+    def _golden_requests(self) -> Mapping[str, Requests]:
+        """How replicas are checked, by server. The servers of a study share its golden answers."""
+        if not self._has_golden:
+            return {}
+        servers = {serving.server: server_named(serving.server) for serving in self._servings}
+        golden = next(iter(servers.values())).golden(self._model)
+        return {n: server.requests_in("rest", self._model, golden) for n, server in servers.items()}
 
     def _enter_network(self, world: ExitStack, name: str) -> None:
         """Prepare the path to containers, the load engine's namespace and the tools for a bad
@@ -132,22 +144,19 @@ class DockerDeployer:
         """Put the model's files where containers can mount them, and start the keeper of their
         pages.
         """
-        plan = container_plan(self._serving, self._model, self._image)
-        self._mounts = {}
-        if plan.model_mount is not None:
-            source = str(self._model.versions.resolve())
-            if self._reach.remote:
-                source = world.enter_context(
-                    model_volume(self._client, self._image, Path(source), self._labels)
-                )
-            self._mounts = {source: {"bind": plan.model_mount, "mode": "ro"}}
+        plan = container_plan(self._servings[0], self._model, self._image)
+        self._source = str(self._model.versions.resolve())
+        if plan.model_mount is not None and self._reach.remote:
+            self._source = world.enter_context(
+                model_volume(self._client, self._image, Path(self._source), self._labels)
+            )
         self._keeper: Keeper | None = None
         if self._serving.page_cache == "shared":
             self._keeper = world.enter_context(
                 keeper(
                     self._client,
                     self._image,
-                    self._mounts,
+                    self._mounts(plan),
                     plan.model_mount,
                     plan.user,
                     self._labels,
@@ -158,6 +167,11 @@ class DockerDeployer:
                 "the page cache of another machine cannot be dropped from here",
                 "set `serving.page_cache: shared` in the study, or run `tune` on that machine",
             )
+
+    def _mounts(self, plan: ContainerPlan) -> dict[str, dict[str, str]]:
+        if plan.model_mount is None:
+            return {}
+        return {self._source: {"bind": plan.model_mount, "mode": "ro"}}
 
     def __exit__(self, *exc: object) -> None:
         try:
@@ -187,7 +201,9 @@ class DockerDeployer:
 
     def environment(self) -> Mapping[str, Any]:
         info = self._info
-        image = self._client.images.get(self._image)
+        images = {
+            server: self._image_facts(reference) for server, reference in self._images.items()
+        }
         return {
             "backend": self.name,
             "host": {
@@ -199,9 +215,8 @@ class DockerDeployer:
                 "cgroup": f"v{info.get('CgroupVersion', '1')}",
             },
             "engine": info["ServerVersion"],
-            "image": self._image,
-            "image_id": image.id,
-            "image_digests": image.attrs.get("RepoDigests") or [],
+            **images[self._servings[0].server],
+            **({"images": images} if len(images) > 1 else {}),
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
             "page_cache": self._serving.page_cache,
@@ -209,6 +224,11 @@ class DockerDeployer:
             "client": self._client_facts,
             "cpus": self._placed.facts(),
         }
+
+    def _image_facts(self, reference: str) -> Mapping[str, Any]:
+        image = self._client.images.get(reference)
+        digests = image.attrs.get("RepoDigests") or []
+        return {"image": reference, "image_id": image.id, "image_digests": digests}
 
     @contextmanager
     def null_server(self) -> Iterator[NullServer | None]:
@@ -246,7 +266,7 @@ class DockerDeployer:
         Where the engine refuses a step it raises TrialFailed.
         """
         # Flags and variables may be the trial's own.
-        plan = container_plan(spec.serving, self._model, self._image)
+        plan = container_plan(spec.serving, self._model, self._images[spec.serving.server])
         identity = uuid.uuid4().hex[:12]
         labels = self._labels | {TRIAL_LABEL: label, DEPLOYMENT_LABEL: identity}
         if self._keeper is None:
@@ -267,7 +287,7 @@ class DockerDeployer:
             make = ReplicaMaker(
                 self._client,
                 plan,
-                self._mounts,
+                self._mounts(plan),
                 spec,
                 network,
                 labels,
@@ -366,8 +386,8 @@ class DockerDeployer:
         """Wait until a replica serves as it should."""
         replica.check_limits(spec)
         replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
-        if self._golden is not None:
-            replica.check_answers(self._model.name, self._golden)
+        if self._golden:
+            replica.check_answers(self._model.name, self._golden[spec.serving.server])
         replica.check_alive()
 
 

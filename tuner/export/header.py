@@ -71,7 +71,7 @@ def _about(study: StudyRecord, trial: TrialRecord, origin: Provenance) -> list[s
 
 def needs_image(served: Served) -> str:
     """A line on where the image comes from."""
-    image, measured = served.plan.image, image_of(served.study)
+    image, measured = served.plan.image, image_of(served.study, served.trial)
     if image == measured:
         return f"Needs the image {image} (`tune image build` makes tune's own)."
     return f"Needs the image {image}, which must be what was measured as {measured}."

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuner.errors import InputError
-from tuner.export.served import server_of_study
+from tuner.export.served import Served
 from tuner.measure.record import StudyRecord
 from tuner.serving.version_files import directory_checksum, highest_version_in
 from tuner.spec.load import load_model
 
 
-def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path | None, list[str]]:
+def model_versions(served: Served, given: Path | None = None) -> tuple[Path | None, list[str]]:
     """The directory of the model's numbered versions, and remarks about it.
 
     None where the image has the model inside. Otherwise it is `given`, by default that of the
@@ -19,7 +19,7 @@ def model_versions(study: StudyRecord, given: Path | None = None) -> tuple[Path 
     than was measured. Raises InputError where `given` has no version, or this machine lacks the
     model.
     """
-    file = server_of_study(study).model_file
+    study, file = served.study, served.server.model_file
     if file is None:
         if given is not None:
             raise InputError(

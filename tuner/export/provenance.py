@@ -12,7 +12,7 @@ import yaml
 
 from tuner import __version__
 from tuner.errors import InputError
-from tuner.export.served import image_of
+from tuner.export.served import image_facts, image_of
 from tuner.export.trial_documents import json_able
 from tuner.measure.measurement import Estimate
 from tuner.measure.record import StudyRecord, TrialRecord
@@ -93,12 +93,12 @@ def provenance(
         trial=trial.number,
         configuration=trial.configuration,
         objectives=_measured(study, trial),
-        image=image_of(study),
+        image=image_of(study, trial),
         model=study.model,
         model_checksum=_text(environment.get("model_checksum")),
         version=__version__,
         backend=backend_of(study, trial),
-        image_id=_text(environment.get("image_id")),
+        image_id=_text(image_facts(study, trial).get("image_id")),
         measured=trial.started,
         host=dict(host) if isinstance(host, Mapping) else {},
         predicted={} if predicted is None else _estimates(names, predicted),

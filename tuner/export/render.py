@@ -164,7 +164,7 @@ def _file(
         return to_kserve(_workload(served, predicted, form, options)), []
     if form == "env":
         return to_env(served, predicted), []
-    versions, about_model = model_versions(served.study, options.model_path)
+    versions, about_model = model_versions(served, options.model_path)
     first, first_grpc = options.port, options.grpc_port
     if first is None:
         first = FIRST_PORT

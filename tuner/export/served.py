@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tuner.errors import InputError
 from tuner.measure.record import StudyRecord, TrialRecord
@@ -39,7 +41,7 @@ class Served:
 
     @property
     def server(self) -> Server:
-        return server_of_study(self.study)
+        return server_that_ran(self.study, self.trial)
 
 
 def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) -> Served:
@@ -58,9 +60,9 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
     env = {name: str(value) for name, value in study.serving.get("env", {}).items()}
     set_flags, set_env = study.search_space.settings(trial.configuration)
     serving = ServingSpec(
-        _asked(study), _server_name(study), flags=flags | set_flags, env=env | set_env
+        _asked(study), _server_name(study, trial), flags=flags | set_flags, env=env | set_env
     )
-    plan = container_plan(serving, recorded_model(study), image_of(study))
+    plan = container_plan(serving, recorded_model(study), image_of(study, trial))
     if image is not None:
         plan = replace(plan, image=image)
     _refuse_impossible(plan)
@@ -76,16 +78,26 @@ def served_by(study: StudyRecord, trial: TrialRecord, image: str | None = None) 
     )
 
 
-def image_of(study: StudyRecord) -> str:
+def image_of(study: StudyRecord, trial: TrialRecord) -> str:
     """The image that ran; for a simulated study, the image that would run."""
-    image, recipe = _asked(study), server_of_study(study).image
+    image, recipe = _asked(study), server_that_ran(study, trial).image
     if image == "tune" and recipe is not None:
         image = image_tag(recipe)
-    return str(study.environment.get("image") or image)
+    return str(image_facts(study, trial).get("image") or image)
 
 
-def server_of_study(study: StudyRecord) -> Server:
-    return server_named(_server_name(study))
+def image_facts(study: StudyRecord, trial: TrialRecord) -> Mapping[str, Any]:
+    """What the study knows of the image that ran: `image`, `image_id`, `image_digests`.
+
+    A study with the parameter `server` knows that of each.
+    """
+    environment = study.environment
+    facts: Mapping[str, Any] = environment.get("images", {}).get(_server_name(study, trial))
+    return facts or environment
+
+
+def server_that_ran(study: StudyRecord, trial: TrialRecord) -> Server:
+    return server_named(_server_name(study, trial))
 
 
 def recorded_model(study: StudyRecord) -> ModelSpec:
@@ -108,8 +120,9 @@ def _asked(study: StudyRecord) -> str:
     return str(study.serving.get("image", "tune"))
 
 
-def _server_name(study: StudyRecord) -> str:
-    return str(study.serving.get("server", ServingSpec.server))
+def _server_name(study: StudyRecord, trial: TrialRecord) -> str:
+    own = study.serving.get("server", ServingSpec.server)
+    return str(trial.configuration.get("server", own))
 
 
 def _refuse_impossible(plan: ContainerPlan) -> None:

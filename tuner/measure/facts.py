@@ -37,6 +37,14 @@ class ReplayedFacts:
 
 
 @dataclass(frozen=True)
+class ImageFacts:
+    """The image of one of several servers."""
+
+    image: str
+    image_id: str | None = None
+
+
+@dataclass(frozen=True)
 class EnvironmentFacts:
     """`StudyRecord.environment`: host, engine, image and model of a run."""
 
@@ -46,6 +54,7 @@ class EnvironmentFacts:
     engine: str | None = None
     image: str | None = None
     image_id: str | None = None
+    images: Mapping[str, ImageFacts] | None = None
     model_checksum: str | None = None
     page_cache: str | None = None
 

@@ -101,6 +101,10 @@ BUILT_INS: Mapping[str, BuiltIn] = {
         "protocol of the requests, instead of `load.protocol`",
         names=typing.get_args(LoadProtocol),
     ),
+    # Which there are is known to the room of the servers, which packages add to.
+    "server": BuiltIn(
+        ("categorical",), "", "server of the model in each replica, instead of `serving.server`"
+    ),
 }
 assert tuple(BUILT_INS) == BUILT_IN
 
@@ -117,6 +121,8 @@ def check_built_in(parameter: Parameter, unit: str, host: Host) -> Iterator[Prob
         yield Problem(("unit",), f"expected {rule.unit!r}, found {short_text(unit)}")
     if rule.names:
         yield from _other_names(parameter, rule)
+        return
+    if parameter.type == "categorical":
         return
     low_key, high_key = ("choices",) * 2 if parameter.choices is not None else ("low", "high")
     low, high = _ends(parameter)

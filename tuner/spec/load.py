@@ -76,6 +76,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
     if problems := [
         *_measured_where(document, space),
         *_set_twice(document, space),
+        *_image_of_one(document, space),
         *_repeated(document),
         *_rate(document, space),
         *_scenarios(document, space),
@@ -390,6 +391,15 @@ def _set_twice(document: StudyDocument, space: SearchSpace) -> list[Problem]:
         )
         if target is not None and target in fixed
     ]
+
+
+def _image_of_one(document: StudyDocument, space: SearchSpace) -> list[Problem]:
+    """A problem of an image that would be run for each value of the parameter `server`."""
+    among = any(parameter.name == "server" for parameter in space)
+    if not among or document.serving.image in {None, "tune"}:
+        return []
+    text = "the parameter 'server' chooses among the images that tune builds: leave it out"
+    return [Problem(("serving", "image"), text)]
 
 
 def _rate(document: StudyDocument, space: SearchSpace) -> list[Problem]:

@@ -31,6 +31,7 @@ BUILT_IN = (
     "bandwidth",
     "rate",
     "protocol",
+    "server",
 )
 """Parameters whose meaning `tune` knows. Any other one names the flag or variable that it sets."""
 

@@ -273,12 +273,21 @@ class StudySpec:
 
     def protocols(self) -> tuple[LoadProtocol, ...]:
         """The protocols in which its trials send, the baseline's first."""
-        parameter = next((p for p in self.search_space if p.name == "protocol"), None)
+        names = self._values("protocol", self.load.protocol)
+        return tuple(cast(LoadProtocol, name) for name in names)
+
+    def servers(self) -> tuple[str, ...]:
+        """The names of the servers that its trials deploy, the baseline's first."""
+        return self._values("server", self.serving.server)
+
+    def _values(self, name: str, otherwise: str) -> tuple[str, ...]:
+        """The names that a parameter may be, its default first."""
+        parameter = next((p for p in self.search_space if p.name == name), None)
         if parameter is None:
-            return (self.load.protocol,)
-        # A configuration in which the parameter is inactive has the protocol of the load.
-        names = (parameter.default, *(parameter.choices or ()), self.load.protocol)
-        return tuple(cast(LoadProtocol, name) for name in dict.fromkeys(names))
+            return (otherwise,)
+        # A configuration in which the parameter is inactive has the study's own.
+        names = (parameter.default, *(parameter.choices or ()), otherwise)
+        return tuple(str(name) for name in dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -359,8 +368,9 @@ class LoadProfile:
     flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
     does. At most `concurrency` are in flight; a request that finds no free connection waits, and
     its response time counts from when it was due. `gaps` are those of a trace that is replayed, one
-    before each request, of mean 1 (`tuner.load.trace`). `lossy` says that packets will be lost,
-    `known_loss` what the study knows already of what that adds to ART.
+    before each request, of mean 1 (`tuner.load.trace`). `server` is the name of who is asked.
+    `lossy` says that packets will be lost, `known_loss` what the study knows already of what that
+    adds to ART.
     """
 
     concurrency: int
@@ -369,6 +379,7 @@ class LoadProfile:
     rate_rps: float | None = None
     lossy: bool = False
     protocol: LoadProtocol = "rest"
+    server: str = ServingSpec.server
     known_loss: KnownLoss | None = None
     gaps: tuple[float, ...] = ()
 

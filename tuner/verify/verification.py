@@ -106,7 +106,8 @@ def _measured(study: StudyRecord, file: ExportedFile, where: str) -> Pooled:
 
 
 def _adopting(spec: StudySpec, file: ExportedFile) -> AdoptingDeployer:
-    return AdoptingDeployer(bring_up(file), spec.model, spec.serving, "verify", spec.load.placement)
+    serving = deployment_spec(spec, file.provenance.configuration).serving
+    return AdoptingDeployer(bring_up(file), spec.model, serving, "verify", spec.load.placement)
 
 
 def _backend(spec: StudySpec, adopted: AdoptingDeployer | None) -> Backend:
