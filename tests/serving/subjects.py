@@ -7,7 +7,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,22 @@ def _onnxruntime(directory: Path) -> Subject:
         24,
         ("http_port", "MODEL_NAME"),
     )
+
+
+def _never_run(server: str, flag: str) -> Callable[[Path], Subject]:
+    """A server whose image nobody here has; it serves the same file as ONNX Runtime."""
+
+    def subject(directory: Path) -> Subject:
+        like = _onnxruntime(directory)
+        return replace(
+            like, serving=ServingSpec(server=server), image=_no_image, taken=(flag, None)
+        )
+
+    return subject
+
+
+def _no_image(_: DockerClient) -> str:
+    pytest.skip("its image comes from a registry, and none was ever reached")
 
 
 def _inferred(value: float) -> bytes:
@@ -192,5 +208,7 @@ SUBJECTS: Mapping[str, Callable[[Path], Subject]] = {
     "onnxruntime": _onnxruntime,
     "http": _http,
     "mlserver": _mlserver,
+    "triton": _never_run("triton", "http-port"),
+    "openvino": _never_run("openvino", "rest_port"),
 }
 """By the server's name: what makes the subject in a directory of its own."""

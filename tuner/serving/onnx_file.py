@@ -12,6 +12,8 @@ from google.protobuf.message import DecodeError
 from tuner.errors import InputError
 from tuner.serving.server.messages import Schema
 from tuner.serving.server.signatures import PREDICT_METHOD, Signature, TensorSpec
+from tuner.serving.version_files import served_version
+from tuner.spec.study import ModelSpec
 
 FILE = "model.onnx"
 """What a version's directory must have."""
@@ -60,6 +62,11 @@ def read_onnx(path: Path) -> OnnxModel:
     inputs = {one.name: _spec(path, one) for one in graph.input if one.name not in weights}
     outputs = {one.name: _spec(path, one) for one in graph.output}
     return OnnxModel(Signature(PREDICT_METHOD, inputs, outputs), _beside(path, graph))
+
+
+def onnx_signature(model: ModelSpec) -> Signature:
+    """What the version of `model` takes that is served. Raises as `read_onnx`."""
+    return read_onnx(served_version(model, FILE) / FILE).signature
 
 
 def _spec(path: Path, info: Any) -> TensorSpec:  # noqa: ANN401 a ValueInfoProto

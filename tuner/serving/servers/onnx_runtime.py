@@ -9,12 +9,10 @@ from pathlib import Path
 from tuner.serving import open_inference as server
 from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
 from tuner.serving.image import ImageRecipe
-from tuner.serving.onnx_file import FILE, read_onnx
+from tuner.serving.onnx_file import FILE, onnx_signature
 from tuner.serving.open_inference.program import PACKAGE, program
-from tuner.serving.server.signatures import Signature
 from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
 from tuner.serving.servers.server import Server, refuse_taken
-from tuner.serving.version_files import served_version
 from tuner.spec.study import ModelSpec, ServingSpec
 
 PORT = 8080
@@ -70,16 +68,12 @@ def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
     return replace(plan, command=(*plan.command, f"--model_base_path={directory}"))
 
 
-def _signature(model: ModelSpec) -> Signature:
-    return read_onnx(served_version(model, FILE) / FILE).signature
-
-
 ONNX_RUNTIME = Server(
     title="ONNX Runtime",
     plan=_plan,
     requests={
-        "rest": partial(rest_requests, signature_of=_signature),
-        "grpc": partial(grpc_requests, signature_of=_signature),
+        "rest": partial(rest_requests, signature_of=onnx_signature),
+        "grpc": partial(grpc_requests, signature_of=onnx_signature),
     },
     image=IMAGE,
     model_file=FILE,

@@ -11,13 +11,17 @@ from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.servers.http import HTTP
 from tuner.serving.servers.mlserver import MLSERVER
 from tuner.serving.servers.onnx_runtime import ONNX_RUNTIME
+from tuner.serving.servers.openvino import OPENVINO
 from tuner.serving.servers.server import Server
 from tuner.serving.servers.tensorflow_serving import TENSORFLOW_SERVING
+from tuner.serving.servers.triton import TRITON
 from tuner.spec.study import ModelSpec, ServingSpec
 
 SERVERS: Mapping[str, Server] = {
     "tensorflow-serving": TENSORFLOW_SERVING,
     "onnxruntime": ONNX_RUNTIME,
+    "triton": TRITON,
+    "openvino": OPENVINO,
     "http": HTTP,
     "mlserver": MLSERVER,
 }

@@ -1,0 +1,63 @@
+"""Triton Inference Server and its ONNX Runtime backend. Written from its documents, never run here.
+
+It makes a model's configuration itself where there is no `config.pbtxt`
+(https://github.com/triton-inference-server/server, docs/user_guide/model_repository.md and
+model_configuration.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
+from tuner.serving.onnx_file import FILE, onnx_signature
+from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
+from tuner.serving.servers.server import Server, refuse_taken
+from tuner.spec.study import ModelSpec, ServingSpec
+
+PORT = 8000
+GRPC_PORT = 8001
+
+_REPOSITORY = "/models"
+_TAKEN_FLAGS = ("model-repository", "http-port", "grpc-port")
+
+
+def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
+    refuse_taken("flag", serving.flags, _TAKEN_FLAGS)
+    return ContainerPlan(
+        image=image,
+        entrypoint=("tritonserver",),
+        command=(
+            f"--model-repository={_REPOSITORY}",
+            *(f"--{name}={value}" for name, value in serving.flags.items()),
+        ),
+        environment=dict(serving.env),
+        port=PORT,
+        grpc_port=GRPC_PORT,
+        model_mount=f"{_REPOSITORY}/{model.name}",
+        user=NOBODY,
+        ready=ready(model),
+        health=BASH_CHECK,
+        # Its metrics have a port of their own, 8002.
+        tmpfs={"/tmp": "rw,noexec,nosuid,size=16m"},  # noqa: S108 in the container
+    )
+
+
+def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
+    """Triton reads a directory of models, named after them: the one above."""
+    above = directory.rpartition("/")[0] or "/"
+    return replace(plan, command=(f"--model-repository={above}", *plan.command[1:]))
+
+
+TRITON = Server(
+    title="Triton Inference Server",
+    plan=_plan,
+    requests={
+        "rest": partial(rest_requests, signature_of=onnx_signature),
+        "grpc": partial(grpc_requests, signature_of=onnx_signature),
+    },
+    model_file=FILE,
+    search_space="triton",
+    reading_from=_reading_from,
+)
