@@ -31,7 +31,6 @@ budget: {trials: 2}
 """
 
 
-@pytest.mark.alone  # busy neighbours make a measurement INVALID
 @pytest.mark.docker
 def test_an_image_is_added_explored_and_exported_without_python(
     tune: Tune, engine: DockerClient

@@ -181,7 +181,9 @@ def test_help_waits_for_no_heavy_library() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)]
+)
 def test_an_interrupted_run_says_how_to_resume(how: signal.Signals) -> None:
     write_study(trials=100_000)
     study = Path("studies/small/study.yaml")

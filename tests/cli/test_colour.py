@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import Tune
 from tests.cli.small_study import small_study
 
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 
 
+@pytest.mark.thorough
 def test_show_has_the_plot_and_a_pipe_gets_no_escape_codes(tune: Tune) -> None:
     path = Path("studies/small/study.yaml")
     path.parent.mkdir(parents=True)

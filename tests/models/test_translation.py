@@ -132,7 +132,7 @@ def golden_requests(model: ModelSpec) -> list[tuple[str, str]]:
     return [(line["request"]["instances"][0], line["response"]["predictions"][0]) for line in lines]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_card_tells_what_was_built(built: tuple[ModelSpec, list[str]]) -> None:
     model, said = built
     card = json.loads((model.built / "card.json").read_text())
@@ -149,7 +149,7 @@ def test_the_card_tells_what_was_built(built: tuple[ModelSpec, list[str]]) -> No
     assert sorted(path.name for path in model.built.parent.iterdir()) == ["built", "pairs.tsv"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_golden_answers_are_reproduced_in_any_batch(
     built: tuple[ModelSpec, list[str]], saved_model: SavedModel
 ) -> None:
@@ -164,7 +164,7 @@ def test_golden_answers_are_reproduced_in_any_batch(
     assert len(set(expected)) > 16  # A constant model would pass the rest.
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_translation_is_written_as_text(
     built: tuple[ModelSpec, list[str]], saved_model: SavedModel
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_translation_is_written_as_text(
         assert " ," not in answer
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_blanks_and_case_of_a_request_do_not_matter(saved_model: SavedModel) -> None:
     text = "The old man sees the dog, because he is hungry."
     variants = [
@@ -188,7 +188,7 @@ def test_blanks_and_case_of_a_request_do_not_matter(saved_model: SavedModel) -> 
     assert len(set(translate(saved_model, variants))) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_odd_requests_are_answered(saved_model: SavedModel) -> None:
     assert translate(saved_model, []) == []
     odd = ["", "   ", "qwertz", ".", "ÄÖÜ 你好 \x00", "the " * 60]
@@ -199,7 +199,7 @@ def test_odd_requests_are_answered(saved_model: SavedModel) -> None:
     assert not_text["translation"].shape == (1,)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("signature", ["serving_default", "beam"])
 def test_a_text_that_is_too_long_is_refused_in_words(
     saved_model: SavedModel, signature: str
@@ -208,7 +208,7 @@ def test_a_text_that_is_too_long_is_refused_in_words(
         saved_model.run(signature, {"text": as_strings(["A dog.", "the " * 61])})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_beam_has_four_translations_best_first(
     built: tuple[ModelSpec, list[str]], saved_model: SavedModel
 ) -> None:
@@ -228,7 +228,7 @@ def test_a_beam_has_four_translations_best_first(
     assert np.allclose(alone["scores"][0], scores[-1], atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_model_that_is_not_good_enough_is_not_kept(
     tensorflow_process: ProcessPoolExecutor, tmp_path: Path
 ) -> None:

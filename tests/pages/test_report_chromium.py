@@ -113,7 +113,7 @@ def scroll(page: Page) -> None:
         expect(plot).to_have_attribute("data-drawn", "")
 
 
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("width", [1440, pytest.param(390, marks=pytest.mark.thorough)])
 def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(
     opened: Visits, written: Path, width: int
 ) -> None:

@@ -149,6 +149,7 @@ def volume(some: Iterable[Configuration], scenario: Configuration | None = None)
     return hypervolume(points, reference) if points else 0.0
 
 
+@pytest.mark.thorough
 def test_it_finds_the_overall_front_sooner_than_chance() -> None:
     def share(name: SamplerName, seed: int) -> float:
         search = SearchSpec(target="overall", stay=False)

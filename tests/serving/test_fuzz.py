@@ -275,7 +275,7 @@ def test_a_client_that_sends_byte_by_byte_is_answered(server: Running) -> None:
         assert connection.recv(2**16).endswith(b'{"predictions":[6.0]}')
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_resident_size_is_flat_over_10000_requests(tmp_path: Path) -> None:
     """Requests that are answered and refused, by REST and gRPC, with batching on."""
     request = message_class("PredictRequest")()

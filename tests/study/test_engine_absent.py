@@ -72,7 +72,6 @@ def states(spec: StudySpec) -> list[TrialState]:
     return [t.state for t in start_or_resume(spec, storage, "docker").get_trials()]
 
 
-@pytest.mark.alone
 def test_an_engine_that_goes_in_a_trial_is_waited_for_and_costs_that_trial(
     between: EngineProxy, left: Callable[[], list[str]], spec: StudySpec
 ) -> None:

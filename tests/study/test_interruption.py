@@ -228,7 +228,6 @@ def _running(path: str) -> bool:
         database.close()
 
 
-@pytest.mark.alone  # busy neighbours make a measurement INVALID
 @pytest.mark.docker
 def test_a_real_study_survives_an_interrupt_and_a_kill(
     engine: DockerClient, tmp_path: Path

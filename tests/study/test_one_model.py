@@ -58,7 +58,10 @@ def proposing(spec: StudySpec, *, warm: bool) -> tuple[ServingSampler, Surrogate
     return sampler, model
 
 
-@pytest.mark.parametrize(("scenarios", "warm"), [((), True), (("concurrency",), False)])
+@pytest.mark.parametrize(
+    ("scenarios", "warm"),
+    [((), True), pytest.param(("concurrency",), False, marks=pytest.mark.thorough)],
+)
 def test_the_probabilities_that_are_shown_are_the_samplers_own(
     scenarios: tuple[str, ...], warm: bool
 ) -> None:
@@ -93,7 +96,10 @@ def test_the_probabilities_that_are_shown_are_the_samplers_own(
             assert said["on_front"] == own.of(row)
 
 
-@pytest.mark.parametrize(("scenarios", "warm"), [((), True), (("concurrency",), False)])
+@pytest.mark.parametrize(
+    ("scenarios", "warm"),
+    [pytest.param((), True, marks=pytest.mark.thorough), (("concurrency",), False)],
+)
 def test_what_was_expected_of_a_proposal_is_what_is_predicted_for_it(
     scenarios: tuple[str, ...], warm: bool
 ) -> None:

@@ -90,6 +90,7 @@ def test_workers_share_a_study_and_complete_its_budget_exactly() -> None:
     assert 2 <= repeats <= 5
 
 
+@pytest.mark.thorough
 def test_workers_share_a_grid() -> None:
     spec = specification(FEASIBLE)
     together(url_of(spec), 2, passes=2)

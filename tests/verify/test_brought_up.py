@@ -46,7 +46,10 @@ def write_script(study: StudyRecord, versions: Path, port: int) -> str:
     return to_docker_run(served_by(study, study.trials[0]), versions, port)
 
 
-FORMATS = [pytest.param(write_compose, id="compose"), pytest.param(write_script, id="docker-run")]
+FORMATS = [
+    pytest.param(write_compose, id="compose"),
+    pytest.param(write_script, id="docker-run", marks=pytest.mark.thorough),
+]
 
 
 def left(engine: DockerClient) -> list[str]:

@@ -69,7 +69,11 @@ def inside(study: StudyRecord, asked: Configuration, found: Measurement) -> bool
 
 
 @pytest.mark.parametrize(
-    ("configurations", "repeats", "basis"), [(12, 5, "model"), (FEWEST - 1, 4, "bursts")]
+    ("configurations", "repeats", "basis"),
+    [
+        pytest.param(12, 5, "model", marks=pytest.mark.thorough),
+        (FEWEST - 1, 4, "bursts"),
+    ],
 )
 def test_new_bursts_are_where_they_were_predicted_in_95_of_100_cases(
     spec: StudySpec, configurations: int, repeats: int, basis: str
