@@ -54,7 +54,7 @@ def test_each_trial_and_each_export_has_its_own_server(tune: Tune, engine: Docke
     assert [trial["outcome"] for trial in shown["trials"]] == ["measured"] * 2
     for trial in shown["trials"]:
         server = trial["configuration"]["decision"]["server"]
-        chosen = ("--study", "both", "--pick", str(trial["number"]), "--output", "up.sh")
+        chosen = ("--study", "both", "--pick", str(trial["trial"]), "--output", "up.sh")
         exported = tune("export", "--format", "docker-run", *chosen)
         assert exported.code == 0, exported.err
         assert images[server] in Path("up.sh").read_text()
