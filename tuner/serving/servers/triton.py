@@ -2,12 +2,12 @@
 
 It makes a model's configuration itself where there is no `config.pbtxt`
 (https://github.com/triton-inference-server/server, docs/user_guide/model_repository.md and
-model_configuration.md).
+model_configuration.md). It reads a directory of models named after their directories, so it
+cannot be pointed at a directory of one model's versions (`reading_from`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
@@ -44,12 +44,6 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     )
 
 
-def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
-    """Triton reads a directory of models, named after them: the one above."""
-    above = directory.rpartition("/")[0] or "/"
-    return replace(plan, command=(f"--model-repository={above}", *plan.command[1:]))
-
-
 TRITON = Server(
     title="Triton Inference Server",
     plan=_plan,
@@ -59,5 +53,4 @@ TRITON = Server(
     },
     model_file=FILE,
     search_space="triton",
-    reading_from=_reading_from,
 )
