@@ -1,16 +1,15 @@
 """OpenVINO Model Server with an ONNX file. Written from its documents, never run here.
 
-Its flags are in https://github.com/openvinotoolkit/model_server, docs/parameters.md.
+Its flags are those of the repository openvinotoolkit/model_server, docs/parameters.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
 from tuner.serving.onnx_file import FILE, onnx_signature
-from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
+from tuner.serving.servers.open_inference import ready, requests_of
 from tuner.serving.servers.server import Server, refuse_taken
 from tuner.spec.study import ModelSpec, ServingSpec
 
@@ -31,7 +30,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
             f"--model_name={model.name}",
             f"--port={GRPC_PORT}",
             f"--rest_port={PORT}",
-            *(f"--{name}={value}" for name, value in serving.flags.items()),
+            *serving.flag_words,
         ),
         environment=dict(serving.env),
         port=PORT,
@@ -51,10 +50,7 @@ def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
 OPENVINO = Server(
     title="OpenVINO Model Server",
     plan=_plan,
-    requests={
-        "rest": partial(rest_requests, signature_of=onnx_signature),
-        "grpc": partial(grpc_requests, signature_of=onnx_signature),
-    },
+    requests=requests_of(onnx_signature),
     model_file=FILE,
     search_space="openvino",
     reading_from=_reading_from,

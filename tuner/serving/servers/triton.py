@@ -1,18 +1,16 @@
 """Triton Inference Server and its ONNX Runtime backend. Written from its documents, never run here.
 
-It makes a model's configuration itself where there is no `config.pbtxt`
-(https://github.com/triton-inference-server/server, docs/user_guide/model_repository.md and
-model_configuration.md). It reads a directory of models named after their directories, so it
-cannot be pointed at a directory of one model's versions (`reading_from`).
+It makes a model's configuration itself where there is no `config.pbtxt` (in the repository
+triton-inference-server/server: docs/user_guide/model_repository.md, model_configuration.md). It
+reads a directory of models named after their directories, so it cannot be pointed at a directory of
+one model's versions (`reading_from`).
 """
 
 from __future__ import annotations
 
-from functools import partial
-
 from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
 from tuner.serving.onnx_file import FILE, onnx_signature
-from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
+from tuner.serving.servers.open_inference import ready, requests_of
 from tuner.serving.servers.server import Server, refuse_taken
 from tuner.spec.study import ModelSpec, ServingSpec
 
@@ -30,7 +28,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
         entrypoint=("tritonserver",),
         command=(
             f"--model-repository={_REPOSITORY}",
-            *(f"--{name}={value}" for name, value in serving.flags.items()),
+            *serving.flag_words,
         ),
         environment=dict(serving.env),
         port=PORT,
@@ -47,10 +45,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
 TRITON = Server(
     title="Triton Inference Server",
     plan=_plan,
-    requests={
-        "rest": partial(rest_requests, signature_of=onnx_signature),
-        "grpc": partial(grpc_requests, signature_of=onnx_signature),
-    },
+    requests=requests_of(onnx_signature),
     model_file=FILE,
     search_space="triton",
 )
