@@ -297,14 +297,7 @@ def verified_answers(model: keras.Model, saved_model: Path, images: Floats) -> F
             ) from error
     chunks = np.array_split(images, range(500, len(images), 500))
     expected = np.concatenate([model.predict_on_batch(chunk) for chunk in chunks])
-    difference = float(np.abs(answers - expected).max())
-    print(f"  differs from Keras by at most {difference:.1e}")
-    # Not "more than", so that a NaN is refused too.
-    if not difference <= LOADER_TOLERANCE:
-        raise SetupError(
-            f"TensorFlow's C++ loader and Keras differ by {difference:.1e}, "
-            f"more than {LOADER_TOLERANCE:.0e}"
-        )
+    require_alike(answers, expected, "TensorFlow's C++ loader", "Keras")
     return answers
 
 
@@ -347,13 +340,17 @@ def verify_onnx(file: Path, images: Floats, expected: Floats) -> None:
         answers = served.run({INPUT: images})[OUTPUT]
     except (StatusError, KeyError) as error:
         raise SetupError(f"ONNX Runtime does not run {file.name}: {error}") from error
+    require_alike(answers, expected, "ONNX Runtime", "TensorFlow")
+
+
+def require_alike(answers: Floats, expected: Floats, by: str, of: str) -> None:
+    """Raises SetupError where answers `by` one differ too much from those `of` another."""
     difference = float(np.abs(answers - expected).max())
-    print(f"  differs from TensorFlow by at most {difference:.1e}")
+    print(f"  differs from {of} by at most {difference:.1e}")
     # Not "more than", so that a NaN is refused too.
     if not difference <= LOADER_TOLERANCE:
         raise SetupError(
-            f"ONNX Runtime and TensorFlow differ by {difference:.1e},"
-            f" more than {LOADER_TOLERANCE:.0e}"
+            f"{by} and {of} differ by {difference:.1e}, more than {LOADER_TOLERANCE:.0e}"
         )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.processes import Running, environment, free_port, listens
+from tests.serving.processes import Running, environment, free_port, until_killed
 from tuner.serving.open_inference.program import PACKAGE, program
 from tuner.spec.study import ModelSpec
 
@@ -107,18 +106,9 @@ def serving(directory: Path, base_path: Path, *flags: str) -> Iterator[Running]:
     ]
     log = directory / "log"
     home = tree(directory / "program")
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command, env={**environment(), "PYTHONPATH": str(home)}, stderr=output, cwd=directory
-        ) as process,
-    ):
-        try:
-            server = Running(process, port, grpc_port, log)
-            server.wait_until(lambda: listens(port))
-            yield server
-        finally:
-            process.kill()
+    around = {**environment(), "PYTHONPATH": str(home)}
+    with until_killed(command, around, log, port, grpc_port, directory) as server:
+        yield server
 
 
 def infer(server: Running, document: object, path: str = "/v2/models/m/infer") -> tuple[int, Any]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,9 +118,22 @@ def running(log: Path, *flags: str, base_path: Path = HALF_PLUS_TWO) -> Iterator
         f"--port={grpc_port}",
         *flags,
     )
+    with until_killed(command(*given), environment(), log, port, grpc_port) as server:
+        yield server
+
+
+@contextmanager
+def until_killed(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    port: int,
+    grpc_port: int,
+    directory: Path | None = None,
+) -> Iterator[Running]:
     with (
         log.open("wb") as output,
-        subprocess.Popen(command(*given), env=environment(), stderr=output) as process,
+        subprocess.Popen(command, env=environment, stderr=output, cwd=directory) as process,
     ):
         try:
             server = Running(process, port, grpc_port, log)

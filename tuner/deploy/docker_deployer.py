@@ -82,7 +82,6 @@ class DockerDeployer:
         self._has_golden = golden
         self._servings = [replace(serving, server=name) for name in servers] or [serving]
         self._model = model
-        self._serving = serving
         self._study = study
         self._placement = placement
 
@@ -100,11 +99,19 @@ class DockerDeployer:
                 serving.server: docker_engine.serving_image(self._client, serving)
                 for serving in self._servings
             }
-            self._image = self._images[self._servings[0].server]
             self._enter_network(world, f"tune-{self._study}-{run}")
             self._enter_page_cache(world)
             self._world = world.pop_all()
         return self
+
+    @property
+    def _first(self) -> ServingSpec:
+        """What serves the baseline. Only the server differs between what the trials serve."""
+        return self._servings[0]
+
+    @property
+    def _image(self) -> str:
+        return self._images[self._first.server]
 
     def _golden_requests(self) -> Mapping[str, Requests]:
         """How replicas are checked, by server. The servers of a study share its golden answers."""
@@ -144,14 +151,14 @@ class DockerDeployer:
         """Put the model's files where containers can mount them, and start the keeper of their
         pages.
         """
-        plan = container_plan(self._servings[0], self._model, self._image)
+        plan = container_plan(self._first, self._model, self._image)
         self._source = str(self._model.versions.resolve())
         if plan.model_mount is not None and self._reach.remote:
             self._source = world.enter_context(
                 model_volume(self._client, self._image, Path(self._source), self._labels)
             )
         self._keeper: Keeper | None = None
-        if self._serving.page_cache == "shared":
+        if self._first.page_cache == "shared":
             self._keeper = world.enter_context(
                 keeper(
                     self._client,
@@ -215,11 +222,11 @@ class DockerDeployer:
                 "cgroup": f"v{info.get('CgroupVersion', '1')}",
             },
             "engine": info["ServerVersion"],
-            **images[self._servings[0].server],
+            **images[self._first.server],
             **({"images": images} if len(images) > 1 else {}),
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
-            "page_cache": self._serving.page_cache,
+            "page_cache": self._first.page_cache,
             "network_tools": asdict(self._tools),
             "client": self._client_facts,
             "cpus": self._placed.facts(),
@@ -235,7 +242,7 @@ class DockerDeployer:
         """See `Deployer.null_server`. It runs in tune's own image where that is used: it has
         uvloop.
         """
-        image = self._image if self._serving.image == "tune" else base_tag()
+        image = self._image if self._first.image == "tune" else base_tag()
         if not image_exists(self._client, image):
             yield None
             return

@@ -25,7 +25,7 @@ def study_requests(study: StudySpec) -> Golden:
     """
     load, home = study.load, study.path.parent
     if not load.requests:
-        return server_named(study.serving.server).golden(study.model)
+        return server_named(study.servers()[0]).golden(study.model)
     template = template_text(load.template, home) if load.template else None
     pairs = read_requests(home / load.requests, template)
     return Golden(

@@ -94,6 +94,11 @@ class ServingSpec:
     ready_seconds: float = 30.0
     page_cache: PageCache = "shared"
 
+    @property
+    def flag_words(self) -> tuple[str, ...]:
+        """The flags as words of a command line."""
+        return tuple(f"--{name}={value}" for name, value in self.flags.items())
+
     @classmethod
     def of(cls, model: ModelSpec, image: str | None = None, server: str | None = None) -> Self:
         """What serves a model; `image` and `server` where they are others than its own."""

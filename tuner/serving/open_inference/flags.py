@@ -10,26 +10,22 @@ from pathlib import Path
 from typing import get_args
 
 from tuner.serving.server.batching import BatchingParameters
+from tuner.serving.server.batching_flags import (
+    MOST_THREADS,
+    add_batching_flags,
+    batching_parameters,
+    request_threads,
+)
 from tuner.serving.server.flag_types import (
     boolean,
     channel_arguments,
     port,
     port_or_none,
     positive,
-    sizes,
 )
 from tuner.serving.server.limits import body_limit, cpu_limit, memory_limit
 
 from .session import ExecutionMode, OptimizationLevel, SessionSettings
-
-_BATCHING = (
-    "max_batch_size",
-    "batch_timeout_micros",
-    "num_batch_threads",
-    "max_enqueued_batches",
-    "allowed_batch_sizes",
-)
-_MOST_THREADS = 64  # by default; each waits for its batch
 
 
 @dataclass(frozen=True)
@@ -54,12 +50,10 @@ def read(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     given = parser.parse_args(argv)
     cores = math.ceil(cpu_limit())
     try:
-        batching = _batching(given, cores)
+        batching = batching_parameters(given, cores)
     except ValueError as error:
         parser.error(str(error))
-    threads = cores + 1
-    if batching is not None:
-        threads = max(threads, min(2 * batching.max_batch_size, _MOST_THREADS))
+    threads = request_threads(cores, batching)
     session = {field.name: getattr(given, field.name) for field in fields(SessionSettings)}
     if session["intra_op_num_threads"] is None:
         session["intra_op_num_threads"] = cores
@@ -97,7 +91,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--http_threads",
         type=positive,
         help="REST requests worked on at the same time [CPU limit, rounded up, plus one; with"
-        f" batching twice max_batch_size, at most {_MOST_THREADS}]",
+        f" batching twice max_batch_size, at most {MOST_THREADS}]",
     )
     add("--grpc_port", type=port_or_none, default=8081, help="port of gRPC, 0: none [8081]")
     add(
@@ -154,29 +148,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=True,
         help="keep memory for the next request [true]",
     )
-    add(
-        "--enable_batching",
-        type=boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        help="run requests that come at about the same time as one batch [false]",
-    )
-    add("--max_batch_size", type=positive, help="largest batch, in rows [1000]")
-    add("--batch_timeout_micros", type=int, help="how long a batch may wait to be filled [0]")
-    add("--num_batch_threads", type=positive, help="batches run at a time [CPU limit, rounded up]")
-    add("--max_enqueued_batches", type=positive, help="batches that may wait [10]")
-    add("--allowed_batch_sizes", type=sizes, help="sizes that batches are filled up to: 1,2,4")
+    add_batching_flags(parser)
     return parser
-
-
-def _batching(given: argparse.Namespace, cores: int) -> BatchingParameters | None:
-    values = {name: getattr(given, name) for name in _BATCHING if getattr(given, name) is not None}
-    if given.enable_batching:
-        return BatchingParameters(**{"num_batch_threads": cores, **values})
-    if values:
-        raise ValueError(f"--{next(iter(values))} is set without --enable_batching=true")
-    return None
 
 
 def threads(text: str) -> int:

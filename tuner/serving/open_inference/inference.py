@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from tuner.serving.server.metrics import Metrics
 from tuner.serving.server.run import Run, Tensors
@@ -39,24 +39,9 @@ class Inference:
             )
         return model
 
-    @contextmanager
-    def counted(self, name: str, entrypoint: str) -> Iterator[None]:
+    def counted(self, name: str, entrypoint: str) -> AbstractContextManager[None]:
         """Count the request that the block answers, and how long it took."""
-        began = time.perf_counter()
-        code = Code.INTERNAL
-        try:
-            yield
-            code = Code.OK
-        except StatusError as error:
-            code = error.code
-            raise
-        finally:
-            # What a client made up is not counted: it would grow the page without end.
-            if name == self._model.name:
-                self._metrics.request(name, code)
-                if code is Code.OK:
-                    seconds = time.perf_counter() - began
-                    self._metrics.request_latency(name, "infer", entrypoint, seconds)
+        return self._metrics.counted(name, "infer", entrypoint, known=name == self._model.name)
 
     def infer(self, model: ServedModel, inputs: Tensors, outputs: Sequence[str] = ()) -> Tensors:
         """The outputs, all or those in `outputs`. Raises StatusError where a name does not suit."""

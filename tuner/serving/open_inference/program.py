@@ -11,6 +11,7 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
 _SHARED = (
     "batching",
+    "batching_flags",
     "codec",
     "flag_types",
     "grpc_api",

@@ -14,6 +14,13 @@ from pathlib import Path
 
 from .app import PROMETHEUS_PATH
 from .batching import BatchingParameters
+from .batching_flags import (
+    MOST_THREADS,
+    add_batching_flags,
+    batching_parameters,
+    refuse_without_batching,
+    request_threads,
+)
 from .configuration import read_batching, read_metrics_path, read_models
 from .flag_types import (
     boolean,
@@ -22,20 +29,9 @@ from .flag_types import (
     port,
     port_or_none,
     positive,
-    sizes,
 )
 from .limits import body_limit, cpu_limit, memory_limit
 from .versions import ModelConfig
-
-_BATCHING = (
-    "max_batch_size",
-    "batch_timeout_micros",
-    "num_batch_threads",
-    "max_enqueued_batches",
-    "allowed_batch_sizes",
-    "pad_variable_length_inputs",
-)
-_MOST_THREADS = 64  # by default; each waits for its batch
 
 
 @dataclass(frozen=True)
@@ -67,9 +63,7 @@ def read(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     intra, inter = given.tensorflow_intra_op_parallelism, given.tensorflow_inter_op_parallelism
     try:
         batching = _batching(given, cores)
-        rest_threads = cores + 1
-        if batching is not None:
-            rest_threads = max(rest_threads, min(2 * batching.max_batch_size, _MOST_THREADS))
+        rest_threads = request_threads(cores, batching)
         return Settings(
             models=_models(given, environment),
             rest_port=given.rest_api_port,
@@ -123,7 +117,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--rest_api_num_threads",
         type=positive,
         help="REST requests worked on at the same time [CPU limit, rounded up, plus one; with"
-        f" batching twice max_batch_size, at most {_MOST_THREADS}]",
+        f" batching twice max_batch_size, at most {MOST_THREADS}]",
     )
     add(
         "--rest_api_timeout_in_ms",
@@ -177,20 +171,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=False,
         help="a signature can be asked only by the method that it names [false]",
     )
-    add(
-        "--enable_batching",
-        type=boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        help="run requests that come at about the same time as one batch [false]",
-    )
+    add_batching_flags(parser)
     add("--batching_parameters_file", type=Path, help="BatchingParameters in text form")
-    add("--max_batch_size", type=positive, help="largest batch, in rows [1000]")
-    add("--batch_timeout_micros", type=int, help="how long a batch may wait to be filled [0]")
-    add("--num_batch_threads", type=positive, help="batches run at a time [CPU limit, rounded up]")
-    add("--max_enqueued_batches", type=positive, help="batches that may wait, per signature [10]")
-    add("--allowed_batch_sizes", type=sizes, help="sizes that batches are filled up to: 1,2,4")
     add(
         "--pad_variable_length_inputs",
         type=boolean,
@@ -212,14 +194,11 @@ def _models(given: argparse.Namespace, environment: Mapping[str, str]) -> tuple[
 
 def _batching(given: argparse.Namespace, cores: int) -> BatchingParameters | None:
     file = given.batching_parameters_file
-    values = {name: getattr(given, name) for name in _BATCHING if getattr(given, name) is not None}
-    if given.enable_batching:
-        in_file = {} if file is None else read_batching(file)
-        return BatchingParameters(**{"num_batch_threads": cores, **in_file, **values})
-    names = [*values, *(["batching_parameters_file"] if file is not None else [])]
-    if names:
-        raise ValueError(f"--{names[0]} is set without setting --enable_batching to true")
-    return None
+    read = file is not None and given.enable_batching
+    batching = batching_parameters(given, cores, read_batching(file) if read else None)
+    if batching is None and file is not None:
+        refuse_without_batching("batching_parameters_file")
+    return batching
 
 
 def _first(*values: int | None) -> int:

@@ -6,8 +6,8 @@ The checks and their words are those of TensorFlow Serving's `servables/tensorfl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,24 +82,9 @@ class Inference:
             raise StatusError(Code.NOT_FOUND, f"Could not find {which} of model {name}")
         return found
 
-    @contextmanager
-    def counted(self, name: str, api: str, entrypoint: str) -> Iterator[None]:
+    def counted(self, name: str, api: str, entrypoint: str) -> AbstractContextManager[None]:
         """Count the request that the block answers, and how long it took."""
-        began = time.perf_counter()
-        code = Code.INTERNAL
-        try:
-            yield
-            code = Code.OK
-        except StatusError as error:
-            code = error.code
-            raise
-        finally:
-            # What a client made up is not counted: it would grow the page without end.
-            if name in self._models:
-                self._metrics.request(name, code)
-                if code is Code.OK:
-                    seconds = time.perf_counter() - began
-                    self._metrics.request_latency(name, api, entrypoint, seconds)
+        return self._metrics.counted(name, api, entrypoint, known=name in self._models)
 
     def predict(
         self, model: ServedModel, name: str, inputs: Tensors, outputs: Sequence[str] = ()

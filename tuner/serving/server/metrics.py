@@ -6,11 +6,14 @@ Names (but for the prefix of another runtime), labels and buckets are those of T
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
-from .status import Code
+from .status import Code, StatusError
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -57,6 +60,26 @@ class Metrics:
         self._lock = Lock()
         self._requests: dict[Labels, int] = {}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {name: {} for name in _LIMITS}
+
+    @contextmanager
+    def counted(self, model: str, api: str, entrypoint: str, *, known: bool) -> Iterator[None]:
+        """Count the request that the block answers, and how long it took.
+
+        Not where the model is not `known`: what clients make up would grow the page without end.
+        """
+        began = time.perf_counter()
+        code = Code.INTERNAL
+        try:
+            yield
+            code = Code.OK
+        except StatusError as error:
+            code = error.code
+            raise
+        finally:
+            if known:
+                self.request(model, code)
+                if code is Code.OK:
+                    self.request_latency(model, api, entrypoint, time.perf_counter() - began)
 
     def request(self, model: str, code: Code) -> None:
         """One answered request. `model` must be a served one, so that a client adds no labels."""

@@ -39,7 +39,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     """
     service = service_of(model)
     refuse_taken("variable", serving.env, tuple(service.env))
-    flags = tuple(f"--{name}={value}" for name, value in serving.flags.items())
+    flags = serving.flag_words
     return ContainerPlan(
         image=image,
         entrypoint=service.entrypoint or None,

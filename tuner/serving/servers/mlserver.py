@@ -8,7 +8,6 @@ itself unpickles.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from tuner.errors import InputError
@@ -16,7 +15,7 @@ from tuner.serving import mlserver
 from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
 from tuner.serving.image import ImageRecipe
 from tuner.serving.server.signatures import Signature
-from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
+from tuner.serving.servers.open_inference import ready, requests_of
 from tuner.serving.servers.server import Server, refuse_taken
 from tuner.serving.version_files import served_version
 from tuner.spec.study import ModelSpec, ServingSpec
@@ -61,7 +60,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     return ContainerPlan(
         image=image,
         entrypoint=None,
-        command=tuple(f"--{name}={value}" for name, value in serving.flags.items()),
+        command=serving.flag_words,
         environment={
             "MLSERVER_DEBUG": "false",  # or it logs a line for each request
             **serving.env,
@@ -104,10 +103,7 @@ def _no_signature(model: ModelSpec) -> Signature:
 MLSERVER = Server(
     title="MLServer",
     plan=_plan,
-    requests={
-        "rest": partial(rest_requests, signature_of=_no_signature),
-        "grpc": partial(grpc_requests, signature_of=_no_signature),
-    },
+    requests=requests_of(_no_signature),
     image=IMAGE,
     model_file=FILE,
     search_space="mlserver",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from tuner.serving import open_inference as server
@@ -11,7 +10,7 @@ from tuner.serving.container_plan import BASH_CHECK, NOBODY, ContainerPlan
 from tuner.serving.image import ImageRecipe
 from tuner.serving.onnx_file import FILE, onnx_signature
 from tuner.serving.open_inference.program import PACKAGE, program
-from tuner.serving.servers.open_inference import grpc_requests, ready, rest_requests
+from tuner.serving.servers.open_inference import ready, requests_of
 from tuner.serving.servers.server import Server, refuse_taken
 from tuner.spec.study import ModelSpec, ServingSpec
 
@@ -51,7 +50,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     return ContainerPlan(
         image=image,
         entrypoint=None,
-        command=tuple(f"--{name}={value}" for name, value in serving.flags.items()),
+        command=serving.flag_words,
         environment={**serving.env, "MODEL_NAME": model.name},
         port=PORT,
         grpc_port=GRPC_PORT,
@@ -71,10 +70,7 @@ def _reading_from(plan: ContainerPlan, directory: str) -> ContainerPlan:
 ONNX_RUNTIME = Server(
     title="ONNX Runtime",
     plan=_plan,
-    requests={
-        "rest": partial(rest_requests, signature_of=onnx_signature),
-        "grpc": partial(grpc_requests, signature_of=onnx_signature),
-    },
+    requests=requests_of(onnx_signature),
     image=IMAGE,
     model_file=FILE,
     search_space="onnxruntime",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -30,8 +31,8 @@ from tuner.serving.server import codec
 from tuner.serving.server.signatures import Signature
 from tuner.serving.server.status import StatusError
 from tuner.serving.servers.call import Call
-from tuner.serving.servers.server import Requests, json_judge
-from tuner.spec.study import ModelSpec
+from tuner.serving.servers.server import MakeRequests, Requests, json_judge
+from tuner.spec.study import LoadProtocol, ModelSpec
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 _LARGEST = 2**31 - 1  # bytes, more than a message of protobuf has
@@ -66,6 +67,14 @@ def grpc_requests(model: ModelSpec, golden: Golden, signature_of: SignatureOf) -
         Call(INFER, _message(model, inputs)) for inputs, _ in _inputs(model, golden, signature_of)
     )
     return Requests(calls, _judge(model, golden, _arrays_of_message))
+
+
+def requests_of(signature_of: SignatureOf) -> Mapping[LoadProtocol, MakeRequests]:
+    """How requests are made in each protocol of a server that speaks this one."""
+    return {
+        "rest": partial(rest_requests, signature_of=signature_of),
+        "grpc": partial(grpc_requests, signature_of=signature_of),
+    }
 
 
 def body_of(inputs: Arrays) -> dict[str, Any]:

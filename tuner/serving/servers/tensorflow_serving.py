@@ -45,7 +45,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     return ContainerPlan(
         image=image,
         entrypoint=None,
-        command=tuple(f"--{name}={value}" for name, value in serving.flags.items()),
+        command=serving.flag_words,
         environment={**serving.env, "MODEL_NAME": model.name},
         port=PORT,
         grpc_port=GRPC_PORT,
