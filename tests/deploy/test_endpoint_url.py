@@ -12,7 +12,10 @@ from tuner.errors import InputError, SetupError
         ("127.0.0.1:8501", "begins with neither"),
         ("ftp://127.0.0.1/", "begins with neither"),
         ("http:///v1", "it has no host"),
-        ("http://u:secret@127.0.0.1/", "http://127.0.0.1/ cannot be loaded: it has a user"),
+        (
+            "http://u:secret@127.0.0.1/",  # pragma: allowlist secret -- made up
+            "http://127.0.0.1/ cannot be loaded: it has a user",
+        ),
         ("http://127.0.0.1/a#b", "it has a fragment"),
         ("http://127.0.0.1/a\r\nX: 1", "characters that a request line cannot have"),
         ("http://127.0.0.1:99999/", "no URL"),
