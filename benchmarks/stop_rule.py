@@ -141,7 +141,8 @@ def shipped(batch_seconds: float) -> Rule:
             if decision.done:
                 mean = art(so_far)
                 assert mean is not None
-                return Answer(mean, seconds, stopping.CAPPED in decision.reason)
+                capped = decision.reason.startswith((stopping.CAPPED, stopping.NEAR))
+                return Answer(mean, seconds, capped)
         raise AssertionError("the rule went on after its limit")
 
     return rule

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,15 @@ def test_the_window_is_capped() -> None:
     assert "96 of 500 requests" in end.reason
 
 
+@pytest.mark.parametrize(("other", "doubted"), [(2.4, False), (2.6, True)])
+def test_a_window_that_ended_near_what_was_asked_is_no_doubt(other: float, doubted: bool) -> None:
+    """Of the interval's half width, 5 % is asked: it is 8 and 12 % here."""
+    end = window(batches([2.0, other] * 4), 0, 8.0, SPEC, None)
+    assert end.done
+    assert end.reason.startswith(CAPPED) == doubted
+    assert "asked for 5.0%" in end.reason
+
+
 def test_nothing_but_errors_ends_the_window() -> None:
     nothing = Batches(np.zeros(8), np.zeros(8))
     assert window(nothing, 7, 2.0, SPEC, None).done
@@ -136,7 +146,12 @@ def test_a_window_that_may_end_fulfils_the_rule(
     long = seconds >= SPEC.min_seconds
     assert decision.done == (seconds >= SPEC.max_seconds or (long and (enough or failed)))
     if decision.done and not failed:
-        assert decision.reason.startswith(CAPPED) == (not enough)
+        near = (
+            relative_half_width(art(seen)) <= 2 * SPEC.precision
+            and 2 * counts.sum() >= SPEC.min_requests
+            and (slow is None or 2 * slow >= SPEC.min_slow)
+        )
+        assert decision.reason.startswith(CAPPED) == (not near)
 
 
 def test_reasons_are_words() -> None:

@@ -19,7 +19,14 @@ FEWEST_MEANS = 6
 """The fewest batch means by which settling is judged."""
 
 CAPPED = "time limit"
-"""The stop reason of a window that ended without the asked precision begins with this."""
+"""The stop reason of a window that ended far from what was asked begins with this."""
+
+NEAR = "longest window"
+"""That of a window that ended at its limit, nearer to it, begins with this."""
+
+FAR = 2.0
+"""An interval so many times as wide as asked is far from it, and so is one of that many times fewer
+requests. What is nearer says by its own interval how well it is known."""
 
 FIXED_STAGE = "a stage of fixed length"
 """That of a window that is one stage of a burst begins with this."""
@@ -123,8 +130,9 @@ def window(
     `batches` are the whole batches of the window, `errors` counts its failed requests. `slow`
     counts the responses that a retransmission timeout delayed, None where it need not wait for any.
     The window ends when the 95 % interval of the batches' `mean` is within `precision`, after
-    `min_seconds`, `min_requests` and `min_slow`. It also ends at `max_seconds`, or after
-    `min_seconds` if every request failed.
+    `min_seconds`, `min_requests` and `min_slow`. It also ends at `max_seconds`, and the reason
+    begins with `CAPPED` or `NEAR` then. It ends after `min_seconds` if every
+    request failed.
     """
     requests = int(batches.count.sum())
     width = relative_half_width(art(batches))
@@ -142,7 +150,13 @@ def window(
         shortfalls = [precision if np.isfinite(width) else f"{mean} has no interval"]
         shortfalls += [f"{requests} of {spec.min_requests} requests"] * (few > 0)
         shortfalls += [f"{slow} of {spec.min_slow} delayed by lost packets"] * (few_slow > 0)
-        reason = f"{CAPPED} of {spec.max_seconds:g} s: {', '.join(shortfalls)}"
+        far = (
+            not width <= FAR * spec.precision
+            or FAR * requests < spec.min_requests
+            or (slow is not None and FAR * slow < spec.min_slow)
+        )
+        limit = CAPPED if far else NEAR
+        reason = f"{limit} of {spec.max_seconds:g} s: {', '.join(shortfalls)}"
     if reason:
         return StopDecision(True, reason)
     if few:
