@@ -58,8 +58,10 @@ pyfiles.load_module_py = cache(pyfiles.load_module_py)  # type: ignore[assignmen
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are CPUs, because many tests wait for a container or a load engine."""
-    return min(os.cpu_count() or 1, 4) + 1
+    """Two more than there are CPUs: one process has the engine and mostly waits for containers, and
+    many tests of the others wait for a server or a load engine.
+    """
+    return min(os.cpu_count() or 1, 4) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

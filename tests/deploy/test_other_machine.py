@@ -135,6 +135,7 @@ def existing(client: DockerClient) -> set[str]:
     }
 
 
+@pytest.mark.thorough
 def test_a_trial_on_another_machine(elsewhere: DockerClient, half_plus_two: ModelSpec) -> None:
     load = LoadSpec(min_seconds=2, max_seconds=2, min_requests=1, warmup_max_seconds=0.5)
     spec = DeploymentSpec(half_plus_two, ServingSpec(), replicas=2, cpu=1.0, memory_mib=256)

@@ -255,6 +255,7 @@ def samples_of(wav: bytes) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 @needs_espeak
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_network_that_learnt_too_little_is_not_kept(
     tensorflow_process: ProcessPoolExecutor, tmp_path: Path
 ) -> None:

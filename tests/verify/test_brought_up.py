@@ -110,6 +110,7 @@ def test_a_file_as_it_stands_is_measured_and_taken_down(engine: DockerClient, wr
 
 
 @pytest.mark.usefixtures("compose")
+@pytest.mark.thorough
 def test_values_outside_their_interval_are_not_as_predicted(engine: DockerClient) -> None:
     study, path = written(engine, write_compose, TIGHT)
     found = verified(study, path, times=2)
@@ -146,6 +147,7 @@ def test_a_file_that_was_changed_is_caught_though_its_values_are_inside(
 
 
 @pytest.mark.usefixtures("compose")
+@pytest.mark.thorough
 def test_replicas_that_are_killed_again_and_again_cannot_serve(engine: DockerClient) -> None:
     changes = ("mem_limit: 192m", "mem_limit: 24m"), ("memswap_limit: 192m", "memswap_limit: 24m")
     study, path = written(engine, write_compose, LOOSE, *changes)
@@ -158,6 +160,7 @@ def test_replicas_that_are_killed_again_and_again_cannot_serve(engine: DockerCli
 
 
 @pytest.mark.usefixtures("compose")
+@pytest.mark.thorough
 def test_another_model_in_its_place_is_caught(engine: DockerClient, tmp_path: Path) -> None:
     other = tmp_path / "other"
     write_model(other)
@@ -189,6 +192,7 @@ def test_a_taken_port_is_named(engine: DockerClient, write: Write) -> None:
     assert left(engine) == []
 
 
+@pytest.mark.thorough
 def test_a_script_that_is_up_already_is_left_alone(engine: DockerClient) -> None:
     study, path = written(engine, write_script)
     subprocess.run(["sh", str(path)], check=True, capture_output=True)
