@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from tuner.load.sender import LoadGenerator
+from tuner.measure.resources import client_cpu_ns
 from tuner.measure.samples import ContainerCounters, RequestOutcome
 from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile, LoadSpec
@@ -136,7 +137,7 @@ def with_tune(target: Nginx, concurrency: int, seconds: int) -> Result:
         sys.exit("requests failed")
     n = len(window)
     lasted = (burst.window_end_ns - burst.window_start_ns) / 1e9
-    cpu_ns = burst.client_end.cpu_ns - burst.client_start.cpu_ns
+    cpu_ns = client_cpu_ns(burst)
     return Result(n / lasted, *_percentiles(window.duration_ns / 1e3), cpu_ns / n / 1e3)
 
 

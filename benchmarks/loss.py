@@ -49,7 +49,7 @@ def resent(burst: Burst) -> str:
         for before, after in zip(burst.counters_start, burst.counters_end, strict=True)
         if after.retransmitted is not None and before.retransmitted is not None
     ]
-    before, after = burst.client_start.retransmitted, burst.client_end.retransmitted
+    before, after = burst.client_start[0].retransmitted, burst.client_end[0].retransmitted
     client = "-" if before is None or after is None else str(after - before)
     return f"{client:>6} {sum(replicas):7}"
 

@@ -25,7 +25,6 @@ from tuner.measure.measuring import measure_burst
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst, Drops, RequestOutcome
 from tuner.measure.score import Score, requests_needed, score
-from tuner.measure.validity import MOST_OF_CAPACITY
 from tuner.spec.space import Configuration
 from tuner.spec.study import (
     DeploymentSpec,
@@ -87,6 +86,12 @@ class Rig:
     calibration: Calibration | None = None
     is_warm: Callable[[], bool] = lambda: False
     """Whether the deployment that `deployer` gave last has served a burst before."""
+
+    def sent(self, profile: LoadProfile) -> LoadProfile:
+        """The profile with as many senders as were calibrated."""
+        if self.calibration is None:
+            return profile
+        return replace(profile, senders=self.calibration.senders)
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
             if rig.is_warm():
                 profile = warm_profile(profile)
             profile = replace(profile, known_loss=request.known_loss)
-            client = world.enter_context(rig.connect(deployment, profile))
+            client = world.enter_context(rig.connect(deployment, rig.sent(profile)))
             phases.begin("impair")
             impairment = world.enter_context(deployment.impair(NetworkSpec.of(configuration)))
             phases.begin("burst")
@@ -224,7 +229,7 @@ def run_stages(
     request.observe("deploy")
     with (
         rig.deployer.deploy(deployment_spec(study, configuration), request.label) as deployment,
-        rig.connect(deployment, profile) as client,
+        rig.connect(deployment, rig.sent(profile)) as client,
         deployment.impair(NetworkSpec.of(configuration)) as impairment,
     ):
         bursts = client.explore(stages, request.observe)
@@ -245,7 +250,7 @@ def run_capacity(study: StudySpec, request: TrialRequest, rig: Rig) -> Capacity:
     request.observe("deploy")
     with (
         rig.deployer.deploy(deployment_spec(study, configuration), request.label) as deployment,
-        rig.connect(deployment, capacity_profile(study, configuration)) as client,
+        rig.connect(deployment, rig.sent(capacity_profile(study, configuration))) as client,
         deployment.impair(NetworkSpec.of(configuration)),
     ):
         capacity, _ = _climbed(client, study, request, deployment.host_cpus, rig)
@@ -258,7 +263,7 @@ def _climbed(
 ) -> tuple[Capacity, Burst]:
     """The capacity, and the burst that counts for it."""
     configuration, calibration = request.configuration, rig.calibration
-    most = math.inf if calibration is None else MOST_OF_CAPACITY * calibration.capacity_rps.value
+    most = math.inf if calibration is None else calibration.honest_rps()
     capacity = Capacity(CapacitySearch(most=most), capacity_constraints(study.constraints))
 
     def next_rate(burst: Burst | None) -> float | None:
@@ -325,6 +330,7 @@ def load_profile(study: StudySpec, configuration: Configuration) -> LoadProfile:
         lossy=NetworkSpec.of(configuration).lossy,
         protocol=_protocol(study, configuration),
         server=_server(study, configuration),
+        senders=1 if study.load.senders == "auto" else study.load.senders,
     )
 
 

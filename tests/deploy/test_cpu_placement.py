@@ -17,6 +17,13 @@ def test_apart_gives_every_cpu_to_one_of_both(cpus: int) -> None:
     assert placed.placement == "apart"
 
 
+@given(st.integers(2, 256), st.integers(1, 64))
+def test_each_sender_gets_a_cpu_as_long_as_the_replicas_have_half(cpus: int, senders: int) -> None:
+    placed = place_on_cpus("apart", cpus, local=True, senders=senders)
+    assert (*placed.replicas, *placed.client) == tuple(range(cpus))
+    assert len(placed.client) == min(senders, cpus // 2)
+
+
 @given(st.integers(1, 256))
 def test_shared_leaves_both_anywhere(cpus: int) -> None:
     placed = place_on_cpus("shared", cpus, local=True)

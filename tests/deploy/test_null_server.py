@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,18 +20,21 @@ from tuner.measure.samples import RequestOutcome
 from tuner.serving.servers.call import Call
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    """The server as a container runs it: from its text, in an interpreter of its own."""
+@pytest.fixture(scope="module", params=["1", "3"])
+def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """The server as a container runs it: from its text, in an interpreter of its own, which becomes
+    so many processes.
+    """
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
     source = Path(null_server.__file__).read_text()
-    with subprocess.Popen([sys.executable, "-c", source, str(port)]) as process:
+    command = [sys.executable, "-c", source, str(port), request.param]
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             yield "127.0.0.1", port
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def connected(address: tuple[str, int]) -> socket.socket:

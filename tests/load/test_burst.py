@@ -88,9 +88,10 @@ def test_counters_are_read_at_the_ends_of_the_window_under_load(start: Start) ->
     assert burst.counters_start[0].time_ns >= burst.window_start_ns
     assert burst.counters_end[0].time_ns >= burst.window_end_ns
     window_ns = burst.window_end_ns - burst.window_start_ns
-    assert 0 < burst.client_end.cpu_ns - burst.client_start.cpu_ns < window_ns
-    assert burst.client_start.time_ns == burst.window_start_ns
-    assert burst.client_end.time_ns == burst.window_end_ns
+    (before,), (after,) = burst.client_start, burst.client_end
+    assert 0 < after.cpu_ns - before.cpu_ns < window_ns
+    assert before.time_ns == burst.window_start_ns
+    assert after.time_ns == burst.window_end_ns
 
 
 def test_cpu_times_are_read_at_the_start_and_after_each_batch(start: Start) -> None:
@@ -111,10 +112,11 @@ def test_counters_of_engine_and_host(start: Start) -> None:
     assert burst.host_start is not None
     assert burst.host_end is not None
     assert burst.host_end.busy_ns >= burst.host_start.busy_ns
-    assert burst.client_start.wait_ns is not None
-    assert burst.client_end.wait_ns is not None
-    assert burst.client_end.wait_ns >= burst.client_start.wait_ns
-    assert burst.client_end.retransmitted is not None
+    (before,), (after,) = burst.client_start, burst.client_end
+    assert before.wait_ns is not None
+    assert after.wait_ns is not None
+    assert after.wait_ns >= before.wait_ns
+    assert after.retransmitted is not None
     target.local = False
     elsewhere = send(target)
     assert elsewhere.host_start is elsewhere.host_end is None

@@ -22,7 +22,7 @@ def tick(durations_ms: list[float], now_ns: int = 0, due: int = 0, late: int = 0
     n = len(durations_ms)
     return Tick(
         now_ns=now_ns,
-        cpu_ns=0,
+        senders=((now_ns, 0),),
         samples=RequestSamples(
             start_ns=np.zeros(n, np.int64),
             delay_ns=np.zeros(n, np.int64),

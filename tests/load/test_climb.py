@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.load.loopback import CALLS, QUICK, Start
 from tuner.load.sender import LoadGenerator
@@ -20,9 +21,10 @@ EACH = 0.02
 """Seconds of service; two connections answer 100 requests/s at most."""
 
 
-def test_a_climb_finds_what_two_connections_can_answer(start: Start) -> None:
+@pytest.mark.parametrize("senders", [1, 2])
+def test_a_climb_finds_what_two_connections_can_answer(start: Start, senders: int) -> None:
     target = start(seconds=EACH)
-    profile = LoadProfile(2, SPEC, seed=7, rate_rps=250.0)
+    profile = LoadProfile(2, SPEC, seed=7, rate_rps=250.0, senders=senders)
     capacity = Capacity(CapacitySearch(first=250.0), (FAST,))
 
     def next_rate(burst: Burst | None) -> float | None:

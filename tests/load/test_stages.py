@@ -25,9 +25,10 @@ def explore(
     concurrency: int = 4,
     rate: float | None = None,
     seen: list[BurstProgress] | None = None,
+    senders: int = 1,
 ) -> tuple[Burst, ...]:
     spec = QUICK if rate is None else CONSTANT
-    profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate)
+    profile = LoadProfile(concurrency, spec, seed=7, rate_rps=rate, senders=senders)
     with LoadGenerator().connect(target, profile, CALLS) as client:
         return client.explore(stages, None if seen is None else seen.append)
 
@@ -41,12 +42,13 @@ def seconds(burst: Burst) -> float:
     return (burst.window_end_ns - burst.window_start_ns) / 1e9
 
 
-def test_connections_follow_the_level(start: Start) -> None:
+@pytest.mark.parametrize("senders", [1, 2])
+def test_connections_follow_the_level(start: Start, senders: int) -> None:
     # Long enough for a machine on which this test has to wait for a CPU.
     stages = [Stage(1.5, 1, 1), Stage(1.5, 4, 4), Stage(0.12, 4, 2), Stage(1.5, 2, 2)]
     target = start()
     seen: list[BurstProgress] = []
-    bursts = explore(target, stages, seen=seen)
+    bursts = explore(target, stages, seen=seen, senders=senders)
     used = [set(inside(burst).connection.tolist()) for burst in bursts]
     assert used == [{0}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1}]
     assert [burst.concurrency for burst in bursts] == [1, 4, 3, 2]
@@ -64,9 +66,10 @@ def test_connections_follow_the_level(start: Start) -> None:
     assert [p.waiting_for.split(":")[0] for p in windows][-1] == "stage 4 of 4"
 
 
-def test_the_rate_follows_the_level(start: Start) -> None:
+@pytest.mark.parametrize("senders", [1, 2])
+def test_the_rate_follows_the_level(start: Start, senders: int) -> None:
     stages = [Stage(0.6, 100, 100), Stage(0.6, 100, 300), Stage(0.6, 300, 300)]
-    bursts = explore(start(), stages, rate=1.0)
+    bursts = explore(start(), stages, rate=1.0, senders=senders)
     assert [burst.rate_rps for burst in bursts] == [100, 200, 300]
     assert {burst.concurrency for burst in bursts} == {4}
     starts = np.sort(bursts[0].samples.start_ns)

@@ -188,15 +188,33 @@ def test_threads_that_ended_take_no_wait_from_the_others() -> None:
 
 def test_the_client_is_busy_and_waits_for_a_cpu() -> None:
     burst = closed_loop()
-    end = replace(burst.client_end, cpu_ns=3 * SECOND, wait_ns=SECOND)
-    found = metrics(replace(burst, client_end=end))
+    end = replace(burst.client_end[0], cpu_ns=3 * SECOND, wait_ns=SECOND)
+    found = metrics(replace(burst, client_end=(end,)))
     assert (found["client_cpu_percent"], found["client_wait_percent"]) == (75, 25)
+
+
+def test_of_several_senders_the_busiest_is_doubted_and_all_of_them_are_ours() -> None:
+    burst = closed_loop()
+    (start,), (end,) = burst.client_start, burst.client_end
+    lazy = replace(end, cpu_ns=SECOND, wait_ns=2 * SECOND)
+    two = replace(
+        burst, client_start=(start, start), client_end=(replace(end, cpu_ns=3 * SECOND), lazy)
+    )
+    found = metrics(two)
+    assert (found["client_cpu_percent"], found["client_wait_percent"]) == (75, 50)
+    assert measure_burst(two, 4, 0.25).client["sender"] == (
+        {"cpu_percent": 75.0, "wait_percent": 1.0},
+        {"cpu_percent": 25.0, "wait_percent": 50.0},
+    )
+    # 4 s of CPU time instead of 0.1 s are not foreign.
+    busy = host_ending(two, busy_ns=3280 * MS + 3900 * MS)
+    assert metrics(busy)["foreign_percent"] == pytest.approx(metrics(burst)["foreign_percent"])
 
 
 @pytest.mark.parametrize("end", ["client_start", "client_end"])
 def test_a_client_whose_wait_is_not_known(end: str) -> None:
     burst = closed_loop()
-    changes: dict[str, Any] = {end: replace(getattr(burst, end), wait_ns=None)}
+    changes: dict[str, Any] = {end: (replace(getattr(burst, end)[0], wait_ns=None),)}
     found = metrics(replace(burst, **changes))
     assert "client_wait_percent" not in found
     assert "client_cpu_percent" in found
@@ -222,7 +240,7 @@ def test_foreign_is_what_is_neither_replicas_nor_client_nor_tune(
     burst = replace(
         burst,
         cpu=CpuReadings(burst.cpu.time_ns, used),
-        client_end=replace(burst.client_end, cpu_ns=client),
+        client_end=(replace(burst.client_end[0], cpu_ns=client),),
         host_start=replace(start, busy_ns=booted, own_ns=booted, cpus=cpus),
         host_end=replace(end, busy_ns=booted + total, own_ns=booted + own, cpus=cpus),
     )

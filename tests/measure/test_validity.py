@@ -165,6 +165,20 @@ def test_above_half_of_the_load_engines_capacity_nothing_is_said_of_the_server(
     assert findings(evidence(throughput_rps=rate)) == (), "not calibrated"
 
 
+def test_two_senders_can_be_trusted_with_twice_as_much_of_what_two_were_calibrated_for() -> None:
+    two = replace(CALIBRATION, capacity_rps=Estimate(40_000.0), senders=2)
+    seen = replace(evidence(throughput_rps=15_000), calibration=two)
+    (found,) = findings(seen)  # of one sender
+    assert found.what == "75% of the load engine's capacity was used"
+    assert found.remedy.startswith("Set load.senders: 2 where")
+    both = replace(
+        seen.burst,
+        client_start=2 * seen.burst.client_start,
+        client_end=2 * seen.burst.client_end,
+    )
+    assert findings(replace(seen, burst=both)) == ()
+
+
 def test_how_much_others_may_take_is_the_studys_to_say() -> None:
     seen = evidence(foreign_percent=30)
     assert verdict(findings(seen)) == "INVALID"

@@ -119,6 +119,6 @@ class Busy:
 
 
 def _busy(burst: Burst) -> Burst:
-    start, end = burst.client_start, burst.client_end
+    (start,), (end,) = burst.client_start, burst.client_end
     cpu_ns = start.cpu_ns + round(0.9 * (end.time_ns - start.time_ns))
-    return replace(burst, client_end=replace(end, cpu_ns=cpu_ns))
+    return replace(burst, client_end=(replace(end, cpu_ns=cpu_ns),))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 
 from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
-from tuner.load.calibrate import LEAST_TIMEOUT, calibrate
+from tuner.load.calibrate import LEAST_TIMEOUT, calibrate, calibrate_senders, study_level
 from tuner.load.sender import LoadGenerator
 from tuner.load.study_requests import study_requests, study_trace
 from tuner.load.trace import replayed
@@ -31,7 +32,8 @@ def docker_backend(
 ) -> DeployingBackend:
     """Containers, and a load generator that checks a sample of the answers.
 
-    The load engine is calibrated with the baseline's server and protocol. `deployer` takes the
+    The load engine is calibrated with the baseline's server and protocol, as it will send: by as
+    many processes as `load.senders` says. `deployer` takes the
     place of the one that deploys the study's configurations. Raises SetupError when the model is
     not built, InputError when its requests cannot be read, or sent to one of the servers in one of
     the protocols, or when there is no such server.
@@ -54,13 +56,27 @@ def docker_backend(
         return generator.connect(target, profile, sent.calls, check=sent.right)
 
     def calibrator(deployer: Deployer) -> Calibration | None:
-        with deployer.null_server() as target:
-            if target is None:
-                return None
-            timeout = max(LEAST_TIMEOUT, study.load.timeout_seconds)
-            protocol = protocols[0]
-            calls = requests[servers[0], protocol].calls
-            return calibrate(generator, target, calls, protocol=protocol, timeout_seconds=timeout)
+        place = deployer.place_client if isinstance(deployer, DockerDeployer) else _anywhere
+
+        def measured(senders: int) -> Calibration | None:
+            place(senders)
+            with deployer.null_server() as target:
+                if target is None:
+                    return None
+                return calibrate(
+                    generator,
+                    target,
+                    requests[servers[0], protocols[0]].calls,
+                    protocol=protocols[0],
+                    timeout_seconds=max(LEAST_TIMEOUT, study.load.timeout_seconds),
+                    senders=senders,
+                )
+
+        most = max(1, (os.cpu_count() or 1) // 2)
+        found = calibrate_senders(measured, study.load.senders, study_level(study, trace), most)
+        if found is not None:
+            place(found.senders)
+        return found
 
     if deployer is None:
         deployer = DockerDeployer(
@@ -76,6 +92,10 @@ def docker_backend(
         missing_energy(SYS),
         docker_engine.is_up,
     )
+
+
+def _anywhere(_senders: int) -> None:
+    """A deployer that does not say on which CPUs its replicas run."""
 
 
 def _watch(seconds: float) -> HostUse | None:

@@ -30,8 +30,9 @@ class CpuPlacement:
         return asdict(self)
 
 
-def place_on_cpus(placement: Placement, cpus: int, local: bool) -> CpuPlacement:
-    """Where replicas and client run. The client gets the last CPU where the two are kept apart.
+def place_on_cpus(placement: Placement, cpus: int, local: bool, senders: int = 1) -> CpuPlacement:
+    """Where replicas and client run. The client gets the last CPU where the two are kept apart, or
+    as many as it has `senders`, half of all at most.
 
     They are kept apart where `placement` is `apart`, or is `auto` and there are enough CPUs. On
     another machine (not `local`) there is no client. Raises SetupError where there is one CPU for
@@ -46,4 +47,5 @@ def place_on_cpus(placement: Placement, cpus: int, local: bool) -> CpuPlacement:
             "the load engine cannot have a CPU of its own: this host has only one",
             "set `load.placement: shared` in the study",
         )
-    return CpuPlacement("apart", tuple(range(cpus - 1)), (cpus - 1,))
+    kept = cpus - min(senders, cpus // 2)
+    return CpuPlacement("apart", tuple(range(kept)), tuple(range(kept, cpus)))

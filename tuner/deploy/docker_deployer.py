@@ -32,7 +32,7 @@ from tuner.deploy.impairment import Links
 from tuner.deploy.keeper import Keeper, drop_page_cache, keeper
 from tuner.deploy.model_volume import model_volume
 from tuner.deploy.network_tools import NetworkTools, probe_tools
-from tuner.deploy.null_container import NullServer, null_container
+from tuner.deploy.null_container import MOST_PROCESSES, NullServer, null_container
 from tuner.deploy.ownership import LABEL, RUN_LABEL, WORKERS, Owner, sweep, undo
 from tuner.deploy.parallel import in_parallel
 from tuner.deploy.projects import sweep_projects
@@ -129,7 +129,7 @@ class DockerDeployer:
         network, direct = first_bridge(self._client, name, self._labels, remote is None)
         self._network = network
         self._reach = Reach(not direct, remote or "127.0.0.1", remote is not None)
-        self._placed = place_on_cpus(self._placement, self._info["NCPU"], direct)
+        self.place_client(1)
         self._tools = NetworkTools()
         client: ClientNamespace | str = "the base image is missing"
         if image_exists(self._client, base_tag()):
@@ -232,6 +232,11 @@ class DockerDeployer:
             "cpus": self._placed.facts(),
         }
 
+    def place_client(self, senders: int) -> None:
+        """Where later deployments and the load engine run, of which so many processes send."""
+        cpus = self._info["NCPU"]
+        self._placed = place_on_cpus(self._placement, cpus, self._local, senders)
+
     def _image_facts(self, reference: str) -> Mapping[str, Any]:
         image = self._client.images.get(reference)
         digests = image.attrs.get("RepoDigests") or []
@@ -258,6 +263,7 @@ class DockerDeployer:
                 self._model.name,
                 self._space.path if self._space else None,
                 self._local,
+                min(MOST_PROCESSES, len(self._placed.replicas) or self._info["NCPU"]),
             ) as server,
         ):
             yield server

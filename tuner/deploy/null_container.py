@@ -25,6 +25,9 @@ from tuner.serving.container_plan import IPC_MODE, NOBODY, PIDS_LIMIT
 _PORT = 8501
 _PATIENCE = 10.0
 
+MOST_PROCESSES = 8
+"""Of a null server. So many answer faster than any number of senders asks."""
+
 
 @dataclass(frozen=True)
 class NullServer:
@@ -59,12 +62,15 @@ def null_container(
     model_name: str,
     client_namespace: str | None,
     local: bool,
+    processes: int,
 ) -> Iterator[NullServer]:
-    """A null server in a container of `image` (with Python), without a CPU limit."""
+    """A null server of so many processes in a container of `image` (with Python), without a CPU
+    limit.
+    """
     container = client.containers.create(
         image,
         entrypoint=["python3", "-c"],
-        command=[Path(null_server.__file__).read_text(), str(_PORT)],
+        command=[Path(null_server.__file__).read_text(), str(_PORT), str(processes)],
         user=NOBODY,
         cpuset_cpus=placed.cpuset,
         pids_limit=PIDS_LIMIT,

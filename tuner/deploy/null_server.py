@@ -1,15 +1,17 @@
 """A server that does nothing but answer, REST or gRPC: what the load engine is calibrated against.
 
-It runs inside a container, as `python3 -c <this text> <port>`. So it imports the standard library
-only, and repeats what it needs of `tuner.load.http2`. Where the image has uvloop it is five times
-as fast. It answers every request alike. Of HTTP/1.1 it reads a request's head and as many bytes of
-body as `Content-Length` says, of HTTP/2 (RFC 9113) only the ends of streams. A connection speaks
-HTTP/2 when it begins with that protocol's preface.
+It runs inside a container, as `python3 -c <this text> <port> [<processes>]`. So it imports the
+standard library only, and repeats what it needs of `tuner.load.http2`. Where the image has uvloop
+it is five times as fast. Its processes share the port, so that the load engine comes to its limit
+before they do. It answers every request alike. Of HTTP/1.1 it reads a request's head and as many
+bytes of body as `Content-Length` says, of HTTP/2 (RFC 9113) only the ends of streams. A connection
+speaks HTTP/2 when it begins with that protocol's preface.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from importlib.util import find_spec
 from typing import cast
@@ -128,11 +130,25 @@ def body_length(head: bytes) -> int:
 async def serve_null(port: int) -> None:
     loop = asyncio.get_running_loop()
     # All interfaces: those of a container that is on one network.
-    server = await loop.create_server(NullConnection, "0.0.0.0", port, backlog=BACKLOG)  # noqa: S104
+    server = await loop.create_server(
+        NullConnection,
+        "0.0.0.0",  # noqa: S104
+        port,
+        backlog=BACKLOG,
+        reuse_port=True,
+    )
     await server.serve_forever()
 
 
+def be_several(processes: int) -> None:
+    """Go on as so many processes. They end with the container, of which the first is the init."""
+    for _ in range(processes - 1):
+        if not os.fork():
+            return
+
+
 if __name__ == "__main__":
+    be_several(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     if find_spec("uvloop"):
         import uvloop
 

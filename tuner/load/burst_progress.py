@@ -40,7 +40,7 @@ class BurstProgress:
     rate_rps: float
     """Successful requests per second."""
     client_cpu: float
-    """CPU time of the load generator over wall time in the phase: 1 is a whole core."""
+    """CPU time of all senders over wall time in the phase: 1 is a whole core."""
     waiting_for: str
     """What the phase still waits for, in words."""
     late_share: float | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,22 @@ import numpy as np
 from tuner.errors import TrialFailed
 from tuner.load.sender import LoadGenerator
 from tuner.load.target import Target
+from tuner.load.trace import Trace
 from tuner.measure import powercap, proc
 from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate
+from tuner.measure.resources import client_cpu_ns
 from tuner.measure.samples import Burst, RequestOutcome
 from tuner.measure.statistics import art, batches, rate
 from tuner.serving.servers.call import Call
-from tuner.spec.study import LoadProfile, LoadProtocol, LoadSpec, Stage
+from tuner.spec.study import (
+    LoadProfile,
+    LoadProtocol,
+    LoadSpec,
+    SenderCount,
+    Stage,
+    StudySpec,
+)
 
 FLOOR_CONNECTIONS = 1
 CAPACITIES = (16, 64)
@@ -39,9 +49,11 @@ def calibrate(
     stage_seconds: float = 1.0,
     protocol: LoadProtocol = "rest",
     timeout_seconds: float = LEAST_TIMEOUT,
+    senders: int = 1,
 ) -> Calibration:
     """Send `calls`, of `protocol`, to `target`, which only answers, in stages of that length.
 
+    So many `senders` share the connections, as in a burst.
     Where no request ends in a stage, all are repeated with a length of several times
     `timeout_seconds`, after which a request has failed. Before that the host's idle power is
     measured for one second, where it has RAPL. Raises TrialFailed when a request fails, and as
@@ -52,7 +64,7 @@ def calibrate(
     answered = [replace(call, status=200) for call in calls]
     levels = (FLOOR_CONNECTIONS, *capacity_levels(largest))
     spec = replace(_SPEC, timeout_seconds=timeout_seconds)
-    profile = LoadProfile(max(levels), spec, seed=0, protocol=protocol)
+    profile = LoadProfile(max(levels), spec, seed=0, protocol=protocol, senders=senders)
     for seconds in (stage_seconds, 3 * timeout_seconds):
         stages = [Stage(seconds, level, level) for level in levels]
         with generator.connect(target, profile, answered) as client:
@@ -71,9 +83,41 @@ def calibrate(
     # Of large requests one connection may send most.
     rates = measured[1:] if levels[1:] == CAPACITIES and measured[1:] else measured
     fastest, capacity = max(rates, key=lambda pair: pair[1].value)
-    cpu_ns = fastest.client_end.cpu_ns - fastest.client_start.cpu_ns
     requests = capacity.value * _seconds(fastest)
-    return Calibration(floor_ms, capacity, fastest.concurrency, cpu_ns / requests / 1e3, power)
+    cpu_us = client_cpu_ns(fastest) / requests / 1e3
+    return Calibration(floor_ms, capacity, fastest.concurrency, cpu_us, power, senders)
+
+
+def calibrate_senders(
+    measured: Callable[[int], Calibration | None],
+    senders: SenderCount,
+    level: float | None,
+    most: int,
+) -> Calibration | None:
+    """The calibration of as many senders as a study uses; `measured` is given how many.
+
+    `auto` is one, or as few as can send `level` requests/s honestly, at most `most`. Where no
+    number of them can, it is what was fastest. None where `measured` gives none.
+    """
+    if senders != "auto":
+        return measured(senders)
+    best = measured(1)
+    while best is not None and level is not None and level > best.honest_rps():
+        needed = math.ceil(best.senders * level / best.honest_rps())
+        more = measured(min(most, needed)) if best.senders < most else None
+        if more is None or more.honest_rps() <= best.honest_rps():
+            break
+        best = more
+    return best
+
+
+def study_level(study: StudySpec, trace: Trace | None) -> float | None:
+    """The highest rate of an open loop that the study's trials send; None where none is known."""
+    parameter = next((p for p in study.search_space if p.name == "rate"), None)
+    if parameter is None:
+        return None if trace is None else trace.rate_rps
+    highest = parameter.choices[-1] if parameter.choices else parameter.high
+    return None if highest is None else float(highest)
 
 
 def capacity_levels(largest_body: int) -> tuple[int, ...]:

@@ -77,8 +77,11 @@ class Loop(ABC):
                 self.ready(connection)
 
     @abstractmethod
-    def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        """Go through the stages from `now` (ns) on, then keep the last level."""
+    def follow(self, stages: Sequence[Ramp], at: int) -> None:
+        """Go through the stages from `at` (ns) on, then keep the last level.
+
+        Until then those before go on.
+        """
 
     @abstractmethod
     def ready(self, connection: Connection, since: int = 0) -> None:

@@ -1,9 +1,9 @@
 """The process that sends a burst: `python -m tuner.load.engine FD PARENT`, started by `sender`.
 
-It opens all connections, waits for the stages to follow, and sends. Once a tick it streams the
-completed requests to its parent, until it is told to stop. It decides nothing: the parent decides
-about warm-up and window, on the same clock (`perf_counter_ns` is CLOCK_MONOTONIC, one for all
-processes of the machine).
+It opens its connections, waits for the stages to follow, and sends its part of the load, alone or
+beside other engines. Once a tick it streams the completed requests to its parent, until it is told
+to stop. It decides nothing: the parent decides about warm-up and window, on the same clock
+(`perf_counter_ns` is CLOCK_MONOTONIC, one for all processes of the machine).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import gc
 import itertools
 import json
 import os
-import random
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import uvloop
@@ -28,8 +28,9 @@ import uvloop
 from tuner.errors import TrialFailed, TuneError
 from tuner.load import wire
 from tuner.load.any_server import any_server_exchanges, tls_of
-from tuner.load.arrivals import Ramp, first_of_trace
+from tuner.load.arrivals import Ramp
 from tuner.load.connection import Connection, Exchange, Loop
+from tuner.load.division import connections_of
 from tuner.load.engine_place import place_engine
 from tuner.load.grpc import grpc_exchanges
 from tuner.load.loops import loop_of
@@ -44,7 +45,8 @@ PROTOCOLS: dict[str, Callable[[wire.Setup], Callable[[Connection], Exchange]]] =
 """By name: the function that makes the exchanges of a burst."""
 
 CONNECTING_AT_ONCE = 64
-"""More would overflow a server's accept queue, and a lost SYN costs a second."""
+"""All senders together. More would overflow a server's accept queue, and a lost SYN costs a
+second."""
 
 DRAIN_SECONDS = 1.0
 """How long to wait for the last requests. Those left after that are noted as reset."""
@@ -56,9 +58,8 @@ class Control(asyncio.Protocol):
     """The engine's end of the socket pair."""
 
     def __init__(self) -> None:
-        self.stages: list[Ramp] = []
-        """The stages to follow from the next tick on."""
-        self.run = asyncio.Event()
+        self.commands: asyncio.Queue[tuple[int, list[Ramp]]] = asyncio.Queue()
+        """From when on (ns) to follow which stages."""
         self.stop = asyncio.Event()
         self.flushed = asyncio.Event()
         self.closing = False
@@ -74,8 +75,8 @@ class Control(asyncio.Protocol):
             if command["command"] == "stop":
                 self.stop.set()
             else:
-                self.stages = [Ramp(*stage) for stage in command["stages"]]
-                self.run.set()
+                stages = [Ramp(*stage) for stage in command["stages"]]
+                self.commands.put_nowait((command["at"], stages))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         if not self.closing:
@@ -84,11 +85,6 @@ class Control(asyncio.Protocol):
 
     def tell(self, header: dict[str, Any], payload: bytes = b"") -> None:
         self._transport.write(wire.encode_frame(header, payload))
-
-    def take_stages(self) -> list[Ramp]:
-        """The stages to follow from now on; empty where there are no new ones."""
-        stages, self.stages = self.stages, []
-        return stages
 
     async def close(self) -> None:
         """Wait until everything is sent, then close."""
@@ -105,31 +101,33 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
     try:
         client = place_engine(setup)
         recorder = Recorder()
-        loop = loop_of(setup, _inputs(setup), recorder)
+        loop = loop_of(setup, recorder)
         protocol = "any server" if setup.any_server else setup.protocol
         exchange = PROTOCOLS[protocol](setup)
         loop.tls = tls_of(setup)
+        addresses = setup.addresses
+        numbers = connections_of(setup.sender, setup.senders, setup.concurrency, len(addresses))
         connections = [
-            Connection(loop, exchange, number, address)
-            for number, address in zip(
-                range(setup.concurrency), itertools.cycle(setup.addresses), strict=False
-            )
+            Connection(loop, exchange, number, addresses[number % len(addresses)])
+            for number in numbers
         ]
-        await _open(connections)
+        await _open(connections, max(1, CONNECTING_AT_ONCE // setup.senders))
     except TuneError as error:
         control.tell({"event": "failed", "message": error.message, "mend": error.mend})
         await control.close()
         return
-    control.tell({"event": "connected", "client": client})
-    await control.run.wait()
-
+    # Before the parent knows, who may then say that all senders begin soon.
     gc.collect()
     gc.freeze()
     gc.disable()
+    control.tell({"event": "connected", "client": client})
+    began, stages = await control.commands.get()
     loop.begin(connections)
-    loop.follow(control.take_stages(), time.perf_counter_ns())
+    loop.follow(stages, began)
+    begins: deque[int] = deque()
     helpers = [
-        running.create_task(_tick(setup.tick_seconds, control, loop)),
+        running.create_task(_obey(control, loop, begins)),
+        running.create_task(_tick(round(1e9 * setup.tick_seconds), began, control, loop, begins)),
         running.create_task(_expire(setup.timeout_seconds, connections)),
     ]
     await control.stop.wait()
@@ -142,21 +140,9 @@ async def burst(setup: wire.Setup, sock: socket.socket) -> None:
     await control.close()
 
 
-def _inputs(setup: wire.Setup) -> Iterator[int]:
-    """The numbers of inputs, drawn uniformly with the seed; repeated after 65536.
-
-    Those of a trace come in its order, from where its arrivals begin.
-    """
-    if setup.arrivals == "trace":
-        first, count = first_of_trace(len(setup.gaps), setup.seed), len(setup.calls)
-        return itertools.cycle((*range(first, count), *range(first)))
-    draws = random.Random(setup.seed)  # noqa: S311 -- no secret
-    return itertools.cycle(draws.choices(range(len(setup.calls)), k=1 << 16))
-
-
-async def _open(connections: list[Connection]) -> None:
+async def _open(connections: list[Connection], at_once: int) -> None:
     """Open all. Raises TrialFailed with the address of one that cannot be opened."""
-    gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+    gate = asyncio.Semaphore(at_once)
 
     async def open_one(connection: Connection) -> None:
         async with gate:
@@ -175,26 +161,34 @@ async def _open(connections: list[Connection]) -> None:
             task.cancel()
 
 
-async def _tick(seconds: float, control: Control, loop: Loop) -> None:
-    """Report at even intervals, however long a report takes, and start new stages."""
-    due = time.monotonic()
+async def _obey(control: Control, loop: Loop, begins: deque[int]) -> None:
+    """Follow new stages as they come; `begins` gets when each of them begins."""
     while True:
-        due += seconds
-        await asyncio.sleep(due - time.monotonic())
-        stages = control.take_stages()
-        now = _report(control, loop, "tick", began=bool(stages))
-        if stages:
-            loop.follow(stages, now)
+        at, stages = await control.commands.get()
+        loop.follow(stages, at)
+        begins.append(at)
 
 
-def _report(control: Control, loop: Loop, event: str, *, began: bool = False) -> int:
-    """Send all requests that completed before a moment, and return that moment (ns)."""
+async def _tick(
+    length_ns: int, began_ns: int, control: Control, loop: Loop, begins: deque[int]
+) -> None:
+    """Report at even intervals since `began_ns`, however long a report takes."""
+    for due in itertools.count(began_ns + length_ns, length_ns):
+        await asyncio.sleep(max(0, due - time.perf_counter_ns()) / 1e9)
+        began = False
+        while begins and begins[0] <= due:
+            begins.popleft()
+            began = True
+        _report(control, loop, "tick", began=began)
+
+
+def _report(control: Control, loop: Loop, event: str, *, began: bool = False) -> None:
+    """Send all requests that completed so far."""
     now, cpu = time.perf_counter_ns(), time.process_time_ns()
     due, late = loop.punctuality()
     n, kept, payload = loop.recorder.take()
     header = {"event": event, "now": now, "cpu": cpu, "n": n, "kept": kept}
     control.tell(header | {"due": due, "late": late, "began": began}, payload)
-    return now
 
 
 async def _expire(oldest: float, connections: list[Connection]) -> None:

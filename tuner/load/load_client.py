@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from tuner.load import wire
+from tuner.load.arrivals import Ramp
 from tuner.load.burst_progress import BurstProgress, progress_of
-from tuner.load.engine_process import Engine
 from tuner.load.readings import WindowEnd, cpu_readings, read_window_end
+from tuner.load.senders import Senders
 from tuner.load.stages import TickSpan, check_stages, stage_text, stage_windows
 from tuner.load.target import CpuTimes, Target
 from tuner.load.ticks import (
     Tick,
     batches_of,
-    decode_tick,
     fewest_completed,
     joined_samples,
     kept_answers,
@@ -65,17 +63,15 @@ class LoadClient:
 
     def __init__(
         self,
-        started: Engine,
+        senders: Senders,
         target: Target,
         profile: LoadProfile,
         check: CheckAnswer | None,
-        where: Mapping[str, Any],
     ) -> None:
-        self._engine = started
+        self._senders = senders
         self._target = target
         self._profile = profile
         self._check = check
-        self._where = where
         self._replicas = len(target.addresses)
 
     def run(self, observe: ObserveProgress | None = None, pruner: Pruner | None = None) -> Burst:
@@ -91,7 +87,7 @@ class LoadClient:
         profile = self._profile
         warm = self._warm_up(_level(profile), observe)
         window = self._window(warm[-1], observe, pruner)
-        samples = self._samples([*warm, *window.ticks, *self._stop()])
+        samples = self._samples([*warm, *window.ticks, self._senders.stop()])
         return self._burst(samples, window, profile.concurrency, profile.rate_rps)
 
     def explore(
@@ -110,11 +106,11 @@ class LoadClient:
         check_stages(stages, self._profile)
         where = stage_windows(stages, tick_seconds(self._profile), TICKS_PER_BATCH)
         ticks = self._warm_up(stages[0].start, observe)
-        self._engine.send(wire.follow_command((s.seconds, s.start, s.end) for s in stages))
+        self._senders.follow([Ramp(s.seconds, s.start, s.end) for s in stages])
         while not ticks[-1].began:
-            ticks.append(self._tick())
+            ticks.append(self._senders.tick())
         windows = self._stages(ticks, stages, where, observe)
-        samples = self._samples([*ticks, *self._stop()])
+        samples = self._samples([*ticks, self._senders.stop()])
         return tuple(
             self._burst(samples, window, *self._mean_level(stage))
             for window, stage in zip(windows, stages, strict=True)
@@ -147,7 +143,7 @@ class LoadClient:
             rate = next_rate(self._burst(so_far, window, self._profile.concurrency, rate))
         if not climbed:
             return ()
-        samples = self._samples([*ticks, *self._stop()])
+        samples = self._samples([*ticks, self._senders.stop()])
         return tuple(
             self._burst(samples, window, self._profile.concurrency, rate)
             for window, rate in climbed
@@ -155,7 +151,7 @@ class LoadClient:
 
     def _drain(self, ticks: list[Tick]) -> None:
         """Send nothing new until all that was due has ended. Extends `ticks`."""
-        self._engine.send(wire.follow_command([(math.inf, 0.0, 0.0)]))
+        self._senders.follow([Ramp(math.inf, 0.0, 0.0)])
         began = time.perf_counter_ns()
         before = len(ticks)
         patience = self._profile.spec.timeout_seconds
@@ -163,18 +159,17 @@ class LoadClient:
             stopped = any(t.began for t in ticks[before:])
             if stopped and sum(len(t.samples) for t in ticks) >= ticks[-1].due:
                 return
-            ticks.append(self._tick())
+            ticks.append(self._senders.tick())
 
     def _warm_up(self, level: float, observe: ObserveProgress) -> list[Tick]:
         spec = self._profile.spec
-        self._engine.send(wire.follow_command([(math.inf, level, level)]))
-        began = time.perf_counter_ns()
+        began = self._senders.follow([Ramp(math.inf, level, level)])
         is_closed = self._profile.rate_rps is None
         connections = math.floor(level + 0.5) if is_closed else self._profile.concurrency
         used = min(self._replicas, connections)
         ticks: list[Tick] = []
         while True:
-            ticks.append(self._tick())
+            ticks.append(self._senders.tick())
             if not level or not used:  # nothing is sent
                 return ticks
             seconds = _seconds(began, ticks[-1].now_ns)
@@ -193,7 +188,7 @@ class LoadClient:
         before = self._read(start)
         ticks: list[Tick] = []
         while True:
-            ticks += [self._tick() for _ in range(TICKS_PER_BATCH)]
+            ticks += [self._senders.tick() for _ in range(TICKS_PER_BATCH)]
             cpu.append(self._target.cpu_times())
             seconds = _seconds(start.now_ns, ticks[-1].now_ns)
             errors = sum(t.errors for t in ticks)
@@ -232,14 +227,14 @@ class LoadClient:
         for number, (stage, (first, last)) in enumerate(zip(stages, where, strict=True), 1):
             stage_words = stage_text(stage, self._profile)
             while len(ticks) - 1 - zero < first:
-                ticks.append(self._tick())
+                ticks.append(self._senders.tick())
             start = ticks[-1]
             cpu = [self._target.cpu_times()]
             # The end of a stage may be the start of the next one's window.
             again = bool(windows) and windows[-1].ticks[-1] is start
             before = windows[-1].after if again else self._read(start)
             for done in range(1, last - first + 1):
-                ticks.append(self._tick())
+                ticks.append(self._senders.tick())
                 if done % TICKS_PER_BATCH == 0:
                     cpu.append(self._target.cpu_times())
                     window = ticks[-done:]
@@ -252,21 +247,8 @@ class LoadClient:
             windows.append(Window(start, ticks[first - last :], cpu, before, after, reason))
         return windows
 
-    def _tick(self) -> Tick:
-        return decode_tick(*self._engine.receive("tick"), self._replicas)
-
     def _read(self, tick: Tick) -> WindowEnd:
-        return read_window_end(self._target, self._engine.pid, tick)
-
-    def _stop(self) -> list[Tick]:
-        """Stop sending, and return the ticks with what completed since the last one."""
-        self._engine.send(wire.STOP)
-        ticks: list[Tick] = []
-        while True:
-            header, payload = self._engine.receive("tick", "ended")
-            ticks.append(decode_tick(header, payload, self._replicas))
-            if header["event"] == "ended":
-                return ticks
+        return read_window_end(self._target, self._senders.pids, tick)
 
     def _samples(self, ticks: list[Tick]) -> RequestSamples:
         samples = joined_samples(ticks)
@@ -307,7 +289,7 @@ class LoadClient:
             cut_short=window.cut_short,
             rate_rps=rate_rps,
             lossy=self._profile.lossy,
-            client=self._where,
+            client=self._senders.where,
         )
 
 

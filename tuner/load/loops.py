@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
+from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import perf_counter_ns
 
 from tuner.load import arrivals
 from tuner.load.alarm import NEVER, Alarm
 from tuner.load.arrivals import Ramp
 from tuner.load.connection import Connection, Loop
+from tuner.load.division import part_of
 from tuner.load.recorder import Recorder
 from tuner.load.wire import NOT_SENT, Setup
 from tuner.spec.metrics import LATE_NS
@@ -39,10 +44,12 @@ class ClosedLoop(Loop):
         self._changes: Iterator[tuple[int, int]] = iter(())
         self._next = NEVER, 0
 
-    def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        self._changes = (
-            (now + round(1e9 * s), level) for s, level in arrivals.active_levels(stages)
+    def follow(self, stages: Sequence[Ramp], at: int) -> None:
+        before = itertools.takewhile(
+            lambda change: change[0] < at, itertools.chain((self._next,), self._changes)
         )
+        changes = ((at + round(1e9 * s), level) for s, level in arrivals.active_levels(stages))
+        self._changes = itertools.chain(before, changes)
         self._next = next(self._changes)
         self._change()
 
@@ -83,37 +90,60 @@ class ClosedLoop(Loop):
     def _change(self) -> None:
         while self._next[0] <= perf_counter_ns():
             before, self._active = self._active, self._next[1]
-            for connection in self.connections[before : self._active]:
+            first, last = (
+                bisect_left(self.connections, level, key=lambda c: c.number)
+                for level in (before, self._active)
+            )
+            for connection in self.connections[first:last]:
                 if connection.transport is not None and not connection.start:
                     self._send(connection)
             self._next = next(self._changes, (NEVER, 0))
         self._alarm.set(self._next[0])
 
 
+Plan = Callable[[int], tuple[Iterator[float], Iterator[int]]]
+"""The gaps before the requests of the n-th schedule (from 0), of a process of rate 1, and the
+inputs that they are for. All senders have the same ones."""
+
+
 class OpenLoop(Loop):
     """Requests are due by a schedule, whatever the server does; the level is their rate.
 
     A request takes the connection that has been free for longest, so the replicas get equal shares.
-    If none is free it waits, first come, first served.
+    If none is free it waits, first come, first served. `part` is the number of this sender, and how
+    many there are.
     """
 
     def __init__(
-        self, inputs: Iterator[int], timeout: float, recorder: Recorder, gaps: Iterator[float]
+        self, plan: Plan, timeout: float, recorder: Recorder, part: tuple[int, int] = (0, 1)
     ) -> None:
-        super().__init__(inputs, timeout, recorder)
-        self._gaps = gaps
+        self._numbers: deque[int] = deque()
+        """The inputs of the requests that are due, until they are sent, in that order."""
+        super().__init__(iter(self._numbers.popleft, None), timeout, recorder)
+        self._plan = plan
+        self._part = part
+        self._followed = 0
         self._alarm = Alarm(self._arrive)
-        self._schedule: Iterator[int] = iter(())
-        self._next = NEVER
+        self._schedule: Iterator[tuple[int, int]] = iter(())
+        """When requests are due, and for which inputs."""
+        self._next = NEVER, -1
         self._free: OrderedDict[Connection, None] = OrderedDict()
         self._waiting: deque[int] = deque()  # only while no connection is free
         self._due = 0
         self._late = 0
 
-    def follow(self, stages: Sequence[Ramp], now: int) -> None:
-        self._schedule = (now + round(1e9 * s) for s in arrivals.due_times(self._gaps, stages))
-        self._next = next(self._schedule, NEVER)
-        self._alarm.set(self._next)
+    def follow(self, stages: Sequence[Ramp], at: int) -> None:
+        before = itertools.takewhile(
+            lambda arrival: arrival[0] < at, itertools.chain((self._next,), self._schedule)
+        )
+        # Of a plan of its own, as senders know differently much of the schedule before.
+        gaps, inputs = self._plan(self._followed)
+        self._followed += 1
+        whole = zip(arrivals.due_times(gaps, stages), inputs, strict=False)
+        mine = ((at + round(1e9 * s), number) for s, number in part_of(whole, *self._part))
+        self._schedule = itertools.chain(before, mine)
+        self._next = next(self._schedule, (NEVER, -1))
+        self._alarm.set(self._next[0])
 
     def ready(self, connection: Connection, since: int = 0) -> None:  # noqa: ARG002 -- each request has a due time of its own
         if self._waiting:
@@ -147,26 +177,44 @@ class OpenLoop(Loop):
 
     def _arrive(self) -> None:
         now = perf_counter_ns()
-        while self._next <= now:
+        while self._next[0] <= now:
+            due, number = self._next
             self._due += 1
+            self._numbers.append(number)
             if self._free:
-                self._send(self._free.popitem(last=False)[0], self._next)
+                self._send(self._free.popitem(last=False)[0], due)
             else:
-                self._waiting.append(self._next)
-            self._next = next(self._schedule, NEVER)
-        self._alarm.set(self._next)
+                self._waiting.append(due)
+            self._next = next(self._schedule, (NEVER, -1))
+        self._alarm.set(self._next[0])
 
     def _send(self, connection: Connection, due: int) -> None:
         connection.send(due)
         self._late += connection.delay > LATE_NS
 
 
-def loop_of(setup: Setup, inputs: Iterator[int], recorder: Recorder) -> Loop:
-    """The loop for `setup.arrivals`."""
-    if setup.arrivals == "closed":
-        return ClosedLoop(inputs, setup.timeout_seconds, recorder, setup.most_rps)
+def loop_of(setup: Setup, recorder: Recorder) -> Loop:
+    """The loop for `setup.arrivals`, of this sender's part."""
+    part = setup.sender, setup.senders
     if setup.arrivals == "trace":
-        gaps = arrivals.trace_gaps(setup.gaps, setup.seed)
-    else:
-        gaps = arrivals.GAPS[setup.arrivals](setup.seed)
-    return OpenLoop(inputs, setup.timeout_seconds, recorder, gaps)
+        return OpenLoop(partial(_traced, setup), setup.timeout_seconds, recorder, part)
+    inputs = _drawn_inputs(setup)
+    if setup.arrivals == "closed":
+        most = setup.most_rps and setup.most_rps / setup.senders
+        return ClosedLoop(part_of(inputs, *part), setup.timeout_seconds, recorder, most)
+    gaps = arrivals.GAPS[setup.arrivals]
+    return OpenLoop(lambda n: (gaps(setup.seed + n), inputs), setup.timeout_seconds, recorder, part)
+
+
+def _drawn_inputs(setup: Setup) -> Iterator[int]:
+    """The numbers of inputs, drawn uniformly with the seed; repeated after 65536."""
+    draws = random.Random(setup.seed)  # noqa: S311 -- no secret
+    return itertools.cycle(draws.choices(range(len(setup.calls)), k=1 << 16))
+
+
+def _traced(setup: Setup, n: int) -> tuple[Iterator[float], Iterator[int]]:
+    """Gaps and inputs of a trace: each in its order, from the start that is drawn for both."""
+    seed, count = setup.seed + n, len(setup.calls)
+    first = arrivals.first_of_trace(len(setup.gaps), seed)
+    inputs = itertools.cycle((*range(first, count), *range(first)))
+    return arrivals.trace_gaps(setup.gaps, seed), inputs

@@ -18,19 +18,22 @@ class WindowEnd:
     """All counters at one end of a window, each with its own time."""
 
     containers: tuple[ContainerCounters, ...]
-    client: ClientCounters
+    client: tuple[ClientCounters, ...]
     host: proc.HostCounters | None
 
 
-def read_window_end(target: Target, pid: int, tick: Tick) -> WindowEnd:
-    """Read the counters, while the load goes on. Those of the engine `pid` are those in `tick`."""
+def read_window_end(target: Target, pids: Sequence[int], tick: Tick) -> WindowEnd:
+    """Read the counters, while the load goes on. `tick` has the CPU times of the senders `pids`."""
     containers = target.counters()
-    tcp = proc.tcp_counters(pid)
-    client = ClientCounters(
-        time_ns=tick.now_ns,
-        cpu_ns=tick.cpu_ns,
-        wait_ns=proc.wait_ns([pid]),
-        retransmitted=tcp.retransmitted if tcp else None,
+    tcp = proc.tcp_counters(pids[0])  # of the namespace that all senders are in
+    client = tuple(
+        ClientCounters(
+            time_ns=time_ns,
+            cpu_ns=cpu_ns,
+            wait_ns=proc.wait_ns([pid]),
+            retransmitted=tcp.retransmitted if tcp else None,
+        )
+        for pid, (time_ns, cpu_ns) in zip(pids, tick.senders, strict=True)
     )
     return WindowEnd(containers, client, proc.host_counters() if target.local else None)
 

@@ -1,8 +1,9 @@
 """The load generator, which sends the burst of a trial.
 
-An engine in a process of its own sends, and streams completed requests once a tick. This process
-decides when warm-up and window end, always at a tick. It then reads the containers' counters while
-the load goes on: the load does not stop at either end of the window.
+An engine in a process of its own sends, or several do (`tuner.load.senders`), and streams completed
+requests once a tick. This process decides when warm-up and window end, always at a tick. It then
+reads the containers' counters while the load goes on: the load does not stop at either end of the
+window.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import asdict
 from tuner.errors import InputError
 from tuner.load import wire
 from tuner.load.any_server import AnyServer
-from tuner.load.engine_process import started_engine
 from tuner.load.grpc import unframed
 from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
+from tuner.load.senders import Senders
 from tuner.load.target import Target
 from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile
@@ -43,7 +44,8 @@ class LoadGenerator:
         order drawn with the profile's seed. After the burst `check` gets the bodies (of gRPC: the
         messages) of some of the answers; wrong ones become `RequestOutcome.WRONG_ANSWER`.
 
-        The engine ends with the block, whatever happens. Enter and leave the block in one thread.
+        `profile.senders` engines share the connections, at most one for each. They end with the
+        block, whatever happens. Enter and leave the block in one thread.
         Raises TrialFailed where a connection cannot be opened, the namespace cannot be entered or
         the engine dies, SetupError where this process may not open so many files, InputError for a
         rate without `arrivals` for an open loop.
@@ -61,15 +63,14 @@ class LoadGenerator:
             timeout_seconds=profile.spec.timeout_seconds,
             calls=tuple(calls),
             gaps=profile.gaps,
+            senders=min(profile.senders, profile.concurrency),
             any_server=server is not None,
             **(asdict(server) if server else {}),
         )
-        with started_engine() as started:
-            started.send(setup.encode())
-            header, _ = started.receive("connected", patience=profile.spec.timeout_seconds)
-            if profile.protocol == "grpc" and check is not None:
-                check = _of_messages(check)
-            yield LoadClient(started, target, profile, check, header["client"])
+        if profile.protocol == "grpc" and check is not None:
+            check = _of_messages(check)
+        with Senders(setup) as senders:
+            yield LoadClient(senders, target, profile, check)
 
 
 def _of_messages(check: CheckAnswer) -> CheckAnswer:

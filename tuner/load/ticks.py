@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.load import wire
+from tuner.load.target import CpuTimes
 from tuner.measure.packet_loss import RETRANSMISSION_NS, count_unclear, is_delayed
 from tuner.measure.samples import RequestOutcome, RequestSamples
 from tuner.measure.statistics import Batches
@@ -22,16 +23,16 @@ MEDIAN_SAMPLES = 16384
 
 @dataclass(frozen=True, eq=False)
 class Tick:
-    """The requests that completed since the last tick, up to `now_ns`.
+    """The requests that completed since the last tick, up to `now_ns`, of one sender or of all.
 
-    `cpu_ns` is the CPU time of the engine since it started. `kept` holds (position among
+    `senders` holds (time, CPU time since its start) of each sender. `kept` holds (position among
     `samples`, response body) of some requests. `due` and `late` count the requests of an open loop
     since its start: those that were due, and those of them that were sent late or still wait.
     `began` says that new stages began at this tick.
     """
 
     now_ns: int
-    cpu_ns: int
+    senders: CpuTimes
     samples: RequestSamples
     kept: tuple[tuple[int, bytes], ...] = ()
     due: int = 0
@@ -64,6 +65,11 @@ class Tick:
         return np.bincount(replica[replica >= 0]).astype(np.int64)
 
     @property
+    def cpu_ns(self) -> int:
+        """The CPU time of all senders since they started."""
+        return sum(cpu_ns for _, cpu_ns in self.senders)
+
+    @property
     def successful(self) -> int:
         return len(self.successful_ns)
 
@@ -88,13 +94,46 @@ def decode_tick(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
     replica = np.where(connection < 0, -1, connection % replicas).astype(np.int16)
     return Tick(
         now_ns=header["now"],
-        cpu_ns=header["cpu"],
+        senders=((header["now"], header["cpu"]),),
         samples=RequestSamples(**arrays, replica=replica),
         kept=tuple(zip(positions, pieces[len(columns) :], strict=True)),
         due=header["due"],
         late=header["late"],
         began=header["began"],
     )
+
+
+def merged_ticks(
+    latest: Sequence[Tick], earlier: Sequence[Tick], until_ns: int
+) -> tuple[Tick, Tick]:
+    """The latest tick of every sender as one, with what `earlier` ones hold; and what is left.
+
+    The merged tick has what completed before `until_ns`, in order of completion. What completed
+    later is left, for the next merge. So each request is once in merged ticks, in the one in which
+    it completed.
+    """
+    parts = [*earlier, *latest]
+    samples = joined_samples(parts)
+    end = samples.start_ns + samples.duration_ns
+    order = np.argsort(end, kind="stable")
+    cut = int(np.searchsorted(end[order], until_ns))
+    place = np.argsort(order)
+    kept = sorted((int(place[position]), body) for position, body in kept_answers(parts))
+    merged = Tick(
+        now_ns=until_ns,
+        senders=tuple(reading for tick in latest for reading in tick.senders),
+        samples=samples.select(order[:cut]),
+        kept=tuple((at, body) for at, body in kept if at < cut),
+        due=sum(tick.due for tick in latest),
+        late=sum(tick.late for tick in latest),
+    )
+    rest = Tick(
+        now_ns=until_ns,
+        senders=(),
+        samples=samples.select(order[cut:]),
+        kept=tuple((at - cut, body) for at, body in kept if at >= cut),
+    )
+    return merged, rest
 
 
 def batches_of(ticks: Sequence[Tick]) -> Batches:

@@ -2,8 +2,9 @@
 
 The load generator first sends one frame, the `Setup`. Then it sends commands, each a line of JSON:
 `follow` stages, and at last `STOP`. The engine sends only frames: `connected`, one `tick` per tick,
-and at last `ended`; or `failed`. A frame is two lengths, a JSON header and a binary payload. This
-module does without NumPy, so that the engine starts quickly.
+and at last `ended`; or `failed`. A frame is two lengths, a JSON header and a binary payload. Times
+are those of CLOCK_MONOTONIC, which is one clock for all processes of a machine. This module does
+without NumPy, so that the engine starts quickly.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Setup:
     keys of the engine's tables; `arrivals` may also be `closed`, or `trace`, which has `gaps`,
     one before each call. `namespace` is the path of the network namespace that it enters, `cpus`
     the CPUs that it runs on, empty for any. `calls` has one request per input.
+
+    It describes the load of all `senders` together. This engine is number `sender` of them, and
+    sends its part (`tuner.load.division`).
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -66,6 +70,8 @@ class Setup:
     """The file of the authority that signed it; None for those that the system trusts."""
     most_rps: float | None = None
     """A closed loop sends no more requests per second."""
+    sender: int = 0
+    senders: int = 1
 
     def encode(self) -> bytes:
         bodies = [call.body for call in self.calls]
@@ -84,13 +90,16 @@ class Setup:
         return cls(**header | lists | {"addresses": addresses, "calls": calls})
 
 
-def follow_command(stages: Iterable[tuple[float, float, float]]) -> bytes:
-    """The command to go through stages (seconds, level at the start, level at the end).
+def follow_command(stages: Iterable[tuple[float, float, float]], at_ns: int) -> bytes:
+    """The command to go through stages (seconds, level at the start, level at the end) from `at_ns`
+    on.
 
-    After them the last level stays. The first such command starts the load at once. A later one
-    takes effect at the next tick, which says `began`.
+    After them the last level stays. The first such command starts the load, and the ticks, which
+    come at even intervals from then on. The first tick at or after the `at_ns` of a later command
+    says `began`.
     """
-    return json.dumps({"command": "follow", "stages": list(stages)}).encode() + b"\n"
+    command = {"command": "follow", "at": at_ns, "stages": list(stages)}
+    return json.dumps(command).encode() + b"\n"
 
 
 def encode_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:

@@ -191,7 +191,7 @@ def _engine_ends(rate: float) -> Finding:
     return Finding(
         "WARN",
         f"the capacity is at least {rate:.0f} requests/s: the load engine can send no more",
-        "Use a larger host, or a configuration that is slower.",
+        "Raise load.senders, use a larger host, or a configuration that is slower.",
     )
 
 

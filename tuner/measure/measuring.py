@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,10 +88,16 @@ def measure_burst(
             and (count := int(np.count_nonzero(window.outcome == outcome)))
         },
         replicas=tuple(_replicas(burst, window.select(good), seconds)),
-        client=burst.client,
+        client=_client(burst),
         source=burst.counters_end[0].source if burst.counters_end else "",
         loss=parts,
     )
+
+
+def _client(burst: Burst) -> Mapping[str, Any]:
+    """Where the load engine ran and, of several senders, how busy each of them was."""
+    senders = resources.of_senders(burst)
+    return burst.client if len(senders) == 1 else {**burst.client, "sender": senders}
 
 
 def _requests(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.host_use import host_use
 from tuner.measure.measurement import Estimate
 from tuner.measure.powercap import joules
-from tuner.measure.samples import Burst, ContainerCounters, CpuReadings
+from tuner.measure.samples import Burst, ClientCounters, ContainerCounters, CpuReadings
 from tuner.measure.statistics import NANOSECONDS, Batches, proportion, ratio
 
 Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
@@ -147,14 +147,34 @@ def _grown(pairs: Pairs, counter: str) -> list[float] | None:
 
 
 def of_client(burst: Burst) -> dict[str, Estimate]:
-    """How busy the load engine was, and how long it waited for a CPU, in percent."""
-    before, after = burst.client_start, burst.client_end
-    wall = after.time_ns - before.time_ns
-    metrics = {"client_cpu_percent": Estimate(100 * (after.cpu_ns - before.cpu_ns) / wall)}
-    if before.wait_ns is not None and after.wait_ns is not None:
-        waited = max(0, after.wait_ns - before.wait_ns)
-        metrics["client_wait_percent"] = Estimate(100 * waited / wall)
+    """How busy the load engine was, and how long it waited for a CPU, in percent.
+
+    Of several senders each is the largest: that of the sender that is most in doubt.
+    """
+    senders = of_senders(burst)
+    metrics = {"client_cpu_percent": Estimate(max(one["cpu_percent"] for one in senders))}
+    if all("wait_percent" in one for one in senders):
+        metrics["client_wait_percent"] = Estimate(max(one["wait_percent"] for one in senders))
     return metrics
+
+
+def of_senders(burst: Burst) -> tuple[Mapping[str, float], ...]:
+    """The same of each sender, as `cpu_percent` and, where it is known, `wait_percent`."""
+    return tuple(map(_of_sender, burst.client_start, burst.client_end))
+
+
+def _of_sender(before: ClientCounters, after: ClientCounters) -> Mapping[str, float]:
+    wall = after.time_ns - before.time_ns
+    of = {"cpu_percent": 100 * (after.cpu_ns - before.cpu_ns) / wall}
+    if before.wait_ns is not None and after.wait_ns is not None:
+        of["wait_percent"] = 100 * max(0, after.wait_ns - before.wait_ns) / wall
+    return of
+
+
+def client_cpu_ns(burst: Burst) -> int:
+    """The CPU time of all senders in the window."""
+    pairs = zip(burst.client_start, burst.client_end, strict=True)
+    return sum(after.cpu_ns - before.cpu_ns for before, after in pairs)
 
 
 def of_host(burst: Burst, calibration: Calibration | None) -> dict[str, Estimate]:
@@ -167,7 +187,7 @@ def of_host(burst: Burst, calibration: Calibration | None) -> dict[str, Estimate
     if before is None or after is None:
         return {}
     wall = after.time_ns - before.time_ns
-    client = burst.client_end.cpu_ns - burst.client_start.cpu_ns
+    client = client_cpu_ns(burst)
     replicas = cores(burst)
     use = host_use(before, after, client + wall * (replicas.value if replicas else 0.0))
     metrics = {"steal_percent": Estimate(use.steal_percent)}

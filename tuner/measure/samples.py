@@ -48,10 +48,10 @@ class RequestSamples:
     def __len__(self) -> int:
         return len(self.start_ns)
 
-    def select(self, mask: npt.NDArray[np.bool_]) -> RequestSamples:
-        """The samples where `mask`, of shape (n,), is true."""
+    def select(self, rows: npt.NDArray[np.bool_ | np.intp]) -> RequestSamples:
+        """The samples where a mask, of shape (n,), is true, or at positions, in that order."""
         return RequestSamples(
-            *(getattr(self, name)[mask] for name in RequestSamples.__dataclass_fields__)
+            *(getattr(self, name)[rows] for name in RequestSamples.__dataclass_fields__)
         )
 
 
@@ -102,7 +102,7 @@ class CpuReadings:
 
 @dataclass(frozen=True)
 class ClientCounters:
-    """The load engine at `time_ns`: CPU time, time waiting for a CPU, retransmitted TCP segments.
+    """One sender at `time_ns`: CPU time, time waiting for a CPU, retransmitted TCP segments.
 
     A counter that cannot be read is None. Segments are those of its network namespace.
     """
@@ -131,8 +131,8 @@ class Burst:
     A request belongs to the window if it completes inside [`window_start_ns`, `window_end_ns`), on
     the clock of `samples`. Counters are one per replica, read at both ends of the window.
     `host_start` and `host_end` are None where the containers run on another machine than the load
-    engine. `rate_rps` is that of an open loop. `client` says where the load engine ran (its CPUs,
-    priority, network namespace).
+    engine. `client_start` and `client_end` are those of each sender. `rate_rps` is that of an open
+    loop. `client` says where the load engine ran (its CPUs, priority, network namespace).
     """
 
     samples: RequestSamples
@@ -141,8 +141,8 @@ class Burst:
     counters_start: tuple[ContainerCounters, ...]
     counters_end: tuple[ContainerCounters, ...]
     cpu: CpuReadings
-    client_start: ClientCounters
-    client_end: ClientCounters
+    client_start: tuple[ClientCounters, ...]
+    client_end: tuple[ClientCounters, ...]
     host_start: HostCounters | None
     host_end: HostCounters | None
     concurrency: int

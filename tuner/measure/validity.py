@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr, bdtrc
 
-from tuner.measure.calibration import Calibration
+from tuner.measure.calibration import MOST_OF_CAPACITY, Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
 from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
 from tuner.measure.statistics import NANOSECONDS, fewest_samples
@@ -23,7 +23,6 @@ LITTLE = (0.97, 1.03)
 FEWEST_BUSY = 0.90
 FEWEST_REQUESTS = 50
 MAJOR_FAULTS_PER_S = 5.0
-MOST_OF_CAPACITY = 0.5
 CHANCE = 1e-5
 """Drop counters with a smaller probability than this under the asked loss contradict it."""
 LATE_PERCENT = 1.0
@@ -46,7 +45,8 @@ SHARE_LIMITS: Mapping[str, ShareLimit] = {
         50,
         80,
         "the load engine used {:.0f} % of its core",
-        "Response times include the client's own: use a larger host, or a lower concurrency.",
+        "Response times include the client's own: raise load.senders, use a larger host, or a"
+        " lower concurrency.",
     ),
     "client_wait_percent": ShareLimit(
         2,
@@ -163,7 +163,10 @@ def _little(of: CheckedBurst) -> Iterator[Finding]:
         yield Finding("WARN", f"{law}; the window's edges explain it", remedy)
     else:
         verdict: Verdict = "WARN" if FEWEST_BUSY <= busy < LITTLE[1] else "INVALID"
-        remedy = "Connections waited for the client: free its CPU, or lower the concurrency."
+        remedy = (
+            "Connections waited for the client: free its CPU, raise load.senders, or lower the"
+            " concurrency."
+        )
         yield Finding(verdict, f"{law}; connections were busy {busy:.0%} of the time", remedy)
 
 
@@ -197,10 +200,16 @@ def _capacity(of: CheckedBurst) -> Iterator[Finding]:
     rate = of.metrics.get("throughput_rps")
     if rate is None or of.calibration is None:
         return
-    share = rate.value / of.calibration.capacity_rps.value
-    if share > MOST_OF_CAPACITY:
+    senders = len(of.burst.client_start)
+    honest = of.calibration.honest_rps(senders)
+    if rate.value > honest:
+        share = MOST_OF_CAPACITY * rate.value / honest
         what = f"{share:.0%} of the load engine's capacity was used"
-        remedy = "Use a larger host, or a model or configuration that is slower."
+        enough = math.ceil(senders * rate.value / honest)
+        remedy = (
+            f"Set load.senders: {enough} where the host has CPUs for them, use a larger host, or a"
+            " model or configuration that is slower."
+        )
         yield Finding("INVALID", what, remedy)
 
 

@@ -39,6 +39,7 @@ _NAMED = {
     "calibration.floor_ms": "least response time, without a model (ms)",
     "calibration.capacity_rps": "load client's capacity (requests/s)",
     "calibration.concurrency": "... at so many connections",
+    "calibration.senders": "... from so many processes",
     "calibration.client_cpu_us": "load client's CPU time per request (µs)",
     "calibration.idle_power_w": "power of the idle host (W)",
 }

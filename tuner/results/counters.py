@@ -72,7 +72,10 @@ def counters(trial: TrialRecord) -> dict[str, float]:
     served = [r.get("throughput_rps", math.nan) for r in (measured.replicas if measured else ())]
     fair = sum(served) / len(served) if served else math.nan
     others = [value(n) for n in ("foreign_percent", "steal_percent")]
-    client = value("client_cpu_percent") / host
+    # The metric is that of the busiest sender.
+    senders = measured.client.get("sender", ()) if measured else ()
+    of_client = [one["cpu_percent"] for one in senders] or [value("client_cpu_percent")]
+    client = sum(of_client) / host
     return {
         **{name: value(name) for name in _MEASURED},
         "host_busy_percent": percent + sum(x for x in (client, *others) if not math.isnan(x)),

@@ -16,8 +16,8 @@ from tuner.spec.typed import WrongTypeError, mapping_at, typed
 # These keys of a parameter do not change a measurement.
 _NOT_COMPARED = ("role", "unit", "description")
 
-# These keys of the load neither.
-_JUDGES = ("max_foreign_percent",)
+# These keys of the load neither. Bursts of one sender and of several agree.
+_JUDGES = ("max_foreign_percent", "senders")
 
 
 def to_dict(spec: StudySpec) -> dict[str, Any]:

@@ -259,14 +259,15 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             "% of a core",
             "minimize",
             "client CPU",
-            "CPU time of the load engine over wall time",
+            "CPU time of the load engine over wall time; of several senders, the busiest one's",
         ),
         Metric(
             "client_wait_percent",
             "%",
             "minimize",
             "client wait",
-            "share of time in which the load engine was ready to run and waited for a CPU",
+            "share of time in which the load engine was ready to run and waited for a CPU; of"
+            " several senders, the largest",
             whole=100,
         ),
         Metric(

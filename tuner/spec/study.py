@@ -17,6 +17,7 @@ SearchTarget = Literal["overall", "per-scenario", "robust"]
 PageCache = Literal["shared", "private"]
 Arrivals = Literal["closed", "constant", "poisson", "trace"]
 Placement = Literal["auto", "apart", "shared"]
+SenderCount = int | Literal["auto"]
 LoadProtocol = Literal["rest", "grpc"]
 
 
@@ -160,6 +161,8 @@ class LoadSpec:
     timeout_seconds: float = 10.0
     arrivals: Arrivals = "closed"
     placement: Placement = "auto"
+    senders: SenderCount = "auto"
+    """How many processes send a burst together."""
     protocol: LoadProtocol = "rest"
     """The protocol of requests where the search space has no parameter `protocol`."""
     max_foreign_percent: float = 25.0
@@ -373,7 +376,8 @@ class LoadProfile:
     flight. With `rate_rps` it is an open loop: requests are due at that rate, whatever the server
     does. At most `concurrency` are in flight; a request that finds no free connection waits, and
     its response time counts from when it was due. `gaps` are those of a trace that is replayed, one
-    before each request, of mean 1 (`tuner.load.trace`). `server` is the name of who is asked.
+    before each request, of mean 1 (`tuner.load.trace`). `server` is the name of who is asked,
+    `senders` the number of processes that send together.
     `lossy` says that packets will be lost, `known_loss` what the study knows already of what that
     adds to ART.
     """
@@ -387,6 +391,7 @@ class LoadProfile:
     server: str = ServingSpec.server
     known_loss: KnownLoss | None = None
     gaps: tuple[float, ...] = ()
+    senders: int = 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -369,8 +369,13 @@ class LoadDocument(Document):
     were recorded."""
 
     placement: Placement = LoadSpec.placement
-    """`apart`: the load engine runs on the last CPU, the replicas on the others. `shared`: all run
-    on all CPUs. `auto`: `apart` on a host with 4 CPUs or more."""
+    """`apart`: the load engine runs on the last CPU (for several `senders`, on as many), and the
+    replicas on the others. `shared`: all run on all CPUs. `auto`: `apart` on a host with 4 CPUs or
+    more."""
+
+    senders: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = LoadSpec.senders
+    """How many processes send a burst together. `auto`: one, or as few as can send the highest
+    `rate`, where the calibration says that one cannot."""
 
     protocol: LoadProtocol = LoadSpec.protocol
     """The server's REST API or its gRPC services. The parameter `protocol` overrides it."""

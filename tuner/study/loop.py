@@ -202,7 +202,8 @@ def _run_until(
         observe("calibrate")
         with interruptible():
             calibration = backend.calibrate()
-        environment["calibration"] = calibration and asdict(calibration)
+        # Whose CPUs are whose is known only now.
+        environment |= {**backend.environment(), "calibration": calibration and asdict(calibration)}
         key = keep_environment(study, environment)
         run = Run(spec, study, results, backend.name, key, host_cpus)
         while (next_trial := following.take()) is not None:
