@@ -20,6 +20,9 @@ _MODE = 0o644
 _TEMPORARY, _RANDOM = ".tune.", "[a-z0-9_]{8}"
 """How the names of temporary files begin and, as `mkstemp` makes them, end."""
 
+_OLD = ".old"
+"""Ends the name of a directory that is about to be replaced."""
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
@@ -103,25 +106,24 @@ def directory_written_whole(path: Path) -> Iterator[Path]:
     """A new directory that takes the place of `path` when the block ends.
 
     What was at `path`, a directory or nothing, is gone then. If the block raises, it stays as it
-    is. Raises OSError where the directory cannot be written.
+    is; if the process is killed, the next one that writes `path` puts it back and removes what is
+    left. Raises OSError where the directory cannot be written.
     """
     path = path.resolve()
-    new = _beside(path)
-    try:
+    _finish_killed(path)
+    with _directory_beside(path) as new:
         yield new
         new.chmod(0o755)
         _take_place(new, path)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _take_place(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = _beside(path)
+    old = _set_aside(new)
     try:
-        path.replace(old)
+        path.rename(old)
         new.rename(path)
     except BaseException:
         if not path.exists():
@@ -132,9 +134,66 @@ def _take_place(new: Path, path: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """A new empty directory next to `path`, from where a rename moves no data."""
-    return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+@contextmanager
+def _directory_beside(path: Path) -> Iterator[Path]:
+    """A new empty directory next to `path`, from where a rename moves no data; locked, as files
+    are, until it is gone.
+    """
+    while True:
+        new = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}.", dir=path.parent))
+        with ExitStack() as held:
+            descriptor = _locked(new)
+            if descriptor is None:
+                continue  # taken for abandoned in the moment before it was locked
+            held.callback(os.close, descriptor)
+            try:
+                yield new
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+            return
+
+
+def _finish_killed(path: Path) -> None:
+    """Put back what a killed process had set aside for a new `path`, and remove what it wrote."""
+    names = re.compile(rf"{re.escape(f'{_TEMPORARY}{path.name}.')}{_RANDOM}")
+    found = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    for new in {_set_aside(p, back=True) for p in found}:
+        if not names.fullmatch(new.name):
+            continue
+        old = _set_aside(new)
+        descriptor = _locked(new)
+        if new.exists() and descriptor is None:
+            continue  # a live process writes it
+        try:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _set_aside(new: Path, *, back: bool = False) -> Path:
+    """Where what `new` replaces is for a moment; `back` from there to `new`."""
+    return new.with_name(new.name.removesuffix(_OLD)) if back else new.with_name(new.name + _OLD)
+
+
+def _locked(directory: Path) -> int | None:
+    """An open and locked descriptor of a directory; None where it is gone or another has it."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.path.samestat(os.fstat(descriptor), directory.stat())
+    except OSError:
+        same = False
+    if same:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def require_writable(directory: Path) -> None:

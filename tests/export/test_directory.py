@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.export.small import study, trial
+from tests.study.forking import exit_code, forked
 from tuner.errors import InputError
 from tuner.export.directory import entry_of, write_exported
 from tuner.export.helm import to_helm
@@ -141,4 +144,60 @@ def test_what_was_there_comes_back_where_the_new_one_cannot_take_its_place(
     with pytest.raises(KeyboardInterrupt), directory_written_whole(path) as directory:
         (directory / "half").touch()
     assert tree(path) == CHART
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("moment", ["written", "set aside", "replaced"])
+def test_what_a_killed_process_left_is_finished_by_the_next_one(
+    tmp_path: Path, moment: str
+) -> None:
+    path, other = tmp_path / "made", tmp_path / ".made.settings"
+    write_exported(path, CHART)
+    other.mkdir()
+    before = path.stat().st_ino
+
+    def killed() -> None:
+        renamed = Path.rename
+
+        def kill_at(name: str) -> None:
+            if moment == name:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def rename(self: Path, target: Path) -> Path:
+            if target == path:
+                kill_at("set aside")
+            renamed(self, target)
+            kill_at("replaced" if target == path else "")
+            return target
+
+        Path.rename = rename  # type: ignore[method-assign, assignment]
+        Path.chmod = lambda *_: kill_at("written")  # type: ignore[method-assign]
+        write_exported(path, CHART)
+
+    assert exit_code(forked(killed)) == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) > 2
+
+    def looks() -> None:
+        with directory_written_whole(path):
+            assert list(tmp_path.glob(".tune.made.*.old")) == []
+            kept = path.stat().st_ino == before
+            assert kept is (moment != "replaced")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        looks()
+    assert sorted(tmp_path.iterdir()) == [other, path]
+    write_exported(path, CHART)
+    assert tree(path) == CHART
+    assert sorted(tmp_path.iterdir()) == [other, path]
+
+
+def test_a_directory_that_a_live_process_writes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    with directory_written_whole(path) as first:
+        (first / "first").touch()
+        with directory_written_whole(path) as second:
+            (second / "second").touch()
+        assert [p.name for p in first.iterdir()] == ["first"]
+    assert [p.name for p in path.iterdir()] == ["first"]
     assert list(tmp_path.iterdir()) == [path]
