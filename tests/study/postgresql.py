@@ -40,7 +40,15 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@/postgres?host={self.directory}"
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql://{USER}@/{database}?host={self.directory}"
+
+    def create_database(self, name: str) -> str:
+        """An empty one; its URL."""
+        run(["createdb", "-h", str(self.directory), "-U", USER, name], self.directory)
+        return self.url_of(name)
 
     def start(self) -> None:
         # No TCP, and no wait for a disk that a test need not survive.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from tests.study.invariants import broken_invariants
-from tests.study.postgresql import Server, running, why_no_server
+from tests.study.postgresql import Server, why_no_server
 from tests.study.small import FEASIBLE, specification
 from tuner.backends.simulated import simulated_backend
 from tuner.errors import SetupError
@@ -23,12 +24,6 @@ from tuner.study.start import start_or_resume
 from tuner.study.storage import open_storage, stored_record
 
 pytestmark = pytest.mark.skipif(bool(why_no_server()), reason=why_no_server())
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 def study_of(name: str) -> StudySpec:
@@ -64,26 +59,38 @@ def test_a_restart_between_and_within_trials_is_survived(server: Server, mode: s
     assert run(spec, server.url, restarting(server, when, mode)) == []
 
 
-@pytest.mark.parametrize("number", [0, 31])
-def test_a_restart_within_a_transaction_is_survived(server: Server, number: int) -> None:
-    assert restarted_within(server, number) == []
-
-
-def restarted_within(server: Server, number: int) -> list[str]:
-    """What does not hold where the server is killed and started before that writing statement."""
+@pytest.mark.parametrize(
+    ("statement", "number"),
+    [
+        ("CREATE TABLE", 5),  # of the start
+        ("SELECT pg_advisory_lock", 1),
+        ("SELECT pg_advisory_unlock", 2),
+        ("SELECT trial", 40),  # of a decision, and of what is done beside it
+        ("INSERT", 0),
+        ("INSERT", 60),
+        ("UPDATE", 3),  # of the end of a trial
+    ],
+)
+def test_a_restart_before_any_statement_is_survived(
+    server: Server, statement: str, number: int
+) -> None:
+    name = f"within-{number}-{statement.rsplit(maxsplit=1)[-1].lower().replace('_', '-')}"
+    url = server.create_database(name)
     left = iter(range(number, -1, -1))
+    restarted: list[None] = []
 
-    def execute(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith(("INSERT", "UPDATE")) and next(left, None) == 0:
+    def execute(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        if text.strip().startswith(statement) and next(left, None) == 0:
+            restarted.append(None)
             server.stop()
-            server.start()
+            threading.Timer(1.0, server.start).start()
 
-    spec = study_of(f"within-{number}")
     event.listen(Engine, "before_cursor_execute", execute)
     try:
-        return run(spec, server.url)
+        assert run(study_of(name), url) == []
     finally:
         event.remove(Engine, "before_cursor_execute", execute)
+    assert restarted
 
 
 def test_a_server_that_stays_away_ends_the_run_which_can_be_resumed(

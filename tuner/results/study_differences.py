@@ -13,7 +13,7 @@ from tuner.spec.space import Configuration, Parameter, SearchSpace, Value, as_te
 
 ABSENT = "-"
 
-_ASIDE = ("description", "budget", "search", "seed", "baseline_every", "objectives")
+_ASIDE = ("description", "budget", "search", "seed", "baseline_every", "hosts", "objectives")
 """Of a specification, what changes which configurations are measured, but no measurement."""
 
 _PARAMETER = "parameter "

@@ -93,7 +93,7 @@ class ServingSampler(StudySampler):
 
     def expected_gain(self, study: Study) -> float | None:
         """As the base class says; None before the model has its first `startup` trials."""
-        trials = study.get_trials(deepcopy=False)
+        trials = self._trials(study)
         seen = self._seen(study, trials)
         if len(seen) < max(self._startup, 2):
             return None
@@ -106,12 +106,12 @@ class ServingSampler(StudySampler):
         Of a space that is looked at as a whole it is the model that all readers of the study have
         (`tuner.model.study_model.model_of`).
         """
-        trials = study.get_trials(deepcopy=False)
+        trials = self._trials(study)
         seen = self._seen(study, trials)
         return self._model(study, seen, [], self._last(trials, seen))
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        others = [t for t in self._trials(study) if t.number != trial.number]
         taken = taken_by(self._asked, others)
         self._free(taken)
         seen = self._seen(study, others)
@@ -135,13 +135,16 @@ class ServingSampler(StudySampler):
         why = dict(reasons_of(look.surrogate, selection, look.sought))
         return Proposal(look.surrogate.candidates.configurations[selection.row], {WHY: why})
 
+    def _learn(self, study: Study) -> None:
+        self.propose(study)
+
     def _starts(self, seen: Sequence[Observation]) -> Iterator[Configuration]:
         for start in starts(self._space, self._startup, self._seed, self._search):
             yield with_enough_memory(self._space, seen, start)
 
     def unvisited(self, study: Study) -> int | None:
         """As the base class says, less what surely has too little memory."""
-        trials = study.get_trials(deepcopy=False)
+        trials = self._trials(study)
         seen = self._seen(study, trials)
         if self._lattice is None or not is_whole(self._space, len(seen)):
             return super().unvisited(study)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -85,6 +87,7 @@ class StudySampler(BaseSampler):
         self._seed = seed
         self._lattice = Lattice.of(space)
         self._asked = AskedConfigurations(space)
+        self._known: frozenset[int] | None = None
 
     @abstractmethod
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
@@ -92,28 +95,44 @@ class StudySampler(BaseSampler):
 
     def propose(self, study: Study) -> Proposal:
         """What the next trial is to measure, which is not in the storage yet."""
-        return self._propose(
-            study,
-            FrozenTrial(
-                number=len(study.get_trials(deepcopy=False)),
-                state=TrialState.RUNNING,
-                value=None,
-                datetime_start=None,
-                datetime_complete=None,
-                params={},
-                distributions={},
-                user_attrs={},
-                system_attrs={},
-                intermediate_values={},
-                trial_id=UNSTORED,
-            ),
-        )
+        return self._propose(study, _unstored(len(study.get_trials(deepcopy=False))))
+
+    @contextmanager
+    def ahead(self, study: Study) -> Iterator[None]:
+        """Inside, trials that were not complete when the block began count as being measured.
+
+        What the others say is learned before the block begins, so that a proposal inside takes
+        little time. For workers that propose one after another, and measure at the same time.
+        """
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self._known = frozenset(trial.number for trial in complete)
+        try:
+            with suppress(SpaceExhausted):
+                self._learn(study)
+            yield
+        finally:
+            self._known = None
+
+    def _learn(self, study: Study) -> None:
+        """Do beforehand what takes long in a proposal."""
+
+    def _trials(self, study: Study) -> list[FrozenTrial]:
+        """The study's trials, as far as they are known (`ahead`)."""
+        trials = study.get_trials(deepcopy=False)
+        if self._known is None:
+            return trials
+        return [
+            _still_running(trial)
+            if trial.state == TrialState.COMPLETE and trial.number not in self._known
+            else trial
+            for trial in trials
+        ]
 
     def unvisited(self, study: Study) -> int | None:
         """How many configurations are left to propose; None where they cannot be counted."""
         if self._lattice is None:
             return None
-        taken = taken_by(self._asked, study.get_trials(deepcopy=False))
+        taken = taken_by(self._asked, self._trials(study))
         return len(self._lattice.free(taken))
 
     def expected_gain(self, study: Study) -> float | None:
@@ -170,6 +189,28 @@ class StudySampler(BaseSampler):
                 "Widen the search space, or ask for repeats.",
             )
         return free
+
+
+def _unstored(number: int) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=None,
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=UNSTORED,
+    )
+
+
+def _still_running(trial: FrozenTrial) -> FrozenTrial:
+    before = copy(trial)
+    before.state = TrialState.RUNNING
+    return before
 
 
 def taken_by(asked: AskedConfigurations, trials: Sequence[FrozenTrial]) -> set[Configuration]:

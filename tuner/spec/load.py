@@ -116,6 +116,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
         answer=AnswerSpec(document.answer.margin, dict(document.answer.expected)),
         seed=document.seed,
         baseline_every=document.baseline_every,
+        hosts=document.hosts,
         prices=Prices(**document.prices.model_dump()) if document.prices else None,
         endpoint=_endpoint(document.endpoint),
     )

@@ -19,6 +19,7 @@ Arrivals = Literal["closed", "constant", "poisson", "trace"]
 Placement = Literal["auto", "apart", "shared"]
 SenderCount = int | Literal["auto"]
 LoadProtocol = Literal["rest", "grpc"]
+Hosts = Literal["alike", "any"]
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,8 @@ class StudySpec:
     answer: AnswerSpec = AnswerSpec()
     baseline_every: int = 10
     """The baseline is measured again after this many trials; never for 0."""
+    hosts: Hosts = "alike"
+    """Whether workers on hosts with other CPUs may take part."""
     prices: Prices | None = None
     endpoint: EndpointSpec | None = None
     """What is measured where nothing is deployed; `model` and `serving` do not matter then."""

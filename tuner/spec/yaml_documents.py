@@ -39,6 +39,7 @@ from tuner.spec.study import (
     AnswerSpec,
     Arrivals,
     EndpointSpec,
+    Hosts,
     LoadProtocol,
     LoadSpec,
     ModelSpec,
@@ -619,6 +620,10 @@ class StudyDocument(Document):
     baseline_every: Annotated[int, Field(ge=0, le=10**6)] = StudySpec.baseline_every
     """Measure the baseline again after this many trials, to detect that the host drifts. 0:
     never."""
+
+    hosts: Hosts = StudySpec.hosts
+    """`alike`: a host with another CPU model or number of CPUs than the study's trials had is
+    refused. `any`: it takes part, as if it were the same."""
 
     search: SearchDocument = SearchDocument()
     """How tune proposes configurations, and where it saves or repeats measurements."""

@@ -1,70 +1,138 @@
-"""A study's database on a server, which may be restarted while a study runs."""
+"""A study's database on a PostgreSQL server, which may be restarted while a study runs."""
 
 from __future__ import annotations
 
+import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuner.interrupts import interruptible
 from tuner.study.faults import connection_lost, reason_of
+from tuner.study.locks import server_lock
 from tuner.study.patience import Patience
 from tuner.study.storage_url import without_password
 
 AWAY_SECONDS = 120.0
 """So long a server is waited for that answered before, and does not now."""
 
+HEARTBEAT_SECONDS = 30
+"""So often a worker says that it still measures its trials. One that said nothing for twice that
+time has lost them to others."""
+
 _AGAIN_SECONDS = 0.5
 
 _ATTEMPTS = 3
 """So often what broke off with the connection is done again."""
 
+_STARTS_OR_STOPS = "the database system is "
+"""What PostgreSQL says of itself while it starts, recovers or stops."""
+
+_NOTICE: Mapping[str, int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""Settings of PostgreSQL's client library, by which a server without a network is noticed in half a
+minute and not in a quarter of an hour."""
+
+_SESSION = """
+SET TIME ZONE 'UTC';
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3;
+SET application_name = '{name}'
+"""
+"""Heartbeats are compared whatever PGTZ is. The server notices a host that was switched off as
+soon, and then it keeps no lock. Whoever waits for a lock is told the name of who has it."""
+
 _Result = TypeVar("_Result")
 
 
-def server_storage(url: str) -> RDBStorage | str:
-    """The storage on a database server.
+class ServerStorage(RDBStorage):
+    """Optuna's storage in a PostgreSQL database.
 
     A server that does not answer is an error at first. Once it did, each connection that it closed
-    is opened anew, and a server that is away is waited for.
+    is opened anew, and a server that is away is waited for. Workers that find an empty database at
+    once make its tables one after the other. Heartbeats of trials are times of the server's clock.
     """
-    named = with_driver(url)
-    if "://" not in named or named.startswith("sqlite"):
-        return named  # in memory, or nothing that Optuna knows
-    storage = RDBStorage(named, engine_kwargs={"pool_pre_ping": True})
-    shown = without_password(url)
-    patience = Patience(f"the database server of {shown}", AWAY_SECONDS)
 
-    def connect(dialect: Dialect, _record: object, arguments: Any, named: Any) -> Any:  # noqa: ANN401 -- SQLAlchemy's
+    def __init__(self, url: str) -> None:
+        named = with_driver(url)
+        self._patience = Patience(f"the database server of {without_password(url)}", AWAY_SECONDS)
+        self._answered = False
+        self._returned: float | None = None
+        self._dialect = (engine := create_engine(named)).dialect
+        self._arguments, settings = self._dialect.create_connect_args(engine.url)
+        notice = _NOTICE if self._dialect.driver in {"psycopg", "psycopg2"} else {}
+        self._settings = {**notice, **settings}
+        own: dict[str, Any] = {"creator": self._connected, "pool_pre_ping": True}
+        first = create_engine(named, **own)
+
+        def make_tables() -> None:
+            with nullcontext() if _has_tables(first) else server_lock(first, "tables"):
+                super(ServerStorage, self).__init__(named, engine_kwargs=own)
+
+        try:
+            through_restarts(make_tables)
+        finally:
+            first.dispose()
+        # Not Optuna's own name: it warns whoever asks for trials without `Study.optimize`.
+        self.heartbeat_seconds = HEARTBEAT_SECONDS
+
+    @property
+    def seconds_back(self) -> float:
+        """Seconds since the server answered again after it was away; infinite where it never was.
+
+        Others may have had no chance to say anything until then.
+        """
+        return float("inf") if self._returned is None else time.monotonic() - self._returned
+
+    def _connected(self) -> Any:  # noqa: ANN401 -- the driver's
         while True:
             try:
-                connection = dialect.connect(*arguments, **named)
-            except dialect.loaded_dbapi.OperationalError as error:
-                if not patience.more(partial(reason_of, error)):
+                connection = self._dialect.connect(*self._arguments, **self._settings)
+                break
+            except self._dialect.loaded_dbapi.OperationalError as error:
+                waits = self._answered or _STARTS_OR_STOPS in str(error)
+                if not (waits and self._patience.more(partial(reason_of, error))):
                     raise
-                _pause(patience)
-            else:
-                patience.over()
-                return connection
+                self._pause()
+        if self._patience.over():
+            self._returned = time.monotonic()
+        self._answered = True
+        name = f"tune {socket.gethostname()} {os.getpid()}".replace("'", "")
+        cursor = connection.cursor()
+        cursor.execute(_SESSION.format(name=name))
+        cursor.close()
+        connection.commit()
+        return connection
 
-    event.listen(storage.engine, "do_connect", connect)
-    return storage
+    def _pause(self) -> None:
+        try:
+            with interruptible():
+                time.sleep(_AGAIN_SECONDS)
+        except KeyboardInterrupt:
+            self._patience.give_up()  # what is cleaned up does not wait either
+            raise
 
 
-def _pause(patience: Patience) -> None:
-    try:
-        with interruptible():
-            time.sleep(_AGAIN_SECONDS)
-    except KeyboardInterrupt:
-        patience.give_up()  # what is cleaned up does not wait either
-        raise
+def _has_tables(engine: Engine) -> bool:
+    """Whether Optuna made all its tables: what it does last is to note their version."""
+    with engine.connect() as session:
+        if not session.dialect.has_table(session, "alembic_version"):
+            return False
+        return session.execute(text("SELECT version_num FROM alembic_version")).first() is not None
 
 
 def through_restarts(

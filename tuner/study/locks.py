@@ -5,32 +5,39 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage, _CachedStorage
 from optuna.study import Study
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tuner.errors import SetupError
+from tuner.errors import InputError, SetupError
 from tuner.interrupts import interruptible
 from tuner.study.patience import Patience, holder
 from tuner.study.sqlite_file import SqliteStorage
-
-_ADVISORY = {
-    "postgresql": (
-        "SELECT pg_advisory_lock(hashtext(:name))",
-        "SELECT pg_advisory_unlock(hashtext(:name))",
-    ),
-    "mysql": ("SELECT GET_LOCK(sha1(:name), -1)", "SELECT RELEASE_LOCK(sha1(:name))"),
-}
-"""The statements by which a database locks and unlocks; the lock ends with the session."""
 
 TURN_SECONDS = 300.0
 """So long a process waits for its turn. Another one has it for as long as a proposal takes."""
 
 _LOOK_SECONDS = 0.02
+
+_SLICE_SECONDS = 1
+"""So long PostgreSQL waits for a lock by itself, in silence."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
+_TAKE = "SELECT pg_advisory_lock(hashtext(:name))"
+
+_GIVE = "SELECT pg_advisory_unlock(hashtext(:name))"
+
+_HOLDER = """
+SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE locktype = 'advisory' AND granted AND datname = current_database() AND database = datid
+AND objid = CAST(CAST(hashtext(:name) AS bigint) & 4294967295 AS oid)
+"""
 
 
 @contextmanager
@@ -47,18 +54,31 @@ def study_lock(study: Study) -> Iterator[None]:
 def lock_of(storage: BaseStorage, name: str) -> Iterator[None]:
     """Inside, no other process is inside for the study `name` of this storage.
 
-    The lock is that of a file beside a SQLite database, else one of the database server, so a
-    process that is killed holds none. A storage of another kind belongs to one process.
+    The lock is that of a file beside a SQLite database, or one of a PostgreSQL server, so a process
+    that is killed holds none. What this thread asks of the server meanwhile goes through the
+    session that has the lock: where the lock is lost, nothing more is written. A storage in memory
+    belongs to one process. Raises InputError for any other: nothing keeps workers apart there.
     """
-    inner = getattr(storage, "_backend", storage)  # what a cache is for
+    inner = storage._backend if isinstance(storage, _CachedStorage) else storage  # noqa: SLF001
     if isinstance(inner, SqliteStorage):
         with file_lock(lock_file(inner.path)):
             yield
-    elif isinstance(inner, RDBStorage) and inner.engine.dialect.name in _ADVISORY:
-        with _server_lock(inner.engine, name):
+    elif isinstance(inner, RDBStorage) and inner.engine.dialect.name == "postgresql":
+        with server_lock(inner.engine, name) as session, _over(inner, session):
             yield
-    else:
+    elif isinstance(inner, InMemoryStorage) or _in_memory(inner):
         yield
+    else:
+        raise InputError(
+            f"a storage of the kind {type(storage).__name__} has no lock, so workers that share it"
+            " could measure the same twice",
+            "share a study by --storage postgresql://user@host/database",
+        )
+
+
+def _in_memory(storage: BaseStorage) -> bool:
+    """Whether it is SQLite's (`sqlite://`), which has no file."""
+    return isinstance(storage, RDBStorage) and storage.engine.dialect.name == "sqlite"
 
 
 def lock_file(database: Path) -> Path:
@@ -66,17 +86,85 @@ def lock_file(database: Path) -> Path:
 
 
 @contextmanager
-def _server_lock(engine: Engine, name: str) -> Iterator[None]:
-    take, give = _ADVISORY[engine.dialect.name]
-    with engine.connect() as connection:
-        named = {"name": f"tune/{name}"}
-        connection.execute(text(take), named)
+def server_lock(engine: Engine, name: str) -> Iterator[Connection]:
+    """Inside, no other session of this PostgreSQL database is inside for the same name.
+
+    The lock ends with the session, which is yielded. An interrupt ends the wait. Raises SetupError
+    where another session keeps the lock.
+    """
+    with engine.connect() as session:
+        _take(session, name)
         try:
-            yield
+            yield session
         finally:
-            # With the connection the lock is lost, so nothing is left to give back.
-            with suppress(DBAPIError):
-                connection.execute(text(give), named)
+            _give(session, name)
+
+
+def _take(session: Connection, name: str) -> None:
+    patience = Patience(f"the turn of this worker (study {name!r})", TURN_SECONDS)
+    try:
+        while not _had(session, name):
+            with interruptible():
+                pass
+            if not patience.more(lambda: f"{_holder(session, name)} has it"):
+                _give_up(f"study {name!r}", _holder(session, name))
+    except BaseException:
+        session.invalidate()  # it may have the lock, and would keep it
+        raise
+    patience.over()
+
+
+def _give_up(what: str, who: str) -> NoReturn:
+    raise SetupError(
+        f"{what} is locked by {who}, and was still after {TURN_SECONDS:.0f} s",
+        "see what that process waits for, or end it; then run again",
+    )
+
+
+def _had(session: Connection, name: str) -> bool:
+    """Whether the lock was had; waits for it for some time."""
+    try:
+        session.execute(text(f"SET LOCAL lock_timeout = '{_SLICE_SECONDS}s'"))
+        session.execute(text(_TAKE), _named(name))
+    except OperationalError as error:
+        if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        session.rollback()
+        return False
+    session.commit()
+    return True
+
+
+def _give(session: Connection, name: str) -> None:
+    if session.invalidated:
+        return  # the lock ended with the session
+    try:
+        session.rollback()
+        session.execute(text(_GIVE), _named(name))
+        session.commit()
+    except DBAPIError:
+        session.invalidate()  # and the lock ends too
+
+
+def _holder(session: Connection, name: str) -> str:
+    names = session.execute(text(_HOLDER), _named(name)).scalars().all()
+    session.rollback()
+    return " and ".join(names) or "another process"
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"name": f"tune/{name}"}
+
+
+@contextmanager
+def _over(storage: RDBStorage, session: Connection) -> Iterator[None]:
+    """What this thread asks of the storage goes through this session."""
+    asked = storage.scoped_session()
+    before, asked.bind = asked.bind, session
+    try:
+        yield
+    finally:
+        asked.bind = before
 
 
 @contextmanager
@@ -98,11 +186,7 @@ def file_lock(path: Path) -> Iterator[None]:
         with interruptible():
             while not _taken(file.fileno()):
                 if not patience.more(lambda: f"{holder(path)} has it"):
-                    raise SetupError(
-                        f"{path} is locked by {holder(path)}, and was still after"
-                        f" {TURN_SECONDS:.0f} s",
-                        "see what that process waits for, or end it; then run again",
-                    )
+                    _give_up(str(path), holder(path))
                 time.sleep(_LOOK_SECONDS)
         patience.over()
         yield

@@ -25,7 +25,9 @@ from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.abandoned import remove_leftovers
 from tuner.study.absence import Absence, Absent, Returned, StayedAway
+from tuner.study.alike import refuse_unlike
 from tuner.study.faults import storage_errors
+from tuner.study.heartbeat import heartbeats
 from tuner.study.next import Goal, Next
 from tuner.study.queue import NextTrial, times_broken, waiting
 from tuner.study.quiet import HostBusy, HostQuiet, Quiet
@@ -189,8 +191,9 @@ def _run_until(
     """As `run_study`, as long as what deploys answers."""
     broken: list[Configuration] = []
     untrusted = 0
-    with shielded(), left_whole(backend):
+    with shielded(), left_whole(backend), heartbeats(study):
         environment = {**backend.environment(), "versions": _versions()}
+        refuse_unlike(spec, study, environment)
         host_cpus = int(environment["host"]["cpus"])
         study.sampler = sampler = _sampler(spec, study, host_cpus)
         following = Next(spec, study, sampler, until)
@@ -245,12 +248,10 @@ def _told_broken(spec: StudySpec, study: Study, broken: NextTrial, error: TrialF
     trial, reason = broken.trial, error.message
     given_up = times_broken(spec, study, trial) + 1 >= MOST_FAILURES
     again = not given_up or broken.configuration == spec.search_space.baseline()
-    trial.set_user_attr(BROKE, True)
-    if given_up:
-        trial.set_user_attr(GIVEN_UP, True)
+    marks = {BROKE: True, **({GIVEN_UP: True} if given_up else {})}
     if not again:
         reason += f"; that makes {MOST_FAILURES} times, so its configuration is given up"
-    fail(study, trial, reason, again=again)
+    fail(study, trial, reason, again=again, marks=marks)
     return Failed(trial.number, reason, error.mend)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -16,6 +19,7 @@ from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.database_server import through_restarts
 from tuner.study.grid import Grid, GridPoint
+from tuner.study.heartbeat import database_server_of, first_heartbeat, until_heard
 from tuner.study.locks import study_lock
 from tuner.study.queue import (
     NextTrial,
@@ -36,6 +40,8 @@ fitted anew with each trial."""
 
 _STALE = timedelta(minutes=10)
 """After so long a trial of another host counts as dead, and not towards the budget."""
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -75,30 +81,60 @@ class Next:
         self._sampler = sampler
         self._until = until
         self._done = Done(study)
+        self._known: list[TrialRecord] | None = None
         self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
         self._decider = Decider(spec, study) if settles(spec) and not until.passes else None
         self._last: GridPoint | None = None
         self._taken: int | None = None
         self.converged = ""
+        self._enough = False
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
 
     def begin(self) -> bool:
         """Whether there is something to measure."""
-        with study_lock(self._study):
-            return self._more()
+        return self._until_heard(lambda: through_restarts(self._begin) or None) or False
 
     def take(self) -> NextTrial | None:
         """Take the next trial for this worker; None where there is nothing left to measure."""
-        return through_restarts(self._take, self._clear_own)
+        return self._until_heard(lambda: through_restarts(self._take, self._clear_own))
+
+    def _until_heard(self, look: Callable[[], _Found | None]) -> _Found | None:
+        return until_heard(self._study, look, lambda: self._enough or bool(self.converged))
+
+    def _begin(self) -> bool:
+        with study_lock(self._study):
+            return self._more()
 
     def _clear_own(self) -> None:
         """End a trial that was taken just before the storage went away: nobody measures it."""
         with study_lock(self._study):
             clear_own(self._study)
 
+    @contextmanager
+    def _ahead(self) -> Iterator[None]:
+        """Inside, decisions rest on the trials that are complete when the block begins.
+
+        Where other hosts wait for the lock meanwhile, all that takes long was done before.
+        """
+        if database_server_of(self._study) is None:
+            yield
+            return
+        self._done.update()
+        self._known = self._done.records
+        try:
+            if self._decider is not None:
+                self._decider.reached(self._known)
+            with self._sampler.ahead(self._study):
+                yield
+        finally:
+            self._known = None
+
+    def _seen(self) -> list[TrialRecord]:
+        return self._done.records if self._known is None else self._known
+
     def _take(self) -> NextTrial | None:
-        with study_lock(self._study):
+        with self._ahead(), study_lock(self._study):
             if not self._more():
                 return None
             if self._grid is None:
@@ -108,6 +144,7 @@ class Next:
             try:
                 owner = {OWNER: str(Owner.this())}
                 trial, configuration = ask(self._study, self._spec.search_space, owner)
+                first_heartbeat(self._study, trial._trial_id)  # noqa: SLF001 -- Optuna's own key
             except SpaceExhausted:
                 return None
         return self._next_trial(trial, configuration)
@@ -155,16 +192,17 @@ class Next:
         running = self._running()
         self._done.update()
         trials = len(self._done.records) + running
+        self._enough = self._until.reached(len(self._done.records), self._done.seconds)
         if self._until.reached(trials, self._done.seconds):
             return False
         if waiting(self._study) or (self._grid is None and starts_left(self._study)):
             return True
         if self._until.converged > 0:
-            self.converged = self._convergence.reached(len(self._done.records))
+            self.converged = self._convergence.reached(len(self._seen()))
             if self.converged:
                 return False
         if self._decider is not None and self._until.settled:
-            self.converged = self._decider.reached(self._done.records)
+            self.converged = self._decider.reached(self._seen())
             if self.converged:
                 return False
         if self._grid is not None:
@@ -173,6 +211,9 @@ class Next:
 
     def _running(self) -> int:
         """How many trials other workers measure now."""
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if database_server_of(self._study) is not None:
+            return len(running)  # whoever was not heard from has lost its trials
         oldest = datetime.now() - _STALE  # noqa: DTZ005 -- Optuna's times are local
         here = Owner.this().host
         return sum(
@@ -181,12 +222,12 @@ class Next:
                 trial.datetime_start > oldest
                 or str(trial.user_attrs.get(OWNER, "")).startswith(here)
             )
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            for trial in running
         )
 
     def _queue_next(self) -> None:
         """Queue what comes before any proposal of the sampler, where something does."""
-        spec, study, done = self._spec, self._study, self._done.records
+        spec, study, done = self._spec, self._study, self._seen()
         if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
             return
         if self._decider is None:

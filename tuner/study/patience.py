@@ -54,11 +54,13 @@ class Patience:
         """Somebody will not wait any longer."""
         self._since = -math.inf
 
-    def over(self) -> None:
-        """It answered; what fails from now on is another row."""
+    def over(self) -> bool:
+        """It answered; what fails from now on is another row. Whether it was waited for."""
+        waited = self._since is not None
         if self._said:
             _log.warning("tune: %s is there again", self.what)
         self._since, self._said = None, False
+        return waited
 
 
 def holder(path: Path) -> str:

@@ -24,7 +24,7 @@ from tuner.search.distributions import configuration_of
 from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
-from tuner.study.database_server import server_storage
+from tuner.study.database_server import ServerStorage
 from tuner.study.faults import reason_of, storage_errors, storage_fault
 from tuner.study.locks import file_lock, lock_file
 from tuner.study.sqlite_file import PREFIX, sqlite_storage
@@ -52,7 +52,13 @@ CONFIRMS = "confirms"  # the trial whose place on a front is checked
 AGAIN = "again"  # the failed trial that this one replaces
 PASS = "pass"  # noqa: S105 -- no password: the pass of the full grid, from 0
 BROKE = "broke"  # a fault of the world ended it
+LOST = "lost"  # its worker was not heard from, so another one measures it again
 GIVEN_UP = "given up"  # a point of the grid that is not tried again
+
+
+_EXPECTED = (
+    "expected an Optuna storage URL such as sqlite:///study.db or postgresql://user@host/database"
+)
 
 
 def default_url(results: Path, backend: str, *, grid: bool = False) -> str:
@@ -71,16 +77,19 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
     """The storage behind an Optuna storage URL.
 
     Without `create`, a SQLite file that is not there is an InputError instead of an empty
-    database. Raises InputError when the URL is wrong, SetupError where the database cannot be
-    reached, read or, with `create`, written.
+    database. Raises InputError when the URL is wrong or names another database than SQLite and
+    PostgreSQL, SetupError where the database cannot be reached, read or, with `create`, written.
     """
     check_password(url)
     path = sqlite_path(url)
+    if path is None:
+        _require_known(url)
     if path is not None:
         _require_place(path, create=create)
     try:
         if path is None:
-            return optuna.storages.get_storage(server_storage(url))
+            server = url.startswith("postgresql")
+            return optuna.storages.get_storage(ServerStorage(url) if server else url)
         # A worker waits for the others rather than break, and one of them makes the tables.
         with file_lock(lock_file(path)) if create else nullcontext():
             return optuna.storages.get_storage(sqlite_storage(path, create=create))
@@ -90,7 +99,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         missing = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise InputError(
             f"storage {without_password(url)} needs the Python module {missing.name}",
-            "pip install 'tune-serving[postgresql]' for PostgreSQL, or that database's own module",
+            "pip install 'tune-serving[postgresql]'",
         ) from error
     except (StorageInternalError, DBAPIError) as error:
         raise storage_fault(error) from error
@@ -100,14 +109,24 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         raise InputError(
             f"storage {without_password(url)} cannot be opened:"
             f" {without_secrets_of(url, reason_of(error))}",
-            "expected an Optuna storage URL such as sqlite:///study.db or"
-            " postgresql://user@host/database",
+            _EXPECTED,
         ) from error
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of a SQLite database; None for another database."""
     return Path(url.removeprefix(PREFIX)) if url.startswith(PREFIX) else None
+
+
+def _require_known(url: str) -> None:
+    """Raises InputError for what workers cannot share, and for databases that were never tried."""
+    scheme = url.partition("://")[0].partition("+")[0]
+    if "://" in url and scheme not in {"postgresql", "sqlite"}:
+        raise InputError(
+            f"storage {without_password(url)}: studies are in SQLite files or in PostgreSQL;"
+            f" {scheme!r} is neither",
+            _EXPECTED,
+        )
 
 
 def _require_place(path: Path, *, create: bool) -> None:

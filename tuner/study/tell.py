@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
@@ -22,9 +26,20 @@ from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.model.observations import SERVES
 from tuner.search.make_sampler import OWNER, UNTRUSTED, WHY
 from tuner.spec.study import Objective, StudySpec
+from tuner.study.alike import environments_of, refuse_unlike
 from tuner.study.database_server import through_restarts
+from tuner.study.heartbeat import database_server_of, lost_trials
+from tuner.study.locks import study_lock
 from tuner.study.queue import NextTrial, queue_again
-from tuner.study.storage import OUTCOME, PASS, REASON, VERDICT, samples_directory
+from tuner.study.storage import (
+    ENVIRONMENT_OF,
+    LOST,
+    OUTCOME,
+    PASS,
+    REASON,
+    VERDICT,
+    samples_directory,
+)
 from tuner.trial import TrialResult
 
 _WORST_UNSEEN = 1000.0
@@ -33,6 +48,8 @@ _WORST_UNSEEN = 1000.0
 _NAMELESS_SECONDS = 2.0
 """A live process of an earlier version names itself as owner within milliseconds of asking."""
 
+
+_log = logging.getLogger(__name__)
 
 _untold: set[tuple[str, int]] = set()
 """Study and id of trials that this process gave up and could not tell, as the storage was away. A
@@ -163,7 +180,28 @@ def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tria
     alone. An invalid trial is told as failed: its record is for people, not for a front or a
     sampler. It is not queued again, unless it is the baseline, which a study needs.
     """
-    through_restarts(partial(_tell, spec, study, trial, record))
+    through_restarts(partial(_tell_alike, spec, study, trial, record))
+    if database_server_of(study) is not None and _is_lost(
+        study.get_trials(deepcopy=False)[trial.number]
+    ):
+        _log.warning(
+            "tune: trial %d went to another worker, as nothing was heard from this one for too"
+            " long; what was measured here does not count",
+            trial.number,
+        )
+
+
+def _tell_alike(
+    spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord
+) -> None:
+    """As `_tell`. The first trials of two runs may have begun before either could be seen."""
+    if not record.environment or record.environment in environments_of(study):
+        _tell(spec, study, trial, record)
+        return
+    with study_lock(study):
+        environment = study.user_attrs.get(ENVIRONMENT_OF + record.environment, {})
+        refuse_unlike(spec, study, environment)
+        _tell(spec, study, trial, record)
 
 
 def _tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
@@ -175,29 +213,44 @@ def _tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tri
     }
     if record.measurement is not None:
         attributes[VERDICT] = record.measurement.verdict
-    if record.outcome == "invalid":
-        attributes |= {UNTRUSTED: True, REASON: f"INVALID twice: {record.reason}"}
-        write_attributes(study, trial, attributes)
-        _end_failed(study, trial, again=record.configuration == spec.search_space.baseline())
-        return
-    write_attributes(study, trial, attributes, record.violations)
-    study.tell(trial.number, list(record.values))
+    # Another worker may end the trial at any moment, where it did not hear from this one.
+    with suppress(UpdateFinishedTrialError):
+        if record.outcome == "invalid":
+            attributes |= {UNTRUSTED: True, REASON: f"INVALID twice: {record.reason}"}
+            write_attributes(study, trial, attributes)
+            again = record.configuration == spec.search_space.baseline()
+            _end_failed(study, trial, again=again)
+            return
+        write_attributes(study, trial, attributes, record.violations)
+        study.tell(trial.number, list(record.values), skip_if_finished=True)
 
 
-def fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
-    """Tell Optuna that a trial failed; `again` queues its configuration once more."""
+def fail(
+    study: Study,
+    trial: Trial,
+    reason: str,
+    *,
+    again: bool,
+    marks: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Tell Optuna that a trial failed, with attributes (`marks`) that say more than the reason;
+    `again` queues its configuration once more.
+    """
+    attributes = {**marks, REASON: reason}
     try:
-        through_restarts(partial(_fail, study, trial, reason, again=again))
+        through_restarts(partial(_fail, study, trial, attributes, again=again))
     except BaseException:
         _untold.add((study.study_name, trial._trial_id))  # noqa: SLF001 -- Optuna's own key
         raise
 
 
-def _fail(study: Study, trial: Trial, reason: str, *, again: bool) -> None:
-    if _is_finished(study, trial):
-        return  # interrupted just after it was told
-    trial.set_user_attr(REASON, reason)
-    _end_failed(study, trial, again=again)
+def _fail(study: Study, trial: Trial, attributes: Mapping[str, Any], *, again: bool) -> None:
+    # Where others may take the trial away, only one queues it again.
+    with nullcontext() if database_server_of(study) is None else study_lock(study):
+        if _is_finished(study, trial):
+            return  # interrupted just after it was told, or another worker has it now
+        write_attributes(study, trial, attributes)
+        _end_failed(study, trial, again=again)
 
 
 def _is_finished(study: Study, trial: Trial | FrozenTrial) -> bool:
@@ -207,29 +260,57 @@ def _is_finished(study: Study, trial: Trial | FrozenTrial) -> bool:
 def _end_failed(study: Study, trial: Trial | FrozenTrial, *, again: bool) -> None:
     if again:  # first: what is killed in between is lost otherwise
         queue_again(study, study.get_trials(deepcopy=False)[trial.number])
-    study.tell(trial.number, state=TrialState.FAIL)
+    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def clear_dead(spec: StudySpec, study: Study) -> list[int]:
-    """End RUNNING trials whose process is dead, and return their numbers.
+    """End RUNNING trials whose process is dead, and return their numbers. Within `study_lock`.
 
     A trial that has its record is told. Any other is told as failed, and its configuration is
-    queued again. Trials of live processes and of other hosts are left alone. A trial without an
-    owner was killed before it could name one, and is dead after `_NAMELESS_SECONDS`.
+    queued again. Trials of live processes are left alone, and so are those of other hosts, unless
+    their heartbeats stopped (`lost_trials`). A trial without an owner was killed before it could
+    name one, and is dead after `_NAMELESS_SECONDS`, where there are no heartbeats.
     """
     cleared = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+        if _is_lost(trial):  # who told it so may have been killed before it queued it again
+            queue_again(study, trial)
+    lost = lost_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        owner = Owner.parse(str(trial.user_attrs.get(OWNER, "")))
-        untold = (study.study_name, trial._trial_id) in _untold  # noqa: SLF001 -- as above
-        nameless = owner is None and _age_seconds(trial) > _NAMELESS_SECONDS
-        if not (nameless or untold) and (owner is None or not owner.dead()):
+        is_lost = trial._trial_id in lost  # noqa: SLF001 -- Optuna's own key
+        if not (is_lost or _is_dead(study, trial)):
             continue
         if ATTRIBUTE in trial.user_attrs:
-            tell(spec, study, trial, TrialRecord.from_json(trial.user_attrs[ATTRIBUTE]))
+            _tell(spec, study, trial, TrialRecord.from_json(trial.user_attrs[ATTRIBUTE]))
+        elif is_lost:
+            _take_away(study, trial)
         else:
             _end_failed(study, trial, again=True)
         cleared.append(trial.number)
     return cleared
+
+
+def _is_dead(study: Study, trial: FrozenTrial) -> bool:
+    """Whether this host knows that nobody measures a RUNNING trial."""
+    if (study.study_name, trial._trial_id) in _untold:  # noqa: SLF001 -- as above
+        return True
+    owner = Owner.parse(str(trial.user_attrs.get(OWNER, "")))
+    if database_server_of(study) is not None:
+        # Another host may have the same name; it has not booted at the same time.
+        return owner is not None and owner.boot == Owner.this().boot and owner.dead()
+    return _age_seconds(trial) > _NAMELESS_SECONDS if owner is None else owner.dead()
+
+
+def _take_away(study: Study, trial: FrozenTrial) -> None:
+    """End a trial whose worker may live and may tell it at any moment; who is first, counts."""
+    with suppress(UpdateFinishedTrialError):
+        write_attributes(study, trial, {LOST: True, REASON: "its worker was not heard from"})
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
+        queue_again(study, study.get_trials(deepcopy=False)[trial.number])
+
+
+def _is_lost(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and LOST in trial.user_attrs
 
 
 def clear_own(study: Study) -> None:
