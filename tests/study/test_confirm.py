@@ -22,7 +22,13 @@ from tuner.spec.host import Host
 from tuner.spec.load import results_directory
 from tuner.spec.study import DeploymentSpec, StudySpec
 from tuner.study.loop import goal, run_study
-from tuner.study.queue import queue_confirmation, queue_rounds, waiting
+from tuner.study.queue import (
+    candidate,
+    confirmation_is_due,
+    queue_confirmation,
+    queue_rounds,
+    waiting,
+)
 from tuner.study.storage import BASELINE, CONFIRMS, records, study_record
 
 UNSTABLE = {"cpu": 0.5, "replicas": 2}
@@ -58,9 +64,10 @@ def test_no_share_or_a_grid_confirms_nothing() -> None:
     study = opened(spec, "other")
     done = [burst(i, 5.0 + i, 10.0 - i, cpu=cpu) for i, cpu in enumerate((0.25, 0.5, 1.0, 2.0) * 2)]
     grid = replace(spec, search=replace(spec.search, sampler="grid"))
-    assert not queue_confirmation(grid, study, done)
-    assert queue_confirmation(spec, study, done)
-    assert not queue_confirmation(spec, study, done), "while one waits"
+    assert not confirmation_is_due(grid, study, done)
+    assert confirmation_is_due(spec, study, done)
+    assert queue_confirmation(spec, study, candidate(spec, done))
+    assert not confirmation_is_due(spec, study, done), "while one waits"
 
 
 def test_next_is_what_is_recommended_then_the_most_doubtful_of_those_measured_least() -> None:

@@ -135,9 +135,6 @@ class ServingSampler(StudySampler):
         why = dict(reasons_of(look.surrogate, selection, look.sought))
         return Proposal(look.surrogate.candidates.configurations[selection.row], {WHY: why})
 
-    def _learn(self, study: Study) -> None:
-        self.propose(study)
-
     def _starts(self, seen: Sequence[Observation]) -> Iterator[Configuration]:
         for start in starts(self._space, self._startup, self._seed, self._search):
             yield with_enough_memory(self._space, seen, start)

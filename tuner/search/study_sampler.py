@@ -88,6 +88,7 @@ class StudySampler(BaseSampler):
         self._lattice = Lattice.of(space)
         self._asked = AskedConfigurations(space)
         self._known: frozenset[int] | None = None
+        self._made: tuple[int, Proposal] | None = None
 
     @abstractmethod
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
@@ -95,26 +96,28 @@ class StudySampler(BaseSampler):
 
     def propose(self, study: Study) -> Proposal:
         """What the next trial is to measure, which is not in the storage yet."""
-        return self._propose(study, _unstored(len(study.get_trials(deepcopy=False))))
+        number = len(study.get_trials(deepcopy=False))
+        if self._made is not None and self._made[0] == number:
+            return self._made[1]
+        return self._propose(study, _unstored(number))
 
     @contextmanager
     def ahead(self, study: Study) -> Iterator[None]:
         """Inside, trials that were not complete when the block began count as being measured.
 
-        What the others say is learned before the block begins, so that a proposal inside takes
+        The next proposal is made before the block begins. Inside it is the same, unless others
+        have taken trials meanwhile; then one is made anew of what was learned for it, which takes
         little time. For workers that propose one after another, and measure at the same time.
         """
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         self._known = frozenset(trial.number for trial in complete)
         try:
+            number = len(study.get_trials(deepcopy=False))
             with suppress(SpaceExhausted):
-                self._learn(study)
+                self._made = number, self._propose(study, _unstored(number))
             yield
         finally:
-            self._known = None
-
-    def _learn(self, study: Study) -> None:
-        """Do beforehand what takes long in a proposal."""
+            self._known = self._made = None
 
     def _trials(self, study: Study) -> list[FrozenTrial]:
         """The study's trials, as far as they are known (`ahead`)."""

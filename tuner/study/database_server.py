@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, create_engine, text
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuner.interrupts import interruptible
@@ -72,6 +73,8 @@ class ServerStorage(RDBStorage):
         self._patience = Patience(f"the database server of {without_password(url)}", AWAY_SECONDS)
         self._answered = False
         self._returned: float | None = None
+        self._writes = 0
+        self._seen: tuple[object, list[FrozenTrial]] | None = None
         self._dialect = (engine := create_engine(named)).dialect
         self._arguments, settings = self._dialect.create_connect_args(engine.url)
         notice = _NOTICE if self._dialect.driver in {"psycopg", "psycopg2"} else {}
@@ -87,6 +90,7 @@ class ServerStorage(RDBStorage):
             through_restarts(make_tables)
         finally:
             first.dispose()
+        event.listen(self.engine, "before_cursor_execute", self._count_writes)
         # Not Optuna's own name: it warns whoever asks for trials without `Study.optimize`.
         self.heartbeat_seconds = HEARTBEAT_SECONDS
 
@@ -97,6 +101,32 @@ class ServerStorage(RDBStorage):
         Others may have had no chance to say anything until then.
         """
         return float("inf") if self._returned is None else time.monotonic() - self._returned
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """In its turn (`lock_of`) a worker looks at all trials a dozen times. They are read again
+        after it has written; what others tell meanwhile it sees then, or in its next turn.
+        """
+        turn = self.scoped_session().bind
+        if not isinstance(turn, Connection):
+            return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        ids = frozenset(included_trial_ids)
+        asked = (turn, self._writes, study_id, states, ids, trial_id_greater_than)
+        if self._seen is None or self._seen[0] != asked:
+            trials = super()._get_trials(study_id, states, set(ids), trial_id_greater_than)
+            self._seen = asked, trials
+        return self._seen[1]
+
+    def _count_writes(
+        self, _connection: object, _cursor: object, statement: str, *_: object
+    ) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "DELETE")):
+            self._writes += 1
 
     def _connected(self) -> Any:  # noqa: ANN401 -- the driver's
         while True:

@@ -23,6 +23,8 @@ from tuner.study.heartbeat import database_server_of, first_heartbeat, until_hea
 from tuner.study.locks import study_lock
 from tuner.study.queue import (
     NextTrial,
+    candidate,
+    confirmation_is_due,
     is_repeat,
     queue_baseline,
     queue_confirmation,
@@ -82,6 +84,7 @@ class Next:
         self._until = until
         self._done = Done(study)
         self._known: list[TrialRecord] | None = None
+        self._confirms: tuple[int, TrialRecord | None] | None = None
         self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
         self._decider = Decider(spec, study) if settles(spec) and not until.passes else None
@@ -125,10 +128,18 @@ class Next:
         try:
             if self._decider is not None:
                 self._decider.reached(self._known)
+            elif confirmation_is_due(self._spec, self._study, self._known):
+                self._candidate()
             with self._sampler.ahead(self._study):
                 yield
         finally:
             self._known = None
+
+    def _candidate(self) -> TrialRecord | None:
+        done = self._seen()
+        if self._confirms is None or self._confirms[0] != len(done):
+            self._confirms = len(done), candidate(self._spec, done)
+        return self._confirms[1]
 
     def _seen(self) -> list[TrialRecord]:
         return self._done.records if self._known is None else self._known
@@ -231,7 +242,8 @@ class Next:
         if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
             return
         if self._decider is None:
-            queue_confirmation(spec, study, done)
+            if confirmation_is_due(spec, study, done):
+                queue_confirmation(spec, study, self._candidate())
         elif deciding_is_due(study):
             up = self._up()
             last = None if up is None else up.configuration

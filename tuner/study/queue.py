@@ -100,12 +100,12 @@ def queue_baseline(spec: StudySpec, study: Study) -> bool:
     return bool(due)
 
 
-def queue_confirmation(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> bool:
-    """Queue a candidate for the front to be measured again, where one is due.
+def confirmation_is_due(spec: StudySpec, study: Study, done: Sequence[TrialRecord]) -> bool:
+    """Whether a candidate for the front is to be measured again.
 
     `search.confirm` is a share of the budget's trials, which is spread over its second half. `done`
-    are the records of the complete trials. Returns whether something was queued: never while other
-    trials wait, and never where the full grid is measured.
+    are the records of the complete trials. Never while other trials wait, and never where the full
+    grid is measured.
     """
     share, total = spec.search.confirm, _total(spec, done)
     if share <= 0 or spec.search.sampler == "grid" or total is None or waiting(study):
@@ -114,9 +114,16 @@ def queue_confirmation(spec: StudySpec, study: Study, done: Sequence[TrialRecord
     if len(done) < half:
         return False
     due = share * total * min(1.0, (len(done) + 1 - half) / half)
-    if _queued(study) + 1 > due:
-        return False
-    chosen = next_to_confirm(record_so_far(spec, done))
+    return _queued(study) + 1 <= due
+
+
+def candidate(spec: StudySpec, done: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial of which a confirmation says most; None where there is none."""
+    return next_to_confirm(record_so_far(spec, done))
+
+
+def queue_confirmation(spec: StudySpec, study: Study, chosen: TrialRecord | None) -> bool:
+    """Queue a candidate to be measured again; whether there was one."""
     if chosen is None:
         return False
     queue(study, spec.search_space, chosen.configuration, {CONFIRMS: chosen.number})
