@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -239,3 +240,18 @@ def writable(called: object) -> Iterator[None]:
             f"{called} cannot be written: {error.strerror}",
             "choose a file in a directory that exists and that you may write to",
         ) from error
+
+
+def content_checksum(path: Path) -> str:
+    """Hexadecimal SHA-256 over a file's content; of a directory, over every file's path within it
+    and its content.
+
+    Paths are sorted, and neither the location nor time stamps matter. Raises OSError.
+    """
+    digest = hashlib.sha256()
+    inside = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    for name, file_path in sorted((p.relative_to(path).as_posix(), p) for p in inside):
+        with file_path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        digest.update(name.encode() + b"\0" + content)
+    return digest.hexdigest()

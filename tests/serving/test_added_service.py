@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import InputError
-from tuner.serving.added_service import ServiceWish, add_service, read_calls
+from tuner.serving.added_service import ServiceAnswers, ServiceWish, add_service, read_calls
+from tuner.serving.container_plan import HEALTH_CHECKS
 from tuner.serving.servers.table import server_named
 from tuner.spec.http_service import HttpAnswer, HttpRequest, HttpService
 from tuner.spec.load import load_model
@@ -23,7 +24,8 @@ def added(tmp_path: Path, calls: Sequence[str], first: Answers, again: Answers) 
     requests, files = read_calls(calls)
     service = HttpService("some/web:1", 80, requests, "/up", (), ("run", "it"), {"A": "1 $x"})
     wish = ServiceWish("web", replace(service, writable=("/tmp",)), files)
-    add_service(wish, lambda _: [*first, *again], lambda _: None, tmp_path)
+    ran = ServiceAnswers([*first, *again], HEALTH_CHECKS[1])
+    add_service(wish, lambda _: ran, lambda _: None, tmp_path)
     return load_model("web", tmp_path)
 
 
@@ -53,6 +55,7 @@ def test_what_is_the_same_twice_is_the_right_answer(tmp_path: Path) -> None:
     assert (plan.port, plan.ready.path, plan.command) == (80, "/up", ("run", "it"))
     assert plan.environment == {"A": "1 $x"}
     assert plan.tmpfs.keys() == {"/tmp"}
+    assert plan.health == HEALTH_CHECKS[1]
     requests = server.requests_in("rest", model, server.golden(model))
     assert [call.body for call in requests.calls][2:4] == [b"\x89PNG", b""]
     assert [call.status for call in requests.calls] == [200, 200, 201, 200, 204]

@@ -32,7 +32,7 @@ def test_stays_when_only_the_run_changes(study: StudySpec) -> None:
         replace(study, search=SearchSpec(sampler="random"), seed=7, baseline_every=0),
         replace(study, description="other", path=Path("/elsewhere")),
         replace(study, model=replace(study.model, directory=Path("/elsewhere"), tolerance=0.1)),
-        replace(study, load=replace(study.load, max_foreign_percent=60.0)),
+        replace(study, load=replace(study.load, max_foreign_percent=60.0, senders=4)),
         with_cpu(study, role="scenario", description="other"),
     ):
         assert fingerprint(other) == fingerprint(study)
@@ -53,6 +53,31 @@ def test_changes_with_what_is_measured(study: StudySpec) -> None:
         replace(study, model=replace(study.model, name="other")),
     ]
     assert len({fingerprint(other) for other in [study, *others]}) == len(others) + 1
+
+
+def test_recorded_requests_count_by_their_content(study: StudySpec, tmp_path: Path) -> None:
+    def recorded(requests: str, template: str = "") -> str:
+        load = replace(study.load, requests=requests, template=template)
+        return fingerprint(replace(study, path=tmp_path / "study.yaml", load=load))
+
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    one.write_text('{"instances": [1]}\n')
+    other.write_text('{"instances": [1]}\n')
+    before = recorded("one.jsonl")
+    assert recorded("other.jsonl") == before != fingerprint(study)
+    one.write_text('{"instances": [2]}\n')
+    assert recorded("one.jsonl") != before
+    (tmp_path / "bodies").mkdir()
+    (tmp_path / "bodies" / "a").write_text("1")
+    directory = recorded("bodies")
+    (tmp_path / "bodies" / "b").write_text("2")
+    assert recorded("bodies") != directory
+    (tmp_path / "template.json").write_text('["{a}"]')
+    in_a_file = recorded("one.jsonl", "template.json")
+    (tmp_path / "template.json").write_text('["{b}"]')
+    assert recorded("one.jsonl", "template.json") != in_a_file
+    assert recorded("one.jsonl", '["{a}"]') != recorded("one.jsonl", '["{b}"]')
+    assert recorded("nowhere.jsonl"), "what cannot be read is refused by who reads it"
 
 
 def test_is_the_same_for_the_same_file_loaded_again(study: StudySpec, tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def add(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="Directory of a SavedModel, or of its numbered versions; nothing with --image."
+            help="Directory of a SavedModel or of its numbered versions, an .onnx file, or a"
+            " scikit-learn model as .joblib (the message for .pkl, .pickle and .skops says how to"
+            " make one); nothing with --image."
         ),
     ] = None,
     signature: Annotated[
@@ -148,7 +150,7 @@ def add(
 ) -> None:
     """Add a model of your own. It is run once, and its answers become the golden answers.
 
-    It is a SavedModel, or a service inside an image.
+    It is a SavedModel, an ONNX file, a scikit-learn model (.joblib), or a service inside an image.
 
     Example: tune models add exported/ --name mine
     """

@@ -85,7 +85,7 @@ def _run(helper: Container, commands: Sequence[Sequence[str]], joint: str) -> li
     return output.split(_SEPARATOR)
 
 
-def execute(container: Container, command: list[str]) -> tuple[int, str, str]:
+def execute(container: Container, command: list[str], user: str = "0") -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in a running container.
 
     Docker's own client reads the answer below its HTTP client: it loses what that has already read,
@@ -94,7 +94,7 @@ def execute(container: Container, command: list[str]) -> tuple[int, str, str]:
     """
     assert container.client is not None
     api = container.client.api
-    identity = api.exec_create(str(container.id), command, user="0")["Id"]
+    identity = api.exec_create(str(container.id), command, user=user)["Id"]
     url = f"{api.base_url}/v{api.api_version}/exec/{identity}/start"
     reply = api.post(url, json={"Detach": False, "Tty": False}, timeout=api.timeout)
     try:

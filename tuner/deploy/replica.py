@@ -110,13 +110,15 @@ class Replica:
     def check_limits(self, spec: DeploymentSpec) -> None:
         """Compare the limits that the kernel enforces with those of `spec`.
 
-        Raises TuneError on a difference.
+        Raises TuneError on a difference, and as `check_alive`: what has ended has no limits.
         """
         applied = self.limits()
         requested = Limits(spec.cpu, spec.memory_mib * MIB, 0)
         # The kernel keeps CPU quotas in whole microseconds per period.
         cpu_ok = applied.cpu is not None and abs(applied.cpu - spec.cpu) < 1e-3
         if not cpu_ok or (applied.memory_bytes, applied.swap_bytes) != (requested.memory_bytes, 0):
+            if applied == Limits(None, None, None):
+                self.check_alive()
             raise TuneError(
                 f"replica {self.index} did not get its limits: asked {requested},"
                 f" applied {applied}",

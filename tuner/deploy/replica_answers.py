@@ -8,17 +8,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import requests
+from docker.errors import APIError
+from docker.models.containers import Container
 
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
+from tuner.deploy.helper import execute
 from tuner.deploy.reach import DirectSession, HttpReply
 from tuner.deploy.replica import Replica
 from tuner.deploy.unfit_answers import refuse_unfit_answer
 from tuner.errors import Infeasible, InputError, TrialFailed
 from tuner.interrupts import ended_whole
 from tuner.measure.golden import Golden
+from tuner.serving.added_service import ServiceAnswers
+from tuner.serving.container_plan import HEALTH_CHECKS
 from tuner.serving.first_run import LOADER, refused
 from tuner.serving.servers.call import Call
+from tuner.serving.servers.http import service_of
 from tuner.serving.servers.table import server_named
 from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
@@ -55,8 +61,8 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
         raise refused(_words(error), loader=loader) from error
 
 
-def service_answers(model: ModelSpec, ready_seconds: float) -> Sequence[tuple[int, bytes]]:
-    """(Status, body) of the answer of a new service to each of its requests, twice over.
+def service_answers(model: ModelSpec, ready_seconds: float) -> ServiceAnswers:
+    """What a new service answers to each of its requests, twice over.
 
     Raises InputError, with what was seen, where it is not ready in time or gives an answer by which
     nothing can be measured; otherwise as `replica_answers`.
@@ -70,6 +76,7 @@ def service_answers(model: ModelSpec, ready_seconds: float) -> Sequence[tuple[in
                 answer = _ask(replica, session, call, number % len(calls))
                 refuse_unfit_answer(answer, call)
                 answers.append((answer.status, answer.body))
+            health = _working_check(replica.container, model)
     except Infeasible as error:
         image = ServingSpec.of(model).image
         raise InputError(
@@ -77,7 +84,21 @@ def service_answers(model: ModelSpec, ready_seconds: float) -> Sequence[tuple[in
             "see its log above; correct --port, --ready, --command, --env, --user, or --writable"
             " for what it must write",
         ) from error
-    return answers
+    return ServiceAnswers(answers, health)
+
+
+def _working_check(container: Container, model: ModelSpec) -> tuple[str, ...]:
+    """A health check that works in the container, as the user that runs it; empty if none does."""
+    service = service_of(model)
+    for check in HEALTH_CHECKS:
+        command = [*check, str(service.port), service.ready]
+        try:
+            code, _, _ = execute(container, command, user=service.user)
+        except APIError:  # the image has no such program
+            continue
+        if code == 0:
+            return check
+    return ()
 
 
 @contextmanager

@@ -21,10 +21,21 @@ from tuner.spec.load import load_model
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
 
-ServiceRun = Callable[[ModelSpec], Sequence[tuple[int, bytes]]]
-"""(Status, body) of the answer to each request of a new service, twice over.
 
-Raises InputError where it does not serve."""
+@dataclass(frozen=True)
+class ServiceAnswers:
+    """What a new service did: (status, body) of its answer to each request, twice over.
+
+    `health` is a command that asked inside its container whether it was ready; empty where none
+    could.
+    """
+
+    answers: Sequence[tuple[int, bytes]]
+    health: tuple[str, ...] = ()
+
+
+ServiceRun = Callable[[ModelSpec], ServiceAnswers]
+"""Runs a new service. Raises InputError where it does not serve."""
 
 _HEAD = """\
 # A service: what tune needs to know to start it, to call it and to check its answers.
@@ -83,7 +94,9 @@ def add_service(wish: ServiceWish, run: ServiceRun, say: Callable[[str], None], 
         new.mkdir(parents=True)
         _write(new, wish, wish.files)
         say(f"first run of {wish.service.image}: each request twice")
-        answers = run(load_model(wish.name, Path(scratch)))
+        ran = run(load_model(wish.name, Path(scratch)))
+        answers = ran.answers
+        say(_health_in_words(ran.health))
         half = len(answers) // 2
         files = dict(wish.files)
         requests = []
@@ -94,7 +107,7 @@ def add_service(wish: ServiceWish, run: ServiceRun, say: Callable[[str], None], 
                 files[name] = right
                 right = HttpAnswer(file=name)
             requests.append(replace(request, answer=replace(right, status=answers[number][0])))
-        service = replace(wish.service, requests=tuple(requests))
+        service = replace(wish.service, requests=tuple(requests), health=ran.health)
         _write(new, replace(wish, service=service), files)
         load_model(wish.name, Path(scratch))
         make_readable(new)
@@ -102,6 +115,15 @@ def add_service(wish: ServiceWish, run: ServiceRun, say: Callable[[str], None], 
         directory.parent.mkdir(exist_ok=True)
         new.rename(directory)
     return directory
+
+
+def _health_in_words(health: tuple[str, ...]) -> str:
+    if not health:
+        return (
+            "the image has no tool to ask whether it is ready (bash, curl, wget, python3), so its"
+            " compose files have no health check; `health` in model.yaml may name one"
+        )
+    return f"health check of compose files: by {health[0]}"
 
 
 def _right(
@@ -182,6 +204,7 @@ def _write(directory: Path, wish: ServiceWish, files: Mapping[str, bytes]) -> No
         "env": dict(service.env),
         "user": service.user,
         "writable": list(service.writable),
+        "health": list(service.health),
         "requests": [_request(request) for request in service.requests],
     }
     document = {

@@ -29,6 +29,19 @@ BASH_CHECK = (
 )
 """A `health` of images with bash, which mostly have neither curl nor Python."""
 
+_ASK = (
+    "import sys, urllib.request as u;"
+    " u.urlopen('http://127.0.0.1:%s%s' % tuple(sys.argv[1:]), timeout=4)"
+)
+
+HEALTH_CHECKS = (
+    BASH_CHECK,
+    ("sh", "-c", 'curl -fs -m 4 -o /dev/null "http://127.0.0.1:$1$2"', "health"),
+    ("sh", "-c", 'wget -q -T 4 -O /dev/null "http://127.0.0.1:$1$2"', "health"),
+    ("python3", "-c", _ASK),
+)
+"""What may be a `health` of an image that nobody knows, to be tried in this order."""
+
 _PRIVILEGED_PORTS = 1024
 """Ports below are for root. The engine gives them to everyone in a container unless told not to."""
 

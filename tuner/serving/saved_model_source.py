@@ -71,6 +71,21 @@ def _refusal(path: Path) -> InputError:  # noqa: PLR0911 one for each kind of fi
             "export it as ONNX where its class is at hand, then add the file:"
             ' torch.onnx.export(model, inputs, "model.onnx", dynamo=True)',
         )
+    if path.suffix in {".pkl", ".pickle"}:
+        return InputError(
+            f"{path} is a pickle: who opens it runs what it says, so tune does not look inside",
+            "if it is a scikit-learn model of people whom you trust, add it as .joblib, which"
+            " MLServer opens in its container (it reads files of pickle.dump, too):"
+            f" cp {quoted} {shlex.quote(str(path.with_suffix('.joblib')))}",
+        )
+    if path.suffix == ".skops":
+        copy = json.dumps(str(path.with_suffix(".joblib")), ensure_ascii=False)
+        code = f"import joblib, skops.io; joblib.dump(skops.io.load({name}), {copy})"
+        return InputError(
+            f"{path} is a model that skops wrote, which MLServer cannot read",
+            "make a .joblib file of it, then add that (skops names the types that it does not"
+            f" know): python -c {shlex.quote(code)}",
+        )
     if path.suffix in {".pb", ".pbmm"}:
         return InputError(
             f"{path} is a graph without signatures",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tuner.errors import SetupError
+from tuner.files import content_checksum
 from tuner.spec.model_versions import version_number
 from tuner.spec.study import ModelSpec
 
@@ -39,14 +39,5 @@ def not_built(model: ModelSpec, missing: Path) -> SetupError:
 
 
 def directory_checksum(directory: Path) -> str:
-    """Hexadecimal SHA-256 over every file's path within `directory` and its content.
-
-    Paths are sorted, and neither the location nor time stamps matter.
-    """
-    digest = hashlib.sha256()
-    files = {p.relative_to(directory).as_posix(): p for p in directory.rglob("*") if p.is_file()}
-    for name in sorted(files):
-        with files[name].open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        digest.update(name.encode() + b"\0" + content)
-    return digest.hexdigest()
+    """As `content_checksum`: that of a model's version."""
+    return content_checksum(directory)

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tuner.files import content_checksum
 from tuner.spec.space import Parameter, SearchSpace
 from tuner.spec.study import LoadSpec, ServingSpec, StudySpec
 from tuner.spec.typed import WrongTypeError, mapping_at, typed
@@ -80,13 +81,17 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
 
     That is model, resolved search space, serving, load, objectives and constraints. Budget, search,
     seed, roles, units and descriptions may change between runs, and so may what only judges a
-    measurement (`without_judges`).
+    measurement (`without_judges`). Of recorded requests and a template in a file it is the content,
+    wherever they are; None where it cannot be read.
     """
     data = to_dict(spec)
     for parameter in data["search_space"].values():
         for key in _NOT_COMPARED:
             del parameter[key]
     data = without_judges(data)
+    for key in ("requests", "template"):
+        if data["load"].get(key):
+            data["load"][key] = _content(spec.path.parent / data["load"][key], data["load"][key])
     return {
         "model": {
             key: data["model"][key]
@@ -103,12 +108,25 @@ def comparable(spec: StudySpec) -> dict[str, Any]:
     }
 
 
+def _content(path: Path, text: str) -> str | None:
+    """The checksum of a file or directory; of a template that is no file but itself, the text."""
+    if text.lstrip().startswith(("{", "[", '"')):
+        return text
+    try:
+        return f"sha256:{content_checksum(path)}"
+    except OSError:
+        return None
+
+
 def without_judges(specification: Mapping[str, Any]) -> dict[str, Any]:
     """A specification, or the comparable part of one, less the settings that change no
-    measurement, but only whether it is trusted.
+    measurement, but only whether it is trusted, or how what is exported is watched.
     """
     load = {key: value for key, value in specification["load"].items() if key not in _JUDGES}
-    return {**specification, "load": load}
+    model = dict(specification["model"])
+    if model.get("http") is not None:
+        model["http"] = {key: value for key, value in model["http"].items() if key != "health"}
+    return {**specification, "load": load, "model": model}
 
 
 def fingerprint(spec: StudySpec) -> str:

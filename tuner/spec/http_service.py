@@ -43,7 +43,9 @@ class HttpService:
 
     `entrypoint` is empty to use the image's own; `command` follows it, or the image's own where
     that is empty too. `user` is a number of a user and of a group. `writable` are the only paths
-    that it can write, each in memory.
+    that it can write, each in memory. `health` is a command inside it that asks whether it is
+    ready: it gets the port and the path of `ready` as two more words. It is empty where none is
+    known.
     """
 
     image: str
@@ -55,3 +57,4 @@ class HttpService:
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = "65534:65534"
     writable: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()

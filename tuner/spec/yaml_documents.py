@@ -276,6 +276,11 @@ class HttpDocument(Document):
     writable: list[Annotated[str, _absolute[0], _absolute[1]]] = Field(default_factory=list)
     """The paths that it may write to. They are in its memory, and empty when it starts."""
 
+    health: list[str] = Field(default_factory=list)
+    """A command inside the container that asks whether it is ready, for the health check of compose
+    files. It gets `port` and `ready` as two more words, and ends with 0 where it is. Without it
+    there is no check."""
+
     requests: Annotated[list[HttpRequestDocument], Field(min_length=1)]
     """The requests of a load, which are drawn at random. A replica must answer the first four of
     them rightly before it is used."""

@@ -40,6 +40,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     service = service_of(model)
     refuse_taken("variable", serving.env, tuple(service.env))
     flags = serving.flag_words
+    uid, _, gid = service.user.partition(":")
     return ContainerPlan(
         image=image,
         entrypoint=service.entrypoint or None,
@@ -50,7 +51,9 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
         model_mount=None,
         user=service.user,
         ready=Ready(service.ready),
-        tmpfs=dict.fromkeys(service.writable, _IN_MEMORY),
+        # An engine gives it the mode of a directory that the image has there: for root, mostly.
+        tmpfs=dict.fromkeys(service.writable, f"{_IN_MEMORY},uid={uid},gid={gid}"),
+        health=service.health,
     )
 
 
