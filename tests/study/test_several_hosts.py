@@ -33,6 +33,7 @@ from tuner.backends.simulated import simulated_backend
 from tuner.errors import InputError, SetupError
 from tuner.search.distributions import distributions
 from tuner.search.make_sampler import OWNER
+from tuner.search.study_sampler import queue
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
 from tuner.study import database_server, locks, patience, tell
@@ -265,12 +266,15 @@ def end_sessions_with_locks(server: Server) -> None:
     engine.dispose()
 
 
-def test_with_the_lock_all_that_it_protects_is_lost(server: Server) -> None:
+def test_with_the_lock_all_that_it_protects_is_lost(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optuna.storages._rdb.storage.random.random", lambda: 0.0)  # its pauses
     spec = study_of("lock-lost")
     study = opened(spec, server.url)
     with pytest.raises(StorageInternalError) as caught, study_lock(study):  # noqa: PT012 -- both
         end_sessions_with_locks(server)
-        study.ask(distributions(spec.search_space))
+        queue(study, spec.search_space, spec.search_space.baseline())  # which Optuna tries again
     assert connection_lost(caught.value)
     assert opened(spec, server.url).get_trials() == []
     with study_lock(study):

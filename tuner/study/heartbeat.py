@@ -48,7 +48,9 @@ def database_server_of(study: Study) -> ServerStorage | None:
 def first_heartbeat(study: Study, trial_id: int) -> None:
     """Say that a trial is measured from now on."""
     if (server := database_server_of(study)) is not None:
-        server.record_heartbeat(trial_id)
+        # As `record_heartbeat`, which looks first whether there is one.
+        with _create_scoped_session(server.scoped_session) as session:
+            session.add(TrialHeartbeatModel(trial_id=trial_id))
 
 
 @contextmanager

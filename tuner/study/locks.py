@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import NoReturn
 
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage, _CachedStorage
 from optuna.study import Study
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuner.errors import InputError, SetupError
@@ -158,13 +159,23 @@ def _named(name: str) -> dict[str, str]:
 
 @contextmanager
 def _over(storage: RDBStorage, session: Connection) -> Iterator[None]:
-    """What this thread asks of the storage goes through this session."""
-    asked = storage.scoped_session()
+    """What this thread asks of the storage goes through this session, and through no later one:
+    Optuna and SQLAlchemy would try again in a new one, without the lock.
+    """
+    asked, thread = storage.scoped_session(), threading.get_ident()
+
+    def refuse(*_: object) -> None:
+        if session.invalidated and threading.get_ident() == thread:
+            lost = ConnectionError("the session that had the lock has ended")
+            raise OperationalError("", {}, lost, connection_invalidated=True)
+
+    event.listen(storage.engine, "checkout", refuse)
     before, asked.bind = asked.bind, session
     try:
         yield
     finally:
         asked.bind = before
+        event.remove(storage.engine, "checkout", refuse)
 
 
 @contextmanager

@@ -92,6 +92,7 @@ class Next:
         self._taken: int | None = None
         self.converged = ""
         self._enough = False
+        self._starts = True
         self._grid = Grid(spec.search_space, spec.seed, until.passes) if until.passes else None
 
     def begin(self) -> bool:
@@ -206,7 +207,7 @@ class Next:
         self._enough = self._until.reached(len(self._done.records), self._done.seconds)
         if self._until.reached(trials, self._done.seconds):
             return False
-        if waiting(self._study) or (self._grid is None and starts_left(self._study)):
+        if waiting(self._study) or (self._grid is None and self._starts_left()):
             return True
         if self._until.converged > 0:
             self.converged = self._convergence.reached(len(self._seen()))
@@ -219,6 +220,11 @@ class Next:
         if self._grid is not None:
             return bool(self._grid.left(self._study))
         return self._sampler.unvisited(self._study) != 0
+
+    def _starts_left(self) -> bool:
+        """As `starts_left`; none left is for good, and need not be read again."""
+        self._starts = self._starts and starts_left(self._study)
+        return self._starts
 
     def _running(self) -> int:
         """How many trials other workers measure now."""
@@ -239,7 +245,9 @@ class Next:
     def _queue_next(self) -> None:
         """Queue what comes before any proposal of the sampler, where something does."""
         spec, study, done = self._spec, self._study, self._seen()
-        if waiting(study) or queue_baseline(spec, study) or queue_start(spec, study, done):
+        if waiting(study) or queue_baseline(spec, study):
+            return
+        if self._starts_left() and queue_start(spec, study, done):
             return
         if self._decider is None:
             if confirmation_is_due(spec, study, done):
