@@ -113,6 +113,7 @@ def some_data(count: int) -> Data:
         np.zeros(count),
         np.ones((count, 1)),
         np.eye(1),
+        np.ones(count),
     )
 
 
@@ -139,6 +140,7 @@ def test_nothing_seen_has_nothing_to_scatter() -> None:
         np.zeros(0),
         np.zeros((0, 1)),
         np.eye(1),
+        np.zeros(0),
     )
     best = fitted(none, PRIORS).hyper
     assert scattered(none, PRIORS, best) == ((best, 1.0),)

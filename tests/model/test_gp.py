@@ -43,6 +43,7 @@ def some_data(points: int = 12, values: int = 20, seed: int = 0) -> Data:
         0.3 * at[:, 2],
         basis_at(at),
         COVARIANCE,
+        rng.uniform(0.5, 2.0, values),
     )
 
 
@@ -50,7 +51,7 @@ def dense(data: Data, hyper: Hyper, asked: Places) -> tuple[Floats, Floats]:
     """Posterior mean and covariance by the textbook, one row for each value."""
     at = data.points[data.where]
     linear = data.basis[data.where] @ COVARIANCE @ data.basis[data.where].T
-    noise = np.diag(data.variance + hyper.noise**2)
+    noise = np.diag(data.variance + (hyper.noise * data.factors) ** 2)
     covariance = matern(at, at, GROUPS, hyper) + linear + noise
     cross = matern(at, asked.points, GROUPS, hyper)
     cross = cross + data.basis[data.where] @ COVARIANCE @ asked.basis.T
@@ -151,6 +152,7 @@ def test_the_likelihood_of_pooled_repeats_is_that_of_all_values() -> None:
         data.mean[data.where],
         data.basis[data.where],
         COVARIANCE,
+        data.factors,
     )
     for shift in (0.0, 0.4):
         logs = np.log([p.median for p in PRIORS.all]) + shift
@@ -179,6 +181,7 @@ def test_nothing_seen_leaves_the_priors() -> None:
         np.zeros(0),
         np.zeros((0, 2)),
         data.basis_covariance,
+        np.zeros(0),
     )
     assert fitted(none, PRIORS).hyper.all == pytest.approx([p.median for p in PRIORS.all])
 

@@ -33,6 +33,7 @@ from tuner.model.queue_fit import QueueFit, fitted_queue
 from tuner.model.queue_prior import OUTPUTS, PARAMETERS, Loads
 from tuner.model.representative import representative
 from tuner.model.trends import Trend, linear, queueing
+from tuner.model.unequal_noise import noise_factors
 from tuner.model.warm import Warm
 from tuner.spec.space import Configuration
 
@@ -171,6 +172,8 @@ class Evidence:
         # What is not known of one burst is supposed to be as it is in others.
         variance = np.where(np.isfinite(sds), sds, np.median(stated) if len(stated) else 0.0) ** 2
         noise = column.noise or (NOISE if len(stated) else WHOLE_NOISE)
+        factors = self._noise_factors(values, variance, rows, early)
+        variance = variance * factors**2
         names, groups = grouped(self.candidates.owners)
         centre = float(np.median(values[:early])) if early else 0.0
         trends = [linear(self.coordinates, centre)]
@@ -197,6 +200,7 @@ class Evidence:
                 trend.mean[at],
                 trend.basis[at],
                 trend.covariance,
+                factors[:early][use],
             )
 
         priors = [_priors(t, names, noise, column.metric, warm, early) for t in trends]
@@ -207,7 +211,7 @@ class Evidence:
         best = int(np.argmax(probable))
 
         after = [
-            (at, digest(self.coordinates[rows[at]], values[at], variance[at]))
+            (at, digest(self.coordinates[rows[at]], values[at], variance[at], factors[at]))
             for at in _blocks(early, len(values))
         ]
 
@@ -229,7 +233,7 @@ class Evidence:
 
             def more(at: slice, before: Process | None) -> Process:
                 assert before is not None
-                noisy = variance[at] + hyper.noise**2
+                noisy = variance[at] + (hyper.noise * factors[at]) ** 2
                 return before.seeing(places.at(rows[at]), values[at], noisy)
 
             # Which queue, since that is another prior mean at the places not seen yet.
@@ -251,6 +255,17 @@ class Evidence:
         ]
         weights = np.array([weight for _, weight in members])
         return Ensemble(tuple(member for member, _ in members), weights / weights.sum())
+
+    def _noise_factors(self, values: Floats, variance: Floats, rows: Indices, early: int) -> Floats:
+        """As `noise_factors`, by the first `early` bursts, of all of them."""
+        known = len(self.candidates)
+        # What is outside has no number of its scenario, so it counts as one of its own.
+        scenario = np.where(
+            rows < known, self.candidates.scenario[np.minimum(rows, known - 1)], -1 - rows
+        )
+        learned = noise_factors(values[:early], variance[:early], rows[:early], scenario[:early])
+        of = dict(zip(scenario[:early].tolist(), learned.tolist(), strict=True))
+        return np.array([of.get(s, 1.0) for s in scenario.tolist()])
 
 
 @lru_cache(maxsize=16)

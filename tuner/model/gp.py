@@ -75,9 +75,10 @@ class Hyper:
 class Data:
     """N noisy values at u points of d columns.
 
-    `where`, shape (N,), is the point of each value; `variance` its known noise variance, to which
-    the noise that is learned is added. `mean` (u,) and `basis` (u, k) with `basis_covariance`
-    (k, k) are the prior at the points, `groups` (d,) the group of each column.
+    `where`, shape (N,), is the point of each value; `variance` its known noise variance. To it the
+    noise that is learned is added, whose sd is `factors` (N,) times as large. `mean` (u,) and
+    `basis` (u, k) with `basis_covariance` (k, k) are the prior at the points, `groups` (d,) the
+    group of each column.
     """
 
     points: Floats
@@ -88,10 +89,16 @@ class Data:
     mean: Floats
     basis: Floats
     basis_covariance: Floats
+    factors: Floats
+
+    def weights(self, noise: float) -> Floats:
+        """The precision of each value."""
+        precision: Floats = 1.0 / (self.variance + (noise * self.factors) ** 2)
+        return precision
 
     def pooled(self, noise: float) -> tuple[Floats, Floats]:
         """Per point: the values' mean by precision less the prior mean, and its variance."""
-        weights = 1.0 / (self.variance + noise**2)
+        weights = self.weights(noise)
         total = np.bincount(self.where, weights, len(self.points))
         sums = np.bincount(self.where, weights * self.values, len(self.points))
         return sums / total - self.mean, 1.0 / total
@@ -142,7 +149,7 @@ def _negative(logs: Floats, data: Data, priors: Priors, square: Floats) -> tuple
     inverse, _ = dpotri(factor, lower=1)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     alpha = inverse @ residual
-    weights = 1.0 / (data.variance + hyper.noise**2)
+    weights = data.weights(hyper.noise)
     deviations = data.values - data.mean[data.where] - residual[data.where]
     value = (
         0.5 * residual @ alpha
@@ -162,7 +169,7 @@ def _negative(logs: Floats, data: Data, priors: Priors, square: Floats) -> tuple
     inside = variance - variance**2 * np.diag(inverse)
     own_alpha = weights * (deviations + (variance * alpha)[data.where])
     own_inverse = weights - weights**2 * inside[data.where]
-    gradient[-1] = hyper.noise**2 * (own_inverse - own_alpha**2).sum()
+    gradient[-1] = (hyper.noise * data.factors) ** 2 @ (own_inverse - own_alpha**2)
     for i, prior in enumerate(priors.all):
         distance = (logs[i] - math.log(prior.median)) / prior.width
         value += 0.5 * distance**2
