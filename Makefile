@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help mnist deepspeech translation test unit thorough chaos check docs dist setup lock
+.PHONY: help mnist deepspeech translation test unit thorough chaos cluster check docs dist setup lock
 ARGS ?=
 # In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -35,6 +35,11 @@ thorough: ## tests of minutes: models trained in full size, samplers in every va
 chaos: ## the whole fault-injection suite, which ends with a table (ARGS="--chaos-markdown FILE")
 	@scripts/setup --tests
 	@.venv/bin/pytest tests/chaos --chaos $(ARGS)
+
+cluster: ## all tests on several machines, which are namespaces of this one; needs root
+	@scripts/setup --tests
+	@.venv/bin/pytest tests/cluster $(ARGS)
+	@.venv/bin/pytest tests/cluster --thorough $(ARGS)
 
 check: ## formatting, lint, types, the direction of imports, security
 	@failed=0; \

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tuner.results.study_file import FinishedStudy
     from tuner.results.two_studies import TwoStudies
     from tuner.spec.study import SamplerName, Stage, StudySpec
-    from tuner.study.check import Check
+    from tuner.study.check_line import Check
     from tuner.study.loop import Event
     from tuner.study.next import Goal
     from tuner.study.plan import Plan

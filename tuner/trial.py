@@ -32,6 +32,7 @@ from tuner.spec.study import (
     LoadProfile,
     LoadProtocol,
     NetworkSpec,
+    NodePlacement,
     Stage,
     StudySpec,
 )
@@ -198,6 +199,8 @@ def run_trial(study: StudySpec, request: TrialRequest, rig: Rig) -> TrialResult:
         measurement = capacity.with_measured(measurement)
     if deployment.ready_seconds is not None:
         measurement = measurement.having("ready_seconds", deployment.ready_seconds)
+    if nodes := facts[0].get("nodes"):
+        measurement = measurement.having("nodes", len(set(nodes)))
     if wrong := measurement.errors.get(RequestOutcome.WRONG_ANSWER.name):
         raise TrialFailed(
             f"{wrong} answers of a sample differ from the golden ones by more than"
@@ -307,6 +310,7 @@ def deployment_spec(study: StudySpec, configuration: Configuration) -> Deploymen
         serving=replace(
             serving,
             server=_server(study, configuration),
+            placement=_placement(study, configuration),
             flags={**serving.flags, **flags},
             env={**serving.env, **env},
         ),
@@ -362,6 +366,10 @@ def capacity_profile(study: StudySpec, configuration: Configuration) -> LoadProf
 
 def _protocol(study: StudySpec, configuration: Configuration) -> LoadProtocol:
     return cast(LoadProtocol, configuration.get("protocol", study.load.protocol))
+
+
+def _placement(study: StudySpec, configuration: Configuration) -> NodePlacement:
+    return cast(NodePlacement, configuration.get("placement", study.serving.placement))
 
 
 def _server(study: StudySpec, configuration: Configuration) -> str:

@@ -65,7 +65,7 @@ def test_verbs_options_choices_and_models_are_completed() -> None:
     assert completed("tune comp") == ["compare"]
     assert "--study" in completed("tune show --st")
     assert {"json", "compose", "study"} <= set(completed("tune export --format "))
-    assert completed("tune run --backend s") == ["simulated"]
+    assert completed("tune run --backend s") == ["simulated", "swarm"]
     assert "mnist" in completed("tune models show ")
 
 

@@ -36,7 +36,7 @@ def test_a_command_of_the_page_is_understood(command: str, tmp_path: Path) -> No
         assert found["output"].name.endswith(".study.zip")
         return
     options = {field.name: found[field.name] for field in fields(ExportOptions)}
-    if form in ("compose", "docker-run"):
+    if form in ("compose", "stack", "docker-run"):
         options["model_path"] = tmp_path
     exported = render(STUDY, form, ExportOptions(**options))
     assert exported.text or exported.files

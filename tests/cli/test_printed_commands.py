@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import Ended, Tune
 from tests.cli.small_study import small_study
-from tuner.study.check import Check
+from tuner.study.check_line import Check
 
 
 @pytest.fixture

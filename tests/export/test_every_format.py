@@ -25,7 +25,7 @@ from tuner.results.wording import chance
 from tuner.serving.version_files import directory_checksum
 from tuner.study.storage import study_record
 
-ONE_EACH = ("compose", "kubernetes", "docker-run", "env", "kserve", "helm", "kustomize")
+ONE_EACH = ("compose", "stack", "kubernetes", "docker-run", "env", "kserve", "helm", "kustomize")
 FIRST_WORDS: dict[str, dict[str, str]] = {
     "helm": {"apiVersion": "v2", "type": "application"},
     "kserve": {"kind": "InferenceService"},
@@ -62,7 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(form: ExportFormat, choice: str, when: str | None, model: Path) -> ExportOptions:
-    deployed = form in ("compose", "docker-run")
+    deployed = form in ("compose", "stack", "docker-run")
     return ExportOptions(choice, when, model_path=model if deployed else None)
 
 
@@ -82,6 +82,8 @@ def check(form: ExportFormat, text: str, count: int) -> None:
         assert text.count(PREFIX) == count
     elif form == "compose":
         assert list(yaml.safe_load(text)) == ["services"]
+    elif form == "stack":
+        assert list(yaml.safe_load(text)) == ["version", "services", "networks"]
     elif form == "kubernetes":
         for found in yaml.safe_load_all(text):
             kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)

@@ -56,7 +56,14 @@ def test_all_metrics_of_a_known_burst() -> None:
         }
     )
     # Only an open loop can be late, only a lossy network delays; the others are no burst's.
-    others = {"late_percent", "delayed_percent", "loss_delay_ms", "ready_seconds", "capacity_rps"}
+    others = {
+        "late_percent",
+        "delayed_percent",
+        "loss_delay_ms",
+        "ready_seconds",
+        "capacity_rps",
+        "nodes",
+    }
     others |= {*RESERVED}
     assert set(values) == set(METRICS) - others
     assert (found.verdict, found.findings) == ("VALID", ())

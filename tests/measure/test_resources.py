@@ -296,3 +296,23 @@ def test_every_counter_of_a_replica_is_one_that_a_source_may_lack_or_always_has(
     bare, whole = counters(1), closed_loop().counters_end[0]
     lacking = {f.name for f in dataclasses.fields(bare) if getattr(bare, f.name) is None}
     assert all(getattr(whole, name) is not None for name in lacking)
+
+
+def test_a_source_that_counts_more_slowly_than_batches_pass_has_an_interval_still() -> None:
+    """Two replicas that are read four times a second and counted once, at different moments."""
+    moments = np.arange(0, 6.01, 0.25)
+    one, two = np.floor(moments), np.floor(moments + 0.5) - 0.5
+    slow = CpuReadings(
+        np.rint(np.stack([one, two], 1) * SECOND).astype(np.int64),
+        np.rint(np.stack([0.5 * one, 0.25 * two], 1) * SECOND).astype(np.int64),
+    )
+    found = resources.cores_of(slow)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
+    assert resources.cores_of_batches(slow) is None
+
+
+def test_a_source_that_counted_too_few_times_has_no_interval() -> None:
+    moments = np.floor(np.arange(0, 2.01, 0.25))
+    slow = readings(list(moments), [list(0.5 * moments)])
+    assert resources.cores_of(slow) is None

@@ -16,7 +16,8 @@ from tuner.spec.host import Host
 from tuner.spec.load import load_study, results_directory
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
-from tuner.study.check import Check, checks
+from tuner.study.check import checks
+from tuner.study.check_line import Check
 from tuner.study.loop import Event, goal, run_study
 from tuner.study.queue import queue_repeat
 from tuner.study.start import start_or_resume

@@ -54,9 +54,13 @@ KUBERNETES = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: up}\n"
 @pytest.mark.parametrize(
     ("text", "message", "mend"),
     [
-        ("", "neither a compose file nor a docker-run script", "tune export"),
-        ("just words\n", "neither a compose file nor a docker-run script", "tune export"),
-        ("CPU=1\nREPLICAS=2\n", "neither a compose file nor a docker-run script", "tune export"),
+        ("", "neither a compose file, a stack nor a docker-run script", "tune export"),
+        ("just words\n", "neither a compose file, a stack nor a docker-run script", "tune export"),
+        (
+            "CPU=1\nREPLICAS=2\n",
+            "neither a compose file, a stack nor a docker-run script",
+            "tune export",
+        ),
         ("services: {a: {image: b}\n", "is not YAML", "tune export"),
         ("services: {a: {image: b}}\n", "does not say which trial it comes from", "tune export"),
         ("#!/bin/sh\necho\n", "does not say which trial it comes from", "tune export"),

@@ -20,6 +20,7 @@ BACKENDS: Mapping[str, str] = {
     "simulated": "tuner.backends.simulated:simulated_backend",
     "replay": "tuner.backends.replay:replay_backend",
     "endpoint": "tuner.backends.endpoint:endpoint_backend",
+    "swarm": "tuner.backends.swarm:swarm_backend",
 }
 """What makes each backend of tune, as `module:name`: only the one that is used is imported."""
 

@@ -132,6 +132,14 @@ class BackendOptions:
 
 NO_OPTIONS = BackendOptions()
 
+NO_NODES: Mapping[str, Missing] = {
+    "nodes": Missing(
+        "the replicas are not placed on the nodes of a swarm",
+        "use --backend swarm, or another metric",
+    )
+}
+"""What backends cannot measure that know one host."""
+
 
 class MakeBackend(Protocol):
     """Makes a backend for a study.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
+from tuner.errors import InputError
 from tuner.load.calibrate import LEAST_TIMEOUT, calibrate, calibrate_senders, study_level
 from tuner.load.sender import LoadGenerator
 from tuner.load.study_requests import study_requests, study_trace
 from tuner.load.trace import replayed
 from tuner.measure.calibration import Calibration
 from tuner.measure.host_use import HostUse, watch_host
+from tuner.measure.measurement import Missing
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
 from tuner.serving.built_model import require_built
@@ -30,13 +33,42 @@ def docker_backend(
     *,
     deployer: Deployer | None = None,
 ) -> DeployingBackend:
-    """Containers, and a load generator that checks a sample of the answers.
+    """Containers on one engine (`container_backend`).
+
+    `deployer` takes the place of the one that deploys the study's configurations.
+    """
+    if deployer is None:
+        deployer = DockerDeployer(
+            study.model,
+            study.serving,
+            study.name,
+            study.load.placement,
+            servers=study.servers(),
+        )
+    if any(parameter.name == "placement" for parameter in study.search_space):
+        raise InputError(
+            "the parameter placement is about the nodes of a swarm; one engine has no choice",
+            "use --backend swarm, or leave it out of the search space",
+        )
+    missing = {**missing_energy(SYS), **NO_NODES}
+    return container_backend("docker", study, deployer, _watch, missing, docker_engine.is_up)
+
+
+def container_backend(
+    name: str,
+    study: StudySpec,
+    deployer: Deployer,
+    watch: Callable[[float], HostUse | None],
+    missing: Mapping[str, Missing],
+    reach: Callable[[], bool],
+) -> DeployingBackend:
+    """A backend of containers, and a load generator that checks a sample of the answers.
 
     The load engine is calibrated with the baseline's server and protocol, as it will send: by as
-    many processes as `load.senders` says. `deployer` takes the
-    place of the one that deploys the study's configurations. Raises SetupError when the model is
-    not built, InputError when its requests cannot be read, or sent to one of the servers in one of
-    the protocols, or when there is no such server.
+    many processes as `load.senders` says. `watch`, `missing` and `reach` are those of
+    `DeployingBackend`. Raises SetupError when the model is not built, InputError when its requests
+    cannot be read, or sent to one of the servers in one of the protocols, or when there is no such
+    server.
     """
     require_built(study.model)
     golden = study_requests(study)
@@ -78,20 +110,7 @@ def docker_backend(
             place(found.senders)
         return found
 
-    if deployer is None:
-        deployer = DockerDeployer(
-            study.model, study.serving, study.name, study.load.placement, servers=servers
-        )
-    return DeployingBackend(
-        "docker",
-        study,
-        deployer,
-        connect,
-        calibrator,
-        _watch,
-        missing_energy(SYS),
-        docker_engine.is_up,
-    )
+    return DeployingBackend(name, study, deployer, connect, calibrator, watch, missing, reach)
 
 
 def _anywhere(_senders: int) -> None:

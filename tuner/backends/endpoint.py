@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy.endpoint_deployer import EndpointDeployer, is_local
 from tuner.deploy.endpoint_url import EndpointUrl, endpoint_url
 from tuner.deploy.protocol import Deployment
@@ -115,7 +115,7 @@ def _missing(study: StudySpec, url: EndpointUrl) -> Mapping[str, Missing]:
     endpoint = study.endpoint
     assert endpoint is not None
     usage = endpoint.usage
-    missing = dict(ENERGY)
+    missing = {**ENERGY, **NO_NODES}
     if not (usage.container or usage.cgroup):
         missing |= dict.fromkeys(_COUNTED, _NO_QUERY if usage.prometheus else _NO_USAGE)
     if not (usage.container or usage.cgroup or usage.prometheus):

@@ -3,7 +3,7 @@
 `SimulatedDeployer` and `SimulatedSender` take the places of Docker and the load generator. Their
 response times, CPU usage and memory come from a queueing model (`tuner.backends.simulated_host`)
 with seeded noise; time is virtual, nothing sleeps. Whatever they make says `simulated`. Server
-flags, environment variables and the protocol have no effect on a simulated replica.
+flags, environment variables, protocol and placement have no effect on a simulated replica.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tuner.backends.backend import NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.backends.simulated_burst import simulate
 from tuner.backends.simulated_host import SimulatedHost, Workload
 from tuner.deploy.protocol import Deployment
@@ -55,6 +55,7 @@ _COUNTERS = (
 )
 _MISSING: Mapping[str, Missing] = {
     **ENERGY,
+    **NO_NODES,
     **dict.fromkeys(
         _COUNTERS,
         Missing("a simulated host has no such counter", "Use --backend docker, or another metric."),
@@ -191,6 +192,7 @@ class SimulatedDeployment:
             "ignored_flags": dict(self._spec.serving.flags),
             "ignored_env": dict(self._spec.serving.env),
             "ignored_protocol": self._spec.protocol,
+            "ignored_placement": self._spec.serving.placement,
         }
 
     def send(self, profile: LoadProfile, pruner: Pruner | None = None) -> Burst:

@@ -29,6 +29,7 @@ class Format(StrEnum):
     yaml = "yaml"
     csv = "csv"
     compose = "compose"
+    stack = "stack"
     kubernetes = "kubernetes"
     docker_run = "docker-run"
     helm = "helm"
@@ -80,7 +81,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="compose, docker-run: the directory with the model's versions."
+            help="compose, stack, docker-run: the directory with the model's versions."
             " [default: where tune models builds it]",
             show_default=False,
         ),
@@ -88,15 +89,15 @@ def export(
     port: Annotated[
         int | None,
         typer.Option(
-            help="compose, docker-run: the first port to publish for REST; each replica takes the"
-            " next. [default: 8501]"
+            help="compose, stack, docker-run: the first port to publish for REST; each replica"
+            " takes the next. [default: 8501]"
         ),
     ] = None,
     grpc_port: Annotated[
         int | None,
         typer.Option(
-            help="compose, docker-run: the first port to publish for gRPC. [default: the ports"
-            " right before those for REST, so 8500 for one replica]",
+            help="compose, stack, docker-run: the first port to publish for gRPC. [default: the"
+            " ports right before those for REST, so 8500 for one replica]",
         ),
     ] = None,
     image: Annotated[
@@ -160,8 +161,9 @@ def export(
 ) -> None:
     """Export configurations: as data, or as a file that deploys one of them.
 
-    compose, docker-run (a shell script), kubernetes, kserve (an InferenceService), env, helm and
-    kustomize hold one configuration. helm and kustomize are directories, written to --output.
+    compose, stack (for Docker Swarm), docker-run (a shell script), kubernetes, kserve (an
+    InferenceService), env, helm and kustomize hold one configuration. helm and kustomize are
+    directories, written to --output.
     json, yaml and csv hold any number. study is the whole study in one file, which tune show,
     explain, report, compare and export take for --study. replay is the full grid (or what
     --storage names) as a Parquet file, which tune run --backend replay and tune compare --against

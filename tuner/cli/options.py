@@ -69,9 +69,10 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         parser=_checked_backend,
-        metavar="docker|simulated|replay|endpoint|NAME",
+        metavar="docker|swarm|simulated|replay|endpoint|NAME",
         autocompletion=backend_choices,
-        help="What runs the trials: docker measures containers, simulated computes a host, replay"
+        help="What runs the trials: docker measures containers, swarm measures them"
+        " on several machines, simulated computes a host, replay"
         " takes trials from a recorded grid, endpoint measures a service that is there already,"
         " NAME is one that an installed package adds. Each has its own storage.",
     ),

@@ -116,7 +116,7 @@ class AdoptingDeployer(DockerDeployer):
                 f"none of the file's containers {what}",
                 "export the file again: tune export",
             )
-        return sorted(replicas, key=lambda c: _natural(str(c.name)))
+        return sorted(replicas, key=lambda c: natural(str(c.name)))
 
     def _network_of(self, containers: Sequence[Container]) -> Network:
         """The bridge that all of them are on. Raises InputError where there is none."""
@@ -159,7 +159,7 @@ class AdoptingDeployer(DockerDeployer):
         replica.check_alive()
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A sort key by which `m-10` comes after `m-9`."""
     parts = re.split(r"(\d+)", name)
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]

@@ -88,7 +88,7 @@ class DockerDeployer:
     def __enter__(self) -> Self:
         with ExitStack() as world:
             require_built(self._model)
-            self._golden = self._golden_requests()
+            self._golden = golden_requests(self._model, self._servings) if self._has_golden else {}
             self._client = world.enter_context(docker_engine.connect())
             run = uuid.uuid4().hex[:12]
             self._labels = {LABEL: str(Owner.this()), RUN_LABEL: run, STUDY_LABEL: self._study}
@@ -112,14 +112,6 @@ class DockerDeployer:
     @property
     def _image(self) -> str:
         return self._images[self._first.server]
-
-    def _golden_requests(self) -> Mapping[str, Requests]:
-        """How replicas are checked, by server. The servers of a study share its golden answers."""
-        if not self._has_golden:
-            return {}
-        servers = {serving.server: server_named(serving.server) for serving in self._servings}
-        golden = next(iter(servers.values())).golden(self._model)
-        return {n: server.requests_in("rest", self._model, golden) for n, server in servers.items()}
 
     def _enter_network(self, world: ExitStack, name: str) -> None:
         """Prepare the path to containers, the load engine's namespace and the tools for a bad
@@ -291,7 +283,7 @@ class DockerDeployer:
             undo(self._client, DEPLOYMENT_LABEL, identity),
             ThreadPoolExecutor(WORKERS, "replica") as executor,
         ):
-            name = f"tune-{self._study}-{_name_part(label)}-{identity}"
+            name = f"tune-{self._study}-{name_part(label)}-{identity}"
             # In a thread, so that no interrupt comes between the engine and its answer.
             network = executor.submit(
                 create_bridge, self._client, name, labels, self._ways
@@ -359,7 +351,6 @@ class DockerDeployer:
             if space is not None:
                 end = space.end(addresses[0])
             links = Links(
-                self._client,
                 [replica.container for replica in replicas],
                 addresses,
                 plan.port_of(spec.protocol),
@@ -404,6 +395,13 @@ class DockerDeployer:
         replica.check_alive()
 
 
+def golden_requests(model: ModelSpec, servings: Sequence[ServingSpec]) -> Mapping[str, Requests]:
+    """How replicas are checked, by server. The servers of a study share its golden answers."""
+    servers = {serving.server: server_named(serving.server) for serving in servings}
+    golden = next(iter(servers.values())).golden(model)
+    return {n: server.requests_in("rest", model, golden) for n, server in servers.items()}
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turns what Docker's client raises in a trial into a TuneError."""
@@ -415,6 +413,6 @@ def refusals() -> Iterator[None]:
         raise engine_failure(error) from error
 
 
-def _name_part(label: str) -> str:
+def name_part(label: str) -> str:
     """`label` without the characters that the engine refuses in a name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", label)

@@ -31,13 +31,16 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
-def connect(seconds: float = CALL_SECONDS) -> Iterator[DockerClient]:
-    """A client of the engine that Docker's command line would use (`engine_address`).
+def connect(
+    seconds: float = CALL_SECONDS, address: EngineAddress | None = None
+) -> Iterator[DockerClient]:
+    """A client of the engine at `address`, by default the one that Docker's command line would use
+    (`engine_address`).
 
     A call may take so many seconds. Raises Unreachable when no engine answers, SetupError when it
     lets nobody in, is too old, or is named by a context that is none.
     """
-    address = engine_address()
+    address = address or engine_address()
     with ExitStack() as world:
         try:
             client = _client(address, seconds, world)

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from docker import DockerClient
 from docker.models.containers import Container
 
 from tuner.deploy import offloads
@@ -40,9 +39,11 @@ class ClientEnd:
 
 @dataclass(frozen=True)
 class Links:
-    """The links to the replicas of one deployment, and what it takes to change them."""
+    """The links to the replicas of one deployment, and what it takes to change them.
 
-    docker: DockerClient
+    Replicas may be on several engines, each of which has the base image `image`.
+    """
+
     replicas: Sequence[Container]
     addresses: Sequence[str]
     port: int
@@ -163,8 +164,10 @@ def impaired(links: Links, network: NetworkSpec) -> Iterator[BadNetwork]:
             assert links.client is not None
             end = _End("client", links.client.container, links.client.device, mine)
         else:
-            shared = f"container:{links.replicas[index].id}"
-            helper = start_helper(links.docker, shared, links.image, links.labels)
+            replica = links.replicas[index]
+            assert replica.client is not None
+            shared = f"container:{replica.id}"
+            helper = start_helper(replica.client, shared, links.image, links.labels)
             end = _End(f"replica {index}", helper, REPLICA_DEVICE, mine)
         ends[index] = end
         end.set()

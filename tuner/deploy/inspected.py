@@ -35,14 +35,22 @@ class InspectedContainer:
 def inspect_container(container: Container, plan: ContainerPlan) -> InspectedContainer:
     """The facts of a replica of `plan`."""
     mount = plan.model_mount
+    model = None if mount is None else mounted_directory(container, mount)
+    return inspect_elsewhere(container, _limits(container), model)
+
+
+def inspect_elsewhere(
+    container: Container, limits: Limits, model: Path | None
+) -> InspectedContainer:
+    """The facts of a replica that may be on another machine; `model` is a directory here."""
     config = container.attrs["Config"]
     return InspectedContainer(
         str(container.name),
-        _limits(container),
+        limits,
         container.attrs["Image"],
         tuple(config["Cmd"] or ()),
         dict(text.split("=", 1) for text in config["Env"] or () if "=" in text),
-        None if mount is None else mounted_directory(container, mount),
+        model,
     )
 
 

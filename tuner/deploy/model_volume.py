@@ -16,14 +16,20 @@ from tuner.serving.base import SCRATCH
 
 @contextmanager
 def model_volume(
-    client: DockerClient, image: str, versions: Path, labels: Mapping[str, str]
+    client: DockerClient,
+    image: str,
+    versions: Path,
+    labels: Mapping[str, str],
+    name: str | None = None,
 ) -> Iterator[str]:
     """The name of a volume with the files in `versions`, readable by all; removed at the end.
+
+    The engine chooses the name where none is given.
 
     A container of `image`, which the engine must have, carries the files there. It is never
     started.
     """
-    volume = client.volumes.create(labels=dict(labels))
+    volume = client.volumes.create(name=name, labels=dict(labels))
     try:
         carrier = client.containers.create(
             image,

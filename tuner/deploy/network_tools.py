@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from docker import DockerClient
 from docker.models.containers import Container
@@ -71,6 +72,22 @@ def probe_tools(client: DockerClient, image: str, labels: Mapping[str, str]) -> 
         return NetworkTools(next(working, None), has_netem, has_ifb, distribution)
     finally:
         remove_container(helper)
+
+
+def common_tools(each: Iterable[NetworkTools]) -> NetworkTools:
+    """What works on each of several kernels, by the same commands."""
+    found = tuple(each)
+
+    def same(name: str) -> Any:  # noqa: ANN401 -- one of a field
+        values = {getattr(tools, name) for tools in found}
+        return values.pop() if len(values) == 1 else None
+
+    return NetworkTools(
+        same("netfilter"),
+        all(tools.netem for tools in found),
+        all(tools.ifb for tools in found),
+        same("distribution"),
+    )
 
 
 def _works(helper: Container, commands: list[list[str]]) -> bool:

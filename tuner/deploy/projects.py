@@ -8,6 +8,8 @@ projects and removed after them. So a project without such a network is that of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from docker import DockerClient
 from docker.models.containers import Container
 from docker.models.networks import Network
@@ -23,6 +25,9 @@ from tuner.deploy.ownership import (
 )
 
 PROJECT_LABEL = "com.docker.compose.project"
+STACK_LABEL = "com.docker.stack.namespace"
+"""What `docker stack deploy` marks the services and containers of a stack with: its name."""
+
 _PREFIX = "tune-verify-"
 
 
@@ -56,6 +61,20 @@ def sweep_projects(client: DockerClient) -> list[str]:
             remove_volume(volume)
             removed.append(str(volume.name))
     return removed
+
+
+def is_left_stack(name: str, clients: Iterable[DockerClient]) -> bool:
+    """Whether a stack of that name is that of a dead run: none of its keepers is on a node.
+
+    Call it after `tuner.deploy.ownership.sweep` on each node, which removes those of dead runs.
+    """
+    if not name.startswith(_PREFIX):
+        return False
+    label = f"{RUN_LABEL}={name.removeprefix(_PREFIX)}"
+    return not any(
+        client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        for client in clients
+    )
 
 
 def _living(client: DockerClient) -> set[str]:

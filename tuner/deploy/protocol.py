@@ -70,7 +70,12 @@ class Deployment(Target, Protocol):
         """
         ...
 
-    def facts(self) -> Mapping[str, Any]: ...
+    def facts(self) -> Mapping[str, Any]:
+        """What the record says of it. JSON-able.
+
+        `nodes` names the machine of each replica, where they may be on several.
+        """
+        ...
 
 
 class Deployer(Protocol):

@@ -57,7 +57,7 @@ _MEND = (
     "Find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
     " another user."
 )
-_TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
+TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
 """What engine and runtime say of a limit that is too low even to start a process."""
 
 
@@ -67,13 +67,15 @@ class ReplicaStart:
 
     `at` and `restarts` are the engine's, `oom_kills` the host's count of processes that the
     kernel's OOM killer ended until then, None where it cannot be read. `asked` is when the engine
-    was asked to start it, by `time.monotonic()`; None: not by this process.
+    was asked to start it, by `time.monotonic()`; None: not by this process. What the engine says to
+    have happened before `ready`, in seconds of its clock, was part of the start.
     """
 
     at: str
     restarts: int = 0
     oom_kills: int | None = None
     asked: float | None = None
+    ready: float = 0.0
 
 
 @dataclass
@@ -246,12 +248,12 @@ class Replica:
         """What the engine still knows to have happened to the container, the oldest first."""
         client = self.container.client
         assert client is not None
-        # By the engine's clock: it would wait until a time that is yet to come.
-        until = datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
         mine: dict[str, Any] = {"container": self.container.id}
-        # Not an int, as the stubs would have it: it would leave out the last second.
-        now: Any = f"{until:.6f}"
-        events = client.events(since=0, until=now, filters=mine, decode=True)
+        # By the engine's clock: it would wait until a time that is yet to come. Not ints, as the
+        # stubs would have it: they would leave out the last second.
+        since: Any = f"{self.start.ready:.6f}"
+        until: Any = f"{engine_time(client):.6f}"
+        events = client.events(since=since, until=until, filters=mine, decode=True)
         return tuple(map(EngineEvent.of, events))
 
     def _read_memory(self) -> None:
@@ -299,6 +301,11 @@ class Replica:
             return harmless(self.log(_LOG_LINES))
         except APIError as error:
             return f"its log cannot be read: {error.explanation or error}"
+
+
+def engine_time(client: DockerClient) -> float:
+    """What an engine's clock shows, in seconds since 1970."""
+    return datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
 
 
 def _unready(session: DirectSession, url: str, ready: Ready) -> str:
@@ -352,7 +359,7 @@ class ReplicaMaker:
                 container.reload()
         except APIError as error:
             reason = str(error.explanation)
-            if re.search(_TOO_LITTLE, reason, re.IGNORECASE):
+            if re.search(TOO_LITTLE, reason, re.IGNORECASE):
                 raise Infeasible(
                     "out of memory",
                     f"replica {index} cannot be started with {self.spec.memory_mib} MiB of memory",

@@ -58,7 +58,7 @@ def to_compose(
         *metrics_note(served),
         *model_note(model_versions),
     ]
-    body = yaml_text({"services": _literal(services)})
+    body = yaml_text({"services": without_variables(services)})
     return f"{header(served, predicted, notes)}\n{body}"
 
 
@@ -110,10 +110,10 @@ def _health_check(served: Served) -> dict[str, Any]:
     }
 
 
-def _literal(value: Any) -> Any:  # noqa: ANN401 -- any plain data
+def without_variables(value: Any) -> Any:  # noqa: ANN401 -- any plain data
     """`value` with `$` doubled in texts, since compose takes a single `$` for a variable."""
     if isinstance(value, dict):
-        return {key: _literal(part) for key, part in value.items()}
+        return {key: without_variables(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_literal(part) for part in value]
+        return [without_variables(part) for part in value]
     return value.replace("$", "$$") if isinstance(value, str) else value

@@ -23,6 +23,7 @@ from tuner.export.provenance import provenance
 from tuner.export.published import FIRST_PORT
 from tuner.export.remarks import remarks
 from tuner.export.served import Served, served_by
+from tuner.export.stack import to_stack
 from tuner.export.trial_documents import to_csv, to_json, to_yaml
 from tuner.export.workload import ClusterWorkload, workload
 from tuner.measure.record import StudyRecord, TrialRecord
@@ -35,6 +36,7 @@ ExportFormat = Literal[
     "yaml",
     "csv",
     "compose",
+    "stack",
     "docker-run",
     "env",
     "kubernetes",
@@ -47,7 +49,7 @@ DIRECTORY_FORMATS: tuple[ExportFormat, ...] = ("helm", "kustomize")
 """The formats that are several files in a directory."""
 
 _DATA: tuple[ExportFormat, ...] = ("json", "yaml", "csv")
-_ENGINE: tuple[ExportFormat, ...] = ("compose", "docker-run")
+_ENGINE: tuple[ExportFormat, ...] = ("compose", "stack", "docker-run")
 _CLUSTER: tuple[ExportFormat, ...] = ("kubernetes", "helm", "kustomize", "kserve")
 
 _TAKEN_BY: Mapping[str, tuple[ExportFormat, ...]] = {
@@ -174,6 +176,10 @@ def _file(
             served, versions, first, predicted, first_grpc_port=first_grpc, name=name
         )
         return text, about_model
+    if form == "stack":
+        return to_stack(
+            served, versions, first, predicted, first_grpc_port=first_grpc, name=name
+        ), about_model
     text = to_compose(
         served,
         versions,

@@ -10,7 +10,7 @@ from tuner.measure.record import StudyRecord
 from tuner.results.confirmation import Confirmation, Confirmed
 from tuner.serving.model_facts import ModelFacts
 from tuner.spec.study import StudySpec
-from tuner.study.check import Check
+from tuner.study.check_line import Check
 from tuner.study.plan import Plan
 from tuner.study.storage import StudySummary
 

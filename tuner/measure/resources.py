@@ -14,6 +14,9 @@ from tuner.measure.powercap import joules
 from tuner.measure.samples import Burst, ClientCounters, ContainerCounters, CpuReadings
 from tuner.measure.statistics import NANOSECONDS, Batches, proportion, ratio
 
+_FEWEST_STEPS = 3
+"""So many differences between readings have an interval worth the name."""
+
 Pairs = Sequence[tuple[ContainerCounters, ContainerCounters]]
 """The counters of each replica at the window's start and end."""
 
@@ -32,8 +35,12 @@ def cores(burst: Burst) -> Estimate | None:
 
 
 def cores_of(cpu: CpuReadings) -> Estimate | None:
-    """The same from the readings of the batches alone; None where a clock stood still."""
-    steps = _steps(cpu)
+    """The same from the readings of the batches alone; None where a clock stood still.
+
+    A source that counts more slowly than batches pass gives the same reading again: batches are
+    joined then, and there is an interval if enough of them are left.
+    """
+    steps = _steps(_advanced(cpu))
     if steps is None:
         return None
     used, wall = steps
@@ -52,6 +59,17 @@ def cores_of_batches(cpu: CpuReadings) -> Floats | None:
     """Cores used in each batch by all replicas, shape (k,); None where a clock stood still."""
     steps = _steps(cpu)
     return None if steps is None else steps[0]
+
+
+def _advanced(cpu: CpuReadings) -> CpuReadings:
+    """The readings since each of which every clock went on; all where too few would be left."""
+    kept = [0]
+    for row in range(1, len(cpu.time_ns)):
+        if (cpu.time_ns[row] > cpu.time_ns[kept[-1]]).all():
+            kept.append(row)
+    if len(kept) <= _FEWEST_STEPS:
+        return cpu
+    return CpuReadings(cpu.time_ns[kept], cpu.cpu_ns[kept])
 
 
 def _steps(cpu: CpuReadings) -> tuple[Floats, Floats] | None:

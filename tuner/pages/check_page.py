@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuner.pages.blocks import Block, Commands, Facts, Points, Words
-from tuner.study.check import Check
+from tuner.study.check_line import Check
 
 
 def check_blocks(study: str, checks: Sequence[Check], selecting: str) -> Iterator[Block]:

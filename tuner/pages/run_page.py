@@ -155,6 +155,7 @@ def apply_commands(record: StudyRecord, summary: Summary, selecting: str) -> lis
         return []
     several = len(summary.scenarios) > 1 and chosen.scenario != record.expected
     when = f" --when {quote(as_levels(chosen.scenario))}" if several else ""
-    export = f"tune export {selecting} --format compose{when} --output compose.yaml"
-    verify = f"tune verify compose.yaml {selecting}"
+    form = "stack" if "--backend swarm" in selecting else "compose"
+    export = f"tune export {selecting} --format {form}{when} --output {form}.yaml"
+    verify = f"tune verify {form}.yaml {selecting}"
     return [export] if "--backend replay" in selecting else [export, verify]

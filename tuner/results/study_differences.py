@@ -10,6 +10,7 @@ from typing import Any
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import ASSUMED_BETWEEN
 from tuner.spec.space import Configuration, Parameter, SearchSpace, Value, as_text
+from tuner.spec.study import ServingSpec
 
 ABSENT = "-"
 
@@ -190,6 +191,8 @@ def _always(study: StudyRecord, parameter: Parameter, value: Value) -> bool:
         return value == 0
     if parameter.name == "protocol":
         return bool(study.specification.get("load", {}).get("protocol") == value)
+    if parameter.name == "placement":
+        return bool(study.serving.get("placement", ServingSpec.placement) == value)
     kind, name = ("flags", parameter.flag) if parameter.flag else ("env", parameter.env)
     return name is not None and bool(study.serving.get(kind, {}).get(name) == as_text(value))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ HEALTH_CHECKS = (
 
 _PRIVILEGED_PORTS = 1024
 """Ports below are for root. The engine gives them to everyone in a container unless told not to."""
+
+
+def tmpfs_bytes(options: str) -> int | None:
+    """The size in mount options such as `rw,size=16m`; None where they name none."""
+    found = re.search(r"\bsize=(\d+)([kmg]?)", options)
+    return None if found is None else int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tuner.spec.host import Host
 from tuner.spec.problems import Problem, nearest, short_text
 from tuner.spec.space import BUILT_IN, Parameter, ParameterType
-from tuner.spec.study import LoadProtocol
+from tuner.spec.study import LoadProtocol, NodePlacement
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,13 @@ BUILT_INS: Mapping[str, BuiltIn] = {
     # Which there are is known to the room of the servers, which packages add to.
     "server": BuiltIn(
         ("categorical",), "", "server of the model in each replica, instead of `serving.server`"
+    ),
+    "placement": BuiltIn(
+        ("categorical",),
+        "",
+        "placement of the replicas on the nodes of a swarm, instead of `serving.placement`"
+        " (`--backend swarm` only)",
+        names=typing.get_args(NodePlacement),
     ),
 }
 assert tuple(BUILT_INS) == BUILT_IN

@@ -28,6 +28,8 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     if spec.serving.server == ServingSpec.server:
         # Studies from before there was a choice of servers stay comparable.
         del data["serving"]["server"]
+    if spec.serving.placement == ServingSpec.placement:  # as above
+        del data["serving"]["placement"]
     if spec.endpoint is None:
         del data["endpoint"]
     for key in ("requests", "template", "time_scale"):

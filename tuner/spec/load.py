@@ -99,6 +99,7 @@ def load_study(name_or_path: str, host: Host, root: Path | None = None) -> Study
             env=_texts(document.serving.env),
             ready_seconds=document.serving.ready_seconds,
             page_cache=document.serving.page_cache,
+            placement=document.serving.placement,
         ),
         load=LoadSpec(**document.load.model_dump()),
         objectives=objectives,

@@ -140,6 +140,13 @@ BUILT_IN_METRICS: Mapping[str, Metric] = {
             " measured where a deployment is reused",
         ),
         Metric(
+            "nodes",
+            "",
+            "minimize",
+            "nodes",
+            "on how many machines the replicas ran; with --backend swarm only",
+        ),
+        Metric(
             "reserved_cores",
             "cores",
             "minimize",

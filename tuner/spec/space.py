@@ -32,6 +32,7 @@ BUILT_IN = (
     "rate",
     "protocol",
     "server",
+    "placement",
 )
 """Parameters whose meaning `tune` knows. Any other one names the flag or variable that it sets."""
 

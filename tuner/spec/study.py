@@ -20,6 +20,7 @@ Placement = Literal["auto", "apart", "shared"]
 SenderCount = int | Literal["auto"]
 LoadProtocol = Literal["rest", "grpc"]
 Hosts = Literal["alike", "any"]
+NodePlacement = Literal["spread", "pack"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class ServingSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 30.0
     page_cache: PageCache = "shared"
+    placement: NodePlacement = "spread"
+    """How replicas are placed on the nodes of a swarm: evenly, or on as few as hold them."""
 
     @property
     def flag_words(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from tuner.spec.study import (
     LoadProtocol,
     LoadSpec,
     ModelSpec,
+    NodePlacement,
     PageCache,
     Placement,
     SamplerName,
@@ -338,6 +339,10 @@ class ServingDocument(Document):
     page_cache: PageCache = ServingSpec.page_cache
     """Whose memory holds the pages of image and model files: that of one extra container (`shared`)
     or that of the replicas (`private`)."""
+
+    placement: NodePlacement = ServingSpec.placement
+    """With `--backend swarm`: replicas evenly on all nodes (`spread`), or on as few nodes as have
+    the CPUs and memory for them (`pack`)."""
 
 
 class LoadDocument(Document):

@@ -6,7 +6,6 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tuner.deploy.docker_engine import connect, serving_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
-from tuner.errors import TuneError
+from tuner.errors import SetupError
 from tuner.files import require_writable
 from tuner.load.engine_place import allow_files, require_ports
 from tuner.measure.host_use import HostUse, watch_host
@@ -29,6 +28,8 @@ from tuner.serving.image import base_tag
 from tuner.spec.host import Host
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import NetworkSpec, StudySpec
+from tuner.study.check_line import Check, checked
+from tuner.study.check_swarm import swarm_checks
 from tuner.study.quiet import MOST_SECONDS, too_busy
 from tuner.study.start import refuse_another
 from tuner.study.storage import (
@@ -47,16 +48,6 @@ Watch = Callable[[float], HostUse | None]
 """Says who uses this host in the next seconds."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of `tune check`: what was found, or what is wrong and how to mend it."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-
 def checks(
     study: StudySpec,
     results: Path,
@@ -69,7 +60,7 @@ def checks(
     """All checks, each as soon as it is done; none raises for what it looks for.
 
     `make` makes the backend of that name for the study. Engine, model and host are needed by
-    `docker` only.
+    `docker` only, a swarm by `swarm`.
     """
     made: list[Backend] = []
 
@@ -79,20 +70,26 @@ def checks(
 
     if backend == "docker":
         yield from _engine(study)
-        yield _check("model", lambda: _model(study))
-    yield _check("backend", backend_made)
-    yield _check("metrics", lambda: _measurable(study, made))
-    yield _check("sampler", lambda: _sampler(study))
+        yield checked("model", lambda: _model(study))
+    if backend == "swarm":
+        yield from swarm_checks(study)
+        yield checked("model", lambda: _model(study))
+    yield checked("backend", backend_made)
+    yield checked("metrics", lambda: _measurable(study, made))
+    yield checked("sampler", lambda: _sampler(study))
     if PERCENTILES.keys() & set(study.metrics):
         done = partial(finished_trials, study.name, url)
-        yield _check("percentiles", lambda: str(percentile_needs(study, done())))
+        yield checked("percentiles", lambda: str(percentile_needs(study, done())))
+    if backend == "swarm":
+        yield checked("nodes tried", lambda: _tried(study, made))
+    if backend in {"docker", "swarm"}:
+        yield checked("connections", lambda: _connections(study))
     if backend == "docker":
-        yield _check("connections", lambda: _connections(study))
         yield _resources(study)
         yield _quiet(study, watch)
     yield _disk(results)
-    yield _check("results", lambda: _writable(results, url))
-    yield _check("storage", lambda: _storage(study, url, backend))
+    yield checked("results", lambda: _writable(results, url))
+    yield checked("storage", lambda: _storage(study, url, backend))
 
 
 def require_places(results: Path, url: str) -> None:
@@ -111,12 +108,12 @@ def _engine(study: StudySpec) -> Iterator[Check]:
             client = world.enter_context(connect())
             return f"Docker Engine {client.version()['Version']}"
 
-        yield _check("engine", engine)
+        yield checked("engine", engine)
         if client is not None:
             engine_client = client
 
-            yield _check("image", lambda: serving_image(engine_client, study.serving))
-            yield _check(
+            yield checked("image", lambda: serving_image(engine_client, study.serving))
+            yield checked(
                 "network",
                 lambda: _network(probe_tools(engine_client, base_tag(), _labels()), study),
             )
@@ -127,13 +124,6 @@ def _engine(study: StudySpec) -> Iterator[Check]:
 
 def _labels() -> dict[str, str]:
     return {LABEL: str(Owner.this())}
-
-
-def _check(name: str, find: Callable[[], str]) -> Check:
-    try:
-        return Check(name, True, find())
-    except TuneError as error:
-        return Check(name, False, error.message, error.mend)
 
 
 def _network(tools: NetworkTools, study: StudySpec) -> str:
@@ -151,6 +141,18 @@ def _network(tools: NetworkTools, study: StudySpec) -> str:
     )
     plan_rules(worst, tools, ("192.0.2.1",), 1, None)  # an address for documentation, RFC 5737
     return str(tools)
+
+
+def _tried(study: StudySpec, made: Sequence[Backend]) -> str:
+    """What every node's kernel can do to a network, once all was made there that a run makes.
+
+    Raises as the backend, and SetupError where the worst network needs more.
+    """
+    if not made:
+        raise SetupError("not tried: there is no backend", "see above")
+    with made[0] as backend:
+        tools = backend.environment()["network_tools"]
+    return f"each was asked by this machine; {_network(NetworkTools(**tools), study)}"
 
 
 def _measurable(study: StudySpec, made: Sequence[Backend]) -> str:

@@ -35,6 +35,13 @@ def bring_up(file: ExportedFile) -> BringUp:
     if file.kind == "compose":
         compose = compose_command()
         return lambda project: _compose(compose, file.path, project)
+    if file.kind == "stack":
+        if shutil.which("docker") is None:
+            raise SetupError(
+                "a stack is deployed by `docker stack deploy`, and there is no `docker` here",
+                "install Docker's command line (Debian: apt install docker-cli)",
+            )
+        return lambda project: _stack(file.path, project)
     return lambda project: _script(file.path, project)
 
 
@@ -54,6 +61,11 @@ def compose_command() -> tuple[str, ...]:
 
 def _compose(compose: Sequence[str], path: Path, project: str) -> None:
     _run([*compose, "-f", str(path), "-p", project, "up", "-d"], path, {})
+
+
+def _stack(path: Path, project: str) -> None:
+    command = ["docker", "stack", "deploy", "--resolve-image", "never", "-c", str(path), project]
+    _run(command, path, {})
 
 
 def _script(path: Path, project: str) -> None:

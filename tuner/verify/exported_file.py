@@ -14,9 +14,9 @@ from tuner.export.helm import ENTRY as CHART
 from tuner.export.provenance import Provenance, read_provenance
 from tuner.spec.yaml_loader import MOST_CHARACTERS, text_documents
 
-ExportedKind = Literal["compose", "docker-run"]
+ExportedKind = Literal["compose", "stack", "docker-run"]
 
-_MEND = "write one: tune export --format compose (or docker-run) --output FILE"
+_MEND = "write one: tune export --format compose (or stack, docker-run) --output FILE"
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ def _kind(path: Path, text: str) -> ExportedKind:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}", _MEND) from error
     first = next(filter(None, documents), None)
     if isinstance(first, dict) and isinstance(first.get("services"), dict):
-        return "compose"
+        # Only the compose file's third version, which Swarm reads, is still written with it.
+        return "stack" if "version" in first else "compose"
     if isinstance(first, dict) and {"apiVersion", "kind"} <= first.keys():
         raise _for_a_cluster(path, f"kubectl apply --dry-run=server -f {path}")
-    raise InputError(f"{path} is neither a compose file nor a docker-run script", _MEND)
+    raise InputError(f"{path} is neither a compose file, a stack nor a docker-run script", _MEND)
 
 
 def _of_a_directory(path: Path) -> InputError:

@@ -9,7 +9,9 @@ from typing import Any
 from tuner.backends.backend import Backend, run_until_valid
 from tuner.backends.docker import docker_backend
 from tuner.backends.simulated import simulated_backend
+from tuner.backends.swarm import swarm_backend
 from tuner.deploy.adopted import AdoptingDeployer
+from tuner.deploy.adopted_stack import StackDeployer
 from tuner.errors import InputError, TrialFailed
 from tuner.export.provenance import Provenance, backend_of
 from tuner.interrupts import ended_whole
@@ -25,6 +27,8 @@ from tuner.verify.prediction import predict_bursts
 from tuner.verify.result import Verified
 from tuner.verify.specification import specification_of
 
+Adopting = AdoptingDeployer | StackDeployer
+
 
 def verify_file(
     study: StudyRecord,
@@ -36,16 +40,16 @@ def verify_file(
 ) -> Verified:
     """Bring the file up, send a burst, take it down; `times` times.
 
-    `where` is the backend: `docker` or `simulated`. An INVALID measurement is repeated once, after
-    `again` got it. On a simulated host nothing is brought up: the file's configuration is computed
-    anew. Raises InputError where the study has not measured the file's configuration, SetupError
-    where the file cannot be brought up.
+    `where` is the backend: `docker`, `swarm` or `simulated`. An INVALID measurement is repeated
+    once, after `again` got it. On a simulated host nothing is brought up: the file's configuration
+    is computed anew. Raises InputError where the study has not measured the file's configuration,
+    SetupError where the file cannot be brought up.
     """
     of = file.provenance
     measured = _measured(study, file, where)
     predictions = predict_bursts(study, of.configuration)
     spec = specification_of(study)
-    adopted = _adopting(spec, file) if where == "docker" else None
+    adopted = None if where == "simulated" else _adopting(spec, file, where)
     backend = _backend(spec, adopted)
     results: list[TrialResult] = []
     differing: dict[FileDifference, None] = {}
@@ -96,7 +100,9 @@ def _measured(study: StudyRecord, file: ExportedFile, where: str) -> Pooled:
             "name the study, or the study file, that the file comes from (--study, --storage)",
         )
     kinds = {of.backend, *(backend_of(study, t) for t in measured.bursts)}
-    if (where == "simulated") != ("simulated" in kinds) or kinds == {"docker", "simulated"}:
+    if (where == "simulated") != ("simulated" in kinds) or (
+        len(kinds) > 1 and "simulated" in kinds
+    ):
         raise InputError(
             f"the figures of {file.path} and of study {study.name!r} are"
             f" {' and '.join(sorted(kinds))}, which {where} cannot verify",
@@ -105,20 +111,30 @@ def _measured(study: StudyRecord, file: ExportedFile, where: str) -> Pooled:
     return measured
 
 
-def _adopting(spec: StudySpec, file: ExportedFile) -> AdoptingDeployer:
+def _adopting(spec: StudySpec, file: ExportedFile, where: str) -> Adopting:
+    """Raises InputError where the backend cannot bring up a file of that kind."""
     serving = deployment_spec(spec, file.provenance.configuration).serving
+    if (file.kind == "stack") != (where == "swarm"):
+        right = "swarm" if file.kind == "stack" else "docker"
+        raise InputError(
+            f"{file.path} is a {file.kind} file, which the backend {where} does not bring up",
+            f"use --backend {right}",
+        )
+    if file.kind == "stack":
+        return StackDeployer(bring_up(file), spec.model, serving, "verify")
     return AdoptingDeployer(bring_up(file), spec.model, serving, "verify", spec.load.placement)
 
 
-def _backend(spec: StudySpec, adopted: AdoptingDeployer | None) -> Backend:
+def _backend(spec: StudySpec, adopted: Adopting | None) -> Backend:
     if adopted is None:
         # Another seed than the study's, which would repeat its noise.
         return simulated_backend(replace(spec, seed=spec.seed + 1))
-    return docker_backend(spec, deployer=adopted)
+    make = swarm_backend if isinstance(adopted, StackDeployer) else docker_backend
+    return make(spec, deployer=adopted)
 
 
 def _differences(
-    adopted: AdoptingDeployer | None, spec: StudySpec, of: Provenance
+    adopted: Adopting | None, spec: StudySpec, of: Provenance
 ) -> tuple[FileDifference, ...]:
     if adopted is None or not adopted.inspected:
         return ()
@@ -132,7 +148,7 @@ def _notes(
     of: Provenance,
     measured: Pooled,
     environment: Mapping[str, Any],
-    adopted: AdoptingDeployer | None,
+    adopted: Adopting | None,
 ) -> Iterator[str]:
     if study.name != of.study:
         yield f"the file is from study {of.study}, the prediction from study {study.name}"
