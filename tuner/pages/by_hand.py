@@ -66,10 +66,11 @@ def repeats_blocks(repeats: Repeats) -> Iterator[Block]:
     if repeats.calibration is not None:
         floor = repeats.calibration
         rate = f"{figure(floor.capacity_rps.value)} requests/s"
+        senders = "" if floor.senders == 1 else f" of {floor.senders} senders"
         yield Facts(
             (
                 ("fastest response", f"{figure(floor.floor_ms.value)} ms"),
-                ("capacity", f"{rate} at {floor.concurrency} connections"),
+                ("capacity", f"{rate} at {floor.concurrency} connections{senders}"),
                 ("CPU time", f"{figure(floor.client_cpu_us)} us per request"),
             ),
             "The load engine alone, on the same path to a server that only answers",
