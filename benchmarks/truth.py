@@ -241,7 +241,7 @@ def server(service: str, log: Path) -> Iterator[Target]:
         theirs.close()
         address = sock.getsockname()
     try:
-        if not ours.poll(10):
+        if not ours.poll(60):
             sys.exit("the server does not start")
         ours.recv()
         yield Target((address,), (cpus[-1],))
