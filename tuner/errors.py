@@ -11,7 +11,7 @@ TuneError                 has a message and a mend; the CLI prints both and exit
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 InfeasibleKind = Literal["out of memory", "never ready"]
 
@@ -26,6 +26,10 @@ class TuneError(Exception):
         super().__init__(f"{message}\n{mend}" if mend else message)
         self.message = message
         self.mend = mend
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error travels between hosts whatever its `__init__` takes, with all that it holds."""
+        return _made_again, (type(self), self.args), self.__dict__
 
 
 class InputError(TuneError):
@@ -58,3 +62,7 @@ class Infeasible(TrialError):  # noqa: N818 -- Vizier's word for it
 
 class TrialFailed(TrialError):  # noqa: N818 -- Optuna's state FAIL
     """The trial failed for a reason that says nothing about its configuration."""
+
+
+def _made_again(kind: type[TuneError], args: tuple[Any, ...]) -> TuneError:
+    return kind.__new__(kind, *args)

@@ -46,6 +46,10 @@ Observe = Callable[[str | BurstProgress], None]
 """Told the name of each phase as it begins, and the burst's progress."""
 
 
+def unobserved(_event: str | BurstProgress) -> None:
+    """The observer who does not listen; unlike a lambda it can be sent to another process."""
+
+
 class Client(Protocol):
     """Connections to a deployment, open and idle."""
 
@@ -109,7 +113,7 @@ class TrialRequest:
     label: str
     fresh: bool = False
     pruner: Pruner | None = None
-    observe: Observe = lambda _: None
+    observe: Observe = unobserved
     known_loss: KnownLoss | None = None
 
 

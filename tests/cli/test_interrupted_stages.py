@@ -34,7 +34,7 @@ EVENTS: dict[str, Callable[[object], bool]] = {
 FUNCTIONS = {
     "opening the study": "tuner.study.start.start_or_resume",
     "entering the backend": "tuner.backends.backend.DeployingBackend.__enter__",
-    "waiting for a quiet host": "tuner.study.quiet.Quiet.wait",
+    "waiting for a quiet host": "tuner.backends.quiet.Quiet.wait",
     "calibrating": "tuner.backends.backend.DeployingBackend.calibrate",
     "keeping samples": "tuner.study.loop.keep_samples",
     "telling": "tuner.study.loop.tell",

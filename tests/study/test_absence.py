@@ -12,6 +12,8 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, opened, run, specification
 from tests.study.worlds import World
+from tuner.backends import absence
+from tuner.backends.absence import MOST_ABSENCES, Absence, Absent, Returned, StayedAway
 from tuner.backends.backend import DeployingBackend
 from tuner.backends.simulated import simulated_backend
 from tuner.deploy.protocol import Deployer
@@ -19,8 +21,6 @@ from tuner.errors import TrialFailed, Unreachable
 from tuner.pages.run_page import waiting_line
 from tuner.results.wording import duration
 from tuner.spec.study import StudySpec
-from tuner.study import absence
-from tuner.study.absence import MOST_ABSENCES, Absence, Absent, Returned, StayedAway
 from tuner.study.loop import Event, Failed, Finished, Started
 from tuner.study.storage import REASON, records
 

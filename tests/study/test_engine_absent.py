@@ -13,13 +13,13 @@ from optuna.trial import TrialState
 from tests.deploy.conftest import build_half_plus_two
 from tests.deploy.engine_proxy import EngineProxy, engine_proxy
 from tests.study.small import specification
+from tuner.backends.absence import Absent, Returned
 from tuner.backends.docker import docker_backend
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.errors import SetupError, Unreachable
 from tuner.serving.image import build_image
 from tuner.spec.load import results_directory
 from tuner.spec.study import StudySpec
-from tuner.study.absence import Absent, Returned
 from tuner.study.loop import Event, Finished, Started, run_study
 from tuner.study.next import Goal
 from tuner.study.start import start_or_resume

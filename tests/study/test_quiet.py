@@ -9,11 +9,12 @@ import pytest
 
 from tests.study.small import FEASIBLE, checked, opened, run, specification
 from tests.study.worlds import in_turn, untrusted
+from tuner.backends.bench import Repeating
+from tuner.backends.quiet import LOOK_SECONDS, MOST_SECONDS, HostBusy, HostQuiet, Quiet, too_busy
 from tuner.errors import TuneError
 from tuner.measure.host_use import HostUse
 from tuner.pages.run_page import waiting_line
-from tuner.study.loop import Event, Finished, Repeating, Started
-from tuner.study.quiet import LOOK_SECONDS, MOST_SECONDS, HostBusy, HostQuiet, Quiet, too_busy
+from tuner.study.loop import Event, Finished, Started
 from tuner.study.storage import records
 
 QUIET, BUSY, STOLEN = HostUse(3, 0), HostUse(62, 0), HostUse(3, 40)

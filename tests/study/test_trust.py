@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from tests.study.small import FEASIBLE, configurations, opened, run, specification
 from tests.study.worlds import World, in_turn, untrusted
+from tuner.backends.bench import Repeating
 from tuner.deploy.protocol import Deployer
 from tuner.errors import TrialFailed, TuneError
 from tuner.load.parquet import read_samples
@@ -15,7 +16,7 @@ from tuner.measure.record import TrialRecord
 from tuner.results.summary import summarise
 from tuner.spec.load import results_directory
 from tuner.spec.space import Configuration
-from tuner.study.loop import MOST_INVALID, Event, Failed, Finished, Repeating, Started
+from tuner.study.loop import MOST_INVALID, Event, Failed, Finished, Started
 from tuner.study.storage import REASON, records, study_record
 
 WHY = "the load engine used 90 % of its core"

@@ -15,13 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.api import Begun, Study
+from tuner.backends.absence import Absent, Returned
+from tuner.backends.bench import Repeating
+from tuner.backends.hosts import HostGone, HostJoined, HostLeftOut, OnHost
+from tuner.backends.quiet import HostBusy, HostQuiet
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Words
 from tuner.pages.run_page import (
+    brief_line,
     burst_line,
     failure_line,
     grid_ahead,
+    host_line,
     time_left,
     trial_line,
     waiting_line,
@@ -31,10 +37,8 @@ from tuner.render.legible import legible
 from tuner.render.terminal import console, lines, show
 from tuner.results.in_words import announced
 from tuner.results.summary import summarise
-from tuner.study.absence import Absent, Returned
-from tuner.study.loop import Converged, Event, Failed, Finished, Repeating, Started
+from tuner.study.loop import Converged, Event, Failed, Finished, Started
 from tuner.study.next import Goal
-from tuner.study.quiet import HostBusy, HostQuiet
 
 _LAST = 5
 _FRONT = 8
@@ -113,11 +117,26 @@ class _Lines:
         if isinstance(event, Finished) and event.record.outcome != "invalid":
             self._study = self._study.with_trial(event.record)
             count = self._count.text(self._study.trials)
-            _say(f"[{count}] {trial_line(self._study, self._study.trials[-1])}")
-        elif isinstance(event, Failed | Repeating | Finished):
-            _say(failure_line(event))
-        elif isinstance(event, HostBusy | HostQuiet | Absent | Returned):
-            _say(waiting_line(event))
+            where = f" on {event.host}" if event.host else ""
+            trial = self._study.trial(event.record.number) or event.record
+            _say(f"[{count}] {trial_line(self._study, trial)}{where}")
+        elif (line := _notice(event)) is not None:
+            _say(line)
+
+
+def _notice(event: Event) -> str | None:
+    """What is said of anything but a measured trial, in one line; None of mere progress."""
+    match event:
+        case Failed() | Repeating() | Finished():
+            return failure_line(event)
+        case HostBusy() | HostQuiet() | Absent() | Returned():
+            return waiting_line(event)
+        case HostJoined() | HostGone() | HostLeftOut():
+            return host_line(event)
+        case OnHost(host, _, told):
+            line = _notice(told)
+            return None if line is None else f"{host}: {line}"
+    return None
 
 
 class _Screen:
@@ -131,35 +150,62 @@ class _Screen:
         self._at_start = count.done(record.trials)
         self._current = "preparing: image, model, page cache"
         self._trial = ""
+        self._hosts: dict[str, str] = {}
         self._last: deque[Text] = deque(maxlen=_LAST)
         self._front = self._front_now()
 
     def observe(self, event: Event) -> None:
+        if isinstance(event, Started | OnHost | HostJoined | HostGone | HostLeftOut):
+            self._observe_host(event)
+            return
         match event:
-            case Started():
-                self._trial = self._current = f"trial {event.number}: {event.configuration}"
             case str():
                 self._current = f"{self._trial}  {event}"
             case BurstProgress():
                 self._current = f"{self._trial}  {burst_line(event)}"
             case Converged():
                 self._current = event.reason
-            case Finished(record) if record.outcome != "invalid":
+            case Finished(record, host) if record.outcome != "invalid":
                 self._study = self._study.with_trial(record)
-                stated = self._study.trials[-1]
+                stated = self._study.trial(record.number) or record
                 self._front = self._front_now()
-                style = "" if stated.eligible else "dim"
-                self._last.append(Text(trial_line(self._study, stated), style=style))
+                self._note(trial_line(self._study, stated), "" if stated.eligible else "dim")
+                self._idle(host, record.number)
             case HostBusy() | HostQuiet() | Absent() | Returned():
                 self._current = waiting_line(event)
-                self._last.append(Text(self._current, style="yellow"))
+                self._note(self._current, "yellow")
             case Repeating():
-                self._last.append(Text(failure_line(event), style="yellow"))
+                self._note(failure_line(event), "yellow")
             case Failed() | Finished():
-                self._last.append(Text(failure_line(event), style="red"))
+                self._note(failure_line(event), "red")
+
+    def _observe_host(self, event: Started | OnHost | HostJoined | HostGone | HostLeftOut) -> None:
+        match event:
+            case Started(number, configuration, ""):
+                self._trial = self._current = f"trial {number}: {configuration}"
+            case Started(number, _, host):
+                self._hosts[host] = f"trial {number}"
+            case OnHost(host, trial, str() | BurstProgress() as told):
+                now = told if isinstance(told, str) else brief_line(told)
+                self._hosts[host] = now if trial is None else f"trial {trial}  {now}"
+            case HostJoined(host):
+                self._hosts[host] = "ready"
+            case HostGone(host) | HostLeftOut(host):
+                self._hosts.pop(host, None)
+                self._note(host_line(event), "yellow")
+            case _:
+                self._note(_notice(event) or "", "yellow")
+
+    def _note(self, line: str, style: str) -> None:
+        self._last.append(Text(line, style=style))
+
+    def _idle(self, host: str, trial: int) -> None:
+        if self._hosts.get(host, "").split("  ")[0] == f"trial {trial}":
+            self._hosts[host] = "ready"
 
     def __rich__(self) -> Group:
-        return Group(self._bar(), Text(self._current), *self._last, *self._front)
+        hosts = [Text(f"{host}  {now}") for host, now in self._hosts.items()]
+        return Group(self._bar(), *(hosts or [Text(self._current)]), *self._last, *self._front)
 
     def _front_now(self) -> list[RenderableType]:
         """Made once per trial: the view is drawn many times a second, beside a measurement."""

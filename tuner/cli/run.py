@@ -72,13 +72,13 @@ def run(
 
     Example: tune run --study mnist --trials 20
     """
+    from tuner.backends.absence import StayedAway
     from tuner.cli.live import live_view
     from tuner.errors import InputError
     from tuner.pages.run_page import converged, interrupted
     from tuner.pages.study_page import end_blocks
     from tuner.render.terminal import show
     from tuner.results.summary import summarise
-    from tuner.study.absence import StayedAway
 
     grid = sampler is Sampler.grid
     if (replay is None) == (backend == "replay"):

@@ -420,6 +420,10 @@ class StudyRecord:
         """Whether it measured a service that was there already."""
         return self.specification.get("endpoint") is not None
 
+    def host_of(self, trial: TrialRecord) -> str:
+        """The one of several hosts that measured a trial; empty where a run had one host."""
+        return str(self.environments.get(trial.environment, {}).get("worker", ""))
+
     @cached_property
     def answer(self) -> AnswerSpec:
         """What decides which configuration is recommended."""
@@ -466,7 +470,9 @@ class StudyRecord:
     def with_trial(self, trial: TrialRecord) -> StudyRecord:
         """The study with one trial more, which says something about the earlier ones too."""
         metrics = [o.metric for o in self.objectives]
-        return replace(self, trials=stated_trials((*self.trials, trial), metrics))
+        # Of several hosts one may end a trial before another ends an earlier one.
+        trials = sorted((*self.trials, trial), key=lambda t: t.number)
+        return replace(self, trials=stated_trials(trials, metrics))
 
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
+from tuner.backends.absence import Absent, Returned
+from tuner.backends.bench import Repeating
+from tuner.backends.hosts import HostGone, HostJoined, HostLeftOut
+from tuner.backends.quiet import HostBusy, HostQuiet
 from tuner.interrupts import NOTHING_LEFT
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
@@ -13,10 +17,8 @@ from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval, together
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.space import as_levels
-from tuner.study.absence import Absent, Returned
-from tuner.study.loop import Failed, Finished, Repeating
+from tuner.study.loop import Failed, Finished
 from tuner.study.plan import Plan
-from tuner.study.quiet import HostBusy, HostQuiet
 
 
 def burst_line(progress: BurstProgress) -> str:
@@ -65,6 +67,25 @@ def failure_line(event: Failed | Repeating | Finished) -> str:
             return f"trial {event.number} is measured again: {event.reason}"
         case Finished(record):
             return f"trial {record.number} failed, as it was INVALID twice: {record.reason}"
+
+
+def brief_line(event: BurstProgress) -> str:
+    """The progress of one of several bursts, short enough for a line beside the host's name."""
+    art = "" if event.art_ms is None else f"ART {figure(event.art_ms)} ms, "
+    return f"{event.phase}: {art}{event.rate_rps:.0f} requests/s, {event.seconds_left:.0f} s left"
+
+
+def host_line(event: HostJoined | HostGone | HostLeftOut) -> str:
+    """What became of one of several hosts, in one line."""
+    match event:
+        case HostJoined(host):
+            return f"host {host} measures"
+        case HostGone(host, None):
+            return f"host {host} is lost"
+        case HostGone(host, trial):
+            return f"host {host} is lost; trial {trial} is measured elsewhere"
+        case HostLeftOut(host, reason, mend):
+            return f"host {host} is left out: {reason}" + (f". {mend}" if mend else "")
 
 
 Waiting = HostBusy | HostQuiet | Absent | Returned

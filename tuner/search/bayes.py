@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.arrays import Floats, Indices
 from tuner.model.candidates import Candidates
@@ -30,6 +30,7 @@ from tuner.model.surrogate import Surrogate
 from tuner.model.warm import Warm
 from tuner.search.observed import Observed, pending
 from tuner.search.study_sampler import (
+    HOST,
     OWNER,
     WHY,
     Proposal,
@@ -59,8 +60,9 @@ class ServingSampler(StudySampler):
     - What is worth something is said by `SearchSpec.target` (`acquisition`). Where scenarios are
       sought and the space has none, it is the overall front.
     - With `SearchSpec.stay` worth is divided by the seconds that the trial will take: a deployment
-      that is up costs only the burst. It is the one of the last complete trial of this `worker`, or
-      of the study's last one where the worker has none yet.
+      that is up costs only the burst. It is the one of the last trial of the same host (attribute
+      `host`); where trials name none, of the last complete trial of this `worker`, or of the
+      study's last one where the worker has none yet.
     - Trials that others run or that wait count as measured with what the model expects of them.
     - The first `startup` trials are those of `initial_design`, unless they were queued.
     - A space that is too large to be looked at as a whole (`is_whole`) is sampled anew for each
@@ -97,7 +99,8 @@ class ServingSampler(StudySampler):
         seen = self._seen(study, trials)
         if len(seen) < max(self._startup, 2):
             return None
-        look = self._look(study, trials, seen, taken_by(self._asked, trials), {})
+        up = self._last(trials, seen)
+        look = self._look(study, trials, seen, taken_by(self._asked, trials), {}, up)
         return best_gain(look.surrogate, look.free, look.sought) if len(look.free) else 0.0
 
     def model(self, study: Study) -> Surrogate:
@@ -120,7 +123,9 @@ class ServingSampler(StudySampler):
             for start in self._starts(seen):
                 if start not in taken and _agrees(start, fixed):
                     return Proposal(start, {WHY: dict(reasons_of_initial())})
-        look = self._look(study, others, seen, taken, fixed)
+        host = trial.user_attrs.get(HOST)
+        up = self._last(others, seen) if host is None else self._up_on(host, others, seen)
+        look = self._look(study, others, seen, taken, fixed, up)
         if len(look.free) == 0:
             if self.unvisited(study) == 0:
                 raise SpaceExhausted(
@@ -160,8 +165,8 @@ class ServingSampler(StudySampler):
         seen: Sequence[Observation],
         taken: set[Configuration],
         fixed: Mapping[str, Value],
+        last: Configuration | None,
     ) -> _Look:
-        last = self._last(others, seen)
         waiting = pending(self._space, others, -1)
         surrogate = self._model(study, seen, waiting, last)
         candidates = surrogate.candidates
@@ -194,6 +199,19 @@ class ServingSampler(StudySampler):
         }
         last = next((o for o in reversed(seen) if not mine or o.number in mine), None)
         return last.configuration if last is not None and served(last) else None
+
+    def _up_on(
+        self, host: str, others: Sequence[FrozenTrial], seen: Sequence[Observation]
+    ) -> Configuration | None:
+        """What a host will have up when it is free; None where it has nothing."""
+        states = (TrialState.RUNNING, TrialState.COMPLETE)
+        there = [t for t in others if t.user_attrs.get(HOST) == host and t.state in states]
+        if not there:
+            return None
+        last = max(there, key=lambda t: t.number)
+        if last.state == TrialState.RUNNING:
+            return self._asked.of(last)
+        return next((o.configuration for o in seen if o.number == last.number and served(o)), None)
 
     def _model(
         self,

@@ -11,6 +11,7 @@ from tuner.search.bayes import ServingSampler
 from tuner.search.optuna_samplers import StockSampler
 from tuner.search.study_sampler import (
     FAILURES_ALLOWED,
+    HOST,
     OWNER,
     UNTRUSTED,
     WHY,
@@ -24,6 +25,7 @@ from tuner.spec.study import Prices, SamplerName, SearchSpec
 
 __all__ = [
     "FAILURES_ALLOWED",
+    "HOST",
     "OWNER",
     "UNTRUSTED",
     "WHY",

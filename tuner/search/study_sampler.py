@@ -45,6 +45,9 @@ WHY = "why"
 OWNER = "owner"
 """Attribute of a trial: the worker whose it is."""
 
+HOST = "host"
+"""Attribute of a trial: the host that measures it, where its worker has several."""
+
 UNSTORED = -1
 """The id of a trial that is proposed for before the storage has it."""
 
@@ -94,15 +97,18 @@ class StudySampler(BaseSampler):
     def _propose(self, study: Study, trial: FrozenTrial) -> Proposal:
         """What `trial`, new in `study`, is to measure. Nothing is written to the trial."""
 
-    def propose(self, study: Study) -> Proposal:
-        """What the next trial is to measure, which is not in the storage yet."""
+    def propose(self, study: Study, begins_with: Mapping[str, Any] | None = None) -> Proposal:
+        """What the next trial is to measure, which is not in the storage yet.
+
+        `begins_with` are the attributes that it will have from the start: whose it is, and where.
+        """
         number = len(study.get_trials(deepcopy=False))
         if self._made is not None and self._made[0] == number:
             return self._made[1]
-        return self._propose(study, _unstored(number))
+        return self._propose(study, _unstored(number, begins_with))
 
     @contextmanager
-    def ahead(self, study: Study) -> Iterator[None]:
+    def ahead(self, study: Study, begins_with: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Inside, trials that were not complete when the block began count as being measured.
 
         The next proposal is made before the block begins. Inside it is the same, unless others
@@ -114,7 +120,7 @@ class StudySampler(BaseSampler):
         try:
             number = len(study.get_trials(deepcopy=False))
             with suppress(SpaceExhausted):
-                self._made = number, self._propose(study, _unstored(number))
+                self._made = number, self._propose(study, _unstored(number, begins_with))
             yield
         finally:
             self._known = self._made = None
@@ -194,7 +200,7 @@ class StudySampler(BaseSampler):
         return free
 
 
-def _unstored(number: int) -> FrozenTrial:
+def _unstored(number: int, begins_with: Mapping[str, Any] | None = None) -> FrozenTrial:
     return FrozenTrial(
         number=number,
         state=TrialState.RUNNING,
@@ -203,7 +209,7 @@ def _unstored(number: int) -> FrozenTrial:
         datetime_complete=None,
         params={},
         distributions={},
-        user_attrs={},
+        user_attrs=dict(begins_with or {}),
         system_attrs={},
         intermediate_values={},
         trial_id=UNSTORED,
@@ -272,7 +278,7 @@ def ask(
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     storage = study._storage  # noqa: SLF001 -- how every Optuna sampler reaches the storage
     if isinstance(study.sampler, StudySampler) and not waiting:
-        proposal = study.sampler.propose(study)
+        proposal = study.sampler.propose(study, attributes)
         begun = Proposal(
             proposal.configuration, {**proposal.user_attrs, **attributes}, proposal.system_attrs
         )

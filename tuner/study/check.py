@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tuner.backends.backend import Backend
+from tuner.backends.quiet import MOST_SECONDS, too_busy
 from tuner.deploy.docker_engine import connect, serving_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
@@ -30,7 +31,6 @@ from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import NetworkSpec, StudySpec
 from tuner.study.check_line import Check, checked
 from tuner.study.check_swarm import swarm_checks
-from tuner.study.quiet import MOST_SECONDS, too_busy
 from tuner.study.start import refuse_another
 from tuner.study.storage import (
     finished_trials,

@@ -144,7 +144,8 @@ def until_heard(
             return found
         waited = time.monotonic() - began
         heard = through_restarts(partial(heartbeat_ages, study))
-        silent = {trial_id for trial_id, seconds in heard.items() if seconds >= waited}
+        mine = _own(study)  # those that run on other hosts of this process, which hears of them
+        silent = {i for i, seconds in heard.items() if seconds >= waited and i not in mine}
         if not silent:
             return None
         if waited >= patience.SILENT_SECONDS and not said:
@@ -152,6 +153,12 @@ def until_heard(
             _say(study, silent)
         with interruptible():
             time.sleep(_LOOK_SECONDS)
+
+
+def _own(study: Study) -> set[int]:
+    owner = str(Owner.this())
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return {t._trial_id for t in running if t.user_attrs.get(OWNER) == owner}  # noqa: SLF001
 
 
 def _say(study: Study, silent: set[int]) -> None:

@@ -1,19 +1,20 @@
-"""What a worker measures next: decided while no other worker of the study decides."""
+"""What is measured next: decided while no other process that runs the study decides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from tuner.deploy.ownership import Owner
 from tuner.measure.record import ATTRIBUTE, TrialRecord
-from tuner.search.make_sampler import OWNER, SpaceExhausted, StudySampler
+from tuner.search.make_sampler import HOST, OWNER, SpaceExhausted, StudySampler
 from tuner.search.study_sampler import ask, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
@@ -69,12 +70,13 @@ class Goal:
 
 
 class Next:
-    """The next trials of a study for this worker, until `until`.
+    """The next trials of a study for the hosts of this worker, until `until`.
 
-    Several workers may run one study. No configuration is proposed twice. The budget is met
-    exactly, because trials that others measure now count already; if one of those breaks, its own
-    worker replaces it. `converged` says why there is no further trial where the study has
-    converged, and is empty otherwise.
+    A worker is a process that asks and tells. It measures on this host, whose name is empty, or on
+    several hosts of a cluster. Several workers may run one study. No configuration is proposed
+    twice. The budget is met exactly, because trials that are measured now count already; if one of
+    those breaks, its own worker replaces it. `converged` says why there is no further trial where
+    the study has converged, and is empty otherwise.
     """
 
     def __init__(self, spec: StudySpec, study: Study, sampler: StudySampler, until: Goal) -> None:
@@ -88,8 +90,10 @@ class Next:
         self._defaults = spec.search_space.baseline()
         self._convergence = Convergence(study, sampler, until.converged)
         self._decider = Decider(spec, study) if settles(spec) and not until.passes else None
-        self._last: GridPoint | None = None
-        self._taken: int | None = None
+        # By host: the point of the grid and the trial that it was given last; trials under way.
+        self._last: dict[str, GridPoint] = {}
+        self._taken: dict[str, int] = {}
+        self._under_way: set[int] = set()
         self.converged = ""
         self._enough = False
         self._starts = True
@@ -99,9 +103,10 @@ class Next:
         """Whether there is something to measure."""
         return self._until_heard(lambda: through_restarts(self._begin) or None) or False
 
-    def take(self) -> NextTrial | None:
-        """Take the next trial for this worker; None where there is nothing left to measure."""
-        return self._until_heard(lambda: through_restarts(self._take, self._clear_own))
+    def take(self, host: str = "") -> NextTrial | None:
+        """Take the next trial for a host; None where there is nothing left to measure."""
+        take = partial(self._take, host)
+        return self._until_heard(lambda: through_restarts(take, self._clear_own))
 
     def _until_heard(self, look: Callable[[], _Found | None]) -> _Found | None:
         return until_heard(self._study, look, lambda: self._enough or bool(self.converged))
@@ -110,13 +115,20 @@ class Next:
         with study_lock(self._study):
             return self._more()
 
+    def moved(self, trial: NextTrial, host: str) -> NextTrial:
+        """The trial for a host that it was not taken for, where another deployment is up."""
+        trial.trial.set_user_attr(HOST, host)
+        point = self._point(trial.trial, trial.configuration)
+        self._given(trial.trial, point, host)
+        return replace(trial, fresh=trial.fresh or point is not None or is_repeat(trial.trial))
+
     def _clear_own(self) -> None:
         """End a trial that was taken just before the storage went away: nobody measures it."""
         with study_lock(self._study):
-            clear_own(self._study)
+            clear_own(self._study, but=self._under_way)
 
     @contextmanager
-    def _ahead(self) -> Iterator[None]:
+    def _ahead(self, begins_with: Mapping[str, Any]) -> Iterator[None]:
         """Inside, decisions rest on the trials that are complete when the block begins.
 
         Where other hosts wait for the lock meanwhile, all that takes long was done before.
@@ -131,7 +143,7 @@ class Next:
                 self._decider.reached(self._known)
             elif confirmation_is_due(self._spec, self._study, self._known):
                 self._candidate()
-            with self._sampler.ahead(self._study):
+            with self._sampler.ahead(self._study, begins_with):
                 yield
         finally:
             self._known = None
@@ -145,28 +157,26 @@ class Next:
     def _seen(self) -> list[TrialRecord]:
         return self._done.records if self._known is None else self._known
 
-    def _take(self) -> NextTrial | None:
-        with self._ahead(), study_lock(self._study):
+    def _take(self, host: str) -> NextTrial | None:
+        owner = {OWNER: str(Owner.this()), **({HOST: host} if host else {})}
+        with self._ahead(owner), study_lock(self._study):
             if not self._more():
                 return None
             if self._grid is None:
-                self._queue_next()
+                self._queue_next(host)
             elif not waiting(self._study):
-                self._queue_point(self._grid)
+                self._queue_point(self._grid, host)
             try:
-                owner = {OWNER: str(Owner.this())}
                 trial, configuration = ask(self._study, self._spec.search_space, owner)
                 first_heartbeat(self._study, trial._trial_id)  # noqa: SLF001 -- Optuna's own key
             except SpaceExhausted:
                 return None
-        return self._next_trial(trial, configuration)
+        return self._next_trial(trial, configuration, host)
 
-    def _next_trial(self, trial: Trial, configuration: Configuration) -> NextTrial:
-        number = trial.user_attrs.get(PASS)
-        point = None if number is None else GridPoint(number, configuration)
+    def _next_trial(self, trial: Trial, configuration: Configuration, host: str) -> NextTrial:
+        point, last = self._point(trial, configuration), self._last.get(host)
         # A pass on the deployment of the last pass would be no second look at it.
-        new_pass = point and self._last and point.grid_pass != self._last.grid_pass
-        self._last = point
+        new_pass = point and last and point.grid_pass != last.grid_pass
         done = self._done.records
         settling = decides(trial)
         next_trial = NextTrial(
@@ -174,21 +184,34 @@ class Next:
             configuration,
             # Bursts of one configuration differ most between deployments.
             fresh=bool(new_pass)
-            or (is_repeat(trial) and not (settling and self._is_new(configuration))),
+            or (is_repeat(trial) and not (settling and self._is_new(configuration, host))),
             prunable=not (settling or is_repeat(trial) or point or configuration == self._defaults),
             done=tuple(done),
             same_end=self._grid.same_end(point, done) if self._grid and point else None,
         )
-        self._taken = trial.number
+        self._given(trial, point, host)
         return next_trial
 
-    def _up(self) -> TrialRecord | None:
-        """What this worker measured last, whose deployment may be up."""
-        return next((r for r in reversed(self._done.records) if r.number == self._taken), None)
+    def _point(self, trial: Trial, configuration: Configuration) -> GridPoint | None:
+        number = trial.user_attrs.get(PASS)
+        return None if number is None else GridPoint(number, configuration)
 
-    def _is_new(self, configuration: Configuration) -> bool:
-        """Whether the deployment that is up had no burst of this configuration yet."""
-        up = self._up()
+    def _given(self, trial: Trial, point: GridPoint | None, host: str) -> None:
+        self._under_way.add(trial.number)
+        self._taken[host] = trial.number
+        if point is None:
+            self._last.pop(host, None)
+        else:
+            self._last[host] = point
+
+    def _up(self, host: str) -> TrialRecord | None:
+        """What was measured last on a host, whose deployment may be up."""
+        number = self._taken.get(host)
+        return next((r for r in reversed(self._done.records) if r.number == number), None)
+
+    def _is_new(self, configuration: Configuration, host: str) -> bool:
+        """Whether the deployment that is up there had no burst of this configuration yet."""
+        up = self._up(host)
         since = None if up is None else up.deployment.get("since")
         return since is not None and all(
             r.deployment.get("since") != since
@@ -227,7 +250,7 @@ class Next:
         return self._starts
 
     def _running(self) -> int:
-        """How many trials other workers measure now."""
+        """How many trials are measured now."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if database_server_of(self._study) is not None:
             return len(running)  # whoever was not heard from has lost its trials
@@ -242,7 +265,7 @@ class Next:
             for trial in running
         )
 
-    def _queue_next(self) -> None:
+    def _queue_next(self, host: str) -> None:
         """Queue what comes before any proposal of the sampler, where something does."""
         spec, study, done = self._spec, self._study, self._seen()
         if waiting(study) or queue_baseline(spec, study):
@@ -253,15 +276,16 @@ class Next:
             if confirmation_is_due(spec, study, done):
                 queue_confirmation(spec, study, self._candidate())
         elif deciding_is_due(study):
-            up = self._up()
+            up = self._up(host)
             last = None if up is None else up.configuration
             for trial in self._decider.deciding(done, last):
                 queue(study, spec.search_space, trial.configuration, trial.attributes)
 
-    def _queue_point(self, grid: Grid) -> None:
+    def _queue_point(self, grid: Grid, host: str) -> None:
         """Queue the next point of the grid, or the baseline where it is due between deployments."""
-        point = grid.next(grid.left(self._study), self._last, alone=not self._running())
-        stays = self._last is not None and grid.same_deployment(point, self._last)
+        last = self._last.get(host)
+        point = grid.next(grid.left(self._study), last, alone=not self._running())
+        stays = last is not None and grid.same_deployment(point, last)
         if stays or not queue_baseline(self._spec, self._study):
             space = self._spec.search_space
             queue(self._study, space, point.configuration, {PASS: point.grid_pass})

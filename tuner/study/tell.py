@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -313,10 +313,12 @@ def _is_lost(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and LOST in trial.user_attrs
 
 
-def clear_own(study: Study) -> None:
-    """End RUNNING trials of this process, which measures none now. They are queued again."""
+def clear_own(study: Study, but: Collection[int] = ()) -> None:
+    """End RUNNING trials of this process, which measures none now, `but` those. They are queued
+    again.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if trial.user_attrs.get(OWNER) == str(Owner.this()):
+        if trial.user_attrs.get(OWNER) == str(Owner.this()) and trial.number not in but:
             _end_failed(study, trial, again=True)
 
 
