@@ -13,7 +13,8 @@ A method imports what it needs when it is called, so that opening a study is che
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tuner.backends.backend import Backend
+    from tuner.backends.hosts import Hosts
     from tuner.backends.repeats import Repeats
     from tuner.export.render import ExportFormat
     from tuner.measure.capacity import Capacity
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from tuner.results.outcomes import Outcome
     from tuner.results.study_file import FinishedStudy
     from tuner.results.two_studies import TwoStudies
+    from tuner.spec.host import Host
     from tuner.spec.study import SamplerName, Stage, StudySpec
     from tuner.study.check_line import Check
     from tuner.study.loop import Event
@@ -82,6 +85,8 @@ class Study:
         file: FinishedStudy | None = None,
         given: str = "",
         may_load: bool = False,
+        on: str | None = None,
+        resolve: Callable[[Host], StudySpec] | None = None,
     ) -> None:
         self._specification = specification
         self._given = given
@@ -92,6 +97,9 @@ class Study:
         """Who runs the trials: `docker`, `simulated` or `replay`."""
         self.grid = grid
         """Whether this is the study's full grid, which has a storage of its own."""
+        self.on = on
+        """The Dask cluster whose hosts measure (`dask://HOST:8786`); None for this host."""
+        self._resolve = resolve
         self._replay = replay
         self._file = file
         self._may_load = may_load
@@ -107,6 +115,7 @@ class Study:
         sampler: SamplerName | None = None,
         root: str | Path | None = None,
         may_load: bool = False,
+        on: str | None = None,
     ) -> Study:
         """The study of that name, in that `study.yaml`, or in that study file (`.study.zip`).
 
@@ -115,9 +124,11 @@ class Study:
         from; what only reads needs none.
         `sampler` replaces the study's own; `grid` means the full grid. `root` is where studies,
         search spaces and models are looked up, the working directory by default. `may_load` says
-        that an endpoint on another machine may be loaded. Nothing is created. Raises InputError for
-        a study that cannot be read.
+        that an endpoint on another machine may be loaded. `on` is the scheduler of a Dask cluster,
+        `dask://HOST:8786`, whose hosts measure in place of this one. Nothing is created. Raises
+        InputError for a study that cannot be read.
         """
+        from tuner.backends.dask_cluster import require_fit_for_hosts
         from tuner.results.study_file import is_study_file, read_study
         from tuner.spec.host import Host
         from tuner.spec.load import load_study, results_directory
@@ -127,17 +138,23 @@ class Study:
         recorded = None if replay is None else Path(replay)
         grid, given = sampler == "grid", str(study)
         place = None if root is None else Path(root)
-        made = partial(cls, backend=backend, replay=recorded, grid=grid, may_load=may_load)
+        if on is not None:
+            require_fit_for_hosts(on, backend)
+        made = partial(cls, backend=backend, replay=recorded, grid=grid, may_load=may_load, on=on)
         if is_study_file(given):
             return made(None, url="", file=read_study(Path(given)), given=given)
-        specification = load_study(given, Host.this(), place)
+
+        def resolve(host: Host) -> StudySpec:
+            loaded = load_study(str(study), host, place)
+            if sampler is None:
+                return loaded
+            return replace(loaded, search=replace(loaded.search, sampler=sampler))
+
+        specification = resolve(Host.this())
         if is_found(specification.path, "study", specification.name, place or Path.cwd()):
             given = specification.name
-        if sampler is not None:
-            search = replace(specification.search, sampler=sampler)
-            specification = replace(specification, search=search)
         url = storage or default_url(results_directory(specification, place), backend, grid=grid)
-        return made(specification, url=url, given=given)
+        return made(specification, url=url, given=given, resolve=resolve)
 
     @classmethod
     def of_model(cls, model: str, *, backend: str = "docker") -> Study:
@@ -285,9 +302,13 @@ class Study:
         """All that a run needs: each check is ok, or says how to mend it."""
         from tuner.measure.record import StudyRecord
         from tuner.spec.fingerprint import to_dict
-        from tuner.study.check import checks
+        from tuner.study.check import checks, checks_on
 
         specification = self._runnable()
+        if self.on is not None:
+            return tuple(
+                checks_on(self.on, specification, self.results, self.url, backend=self.backend)
+            )
         so_far = StudyRecord.of(self.name, to_dict(specification), {}, ())
         make = partial(self._made_backend, so_far)
         return tuple(checks(specification, self.results, self.url, make, backend=self.backend))
@@ -319,7 +340,7 @@ class Study:
         """
         from tuner.search.make_sampler import require_sampler
         from tuner.study.check import require_places
-        from tuner.study.loop import goal, run_study
+        from tuner.study.loop import goal, run_on
         from tuner.study.queue import queue_repeat
         from tuner.study.start import start_or_resume
         from tuner.study.start import warm_start as begin_warm
@@ -330,16 +351,18 @@ class Study:
         require_sampler(specification.search.sampler, specification.search_space)
         self._require_fit()
         require_places(self.results, self.url)
-        study = start_or_resume(specification, open_storage(self.url, create=True), self.backend)
-        if warm_start is not None:
-            begin_warm(study, warm_start, self._url_of)
-        for number in repeat:
-            queue_repeat(specification, study, number)
-        until = goal(specification, study, trials, len(repeat), passes if self.grid else 0)
-        record = study_record(study)
-        backend = self._made_backend(record)
-        on_event(Begun(record, until))
-        run_study(specification, study, backend, self.results, until, on_event)
+        with self._hosts() as (specification, hosts_of):
+            storage = open_storage(self.url, create=True)
+            study = start_or_resume(specification, storage, self.backend)
+            if warm_start is not None:
+                begin_warm(study, warm_start, self._url_of)
+            for number in repeat:
+                queue_repeat(specification, study, number)
+            until = goal(specification, study, trials, len(repeat), passes if self.grid else 0)
+            record = study_record(study)
+            hosts = hosts_of(record)
+            on_event(Begun(record, until))
+            run_on(specification, study, hosts, self.results, until, on_event)
         return self
 
     def confirm(
@@ -355,26 +378,27 @@ class Study:
         may be on a front was measured.
         """
         from tuner.results.confirmation import confirmation_candidates, confirmed
-        from tuner.study.loop import goal, run_study
+        from tuner.study.loop import goal, run_on
         from tuner.study.queue import queue_rounds
         from tuner.study.start import start_or_resume
         from tuner.study.storage import open_storage, study_record
 
-        specification = self._runnable()
-        study = start_or_resume(specification, open_storage(self.url, create=False), self.backend)
-        before = study_record(study)
-        chosen = confirmation_candidates(before, top)
-        if not chosen:
-            raise InputError(
-                f"study {self.name!r} has nothing to confirm: no configuration but the baseline"
-                " was measured that may be on a front",
-                f"run more trials: tune run {self.selecting()}",
-            )
-        backend = self._made_backend(before)
-        queue_rounds(specification, study, chosen, reps)
-        until = goal(specification, study, None, reps * (len(chosen) + 1))
-        on_event(Begun(before, until))
-        run_study(specification, study, backend, self.results, until, on_event)
+        with self._hosts() as (specification, hosts_of):
+            storage = open_storage(self.url, create=False)
+            study = start_or_resume(specification, storage, self.backend)
+            before = study_record(study)
+            chosen = confirmation_candidates(before, top)
+            if not chosen:
+                raise InputError(
+                    f"study {self.name!r} has nothing to confirm: no configuration but the baseline"
+                    " was measured that may be on a front",
+                    f"run more trials: tune run {self.selecting()}",
+                )
+            hosts = hosts_of(before)
+            queue_rounds(specification, study, chosen, reps)
+            until = goal(specification, study, None, reps * (len(chosen) + 1))
+            on_event(Begun(before, until))
+            run_on(specification, study, hosts, self.results, until, on_event)
         return confirmed(before, study_record(study), chosen)
 
     def narrowed(
@@ -622,7 +646,7 @@ class Study:
 
     def export(
         self,
-        format: ExportFormat | Literal["study"] = "json",  # noqa: A002 -- the word of the command line
+        format: ExportFormat | Literal["study", "dask-workers"] = "json",  # noqa: A002 -- the word of the command line
         *,
         pick: str | None = None,
         scenario: Scenario | None = None,
@@ -634,7 +658,9 @@ class Study:
 
         `options` are those that only some formats take (`tuner.export.render.ExportOptions`). The
         format `study` is the whole study in one file, and needs `output`. So do the formats that
-        are a directory, `helm` and `kustomize`. The text of these is empty. `on_remark` is told
+        are a directory, `helm` and `kustomize`. The text of these is empty. So is that of
+        `dask-workers`, a directory with what starts workers of the Dask `scheduler`, an address;
+        it needs no trials. `on_remark` is told
         what to know about the export. Raises InputError where there is nothing to pick, and for
         what the format does not take.
         """
@@ -652,6 +678,9 @@ class Study:
                 )
             write_study(target, self.finished)
             return ""
+        if format == "dask-workers":
+            self._export_workers(target, **options)
+            return ""
         when = None if scenario is None else as_levels_text(scenario)
         if format in DIRECTORY_FORMATS and target is None:
             raise InputError(
@@ -668,6 +697,23 @@ class Study:
             with writable(target), written_whole(target) as file:
                 file.write(text.encode())
         return text
+
+    def _export_workers(
+        self, target: Path | None, scheduler: str | None = None, image: str | None = None
+    ) -> None:
+        from tuner.backends.dask_cluster import require_fit_for_hosts, scheduler_address
+        from tuner.export.dask_workers import WorkersAsked, to_dask_workers
+        from tuner.export.directory import write_exported
+
+        if scheduler is None or target is None:
+            raise InputError(
+                "the format dask-workers is a directory, about one Dask scheduler",
+                "give --scheduler tcp://HOST:8786 and --output DIRECTORY",
+            )
+        require_fit_for_hosts(scheduler, self.backend)
+        at, model = scheduler_address(scheduler), self._runnable().model.name
+        asked = WorkersAsked(self._given, model, self.backend, at, image)
+        write_exported(target, to_dask_workers(asked))
 
     def export_grid(self, output: str | Path | None) -> str:
         """Write the full grid to a Parquet file that `replay` reads; what was written, in words.
@@ -735,6 +781,28 @@ class Study:
             from tuner.backends.replay_file import read_table
 
             refuse_unfit(self._runnable(), read_table(self._replay), self._replay.name)
+
+    @contextmanager
+    def _hosts(self) -> Iterator[tuple[StudySpec, Callable[[StudyRecord], Hosts]]]:
+        """What is explored, and what makes the hosts that measure it of the study so far.
+
+        On hosts of a cluster the study is that for them: bounds such as `host.cpus` are theirs.
+        """
+        from tuner.backends.hosts import ThisHost
+
+        specification = self._runnable()
+        if self.on is None:
+            yield specification, lambda so_far: ThisHost(self._made_backend(so_far))
+            return
+        from tuner.backends.dask_cluster import dask_cluster, hosts_there
+        from tuner.backends.dask_hosts import DaskHosts
+
+        with dask_cluster(self.on) as cluster:
+            there = hosts_there(cluster, specification, self.backend)
+            assert self._resolve is not None
+            specification = self._resolve(there.host)
+            hosts = DaskHosts(cluster, there, specification, self.backend)
+            yield specification, lambda _: hosts
 
     def _made_backend(self, so_far: StudyRecord) -> Backend:
         return self._backend_of(self._runnable(), so_far)

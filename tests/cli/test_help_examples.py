@@ -19,6 +19,7 @@ ELSEWHERE = {
     "run", "measure", "confirm", "verify",  # need an engine: the tutorial, and tests of their own
     "check",  # tells of the machine
     "dashboard",  # serves until it is ended: the tutorial
+    "worker",  # as well: tests of Dask hosts
     "image build", "models build", "models check", "models add", "models convert",  # minutes
 }  # fmt: skip
 

@@ -14,7 +14,9 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.capacity import Capacity
 from tuner.measure.host_use import HostUse
 from tuner.measure.measurement import Measurement, Missing
+from tuner.measure.proc import cpu_model
 from tuner.measure.record import StudyRecord
+from tuner.spec.host import Host
 from tuner.spec.study import Stage, StudySpec
 from tuner.trial import Connect, Rig, TrialRequest, TrialResult, run_capacity, run_stages, run_trial
 
@@ -55,6 +57,14 @@ class Backend(Protocol):
     def unmeasurable(self) -> Mapping[str, Missing]:
         """The metrics that it cannot measure here, by name. It need not be entered for that."""
         return {}
+
+    def alike(self) -> Mapping[str, str]:
+        """What must be equal on two hosts whose trials are compared: texts by name.
+
+        `CPUs` is the number of those that serve. It need not be entered for that. Raises TuneError
+        where this host lacks something that a trial needs.
+        """
+        return {"CPU model": cpu_model() or "unknown", "CPUs": str(Host.this().cpus)}
 
     def calibrate(self) -> Calibration | None:
         """Measure the load engine itself, on the path that requests take.
@@ -157,7 +167,8 @@ class DeployingBackend(Backend):
 
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
     measures the load engine on the path to its deployments. `watch` is `host_use`, `reach` is
-    `answers`, `missing` is what is `unmeasurable`. Where the study says so (`search.stay`), the
+    `answers`, `missing` is what is `unmeasurable`, `same` adds to what is `alike`. Where the study
+    says so (`search.stay`), the
     next trial reuses a deployment that it can use.
     """
 
@@ -169,6 +180,7 @@ class DeployingBackend(Backend):
     watch: Callable[[float], HostUse | None] = lambda _: None
     missing: Mapping[str, Missing] = field(default_factory=dict)
     reach: Callable[[], bool] = lambda: True
+    same: Callable[[], Mapping[str, str]] = dict
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
 
@@ -194,6 +206,9 @@ class DeployingBackend(Backend):
 
     def unmeasurable(self) -> Mapping[str, Missing]:
         return self.missing
+
+    def alike(self) -> Mapping[str, str]:
+        return {**super().alike(), **self.same()}
 
     def calibrate(self) -> Calibration | None:
         self._calibration = self.calibrator(self.deployer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 
 from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
 from tuner.deploy import docker_engine
@@ -20,7 +22,7 @@ from tuner.measure.host_use import HostUse, watch_host
 from tuner.measure.measurement import Missing
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
-from tuner.serving.built_model import require_built
+from tuner.serving.built_model import model_checksum, require_built
 from tuner.serving.servers.table import server_named
 from tuner.spec.study import LoadProfile, StudySpec
 from tuner.trial import Client
@@ -51,7 +53,8 @@ def docker_backend(
             "use --backend swarm, or leave it out of the search space",
         )
     missing = {**missing_energy(SYS), **NO_NODES}
-    return container_backend("docker", study, deployer, _watch, missing, docker_engine.is_up)
+    made = container_backend("docker", study, deployer, _watch, missing, docker_engine.is_up)
+    return replace(made, same=partial(_same, study))
 
 
 def container_backend(
@@ -120,3 +123,23 @@ def _anywhere(_senders: int) -> None:
 def _watch(seconds: float) -> HostUse | None:
     """Who uses this host; None where the engine is on another one."""
     return watch_host(seconds) if docker_engine.other_machine() is None else None
+
+
+def _same(study: StudySpec) -> Mapping[str, str]:
+    """What the engine serves: CPUs, model and images. Raises SetupError where it lacks an image."""
+    with docker_engine.connect() as client:
+        info = client.info()
+        references = [
+            docker_engine.serving_image(client, replace(study.serving, server=server))
+            for server in study.servers()
+        ]
+        if study.serving.image != "tune":  # a name that may mean another image elsewhere
+            references = [f"{name} ({client.images.get(name).id})" for name in references]
+    here = docker_engine.other_machine() is None
+    return {
+        **({} if here else {"CPU model": "that of another machine"}),
+        "CPUs": str(info["NCPU"]),
+        "architecture": str(info["Architecture"]),
+        "model checksum": model_checksum(study.model) or "in its image",
+        "serving image": ", ".join(references),
+    }

@@ -24,6 +24,7 @@ from tuner.cli.report import report
 from tuner.cli.run import run
 from tuner.cli.show import show
 from tuner.cli.verify import verify
+from tuner.cli.worker import worker
 
 app = typer.Typer(
     name="tune",
@@ -60,6 +61,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "compare": compare,
     "init": init,
+    "worker": worker,
 }
 for name, verb in _VERBS.items():
     app.command(name)(verb)

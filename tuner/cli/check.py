@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
 from tuner.cli import BAD_INPUT
@@ -10,6 +12,7 @@ from tuner.cli.options import (
     BackendOption,
     JsonOption,
     MayLoadOption,
+    OnOption,
     StorageOption,
     StudyOption,
     opened,
@@ -21,6 +24,7 @@ def check(
     study: StudyOption,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
+    on: OnOption = None,
     may_load: MayLoadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,11 +38,12 @@ def check(
     from tuner.pages.check_page import check_blocks
     from tuner.render.terminal import show
 
-    chosen = opened(study, storage, backend, may_load=may_load)
+    chosen = opened(study, storage, backend, may_load=may_load, on=on)
     checks = chosen.check()
     if as_json:
         print_json(check_document(chosen.specification, checks))
     else:
-        show(*check_blocks(chosen.name, checks, chosen.selecting()))
+        hosts = "" if on is None else f" --on {shlex.quote(on)}"
+        show(*check_blocks(chosen.name, checks, f"{chosen.selecting()}{hosts}"))
     if not all(each.ok for each in checks):
         raise typer.Exit(BAD_INPUT)

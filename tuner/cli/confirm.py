@@ -13,6 +13,7 @@ from tuner.cli.options import (
     BackendOption,
     JsonOption,
     MayLoadOption,
+    OnOption,
     ReplayOption,
     StorageOption,
     StudyOption,
@@ -32,6 +33,7 @@ def confirm(
     ] = 3,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
+    on: OnOption = None,
     replay: ReplayOption = None,
     may_load: MayLoadOption = False,
     as_json: JsonOption = False,
@@ -48,7 +50,7 @@ def confirm(
     from tuner.render.terminal import show
     from tuner.study.loop import Event
 
-    chosen = opened(study, storage, backend, replay=replay, may_load=may_load)
+    chosen = opened(study, storage, backend, replay=replay, may_load=may_load, on=on)
     confirmation = None
     with suppress(KeyboardInterrupt):
         if as_json:

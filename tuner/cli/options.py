@@ -110,6 +110,14 @@ MayLoadOption = Annotated[
         "--i-may-load-this", help="Load an endpoint that is not on this machine: you may do that."
     ),
 ]
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="dask://HOST:8786",
+        help="Measure on the hosts of this Dask cluster, one trial on each at a time; `tune worker`"
+        " makes a host one of them. [default: this host]",
+    ),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="File to write. [default: standard output]"),
@@ -137,6 +145,7 @@ def opened(
     sampler: Sampler | None = None,
     replay: Path | None = None,
     may_load: bool = False,
+    on: str | None = None,
 ) -> Study:
     """The study that the options select. Raises InputError for a study that cannot be read."""
     import optuna
@@ -152,4 +161,5 @@ def opened(
         replay=replay,
         sampler=None if sampler is None else sampler.value,
         may_load=may_load,
+        on=on,
     )

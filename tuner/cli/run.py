@@ -15,6 +15,7 @@ from tuner.cli.options import (
     DEFAULT_BACKEND,
     BackendOption,
     MayLoadOption,
+    OnOption,
     ReplayOption,
     Sampler,
     StorageOption,
@@ -31,6 +32,7 @@ def run(
     study: StudyOption,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
+    on: OnOption = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Run so many more trials, whatever the study's budget."),
@@ -85,7 +87,9 @@ def run(
         raise InputError("--backend replay and --replay FILE go together", "give both, or neither")
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
-    chosen = opened(study, storage, backend, sampler=sampler, replay=replay, may_load=may_load)
+    chosen = opened(
+        study, storage, backend, sampler=sampler, replay=replay, may_load=may_load, on=on
+    )
     whole = False
     with suppress(KeyboardInterrupt):
         with live_view(chosen) as view:
@@ -116,7 +120,8 @@ def _resume(study: Study, passes: int, replay: Path | None, *, may_load: bool) -
     grid = f" --sampler grid --passes {passes}" if study.grid else ""
     recorded = "" if replay is None else f" --replay {shlex.quote(str(replay))}"
     allowed = " --i-may-load-this" if may_load else ""
-    return f"tune run {study.selecting()}{grid}{recorded}{allowed}"
+    hosts = "" if study.on is None else f" --on {shlex.quote(study.on)}"
+    return f"tune run {study.selecting()}{hosts}{grid}{recorded}{allowed}"
 
 
 def _end(study: Study) -> int:

@@ -16,6 +16,7 @@ from tuner.spec.yaml_text import yaml_text
 _NAMED = {
     "backend": "measured by",
     "host.name": "host",
+    "worker": "name as a worker",
     "host.cpu": "processor",
     "host.cpus": "CPUs",
     "host.memory_mib": "memory (MiB)",
@@ -131,6 +132,12 @@ def _done(record: StudyRecord) -> Iterator[tuple[str, str]]:
     started = sorted(t.started for t in record.trials)
     if started:
         yield "trials started", f"{started[0]} to {started[-1]}"
+    hosts: dict[str, list[int]] = {}
+    for trial in record.trials:
+        if host := record.host_of(trial):
+            hosts.setdefault(host, []).append(trial.number)
+    if hosts:
+        yield "hosts", "; ".join(f"{name}: {listed(n)}" for name, n in sorted(hosts.items()))
     made: dict[str, list[int]] = {}
     for trial in record.trials:
         made.setdefault(trial.backend, []).append(trial.number)

@@ -87,6 +87,8 @@ def facts(sources: Sources, of: OnFronts) -> Facts:
     if trial.measurement is not None:
         rows += burst_facts(trial.measurement)
     rows += [("started", trial.started), ("backend", trial.backend)]
+    if host := record.host_of(trial):
+        rows.append(("host", host))
     return Facts(tuple(rows))
 
 

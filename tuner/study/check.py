@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from tuner.backends.backend import Backend
+from tuner.backends.dask_cluster import RESOURCE, DaskCluster, HostsThere, dask_cluster, hosts_there
 from tuner.backends.quiet import MOST_SECONDS, too_busy
 from tuner.deploy.docker_engine import connect, serving_image
 from tuner.deploy.network_tools import NetworkTools, probe_tools
 from tuner.deploy.ownership import LABEL, Owner
 from tuner.deploy.rules import plan_rules
-from tuner.errors import SetupError
+from tuner.errors import SetupError, TuneError
 from tuner.files import require_writable
 from tuner.load.engine_place import allow_files, require_ports
 from tuner.measure.host_use import HostUse, watch_host
+from tuner.measure.measurement import Missing
 from tuner.measure.powercap import missing_energy
 from tuner.measure.proc import SYS
 from tuner.measure.score import refuse_unmeasurable
@@ -92,6 +94,74 @@ def checks(
     yield checked("storage", lambda: _storage(study, url, backend))
 
 
+def checks_on(
+    on: str, study: StudySpec, results: Path, url: str, *, backend: str
+) -> Iterator[Check]:
+    """As `checks`, for a run on the hosts of a Dask cluster (`on`): each host looks at itself.
+
+    Where two hosts say the same it is one line; what a host lacks has a line of its own.
+    """
+    with ExitStack() as world:
+        found: list[tuple[DaskCluster, HostsThere]] = []
+
+        def hosts() -> str:
+            cluster = world.enter_context(dask_cluster(on))
+            there = hosts_there(cluster, study, backend)
+            found.append((cluster, there))
+            names = ", ".join(w.name for w in there.workers.values())
+            alike = ", ".join(f"{name} {text}" for name, text in there.reference.alike.items())
+            without = f"; not used, without the resource {RESOURCE}: {', '.join(there.ignored)}"
+            return f"{names}: {alike}{without if there.ignored else ''}"
+
+        yield checked("hosts", hosts)
+        for cluster, there in found:
+            yield checked("metrics", partial(_measured_in, study, there.unmeasurable))
+            if backend == "docker":
+                answers = cluster.on_each(list(there.workers.values()), host_checks, study)
+                yield from _of_all({there.workers[a].name: each for a, each in answers.items()})
+    yield checked("sampler", lambda: _sampler(study))
+    yield _disk(results)
+    yield checked("results", lambda: _writable(results, url))
+    yield checked("storage", lambda: _storage(study, url, backend))
+
+
+def host_checks(study: StudySpec) -> tuple[Check, ...]:
+    """What a host finds of itself that is to measure a study of containers, which another machine
+    has sent.
+    """
+    from tuner.backends.dask_host import study_here  # noqa: PLC0415 -- an extra
+
+    here = study_here(study)
+    return (
+        *_engine(here),
+        checked("model", lambda: _model(here)),
+        checked("connections", lambda: _connections(here)),
+        _resources(here),
+        _quiet(here, watch_host),
+    )
+
+
+def _of_all(found: Mapping[str, Sequence[Check] | TuneError]) -> Iterator[Check]:
+    """The checks of several hosts, by their names, as those of one."""
+    of_name: dict[str, dict[str, Check]] = {}
+    for host, checks_there in found.items():
+        if isinstance(checks_there, TuneError):
+            yield Check(f"host {host}", False, checks_there.message, checks_there.mend)
+            continue
+        for check in checks_there:
+            of_name.setdefault(check.name, {})[host] = check
+    for name, by_host in of_name.items():
+        texts = {check.found for check in by_host.values() if check.ok}
+        if len(texts) == 1:
+            yield Check(name, True, f"{texts.pop()}, on each host")
+        elif texts:
+            good = (f"{host}: {check.found}" for host, check in by_host.items() if check.ok)
+            yield Check(name, True, "; ".join(good))
+        for host, check in by_host.items():
+            if not check.ok:
+                yield Check(f"{name} on {host}", False, check.found, check.mend)
+
+
 def require_places(results: Path, url: str) -> None:
     """Raise InputError where a run could not write its results, or the SQLite file at `url`."""
     require_writable(results)
@@ -157,7 +227,10 @@ def _tried(study: StudySpec, made: Sequence[Backend]) -> str:
 
 def _measurable(study: StudySpec, made: Sequence[Backend]) -> str:
     """The metrics of the study in words. Raises InputError where this host cannot measure one."""
-    missing = made[0].unmeasurable() if made else missing_energy(SYS)
+    return _measured_in(study, made[0].unmeasurable() if made else missing_energy(SYS))
+
+
+def _measured_in(study: StudySpec, missing: Mapping[str, Missing]) -> str:
     refuse_unmeasurable(study.metrics, missing)
     return ", ".join(study.metrics)
 
