@@ -7,7 +7,7 @@ they take and return is plain data, exceptions included.
 from __future__ import annotations
 
 import logging
-import pickle
+import pickle  # nosec B403 -- only written here
 import threading
 import time
 from collections.abc import Mapping

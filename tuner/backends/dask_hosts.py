@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
+import pickle  # nosec B403
 import socket
 import time
 import uuid
@@ -244,7 +244,7 @@ class DaskHosts(Hosts):
                 return
 
     def _tell(self, document: bytes, observe: Callable[[HostsEvent], None]) -> None:
-        address, number, event = pickle.loads(document)  # noqa: S301 -- of our own workers
+        address, number, event = pickle.loads(document)  # noqa: S301 -- of our own workers # nosec B301
         host = self._hosts.get(address)
         if host is not None and host.trial == number:
             observe(OnHost(host.worker.name, number, event))

@@ -38,6 +38,7 @@ class Format(StrEnum):
     env = "env"
     replay = "replay"
     study = "study"
+    dask_workers = "dask-workers"
 
 
 def export(
@@ -147,6 +148,13 @@ def export(
             " RATE requests/s need. The study must have measured capacity_rps.",
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:8786",
+            help="dask-workers: the address of the Dask scheduler, as the hosts reach it.",
+        ),
+    ] = None,
     sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
@@ -155,7 +163,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="File to write; for helm and kustomize, a directory. [default: standard output]",
+            help="File to write; for helm, kustomize and dask-workers, a directory. [default:"
+            " standard output]",
         ),
     ] = None,
 ) -> None:
@@ -167,10 +176,13 @@ def export(
     json, yaml and csv hold any number. study is the whole study in one file, which tune show,
     explain, report, compare and export take for --study. replay is the full grid (or what
     --storage names) as a Parquet file, which tune run --backend replay and tune compare --against
-    take.
+    take. dask-workers is a directory with what starts tune worker on hosts by SSH, Slurm and
+    Kubernetes; it needs no trials.
 
     Example: tune export --study mnist --format kubernetes --when loss=1,concurrency=4
     """
+    from tuner.errors import InputError
+
     if format_ is Format.replay:
         chosen = opened(study, storage, backend, sampler=Sampler.grid)
         print(chosen.export_grid(output), file=sys.stderr)
@@ -180,6 +192,12 @@ def export(
         chosen.export("study", output=output)
         print(f"wrote {output}", file=sys.stderr)
         return
+    if format_ is Format.dask_workers:
+        chosen.export("dask-workers", output=output, scheduler=scheduler, image=image)
+        print(f"wrote {output}", file=sys.stderr)
+        return
+    if scheduler is not None:
+        raise InputError(f"the format {format_.value} does not take --scheduler", "leave it out")
     from tuner.export.render import DIRECTORY_FORMATS
 
     is_directory = format_.value in DIRECTORY_FORMATS

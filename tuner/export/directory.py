@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.export import helm, kustomize
+from tuner.export.dask_workers import DASK_FILES, MARK
 from tuner.export.kubernetes import FILES
 from tuner.export.provenance import PREFIX
 from tuner.files import directory_written_whole, writable
@@ -14,6 +15,7 @@ from tuner.files import directory_written_whole, writable
 _ENTRIES = (helm.ENTRY, kustomize.ENTRY)
 _WRITTEN = {
     *_ENTRIES,
+    *DASK_FILES,
     helm.VALUES,
     f"{kustomize.BASE}/{kustomize.ENTRY}",
     *(f"{folder}/{name}" for folder in (helm.TEMPLATES, kustomize.BASE) for name in FILES),
@@ -25,10 +27,15 @@ _SHOWN = 5
 
 def entry_of(directory: Path) -> Path | None:
     """The file of an exported directory that says where it comes from; None in any other one."""
-    for name in _ENTRIES:
+    return _with(directory, _ENTRIES, PREFIX)
+
+
+def _with(directory: Path, names: Sequence[str], mark: str) -> Path | None:
+    """The first file of these names that says `mark`."""
+    for name in names:
         entry = directory / name
         try:
-            if PREFIX in entry.read_text(encoding="utf-8"):
+            if mark in entry.read_text(encoding="utf-8"):
                 return entry
         except (OSError, UnicodeDecodeError):
             continue
@@ -58,7 +65,8 @@ def _refuse_foreign(path: Path) -> None:
     if Path.cwd().is_relative_to(path.resolve()):
         raise InputError(f"{path} is or holds the working directory, and would be replaced", mend)
     inside = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
-    if inside and entry_of(path) is None:
+    ours = entry_of(path) or _with(path, DASK_FILES, MARK)
+    if inside and ours is None:
         raise InputError(f"{path} has files that `tune export` did not write", mend)
     if foreign := sorted(inside - _WRITTEN):
         listed = ", ".join(foreign[:_SHOWN]) + (", ..." if foreign[_SHOWN:] else "")
