@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.files_of_a_trial import files_of_a_trial
 
-MOST = 86
-"""Counted on the simulated host; about a fifth of them read the study's specification."""
+MOST = 88
+"""Counted on the simulated host; two are the seam to several hosts, about a fifth read the study's specification."""
 
 
 def test_a_trial_enters_few_files() -> None:
