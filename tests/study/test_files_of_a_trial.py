@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.files_of_a_trial import files_of_a_trial
 
 MOST = 88
-"""Counted on the simulated host; two are the seam to several hosts, about a fifth read the study's specification."""
+"""On the simulated host. Two are the seam to several hosts, a fifth read the specification."""
 
 
 def test_a_trial_enters_few_files() -> None:
