@@ -54,9 +54,8 @@ def test_containers_are_measured_by_a_worker_and_told_at_home(
 ) -> None:
     build_image(engine, print)
     host, other = place(tmp_path / "host", built=True), place(tmp_path / "other", built=True)
-    next((other / "models/half_plus_two/built/versions").rglob("saved_model.pb")).open("ab").write(
-        b"\n"
-    )
+    graph = next((other / "models/half_plus_two/built/versions").rglob("saved_model.pb"))
+    graph.write_bytes(graph.read_bytes() + b"\n")
     monkeypatch.chdir(place(tmp_path / "home", built=False))
     with dask_scheduler(tmp_path) as cluster:
         worker = cluster.start("alpha", cwd=host, backend="docker")

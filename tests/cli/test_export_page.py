@@ -35,6 +35,10 @@ def test_a_command_of_the_page_is_understood(command: str, tmp_path: Path) -> No
     if form == "study":
         assert found["output"].name.endswith(".study.zip")
         return
+    if form == "dask-workers":
+        assert found["scheduler"].startswith("tcp://")
+        assert found["output"]
+        return
     options = {field.name: found[field.name] for field in fields(ExportOptions)}
     if form in ("compose", "stack", "docker-run"):
         options["model_path"] = tmp_path

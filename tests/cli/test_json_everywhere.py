@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 SMALL = ("--study", "small", "--backend", "simulated")
 
 WRITES = {"run", "dashboard", "init", "image build", "models add", "models build", "models check",
-          "models convert"}  # fmt: skip
+          "models convert", "worker"}  # fmt: skip
 """Verbs that do something, or speak with somebody."""
 
 

@@ -194,8 +194,9 @@ def file_lock(path: Path) -> Iterator[None]:
         ) from error
     with file:
         patience = Patience(f"the turn of this worker ({path})", TURN_SECONDS)
-        with interruptible():
-            while not _taken(file.fileno()):
+        while not _taken(file.fileno()):
+            # Only the wait: what was measured is told where nobody else has the lock.
+            with interruptible():
                 if not patience.more(lambda: f"{holder(path)} has it"):
                     _give_up(str(path), holder(path))
                 time.sleep(_LOOK_SECONDS)
