@@ -336,9 +336,16 @@ class _Loop:
             self._leave_out(host, _too_many_broken(error))
 
     def _leave_out(self, host: str, error: TuneError) -> None:
-        """Go on without a host. Raises `error` where it was the last one."""
+        """Go on without a host. Raises `error` where it was the last one.
+
+        A trial that was ahead may have been given to it already: that one is measured elsewhere.
+        """
         if not self.hosts.leave_out(host):
             raise error
+        for number, given in list(self.under_way.items()):
+            if given.host == host:
+                del self.under_way[number]
+                self.ahead.appendleft(given)
         self.observe(HostLeftOut(host, error.message, error.mend))
 
     def _run_on(self, host: str) -> Run:
