@@ -249,6 +249,7 @@ def test_an_interrupt_stops_all_hosts_and_the_study_goes_on(
     assert states(opened(None)) == {TrialState.FAIL: 2, TrialState.WAITING: 2}
 
 
+@pytest.mark.thorough  # on a busy machine it waits for minutes
 def test_hosts_whose_run_is_killed_remove_what_they_had_up(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
