@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,24 @@ def started(cluster: Cluster, *names: str) -> None:
     for name in names:
         cluster.start(name)
     cluster.joined(*names)
+
+
+@contextmanager
+def measuring(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *names: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose trials last for minutes, once each of these hosts measures one. It is killed at
+    the end, where it still goes on: a test that failed would wait for it.
+    """
+    monkeypatch.setenv("PACED_SECONDS", "600")
+    started(cluster, *names)
+    command = ("run", "--study", "small", "--backend", "paced", "--on", cluster.on)
+    with tune_process(*command) as process:
+        try:
+            until(lambda: len(paced.up(Path("up"))) == len(names))
+            yield process
+        finally:
+            process.kill()
 
 
 def whole(study: Study) -> list[str]:
@@ -234,11 +253,7 @@ def test_a_host_whose_engine_goes_comes_back(cluster: Cluster) -> None:
 def test_an_interrupt_stops_all_hosts_and_the_study_goes_on(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PACED_SECONDS", "600")
-    started(cluster, "alpha", "beta")
-    command = ("run", "--study", "small", "--backend", "paced", "--on", cluster.on)
-    with tune_process(*command) as process:
-        until(lambda: len(paced.up(tmp_path / "up")) == 2)
+    with measuring(cluster, monkeypatch, "alpha", "beta") as process:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
@@ -249,15 +264,10 @@ def test_an_interrupt_stops_all_hosts_and_the_study_goes_on(
     assert states(opened(None)) == {TrialState.FAIL: 2, TrialState.WAITING: 2}
 
 
-@pytest.mark.thorough  # on a busy machine it waits for minutes
 def test_hosts_whose_run_is_killed_remove_what_they_had_up(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PACED_SECONDS", "600")
-    started(cluster, "alpha")
-    command = ("run", "--study", "small", "--backend", "paced", "--on", cluster.on)
-    with tune_process(*command) as process:
-        until(lambda: bool(paced.up(tmp_path / "up")))
+    with measuring(cluster, monkeypatch, "alpha") as process:
         with pytest.raises(SetupError, match="host alpha: this host measures for study 'small'"):
             opened(cluster, storage="sqlite:///another.db").run()
         process.kill()
@@ -353,11 +363,7 @@ def test_a_worker_says_why_it_cannot_begin(cluster: Cluster) -> None:
 def test_a_scheduler_that_goes_ends_the_run_and_hosts_wait_for_it(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PACED_SECONDS", "600")
-    started(cluster, "alpha")
-    command = ("run", "--study", "small", "--backend", "paced", "--on", cluster.on)
-    with tune_process(*command) as process:
-        until(lambda: bool(paced.up(tmp_path / "up")))
+    with measuring(cluster, monkeypatch, "alpha") as process:
         cluster.end_scheduler()
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
@@ -373,7 +379,9 @@ def test_a_scheduler_that_goes_ends_the_run_and_hosts_wait_for_it(
 
 
 def test_time_is_shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials of several hosts are under way at once."""
+    """Trials of all hosts are under way at once. One that has measured may begin its next before
+    the one before is stored.
+    """
     monkeypatch.setenv("PACED_SECONDS", "0.5")
     started(cluster, *HOSTS)
     most, now = 0, 0
@@ -384,4 +392,4 @@ def test_time_is_shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
         most = max(most, now)
 
     opened(cluster).run(6, on_event=observe)
-    assert most == len(HOSTS)
+    assert most >= len(HOSTS)

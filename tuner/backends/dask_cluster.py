@@ -97,21 +97,25 @@ class DaskCluster:
         return bool(self.client.status == "running")
 
     def workers(self) -> Mapping[str, WorkerFacts]:
-        """All workers by their address at Dask. Raises Unreachable where the scheduler is gone."""
+        """All workers by their address at Dask, in the order of their names.
+
+        Raises Unreachable where the scheduler is gone.
+        """
         if not self.connected:
             raise self.lost()
         try:
             known = self.client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError) as error:
             raise self.lost() from error
-        return {
-            address: WorkerFacts(
+        workers = [
+            WorkerFacts(
                 str(facts.get("name") or address),
                 address,
                 float(facts.get("resources", {}).get(RESOURCE, 0)) >= 1,
             )
             for address, facts in known.items()
-        }
+        ]
+        return {w.address: w for w in sorted(workers, key=lambda w: w.name)}
 
     def measuring(self) -> Mapping[str, WorkerFacts]:
         """Those that may measure. Raises SetupError where there is none."""
@@ -243,14 +247,13 @@ def dask_cluster(on: str) -> Iterator[DaskCluster]:
     from distributed import Client  # noqa: PLC0415 -- an extra
     from distributed.versions import VersionMismatchWarning  # noqa: PLC0415
 
-    # What this process reads in them it says itself, in one line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    silence_dask()
     warnings.filterwarnings("ignore", category=VersionMismatchWarning)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="tune")
     except (OSError, TimeoutError, ImportError, ValueError) as error:
         raise SetupError(
-            f"no Dask scheduler answers at {on}: {_in_a_line(error)}",
+            f"no Dask scheduler answers at {on}: {in_a_line(error)}",
             "start one (`dask scheduler --host ADDRESS`), or mend the address; by TLS it is"
             " dask+tls://",
         ) from error
@@ -260,7 +263,16 @@ def dask_cluster(on: str) -> Iterator[DaskCluster]:
         client.close(timeout=CONNECT_SECONDS)
 
 
-def _in_a_line(error: BaseException) -> str:
+def silence_dask() -> None:
+    """Nothing that Dask logs is printed: what this process reads in it, it says in one line.
+
+    Dask sets up its loggers when it is imported, so this comes after.
+    """
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def in_a_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -316,9 +328,12 @@ def hosts_there(cluster: DaskCluster, study: StudySpec, backend: str) -> HostsTh
 
 def host_fault(host: str, report: HostReport) -> SetupError | None:
     """Why a host cannot measure, as an error; None where it can."""
-    if report.fault is None:
-        return None
-    return SetupError(f"host {host}: {report.fault.message}", report.fault.mend)
+    return None if report.fault is None else naming_host(host, report.fault)
+
+
+def naming_host(host: str, fault: TuneError) -> SetupError:
+    """What went wrong on a host, as an error that names it."""
+    return SetupError(f"host {host}: {fault.message}", fault.mend)
 
 
 def host_difference(

@@ -25,6 +25,7 @@ from tuner.backends.dask_cluster import (
     WorkerFacts,
     host_difference,
     host_fault,
+    naming_host,
 )
 from tuner.backends.hosts import (
     Ended,
@@ -283,7 +284,7 @@ class DaskHosts(Hosts):
 
     def _got_ready(self, host: _Host, found: object, observe: Callable[[HostsEvent], None]) -> None:
         if isinstance(found, TuneError):
-            self._leave_alone(host, found, observe)
+            self._leave_alone(host, naming_host(host.worker.name, found), observe)
         elif isinstance(found, Mapping):
             if fault := self._disagreement(host, found):
                 self._leave_alone(host, fault, observe)
@@ -310,8 +311,7 @@ class DaskHosts(Hosts):
             self._ended.append(Ended(number, name, found))
         elif isinstance(found, TuneError):
             host.state = "due"
-            found.message = f"host {name}: {found.message}"
-            raise found
+            raise naming_host(name, found) from found
         else:  # its bench was taken down meanwhile
             host.state = "due"
             self._ended.append(Ended(number, name, HostGone(name, number)))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from tuner.backends.dask_cluster import CONNECT_SECONDS, RESOURCE, require_dask, scheduler_address
+from tuner.backends.dask_cluster import (
+    CONNECT_SECONDS,
+    RESOURCE,
+    in_a_line,
+    require_dask,
+    scheduler_address,
+    silence_dask,
+)
 from tuner.deploy import docker_engine
 from tuner.deploy.ownership import sweep
 from tuner.errors import SetupError
@@ -46,7 +52,6 @@ def serve_host(scheduler: str, name: str, host: str | None, say: Callable[[str],
     """
     address = scheduler_address(scheduler)
     require_dask()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if asyncio.run(_serve(address, name, host, say)):
         raise KeyboardInterrupt
 
@@ -56,6 +61,8 @@ async def _serve(address: str, name: str, host: str | None, say: Callable[[str],
     from distributed import Worker  # noqa: PLC0415 -- an extra
 
     from tuner.backends.dask_host import end_any_run  # noqa: PLC0415
+
+    silence_dask()
 
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -121,12 +128,14 @@ def _way_to(address: str) -> str:
 
 
 def _refused(address: str, name: str, error: BaseException) -> SetupError:
-    if "name taken" in str(error):
+    # Dask says that a worker did not start; what it has as the cause is why.
+    why = error.__cause__ or error
+    if "name taken" in str(why):
         return SetupError(
             f"another worker of the scheduler at {address} is called {name}",
             "end that one (each host needs one), or name this one by --name",
         )
     return SetupError(
-        f"no Dask scheduler answers at {address}: {' '.join(str(error).split())}",
+        f"no Dask scheduler answers at {address}: {in_a_line(why)}",
         "start one (`dask scheduler --host ADDRESS`), or mend the address",
     )
