@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help mnist deepspeech translation test unit thorough chaos cluster check docs dist setup lock
 ARGS ?=
+# Tests start a thousand processes. Where imports may not write what they compile, which is usual in
+# container images, each of them would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # In several processes, a file in one of them; ARGS="-n 0" for one only. See tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
