@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @contextmanager
 def running(*arguments: str) -> Iterator[None]:
-    """`tune run`, which talks to nobody and lets others go first; interrupted at the end."""
-    command = ["nice", sys.executable, "-m", "tuner", "run", *arguments]
+    """`tune run`, which talks to nobody; interrupted at the end."""
+    command = [sys.executable, "-m", "tuner", "run", *arguments]
     quiet = subprocess.DEVNULL
     with Popen(command, stdout=quiet, stderr=quiet) as process:
         try:

@@ -47,6 +47,7 @@ BASES: Mapping[str, tuple[str, ...]] = {
     "dashboard": (*STUDY, "--port", "0"),
     "export": STUDY,
     "verify": ("compose.yaml", *STUDY),
+    "worker": ("--dask", "tcp://127.0.0.1:9", "--backend", "simulated"),
     "compare": ("small.study.zip", "small.study.zip"),
     "init": ("new",),
     "image build": (),
