@@ -104,15 +104,16 @@ def nginx(directory: Path, cpu: int, client_cpu: int) -> Iterator[Nginx]:
     server = subprocess.Popen(command)
     os.sched_setaffinity(server.pid, {cpu})
     try:
-        _await(port)
+        await_port(port)
         yield Nginx(port, (client_cpu,))
     finally:
         server.terminate()
         server.wait()
 
 
-def _await(port: int) -> None:
-    deadline = time.monotonic() + 5
+def await_port(port: int) -> None:
+    """Wait, at most 10 s, until something listens there."""
+    deadline = time.monotonic() + 10
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -22,13 +22,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from load_engine import await_port
 from truth import IDS, MS, SERVICE_NS, UTILISATION, Target, joined, server
 
 from tuner.deploy import null_server
@@ -124,24 +124,11 @@ def answering(processes: int) -> Iterator[Target]:
     # Its processes have no container that ends them, but a session.
     started = subprocess.Popen(command, start_new_session=True)
     try:
-        _await(port)
+        await_port(port)
         yield Target((("127.0.0.1", port),), ())
     finally:
         os.killpg(started.pid, 9)
         started.wait()
-
-
-def _await(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def show_capacity(found: dict[int, list[Calibration]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,14 @@ from docker import DockerClient
 
 from tests.cluster.nodes import Cluster
 from tests.cluster.small_swarm_study import write_swarm_study
-from tests.verify.exported import LOOSE
+from tests.verify.exported import LOOSE, measured_baseline
 from tuner.export.served import served_by
 from tuner.export.stack import to_stack
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord
 from tuner.serving.built_model import model_checksum
 from tuner.serving.image import image_tag
 from tuner.serving.servers.table import server_named
 from tuner.spec.fingerprint import to_dict
-from tuner.spec.space import Configuration
 from tuner.spec.study import ModelSpec
 from tuner.verify.exported_file import read_exported
 from tuner.verify.result import Verified
@@ -34,15 +34,8 @@ def measured(model: ModelSpec, engine: DockerClient) -> StudyRecord:
     recipe = server_named(spec.serving.server).image
     assert recipe is not None
     image = image_tag(recipe)
-    trial = TrialRecord(
-        number=0,
-        configuration=Configuration.of(spec.search_space.baseline()),
-        outcome="measured",
-        values=tuple(LOOSE.metrics[o.metric].value for o in spec.objectives),
-        violations={},
-        phases={"burst": 1.0},
-        started="2026-01-01T00:00:00+00:00",
-        measurement=LOOSE,
+    trial = replace(
+        measured_baseline(spec, LOOSE),
         deployment={"backend": "swarm", "nodes": NODES},
         backend="swarm",
     )

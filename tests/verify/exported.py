@@ -18,6 +18,7 @@ from tuner.spec.fingerprint import to_dict
 from tuner.spec.host import Host
 from tuner.spec.load import load_model, load_study
 from tuner.spec.space import Configuration
+from tuner.spec.study import StudySpec
 
 SOURCE = Path(__file__).parents[1] / "data" / "half_plus_two"
 MODEL = "half_plus_two"
@@ -77,7 +78,13 @@ def study_of(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(STUDY)
     spec = load_study("up", Host(cpus=2, memory_mib=4096))
-    trial = TrialRecord(
+    trial = measured_baseline(spec, measurement)
+    return StudyRecord.of("up", to_dict(spec), environment or {}, [trial])
+
+
+def measured_baseline(spec: StudySpec, measurement: Measurement) -> TrialRecord:
+    """Trial 0 of a study: its baseline, measured as said."""
+    return TrialRecord(
         number=0,
         configuration=Configuration.of(spec.search_space.baseline()),
         outcome="measured",
@@ -87,7 +94,6 @@ def study_of(
         started="2026-01-01T00:00:00+00:00",
         measurement=measurement,
     )
-    return StudyRecord.of("up", to_dict(spec), environment or {}, [trial])
 
 
 def environment_of(engine: DockerClient) -> dict[str, Any]:

@@ -10,18 +10,8 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from tests.deploy.test_deployer_conformance import (
-    Subject,
-    test_a_deployment_has_an_address_and_counters_for_each_replica,
-    test_a_deployment_says_where_the_load_engine_is_to_run,
-    test_a_null_server_answers_where_there_is_a_path_to_one,
-    test_cpu_times_are_those_of_the_counters,
-    test_loss_is_on_inside_its_block_only_and_a_clean_network_adds_no_rule,
-    test_memory_that_holds_no_replica_is_infeasible,
-    test_nothing_is_left_when_the_block_raises,
-    test_the_environment_can_be_recorded,
-    test_what_the_replicas_wrote_is_bounded_text,
-)
+from tests.deploy.test_deployer_conformance import *  # noqa: F403 -- the whole suite
+from tests.deploy.test_deployer_conformance import Subject
 from tests.verify.exported import MODEL, write_model
 from tuner.deploy.adopted import AdoptingDeployer
 from tuner.deploy.deployment import DockerDeployment
@@ -30,18 +20,6 @@ from tuner.deploy.projects import PROJECT_LABEL
 from tuner.serving.image import build_image
 from tuner.spec.load import load_model
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
-
-__all__ = [
-    "test_a_deployment_has_an_address_and_counters_for_each_replica",
-    "test_a_deployment_says_where_the_load_engine_is_to_run",
-    "test_a_null_server_answers_where_there_is_a_path_to_one",
-    "test_cpu_times_are_those_of_the_counters",
-    "test_loss_is_on_inside_its_block_only_and_a_clean_network_adds_no_rule",
-    "test_memory_that_holds_no_replica_is_infeasible",
-    "test_nothing_is_left_when_the_block_raises",
-    "test_the_environment_can_be_recorded",
-    "test_what_the_replicas_wrote_is_bounded_text",
-]
 
 pytestmark = pytest.mark.docker
 

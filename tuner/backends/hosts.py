@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 from tuner.backends.backend import Attempts, Backend
@@ -138,8 +139,13 @@ class ThisHost(Hosts):
     def cpus(self) -> int:
         return int(self.known()["host"]["cpus"])
 
-    def known(self) -> Mapping[str, Any]:
+    @cached_property
+    def _known(self) -> Mapping[str, Any]:
+        """Asked for once: it takes the model's checksum."""
         return self._bench.backend.environment()
+
+    def known(self) -> Mapping[str, Any]:
+        return self._known
 
     def unmeasurable(self) -> Mapping[str, Missing]:
         return self._bench.backend.unmeasurable()

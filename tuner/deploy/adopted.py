@@ -12,7 +12,12 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tuner.deploy.deployment import DockerDeployment
-from tuner.deploy.docker_deployer import TRIAL_LABEL, DockerDeployer, refusals
+from tuner.deploy.docker_deployer import (
+    TRIAL_LABEL,
+    DockerDeployer,
+    refusals,
+    wait_until_right,
+)
 from tuner.deploy.inspected import (
     InspectedContainer,
     inspect_container,
@@ -153,10 +158,8 @@ class AdoptingDeployer(DockerDeployer):
         return Replica(index, container, rest, address, source, given_up, start, None, plan.port)
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
-        replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
-        if self._golden:
-            replica.check_answers(self._model.name, self._golden[spec.serving.server])
-        replica.check_alive()
+        """Without a check of its limits: the caller compares them."""
+        wait_until_right(replica, spec, plan, self._golden)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

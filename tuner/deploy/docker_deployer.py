@@ -53,7 +53,7 @@ STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
 DEPLOYMENT_LABEL = "tune.deployment"
 
-_EVICTION_FAULTS = 50
+EVICTION_FAULTS = 50
 """More major faults at a replica's start mean that its files were no longer in the page cache."""
 
 
@@ -371,28 +371,41 @@ class DockerDeployer:
                 links,
                 None if None in waited else max(s for s in waited if s is not None),
             )
-            try:
+            with explaining(deployment):
                 yield deployment
-            except (TrialFailed, APIError, FileNotFoundError, ProcessLookupError):
-                # A dead replica explains a failed burst better than the burst can, or a file of
-                # its process that is gone.
-                deployment.verify()
-                raise
 
     def _mend_page_cache(self, executor: Executor, replicas: Sequence[Replica]) -> None:
         """Let the keeper read evicted files again, so that its memory pays for them."""
         if self._keeper is not None:
             counters = in_parallel(executor, Replica.counters, replicas)
-            if any(c.major_faults > _EVICTION_FAULTS for c in counters):
+            if any(c.major_faults > EVICTION_FAULTS for c in counters):
                 self._keeper.read()
 
     def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
         """Wait until a replica serves as it should."""
         replica.check_limits(spec)
-        replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
-        if self._golden:
-            replica.check_answers(self._model.name, self._golden[spec.serving.server])
-        replica.check_alive()
+        wait_until_right(replica, spec, plan, self._golden)
+
+
+def wait_until_right(
+    replica: Replica, spec: DeploymentSpec, plan: ContainerPlan, golden: Mapping[str, Requests]
+) -> None:
+    """Wait until a replica is ready, and answers rightly where its server has `golden` requests."""
+    replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
+    if golden:
+        replica.check_answers(spec.model.name, golden[spec.serving.server])
+    replica.check_alive()
+
+
+@contextmanager
+def explaining(deployment: DockerDeployment) -> Iterator[None]:
+    """What befell a replica is raised in place of a burst that failed for it."""
+    try:
+        yield
+    except (TrialFailed, APIError, FileNotFoundError, ProcessLookupError):
+        # The last two are a file of a replica's process that is gone.
+        deployment.verify()
+        raise
 
 
 def golden_requests(model: ModelSpec, servings: Sequence[ServingSpec]) -> Mapping[str, Requests]:

@@ -27,11 +27,14 @@ from tuner.deploy.cpu_placement import CpuPlacement
 from tuner.deploy.deployment import DockerDeployment
 from tuner.deploy.docker_deployer import (
     DEPLOYMENT_LABEL,
+    EVICTION_FAULTS,
     STUDY_LABEL,
     TRIAL_LABEL,
+    explaining,
     golden_requests,
     name_part,
     refusals,
+    wait_until_right,
 )
 from tuner.deploy.engine_statistics import EngineStatistics
 from tuner.deploy.helper import FORGETFUL
@@ -74,9 +77,6 @@ from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 _LOOK_SECONDS = 0.05
 _PLACED_SECONDS = 60.0
 """How long Swarm may take to place and start replicas."""
-
-_EVICTION_FAULTS = 50
-"""As `tuner.deploy.docker_deployer`: so many major faults at a start mean an evicted file."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,7 @@ class SwarmDeployer:
         replicas = in_parallel(executor, replica, range(len(tasks)), given_up.set)
 
         def ready(one: Replica) -> float:
-            self._bring_up(one, spec, plan)
+            wait_until_right(one, spec, plan, self._golden)
             return time.monotonic() - asked
 
         waited = in_parallel(executor, ready, replicas, given_up.set)
@@ -363,12 +363,8 @@ class SwarmDeployer:
             nodes,
             self._require_nodes,
         )
-        try:
+        with explaining(deployment):
             yield deployment
-        except (TrialFailed, APIError):
-            # What befell a replica explains a failed burst better than the burst can.
-            deployment.verify()
-            raise
 
     @contextmanager
     def _blaming_lost_nodes(self) -> Iterator[None]:
@@ -500,12 +496,6 @@ class SwarmDeployer:
             "let no node join while a study runs",
         )
 
-    def _bring_up(self, replica: Replica, spec: DeploymentSpec, plan: ContainerPlan) -> None:
-        replica.wait_until_ready(plan.ready, spec.serving.ready_seconds)
-        if self._golden:
-            replica.check_answers(self._model.name, self._golden[spec.serving.server])
-        replica.check_alive()
-
     def _mend_page_caches(
         self, executor: ThreadPoolExecutor, replicas: Sequence[Replica], nodes: Sequence[SwarmNode]
     ) -> None:
@@ -514,7 +504,7 @@ class SwarmDeployer:
         evicted = {
             node.facts.identity
             for node, counted in zip(nodes, counters, strict=True)
-            if counted.major_faults > _EVICTION_FAULTS
+            if counted.major_faults > EVICTION_FAULTS
         }
         keepers = [p.keeper for p in self._prepared if p.node.facts.identity in evicted]
         in_parallel(executor, Keeper.read, keepers)

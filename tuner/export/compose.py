@@ -16,7 +16,7 @@ from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, published_ports
 from tuner.export.served import Served
 from tuner.results.predicted_front import Predicted
-from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT
+from tuner.serving.container_plan import IPC_MODE, PIDS_LIMIT, ContainerPlan
 from tuner.spec.yaml_text import yaml_text
 
 _CHECK_SECONDS = 10
@@ -62,23 +62,32 @@ def to_compose(
     return f"{header(served, predicted, notes)}\n{body}"
 
 
-def _service(served: Served, versions: Path | None) -> dict[str, Any]:
-    plan, memory = served.plan, f"{served.memory_mib}m"
+def started_as(plan: ContainerPlan) -> dict[str, Any]:
+    """What a service runs, in every version of the file."""
     service: dict[str, Any] = {"image": plan.image}
     if plan.entrypoint is not None:
         service["entrypoint"] = list(plan.entrypoint)
     if plan.command:
         service["command"] = list(plan.command)
     service["environment"] = dict(plan.environment)
+    return service
+
+
+def model_volume_of(plan: ContainerPlan, versions: Path) -> dict[str, Any]:
+    """The volume by which a service sees the model, in every version of the file."""
+    return {
+        "type": "bind",
+        "source": str(versions.resolve()),
+        "target": plan.model_mount,
+        "read_only": True,
+    }
+
+
+def _service(served: Served, versions: Path | None) -> dict[str, Any]:
+    plan, memory = served.plan, f"{served.memory_mib}m"
+    service = started_as(plan)
     if versions is not None:
-        service["volumes"] = [
-            {
-                "type": "bind",
-                "source": str(versions.resolve()),
-                "target": plan.model_mount,
-                "read_only": True,
-            }
-        ]
+        service["volumes"] = [model_volume_of(plan, versions)]
     service |= {
         "cpus": served.cpu,
         "mem_limit": memory,

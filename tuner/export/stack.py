@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuner.export.compose import without_variables
+from tuner.export.compose import model_volume_of, started_as, without_variables
 from tuner.export.header import header, metrics_note, model_note, needs_image
 from tuner.export.names import docker_name
 from tuner.export.published import FIRST_PORT, PublishedPorts, published_ports
@@ -69,25 +69,13 @@ def _service(
     served: Served, versions: Path | None, ports: PublishedPorts, index: int, node: str
 ) -> dict[str, Any]:
     plan = served.plan
-    service: dict[str, Any] = {"image": plan.image}
-    if plan.entrypoint is not None:
-        service["entrypoint"] = list(plan.entrypoint)
-    if plan.command:
-        service["command"] = list(plan.command)
-    service["environment"] = dict(plan.environment)
+    service = started_as(plan)
     mounts: list[dict[str, Any]] = [
         {"type": "tmpfs", "target": path, "tmpfs": {"size": tmpfs_bytes(options) or 0}}
         for path, options in plan.tmpfs.items()
     ]
     if versions is not None:
-        mounts.append(
-            {
-                "type": "bind",
-                "source": str(versions.resolve()),
-                "target": plan.model_mount,
-                "read_only": True,
-            }
-        )
+        mounts.append(model_volume_of(plan, versions))
     if mounts:
         service["volumes"] = mounts
     return service | {

@@ -27,6 +27,7 @@ from tuner.interrupts import interruptible
 from tuner.search.study_sampler import OWNER
 from tuner.study import patience
 from tuner.study.database_server import ServerStorage, through_restarts
+from tuner.study.locks import uncached
 
 _LOOK_SECONDS = 1.0
 
@@ -40,8 +41,7 @@ _log = logging.getLogger(__name__)
 
 def database_server_of(study: Study) -> ServerStorage | None:
     """The database server that has a study; None for a file, or a study in memory."""
-    storage = study._storage  # noqa: SLF001 -- Optuna has no public way to it
-    inner = getattr(storage, "_backend", storage)  # what a cache is for
+    inner = uncached(study._storage)  # noqa: SLF001 -- Optuna has no public way to it
     return inner if isinstance(inner, ServerStorage) else None
 
 

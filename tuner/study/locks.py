@@ -60,7 +60,7 @@ def lock_of(storage: BaseStorage, name: str) -> Iterator[None]:
     session that has the lock: where the lock is lost, nothing more is written. A storage in memory
     belongs to one process. Raises InputError for any other: nothing keeps workers apart there.
     """
-    inner = storage._backend if isinstance(storage, _CachedStorage) else storage  # noqa: SLF001
+    inner = uncached(storage)
     if isinstance(inner, SqliteStorage):
         with file_lock(lock_file(inner.path)):
             yield
@@ -75,6 +75,11 @@ def lock_of(storage: BaseStorage, name: str) -> Iterator[None]:
             " could measure the same twice",
             "share a study by --storage postgresql://user@host/database",
         )
+
+
+def uncached(storage: BaseStorage) -> BaseStorage:
+    """The storage that Optuna put a cache in front of, or the same where there is no cache."""
+    return storage._backend if isinstance(storage, _CachedStorage) else storage  # noqa: SLF001
 
 
 def _in_memory(storage: BaseStorage) -> bool:

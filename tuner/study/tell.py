@@ -29,7 +29,7 @@ from tuner.spec.study import Objective, StudySpec
 from tuner.study.alike import environments_of, refuse_unlike
 from tuner.study.database_server import through_restarts
 from tuner.study.heartbeat import database_server_of, lost_trials
-from tuner.study.locks import study_lock
+from tuner.study.locks import study_lock, uncached
 from tuner.study.queue import NextTrial, queue_again
 from tuner.study.storage import (
     ENVIRONMENT_OF,
@@ -340,7 +340,7 @@ def write_attributes(
     storage, identifier = study._storage, trial._trial_id  # noqa: SLF001 -- as Optuna's samplers do
     constraints = create_trial(state=TrialState.WAITING, constraints=dict(violations or {}))
     system = constraints.system_attrs
-    database = getattr(storage, "_backend", storage)
+    database = uncached(storage)
     if isinstance(database, RDBStorage):
         # Optuna commits each attribute by itself: with thirty that takes longer than many a burst.
         with _create_scoped_session(database.scoped_session) as session:
