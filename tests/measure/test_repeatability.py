@@ -152,3 +152,45 @@ def test_the_others_of_a_configuration_are_as_if_it_had_not_been_measured() -> N
     for number in range(len(groups)):
         others = [g for i, g in enumerate(groups) if i != number]
         assert every.without(number).repeatability() == repeatability(others)
+
+
+def test_of_scenarios_that_differ_each_has_an_interval_that_holds_its_truths() -> None:
+    """A limit that is always reached, and one client on a lossy network."""
+    rng = np.random.default_rng(9)
+    hits, alike_hits = np.zeros(2), np.zeros(2)
+    for _ in range(60):
+        groups = [
+            *bursts(rng, [1.0, 3.0, 10.0, 30.0], between=0.01, within=0.005),
+            *bursts(rng, [2.0, 6.0, 20.0, 60.0], between=0.15, within=0.005),
+        ]
+        repeated = RepeatedBursts.of(groups)
+        scenario = np.array([0] * 4 + [1] * 4)[repeated.groups]
+        each, alike = repeated.repeatabilities(scenario), repeated.repeatability()
+        for number, (truth, group) in enumerate(
+            zip([1.0, 3.0, 10.0, 30.0, 2.0, 6.0, 20.0, 60.0], groups, strict=True)
+        ):
+            for estimate in group:
+                of = number // 4
+                hits[of] += holds(widened(estimate, each[of]), truth)
+                alike_hits[of] += holds(widened(estimate, alike), truth)
+    assert (hits > 0.93 * 60 * 24).all(), hits
+    assert alike_hits[1] < 0.9 * 60 * 24, "too narrow"
+    assert alike is not None
+    assert each[0].relative_sd < 0.5 * alike.relative_sd, "what is steady is known to be"
+
+
+def test_scenarios_without_repeats_differ_as_the_study_does() -> None:
+    none = np.array([], dtype=np.intp)
+    assert RepeatedBursts.of([[known(2.0, 0.1)]]).repeatabilities(none) == {}
+    rng = np.random.default_rng(5)
+    repeated = RepeatedBursts.of(bursts(rng, [2.0, 9.0], 0.1, 0.01))
+    each = repeated.repeatabilities(np.zeros(12, dtype=np.intp))
+    usual = repeated.repeatability()
+    assert usual is not None
+    assert each[0].relative_sd == pytest.approx(usual.relative_sd, rel=0.02)
+
+
+def holds(estimate: Estimate, truth: float) -> bool:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low <= truth <= estimate.high

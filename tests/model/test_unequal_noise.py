@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.arrays import Floats, Indices
-from tuner.model.unequal_noise import LEAST, MOST, noise_factors
+from tuner.measure.repeatability import LEAST, MOST
+from tuner.model.unequal_noise import noise_factors
 
 
 def bursts(sds: list[float], configurations: int = 6) -> tuple[Floats, Indices, Indices]:

@@ -150,13 +150,14 @@ def pruner_of(
         return None
     unknown = study.precision
     reserves = reserved(configuration, study.prices)
+    repeats = study.repeatability_in(study.scenario_of(configuration))
     exact = {name: Estimate.exact(value) for name, value in reserves.items()}
     return BurstPruner(
         study.objectives,
         study.constraints,
         tuple(_rivals(study, configuration)),
         tuple(
-            0.0 if o.metric in exact else _between(study.repeatability.get(o.metric), unknown)
+            0.0 if o.metric in exact else _between(repeats.get(o.metric), unknown)
             for o in study.objectives
         ),
         unknown,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from tuner.measure.drift import Baseline, Drift, drifts
 from tuner.measure.facts import (
     DeploymentFacts,
@@ -23,7 +25,7 @@ from tuner.measure.facts import (
 from tuner.measure.kept import kept
 from tuner.measure.link import link_of
 from tuner.measure.measurement import Count, Estimate, Finding, Measurement, Seconds, Sized
-from tuner.measure.repeatability import Repeatability, repeatability, widened
+from tuner.measure.repeatability import Repeatability, RepeatedBursts, widened
 from tuner.measure.stated import Composed, StatedBurst, stated_bursts
 from tuner.measure.statistics import checkpoint
 from tuner.measure.stopping import CAPPED
@@ -489,20 +491,54 @@ class StudyRecord:
 
         By the metrics of objectives and constraints, but for those that no burst measures.
         """
+        return {
+            name: repeats
+            for name, bursts in self._repeated_bursts.items()
+            if (repeats := bursts.repeatability()) is not None
+        }
+
+    def repeatability_in(self, scenario: Configuration) -> Mapping[str, Repeatability]:
+        """How far bursts of one configuration differ in that scenario; else as `repeatability`.
+
+        Until bursts of the scenario itself were repeated, it is that of the whole study.
+        """
+        return self._repeatability_by_scenario.get(scenario, self.repeatability)
+
+    @cached_property
+    def _repeatability_by_scenario(self) -> Mapping[Configuration, Mapping[str, Repeatability]]:
+        scenarios = [self.scenario_of(configuration) for configuration in self._bursts]
+        numbers = {scenario: n for n, scenario in enumerate(dict.fromkeys(scenarios))}
+        of_group = np.array([numbers[scenario] for scenario in scenarios], dtype=np.intp)
+        found: dict[Configuration, dict[str, Repeatability]] = {
+            scenario: dict(self.repeatability) for scenario in numbers
+        }
+        by_number = list(numbers)
+        for name, bursts in self._repeated_bursts.items():
+            for number, repeats in bursts.repeatabilities(of_group[bursts.groups]).items():
+                found[by_number[number]][name] = repeats
+        return found
+
+    @cached_property
+    def _repeated_bursts(self) -> Mapping[str, RepeatedBursts]:
+        """By the metrics of objectives and constraints; groups are in the order of `_bursts`."""
+        judged = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
+        return {
+            name: RepeatedBursts.of(
+                ([e for t in own if (e := t.own_estimate(name))] for own in self._bursts.values()),
+                link_of(name),
+            )
+            for name in dict.fromkeys(judged)
+            if name not in RESERVED
+        }
+
+    @cached_property
+    def _bursts(self) -> Mapping[Configuration, Sequence[TrialRecord]]:
+        """The measured trials of each configuration."""
         groups: dict[Configuration, list[TrialRecord]] = {}
         for trial in self.trials:
             if trial.measurement is not None:
                 groups.setdefault(trial.configuration, []).append(trial)
-        repeatabilities = {}
-        judged = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        for name in (metric for metric in dict.fromkeys(judged) if metric not in RESERVED):
-            repeats = repeatability(
-                ([e for t in group if (e := t.own_estimate(name))] for group in groups.values()),
-                link_of(name),
-            )
-            if repeats is not None:
-                repeatabilities[name] = repeats
-        return repeatabilities
+        return groups
 
     def estimate(self, trial: TrialRecord, metric: str) -> Estimate | None:
         """A trial's value of a metric; None where it was not measured.
@@ -514,7 +550,8 @@ class StudyRecord:
         if measured is None:
             return None
         share = composed.share if composed else 1.0
-        return widened(measured, self.repeatability.get(metric), share, link_of(metric))
+        repeats = self.repeatability_in(self.scenario_of(trial.configuration)).get(metric)
+        return widened(measured, repeats, share, link_of(metric))
 
     @cached_property
     def drifts(self) -> tuple[Drift, ...]:

@@ -3,12 +3,16 @@
 A burst's interval covers what varies within its seconds. New containers, and a host whose speed
 drifts, make two bursts differ by more than that. Repeated measurements of configurations show how
 much more, and stated intervals include it.
+
+Bursts of one scenario may differ by more than those of another: a CPU limit that is always reached
+gives the same CPU usage every time, and one client on a lossy network gives another one in each
+burst. What repeated bursts show of their scenario says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +24,14 @@ from tuner.measure.measurement import Estimate, Z, student
 
 FEWEST_DEGREES = 3
 """The fewest repeats (beyond the first bursts, of all configurations together) for an estimate."""
+
+BELIEVED = 4.0
+"""So many repeats' worth of belief that a scenario's bursts differ as the study's do. It is the
+prior of an inverse chi-squared variance (Smyth, Statistical Applications in Genetics and Molecular
+Biology 3(1), 2004, shares variances between groups in this way)."""
+
+LEAST, MOST = 0.2, 5.0
+"""No scenario's bursts are taken to differ by less or more than so many times the usual."""
 
 _LEAST = 1e-12
 
@@ -110,6 +122,45 @@ class RepeatedBursts:
         # The deviations fall as `between` grows, and none is larger than the range of the values.
         most = float(np.ptp(values)) ** 2 * len(values) + _LEAST
         return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
+
+    def factors(self, scenario: Indices) -> Floats:
+        """By how much more the bursts of each one's scenario differ than they should, shape (N,).
+
+        `scenario` numbers the scenario of each burst, shape (N,). The squared deviations of a
+        scenario's bursts are compared with what they should be: with what is uncertain of each, and
+        with what bursts of all scenarios differ beyond that. All ones where too little was
+        repeated.
+        """
+        usual = self.repeatability()
+        if usual is None or not (variance := self.variances + usual.relative_sd**2).all():
+            return np.ones(len(self.values))
+        weights = 1.0 / variance
+        _, config = np.unique(self.groups, return_inverse=True)
+        means = np.bincount(config, weights * self.values) / np.bincount(config, weights)
+        _, of = np.unique(scenario, return_inverse=True)
+        squares = np.bincount(of, weights * (self.values - means[config]) ** 2)
+        degrees = np.bincount(of, 1.0 - 1.0 / np.bincount(config)[config])
+        ratios = (BELIEVED + squares) / (BELIEVED + degrees)
+        factors: Floats = np.sqrt(np.clip(ratios, LEAST**2, MOST**2))[of]
+        return factors
+
+    def repeatabilities(self, scenario: Indices) -> Mapping[int, Repeatability]:
+        """That of each scenario; empty with fewer than `FEWEST_DEGREES` repeats.
+
+        `scenario` is as for `factors`. What is uncertain of its bursts themselves is taken off what
+        they differ by.
+        """
+        usual = self.repeatability()
+        if usual is None:
+            return {}
+        factors = self.factors(scenario)
+        of = {}
+        for number in np.unique(scenario).tolist():
+            own = float(self.variances[scenario == number].mean())
+            factor = float(factors[scenario == number][0])
+            between = factor**2 * (own + usual.relative_sd**2) - own
+            of[number] = Repeatability(math.sqrt(max(0.0, between)), usual.degrees)
+        return of
 
 
 def widened(

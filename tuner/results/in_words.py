@@ -26,6 +26,8 @@ NONE_SERVES = "No decision is sure (0.9) to serve in every scenario."
 _SETTLED = f"{100 * SETTLED:.0f} %"
 _SCENARIOS = 4
 _REMEDIES = 4
+_UNLIKE, _LEAST_TOLD = 1.5, 0.01
+"""Scenarios are unlike where bursts of one differ so many times as much, and by that share."""
 _TOLD = (8, 16, 32, 64, MOST_TRIALS)
 
 
@@ -139,13 +141,24 @@ def settled(findings: Findings) -> str:
     return f"fronts that more trials are expected to leave open, of {fronts}: {course}"
 
 
+def _by_scenario(study: StudyRecord, metric: str) -> str:
+    """Where bursts differ least and most, if scenarios are known to be unlike in that."""
+    scenarios = dict.fromkeys(study.scenario_of(t.configuration) for t in study.trials)
+    of = {s: study.repeatability_in(s)[metric].relative_sd for s in scenarios}
+    least, most = min(of, key=lambda s: of[s]), max(of, key=lambda s: of[s])
+    if of[most] < _UNLIKE * of[least] or of[most] < _LEAST_TOLD:
+        return ""
+    return f", from {100 * of[least]:.1f} % in {least} to {100 * of[most]:.1f} % in {most}"
+
+
 def doubts(study: StudyRecord) -> Iterator[str]:
     """What a reader of its figures must know: repeatability, drift of the host, failed trials."""
     for metric, repeatability in study.repeatability.items():
         yield (
             f"{title(metric)} of one configuration differs by"
             f" {100 * repeatability.relative_sd:.1f} % between bursts"
-            f" ({repeatability.degrees} repeats); intervals include it."
+            f" ({repeatability.degrees} repeats){_by_scenario(study, metric)};"
+            " intervals include it."
         )
     if not study.repeatability and study.trials:
         yield (

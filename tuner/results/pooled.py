@@ -101,11 +101,8 @@ def pooled(study: StudyRecord) -> tuple[Pooled, ...]:
     for trial in study.trials:
         by_configuration.setdefault(trial.configuration, []).append(trial)
     groups = _groups(study, list(by_configuration.values()))
-    between = np.array([between_bursts(study, o.metric) for o in study.objectives])
     repeated = _Repeated(groups)
-    return tuple(
-        _pooled(study, number, group, between, repeated) for number, group in enumerate(groups)
-    )
+    return tuple(_pooled(study, number, group, repeated) for number, group in enumerate(groups))
 
 
 def _groups(study: StudyRecord, trials: Sequence[Sequence[TrialRecord]]) -> tuple[_Group, ...]:
@@ -145,7 +142,8 @@ class _Repeated:
         """By the number of each configuration."""
         if metric not in self._repeats:
             self._repeats[metric] = RepeatedBursts.of(
-                [e for t in group.bursts if (e := t.own_estimate(metric))] for group in self._groups
+                ([e for t in g.bursts if (e := t.own_estimate(metric))] for g in self._groups),
+                link_of(metric),
             )
         return self._repeats[metric]
 
@@ -174,9 +172,7 @@ def standard_error(estimate: Estimate | None, metric: str) -> float:
     return 0.0 if estimate is None else link_of(metric).standard_error(estimate) or 0.0
 
 
-def _pooled(
-    study: StudyRecord, number: int, group: _Group, between: Floats, repeated: _Repeated
-) -> Pooled:
+def _pooled(study: StudyRecord, number: int, group: _Group, repeated: _Repeated) -> Pooled:
     configuration = group.trials[0].configuration
     metrics = tuple(o.metric for o in study.objectives)
     if not group.bursts:
@@ -187,6 +183,7 @@ def _pooled(
             *(configuration, group.trials, (), last.values, mean, sd, last, metrics),
             infeasible=_infeasible(group),
         )
+    between = np.array([between_bursts(study, m, configuration) for m in metrics])
     variance = np.maximum(group.own + (group.share * between) ** 2, 1e-12)
     weights = 1.0 / variance
     mean = (weights * group.logs).sum(axis=0) / weights.sum(axis=0)
@@ -264,15 +261,21 @@ def _unstable(study: StudyRecord, number: int, group: _Group, repeated: _Repeate
     return ""
 
 
-def between_bursts(study: StudyRecord, metric: str) -> float:
-    """The standard deviation between bursts, as a share.
+def between_bursts(
+    study: StudyRecord, metric: str, configuration: Configuration | None = None
+) -> float:
+    """The standard deviation between bursts, as a share: in the scenario of `configuration`, or in
+    the whole study.
 
     A few repeats say little, so they are joined with the assumed deviation, which counts as
     `FEWEST_DEGREES` repeats. What a configuration reserves does not differ.
     """
     if metric in RESERVED:
         return 0.0
-    repeats = study.repeatability.get(metric)
+    known = study.repeatability
+    if configuration is not None:
+        known = study.repeatability_in(study.scenario_of(configuration))
+    repeats = known.get(metric)
     if repeats is None:
         return ASSUMED_BETWEEN
     squares = repeats.degrees * repeats.relative_sd**2 + FEWEST_DEGREES * ASSUMED_BETWEEN**2

@@ -163,7 +163,7 @@ def _outlook(
         (c for c in (surrogate.constraints if surrogate else ()) if c.text == str(constraint)), None
     )
     if model is None or row is None:
-        chance = None if average is None else _holds(study, constraint, average)
+        chance = None if average is None else _holds(constraint, average)
         return ConstraintOutlook(constraint, own, chance, own is not None)
     value = own if own is not None else model.value(row)
     return ConstraintOutlook(constraint, value, model.holds_when_deployed(row), own is not None)
@@ -202,10 +202,14 @@ def average_of_metric(
 
 @dataclass(frozen=True)
 class _Average:
-    """That of bursts of one configuration; `sd` is its standard error on the scale of the link."""
+    """That of bursts of one configuration.
+
+    On the scale of the link: `sd` is its standard error, `between` how far bursts differ there.
+    """
 
     value: Estimate
     sd: float
+    between: float
 
 
 def _average(study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]) -> _Average | None:
@@ -218,21 +222,22 @@ def _average(study: StudyRecord, metric: str, bursts: Sequence[TrialRecord]) -> 
         return None
     link = link_of(metric)
     own = np.array([link.standard_error(e) or 0.0 for e in estimates])
-    variances = own**2 + between_bursts(study, metric) ** 2
+    between = between_bursts(study, metric, bursts[0].configuration)
+    variances = own**2 + between**2
     if not variances.any():
-        return _Average(estimates[0], 0.0)
+        return _Average(estimates[0], 0.0, between)
     weights = 1 / np.maximum(variances, 1e-12)
     scaled = link.scaled([e.value for e in estimates])
     alone = len(estimates) == 1
     mean = estimates[0].value if alone else float(link.in_unit(weights @ scaled / weights.sum()))
     sd = 1 / math.sqrt(float(weights.sum()))
-    return _Average(interval_around(metric, mean, Z * sd), sd)
+    return _Average(interval_around(metric, mean, Z * sd), sd, between)
 
 
-def _holds(study: StudyRecord, constraint: Constraint, average: _Average) -> float:
+def _holds(constraint: Constraint, average: _Average) -> float:
     """P(a new deployment holds the constraint), of which many have this average."""
     metric = constraint.metric
-    sd = math.hypot(average.sd, between_bursts(study, metric))
+    sd = math.hypot(average.sd, average.between)
     if not sd:
         return 1.0 if constraint.violation(average.value.value) <= 0 else 0.0
     mean, bound = link_of(metric).scaled([average.value.value, constraint.bound]).tolist()

@@ -82,7 +82,7 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
                 metric,
                 measured.values[i],
                 float(measured.sd[i]),
-                between_bursts(study, metric),
+                between_bursts(study, metric, configuration),
                 _quantile(study, metric),
                 "bursts",
             )
@@ -95,12 +95,18 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
             metric,
             float(values[i]),
             float(posterior.sd[0, i]),
-            float(surrogate.noise_sd[i]),
+            float(surrogate.noise_sd[i]) * _more_than_usual(study, metric, configuration),
             _quantile(study, metric),
             "model",
         )
         for i, metric in enumerate(surrogate.metrics)
     }
+
+
+def _more_than_usual(study: StudyRecord, metric: str, configuration: Configuration) -> float:
+    """By how much more bursts of its scenario differ than those of the whole study."""
+    usual = between_bursts(study, metric)
+    return between_bursts(study, metric, configuration) / usual if usual else 1.0
 
 
 def _quantile(study: StudyRecord, metric: str) -> float:
