@@ -11,6 +11,8 @@ PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reo
 # the summary names it.
 ONCE_MORE = --reruns 1 -r aR
 
+SEVERAL_HOSTS = tests/cluster tests/backends/test_dask_hosts.py tests/backends/test_dask_docker.py
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -41,8 +43,8 @@ chaos: ## the whole fault-injection suite, which ends with a table (ARGS="--chao
 
 cluster: ## all tests on several machines, which are namespaces of this one; needs root
 	@scripts/setup --tests
-	@.venv/bin/pytest tests/cluster $(ARGS)
-	@.venv/bin/pytest tests/cluster --thorough $(ARGS)
+	@.venv/bin/pytest $(SEVERAL_HOSTS) $(ARGS)
+	@.venv/bin/pytest $(SEVERAL_HOSTS) --thorough $(ARGS)
 
 check: ## formatting, lint, types, the direction of imports, security
 	@failed=0; \

@@ -70,6 +70,7 @@ def ended(command: str, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.docker
+@pytest.mark.thorough
 def test_the_tutorial_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {

@@ -49,6 +49,7 @@ def place(at: Path, *, built: bool) -> Path:
 
 
 @pytest.mark.docker
+@pytest.mark.thorough
 def test_containers_are_measured_by_a_worker_and_told_at_home(
     engine: DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

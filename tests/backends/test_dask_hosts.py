@@ -169,6 +169,7 @@ def test_a_host_that_is_killed_in_a_trial_loses_none(
     assert study.optuna.get_trials()[killed[0]].user_attrs[HOST] == study.record.host_of(moved)
 
 
+@pytest.mark.thorough
 def test_a_host_that_ends_politely_removes_what_it_had_up(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_host_that_ends_politely_removes_what_it_had_up(
     assert states(study) == {TrialState.COMPLETE: 6}
 
 
+@pytest.mark.thorough
 def test_a_host_that_joins_later_measures_and_one_that_differs_does_not(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_host_that_joins_later_measures_and_one_that_differs_does_not(
     assert out.reason.startswith("host other differs from host alpha: CPU model is slow, not ")
 
 
+@pytest.mark.thorough
 def test_a_host_on_which_all_breaks_is_left_out(cluster: Cluster) -> None:
     cluster.start("bad", PACED_FAULT="broken")
     cluster.start("good")
@@ -360,6 +363,7 @@ def test_a_worker_says_why_it_cannot_begin(cluster: Cluster) -> None:
         assert "Traceback" not in output
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_goes_ends_the_run_and_hosts_wait_for_it(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +382,7 @@ def test_a_scheduler_that_goes_ends_the_run_and_hosts_wait_for_it(
     assert worker.wait(120) == 130
 
 
+@pytest.mark.thorough
 def test_time_is_shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of all hosts are under way at once. One that has measured may begin its next before
     the one before is stored.

@@ -166,6 +166,7 @@ CMD ["nginx", "-g", "daemon off;"]
     assert health_check(compose)[-2:] == ["8080", "/healthz"]
 
 
+@pytest.mark.thorough
 def test_a_fastapi_application(tune: Tune, engine: DockerClient, tmp_path: Path) -> None:
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:")
     wheels = fetched(tmp_path / "wheels", *pip, "fastapi")

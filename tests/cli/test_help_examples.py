@@ -33,6 +33,7 @@ def test_each_is_run_or_is_run_elsewhere() -> None:
 
 
 @pytest.mark.usefixtures("chromium")
+@pytest.mark.thorough
 def test_the_examples_work(tune: Tune) -> None:
     spec = load_study("mnist", Host(cpus=2, memory_mib=8192))
     url = default_url(results_directory(spec), "docker")

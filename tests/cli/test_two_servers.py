@@ -37,6 +37,7 @@ budget: {trials: 2}
 
 @needs_onnx
 @pytest.mark.docker
+@pytest.mark.thorough
 def test_each_trial_and_each_export_has_its_own_server(tune: Tune, engine: DockerClient) -> None:
     images = {}
     for name in NAMES:

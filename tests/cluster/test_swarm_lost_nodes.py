@@ -99,6 +99,7 @@ def _back(swarm: Cluster, name: str) -> None:
         node.wait()
 
 
+@pytest.mark.thorough
 def test_what_a_killed_tuner_left_is_removed_by_the_next_start(
     swarm: Cluster, onnx_model: ModelSpec, serving: ServingSpec, tmp_path: Path
 ) -> None:

@@ -21,7 +21,15 @@ SMALL = ("--study", "small", "--backend", "simulated")
 
 @pytest.mark.parametrize(
     ("options", "how", "exposed"),
-    [((), signal.SIGINT, False), (("--host", "0.0.0.0"), signal.SIGTERM, True)],
+    [
+        ((), signal.SIGINT, False),
+        pytest.param(
+            ("--host", "0.0.0.0"),
+            signal.SIGTERM,
+            True,
+            marks=pytest.mark.thorough,
+        ),
+    ],
 )
 def test_it_says_where_it_is_and_ends_when_told(
     options: tuple[str, ...], how: signal.Signals, exposed: bool

@@ -175,6 +175,7 @@ def test_a_trial_on_another_machine(elsewhere: DockerClient, half_plus_two: Mode
         assert after.wait_ns is None
 
 
+@pytest.mark.thorough
 def test_a_private_page_cache_is_refused_there(
     elsewhere: DockerClient, half_plus_two: ModelSpec
 ) -> None:

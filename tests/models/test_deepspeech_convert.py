@@ -164,7 +164,7 @@ def unusual(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["released", "unusual"])
+@pytest.mark.parametrize("kind", [pytest.param("released", marks=pytest.mark.thorough), "unusual"])
 def test_probabilities_are_those_of_numpy_step_by_step(
     kind: str,
     tensorflow_process: ProcessPoolExecutor,

@@ -229,6 +229,7 @@ def _running(path: str) -> bool:
 
 
 @pytest.mark.docker
+@pytest.mark.thorough
 def test_a_real_study_survives_an_interrupt_and_a_kill(
     engine: DockerClient, tmp_path: Path
 ) -> None:
