@@ -253,6 +253,7 @@ def test_a_host_whose_engine_goes_comes_back(cluster: Cluster) -> None:
     assert kinds.index("Absent") < kinds.index("Returned")
 
 
+@pytest.mark.thorough
 def test_an_interrupt_stops_all_hosts_and_the_study_goes_on(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +308,7 @@ def test_a_scheduler_that_does_not_answer_is_told_by_run_and_check(
     assert checks["sampler"].ok
 
 
+@pytest.mark.thorough
 def test_hosts_that_cannot_measure_together_are_refused_before_anything_is_deployed(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -24,7 +24,14 @@ def no_stand_in(text: str) -> None:
     assert not re.search(r"\de-\d", text), text
 
 
-@pytest.mark.parametrize("metric", ["error_rate", "throttled_percent", "major_faults_per_s"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "error_rate",
+        "throttled_percent",
+        pytest.param("major_faults_per_s", marks=pytest.mark.thorough),
+    ],
+)
 def test_what_was_zero_stays_so_and_is_verified(tune: Tune, metric: str) -> None:
     written(metric)
     shown = tune("show", *SMALL)

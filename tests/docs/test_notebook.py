@@ -28,6 +28,7 @@ def run_cell(source: str, names: dict[str, Any]) -> Any:  # noqa: ANN401 -- what
     return eval(compile(ast.Expression(last.value), PAGE.name, "eval"), names)
 
 
+@pytest.mark.thorough
 def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mpl.use("agg")

@@ -198,7 +198,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (65, 65))
     return run.returncode == 0
 
 
-@pytest.mark.parametrize("limits", ["64, hard", "64, 64"])
+@pytest.mark.parametrize("limits", ["64, hard", pytest.param("64, 64", marks=pytest.mark.thorough)])
 def test_low_limits_of_open_files_are_raised_where_they_may_be(start: Start, limits: str) -> None:
     code = f"""
 import resource

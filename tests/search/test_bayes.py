@@ -217,6 +217,7 @@ def test_a_trial_says_why() -> None:
             assert why["stays"] == same == ("2.0 s instead of 7.0 s" in why["reason"])
 
 
+@pytest.mark.thorough
 def test_it_stays_where_deployments_are_dear_and_not_where_it_must_not() -> None:
     def moves(search: SearchSpec) -> int:
         study = new_study(SPACE, search)

@@ -37,7 +37,7 @@ def test_the_baseline_may_be_measured_once_only() -> None:
     assert baselines(spec, run(spec)) == [0]
 
 
-@pytest.mark.parametrize("trials", [1, 4, 5])
+@pytest.mark.parametrize("trials", [1, pytest.param(4, marks=pytest.mark.thorough), 5])
 def test_so_it_is_among_the_configurations_that_a_study_starts_with(trials: int) -> None:
     """A budget of 60 starts with 14 of them."""
     spec = specification(every(trials), ("trials: 8", "trials: 60"))

@@ -52,6 +52,7 @@ def test_what_a_finished_trial_was_asked_is_read_once(monkeypatch: pytest.Monkey
     assert set(read.values()) == {1}
 
 
+@pytest.mark.thorough
 def test_a_look_at_records_that_were_read_is_a_look_at_the_stored_ones() -> None:
     spec = specification(*SETTLING)
     study = run(spec, more=TRIALS)

@@ -118,6 +118,7 @@ def test_what_was_expected_of_a_proposal_is_what_is_predicted_for_it(
     assert why["feasible"] == posterior.feasible[0]
 
 
+@pytest.mark.thorough
 def test_what_another_study_knew_is_in_the_file_of_a_study(tmp_path: Path) -> None:
     spec = bayes()
     proposing(spec, warm=True)

@@ -59,7 +59,11 @@ def test_trials_that_settle_say_for_which_scenario_and_are_not_cut_short() -> No
 
 @pytest.mark.parametrize(
     "search",
-    ["sampler: bayes, settled: 0", "sampler: bayes, target: overall", "sampler: tpe"],
+    [
+        "sampler: bayes, settled: 0",
+        pytest.param("sampler: bayes, target: overall", marks=pytest.mark.thorough),
+        "sampler: tpe",
+    ],
 )
 def test_otherwise_the_budget_is_the_end(search: str) -> None:
     spec = specification(

@@ -101,6 +101,7 @@ def test_workers_share_a_grid() -> None:
     assert len(owners(study)) == 2
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_leaves_its_trial_to_the_others() -> None:
     spec = specification(("trials: 8", "trials: 10"))
     url = url_of(spec)
