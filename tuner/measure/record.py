@@ -506,17 +506,14 @@ class StudyRecord:
 
     @cached_property
     def _repeatability_by_scenario(self) -> Mapping[Configuration, Mapping[str, Repeatability]]:
-        scenarios = [self.scenario_of(configuration) for configuration in self._bursts]
-        numbers = {scenario: n for n, scenario in enumerate(dict.fromkeys(scenarios))}
-        of_group = np.array([numbers[scenario] for scenario in scenarios], dtype=np.intp)
-        found: dict[Configuration, dict[str, Repeatability]] = {
-            scenario: dict(self.repeatability) for scenario in numbers
-        }
-        by_number = list(numbers)
+        of_group = [self.scenario_of(configuration) for configuration in self._bursts]
+        scenarios = list(dict.fromkeys(of_group))
+        numbers = np.array([scenarios.index(scenario) for scenario in of_group], dtype=np.intp)
+        by_scenario = {scenario: dict(self.repeatability) for scenario in scenarios}
         for name, bursts in self._repeated_bursts.items():
-            for number, repeats in bursts.repeatabilities(of_group[bursts.groups]).items():
-                found[by_number[number]][name] = repeats
-        return found
+            for number, repeats in bursts.repeatabilities(numbers[bursts.groups]).items():
+                by_scenario[scenarios[number]][name] = repeats
+        return by_scenario
 
     @cached_property
     def _repeated_bursts(self) -> Mapping[str, RepeatedBursts]:

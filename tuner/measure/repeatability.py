@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import brentq
@@ -106,6 +107,10 @@ class RepeatedBursts:
 
     def repeatability(self) -> Repeatability | None:
         """As the function of that name."""
+        return self._repeatability
+
+    @cached_property
+    def _repeatability(self) -> Repeatability | None:
         degrees = self.degrees
         if degrees < FEWEST_DEGREES:
             return None
@@ -123,29 +128,28 @@ class RepeatedBursts:
         most = float(np.ptp(values)) ** 2 * len(values) + _LEAST
         return Repeatability(math.sqrt(brentq(excess, _LEAST, most)), degrees)
 
-    def factors(self, scenario: Indices) -> Floats:
-        """By how much more the bursts of each one's scenario differ than they should, shape (N,).
+    def factors(self, scenario: Indices) -> Mapping[int, float]:
+        """By how much more the bursts of each scenario differ than they should.
 
         `scenario` numbers the scenario of each burst, shape (N,). The squared deviations of a
         scenario's bursts are compared with what they should be: with what is uncertain of each, and
-        with what bursts of all scenarios differ beyond that. All ones where too little was
-        repeated.
+        with what bursts of all scenarios differ beyond that. Empty where too little was repeated.
         """
         usual = self.repeatability()
         if usual is None or not (variance := self.variances + usual.relative_sd**2).all():
-            return np.ones(len(self.values))
+            return {}
         weights = 1.0 / variance
         _, config = np.unique(self.groups, return_inverse=True)
         means = np.bincount(config, weights * self.values) / np.bincount(config, weights)
-        _, of = np.unique(scenario, return_inverse=True)
+        numbers, of = np.unique(scenario, return_inverse=True)
         squares = np.bincount(of, weights * (self.values - means[config]) ** 2)
         degrees = np.bincount(of, 1.0 - 1.0 / np.bincount(config)[config])
         ratios = (BELIEVED + squares) / (BELIEVED + degrees)
-        factors: Floats = np.sqrt(np.clip(ratios, LEAST**2, MOST**2))[of]
-        return factors
+        factors = np.sqrt(np.clip(ratios, LEAST**2, MOST**2))
+        return dict(zip(numbers.tolist(), factors.tolist(), strict=True))
 
     def repeatabilities(self, scenario: Indices) -> Mapping[int, Repeatability]:
-        """That of each scenario; empty with fewer than `FEWEST_DEGREES` repeats.
+        """That of each scenario; a scenario that is missing differs as all together do.
 
         `scenario` is as for `factors`. What is uncertain of its bursts themselves is taken off what
         they differ by.
@@ -153,14 +157,12 @@ class RepeatedBursts:
         usual = self.repeatability()
         if usual is None:
             return {}
-        factors = self.factors(scenario)
-        of = {}
-        for number in np.unique(scenario).tolist():
+        each = {}
+        for number, factor in self.factors(scenario).items():
             own = float(self.variances[scenario == number].mean())
-            factor = float(factors[scenario == number][0])
             between = factor**2 * (own + usual.relative_sd**2) - own
-            of[number] = Repeatability(math.sqrt(max(0.0, between)), usual.degrees)
-        return of
+            each[number] = Repeatability(math.sqrt(max(0.0, between)), usual.degrees)
+        return each
 
 
 def widened(

@@ -13,12 +13,11 @@ def noise_factors(values: Floats, variance: Floats, rows: Indices, scenario: Ind
 
     Of N bursts: `values` are logarithms, `variance` what is said to be uncertain of each, `rows`
     tells configurations apart and `scenario` scenarios. `RepeatedBursts.factors` says how it is
-    learned.
+    learned; one where nothing is.
     """
     _, config, counts = np.unique(rows, return_inverse=True, return_counts=True)
     order = np.argsort(config, kind="stable")
     repeated = order[counts[config[order]] > 1]
     bursts = RepeatedBursts(values[repeated], variance[repeated], config[repeated])
     learned = bursts.factors(scenario[repeated])
-    of = dict(zip(scenario[repeated].tolist(), learned.tolist(), strict=True))
-    return np.array([of.get(s, 1.0) for s in scenario.tolist()], dtype=np.float64)
+    return np.array([learned.get(s, 1.0) for s in scenario.tolist()], dtype=np.float64)
