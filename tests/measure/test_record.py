@@ -81,7 +81,7 @@ def test_a_record_reads_back_from_its_json(outcome: str) -> None:
     if outcome == "infeasible":
         record = replace(record, measurement=None, imputed=True, reason="out of memory")
     document = record.to_json()
-    assert document["format"] == FORMAT == 5
+    assert document["format"] == FORMAT == 6
     assert TrialRecord.from_json(json.loads(json.dumps(document))) == record
     assert record.feasible == (outcome == "measured")
     assert record.seconds == 6.0

@@ -341,7 +341,8 @@ def host_difference(
 ) -> SetupError | None:
     """In what `other` differs from `host`, as an error; None where they are alike.
 
-    Hosts of a study that says `hosts: any` may have different CPU models, but as many CPUs.
+    Hosts of a study that says `hosts: any` may have different CPU models, but as many CPUs: what a
+    study may ask for depends on them.
     """
     names = [*report.alike, *(name for name in others.alike if name not in report.alike)]
     differ = [
@@ -354,6 +355,6 @@ def host_difference(
         return None
     return SetupError(
         f"host {other} differs from host {host}: {'; '.join(differ)}",
-        "a study's model takes all hosts as one: make them alike, end the workers of those that"
-        " are not, or run a study on each and compare them (`tune compare`)",
+        "make them alike, or end the workers of those that are not. Where only their CPU models"
+        " differ, `hosts: any` in the study lets them take part",
     )

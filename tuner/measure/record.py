@@ -22,6 +22,7 @@ from tuner.measure.facts import (
     ProposalFacts,
     WarmFacts,
 )
+from tuner.measure.host_effects import HostEffects, host_effects, without
 from tuner.measure.kept import kept
 from tuner.measure.link import link_of
 from tuner.measure.measurement import Count, Estimate, Finding, Measurement, Seconds, Sized
@@ -39,10 +40,10 @@ from tuner.spec.typed import WrongTypeError, holding, mapping_at, typed
 
 # History of the format: 1 (first); 2 adds `attempts` and `discarded`, the outcome `invalid`, and to
 # the measurement what replicas, load engine and host say by themselves; 3 adds `cut_short`,
-# `grid_pass`, `same_as` and `why`; 4 adds `environment`; 5 adds `loss` to the measurement. What an
-# earlier format lacks is read as the default of its field.
-FORMAT = 5
-READABLE = (1, 2, 3, 4, 5)
+# `grid_pass`, `same_as` and `why`; 4 adds `environment`; 5 adds `loss` to the measurement; 6 adds
+# `host_kind`. What an earlier format lacks is read as the default of its field.
+FORMAT = 6
+READABLE = (1, 2, 3, 4, 5, 6)
 
 ATTRIBUTE = "record"
 
@@ -66,11 +67,13 @@ class TrialRecord:
     passes of a full grid from 0. `same_as` is the trial of the same deployment whose end this one
     shares, untried, because that had nothing to do with the scenario. `why` is what the sampler
     said of its proposal. `environment` is the key in `StudyRecord.environments` of the environment
-    of its run; empty in records of an earlier format.
+    of its run, `host_kind` the CPU model and the number of CPUs of its host; both are empty in
+    records of an earlier format.
 
-    `stated` is set where packets were lost and the trial is read as part of its study. Then
+    `stated` is set where packets were lost and the trial is read as part of its study, and
+    `host_effects` where it was measured on another kind of host than the study is stated for. Then
     `values`, `violations` and metrics are as `stated_trials` states them, and `burst_alone` is the
-    trial as its burst measured it. Neither is stored.
+    trial as its burst measured it. None of these is stored.
     """
 
     number: Count
@@ -96,7 +99,9 @@ class TrialRecord:
     same_as: int | None = None
     why: Annotated[Mapping[str, Any], holding(ProposalFacts)] = field(default_factory=dict)
     environment: str = ""
+    host_kind: str = ""
     stated: StatedBurst | None = None
+    host_effects: HostEffects = field(default_factory=dict)
     burst_alone: TrialRecord | None = None
 
     @property
@@ -216,7 +221,8 @@ class TrialRecord:
     def to_json(self) -> dict[str, Any]:
         """What was measured, as plain data."""
         document = dataclasses.asdict(self.as_measured)
-        del document["stated"], document["burst_alone"]
+        for name in _NOT_STORED:
+            del document[name]
         document["format"] = FORMAT
         document["configuration"] = dict(self.configuration)
         return document
@@ -231,7 +237,10 @@ class TrialRecord:
         if held.get("format") not in READABLE:
             text = f"trial record of format {short_text(held.get('format'))}, expected {FORMAT}"
             raise WrongTypeError((*at, "format"), text)
-        return typed(cls, {k: v for k, v in held.items() if k not in {"stated", "burst_alone"}}, at)
+        return typed(cls, {k: v for k, v in held.items() if k not in _NOT_STORED}, at)
+
+
+_NOT_STORED = frozenset({"stated", "host_effects", "burst_alone"})
 
 
 def checked_trials(
@@ -243,14 +252,17 @@ def checked_trials(
     return trials
 
 
-def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tuple[TrialRecord, ...]:
+def stated_trials(
+    trials: Sequence[TrialRecord], metrics: Sequence[str], on: str = ""
+) -> tuple[TrialRecord, ...]:
     """The trials as their study states them; `metrics` are the objectives', in its order.
 
-    Those with packet loss get composed metrics (`tuner.measure.stated`), and the values and
-    violations that follow from them. What was stated before is stated anew. `trials` are in the
-    order of their numbers.
+    Those of other kinds of hosts are stated as on the kind `on`, by default that of the first
+    measured trial (`tuner.measure.host_effects`). Those with packet loss get composed metrics
+    (`tuner.measure.stated`). Values and violations follow. What was stated before is stated anew.
+    `trials` are in the order of their numbers.
     """
-    measured = [trial.as_measured for trial in trials]
+    measured = _as_on_one_host([trial.as_measured for trial in trials], on)
     bursts = {t.number: (t.configuration, t.measurement) for t in measured if t.measurement}
     early = sum(t.measurement is not None for t in measured[: checkpoint(len(measured))])
     stated = dict(zip(bursts, stated_bursts(tuple(bursts.values()), early), strict=True))
@@ -262,32 +274,74 @@ def stated_trials(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> tupl
     )
 
 
+def _as_on_one_host(trials: Sequence[TrialRecord], on: str) -> Sequence[TrialRecord]:
+    """The trials as on hosts of the kind `on`.
+
+    Effects are those of the first trials, as in `stated_bursts`, but for kinds of which these say
+    nothing. A trial that does not tell its kind is taken to be of the first.
+    """
+    first = next((t.host_kind for t in trials if t.measurement and t.host_kind), "")
+    bursts = [(t.configuration, t.host_kind or first, t.measurement) for t in trials]
+    measured = [(c, kind, m) for c, kind, m in bursts if m is not None]
+    kinds = {kind for _, kind, _ in measured}
+    on = on or first
+    if kinds <= {on}:
+        return trials
+    early = sum(t.measurement is not None for t in trials[: checkpoint(len(trials))])
+    effects = dict(host_effects(measured[:early], on))
+    if unknown := kinds - {on} - {k for k, e in effects.items() if _known(e)}:
+        of_all = host_effects(measured, on)
+        effects |= {kind: of_all[kind] for kind in unknown}
+    return [
+        kept(trial, "as on one host", e, partial(_as_without, trial, e))
+        if m is not None and (e := effects.get(kind))
+        else trial
+        for trial, (_, kind, m) in zip(trials, bursts, strict=True)
+    ]
+
+
+def _known(effects: HostEffects) -> bool:
+    return any(effect.configurations for effect in effects.values())
+
+
+def _as_without(trial: TrialRecord, effects: HostEffects) -> TrialRecord:
+    assert trial.measurement is not None
+    measurement = without(trial.configuration, trial.measurement, effects)
+    return replace(trial, measurement=measurement, host_effects=effects, burst_alone=trial)
+
+
 def _stated(trial: TrialRecord, stated: StatedBurst | None, metrics: Sequence[str]) -> TrialRecord:
-    if stated is None or trial.measurement is None:
+    """Its values and violations follow from what is stated of its metrics."""
+    alone = trial.as_measured
+    if trial.measurement is None or alone.measurement is None:
         return trial
-    own = trial.measurement.metrics
-    totals = {name: c.total for name, c in stated.composed.items() if name in own}
+    if stated is None and trial is alone:
+        return trial
+    own, measured = trial.measurement.metrics, alone.measurement.metrics
+    composed = {} if stated is None else stated.composed
+    metrics_now = {**own, **{n: c.total for n, c in composed.items() if n in own}}
+    changed = {n for n, e in metrics_now.items() if e.value != measured[n].value}
     violations = dict(trial.violations)
     for text in violations:
         metric, *rest = text.split()
-        if metric in totals:
-            change = totals[metric].value - own[metric].value
+        if metric in changed:
+            change = metrics_now[metric].value - measured[metric].value
             violations[text] += change if rest[0] == "<=" else -change
     findings = trial.measurement.findings
-    art = stated.composed.get("art_ms")
+    art = composed.get("art_ms")
     if art is not None and art.own_error <= art.network_error:
         # A longer window would have told little: what it left open is the network's part.
         findings = tuple(f for f in findings if CAPPED not in f.what)
     return replace(
         trial,
         values=tuple(
-            totals[name].value if name in totals else value
+            metrics_now[name].value if name in changed else value
             for name, value in zip(metrics, trial.values, strict=True)
         ),
         violations=violations,
-        measurement=replace(trial.measurement, metrics={**own, **totals}, findings=findings),
+        measurement=replace(trial.measurement, metrics=metrics_now, findings=findings),
         stated=stated,
-        burst_alone=trial,
+        burst_alone=alone,
     )
 
 
@@ -332,7 +386,8 @@ class StudyRecord:
     `precision` is what ART was asked to be known to, as a share of it. `specification` is the whole
     of it (`tuner.spec.fingerprint.to_dict`): load, budget, search and seed too. `warm_start` is
     what the study began with (`tuner.model.warm`), and from which one; empty where it did not.
-    `trials` are as `stated_trials` states them.
+    `trials` are as `stated_trials` states them, on hosts of the kind `stated_on`; where that is
+    empty, of the kind of the first trial.
     """
 
     name: str
@@ -349,6 +404,7 @@ class StudyRecord:
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warm_start: Mapping[str, Any] = field(default_factory=dict)
     prices: Prices | None = None
+    stated_on: str = ""
 
     @classmethod
     def of(
@@ -360,6 +416,7 @@ class StudyRecord:
         failed: Sequence[FailedTrial] = (),
         environments: Mapping[str, Mapping[str, Any]] | None = None,
         warm_start: Mapping[str, Any] | None = None,
+        stated_on: str = "",
     ) -> StudyRecord:
         """The study of a whole specification, as `tuner.spec.fingerprint.to_dict` made it.
 
@@ -377,13 +434,14 @@ class StudyRecord:
             constraints=constraints,
             serving=specification["serving"],
             environment=environment,
-            trials=stated_trials(priced, [o.metric for o in objectives]),
+            trials=stated_trials(priced, [o.metric for o in objectives], stated_on),
             failed=tuple(failed),
             precision=asked.load.precision,
             specification=specification,
             environments=environments or {},
             warm_start=warm_start or {},
             prices=prices,
+            stated_on=stated_on,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -425,6 +483,15 @@ class StudyRecord:
     def host_of(self, trial: TrialRecord) -> str:
         """The one of several hosts that measured a trial; empty where a run had one host."""
         return str(self.environments.get(trial.environment, {}).get("worker", ""))
+
+    @cached_property
+    def host_kinds(self) -> Mapping[str, Sequence[TrialRecord]]:
+        """The measured trials of each kind of host that trials tell, first come first."""
+        kinds: dict[str, list[TrialRecord]] = {}
+        for trial in self.trials:
+            if trial.measurement is not None and trial.host_kind:
+                kinds.setdefault(trial.host_kind, []).append(trial)
+        return kinds
 
     @cached_property
     def answer(self) -> AnswerSpec:
@@ -474,7 +541,13 @@ class StudyRecord:
         metrics = [o.metric for o in self.objectives]
         # Of several hosts one may end a trial before another ends an earlier one.
         trials = sorted((*self.trials, trial), key=lambda t: t.number)
-        return replace(self, trials=stated_trials(trials, metrics))
+        return replace(self, trials=stated_trials(trials, metrics, self.stated_on))
+
+    def on(self, host_kind: str) -> StudyRecord:
+        """The study as stated on hosts of that kind."""
+        metrics = [o.metric for o in self.objectives]
+        trials = stated_trials(self.trials, metrics, host_kind)
+        return replace(self, trials=trials, stated_on=host_kind)
 
     def trial(self, number: int) -> TrialRecord | None:
         return next((t for t in self.trials if t.number == number), None)

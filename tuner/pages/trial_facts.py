@@ -10,7 +10,7 @@ from tuner.pages.blocks import Block, Cell, Facts, Words
 from tuner.pages.sources import Sources
 from tuner.results.baseline import changes
 from tuner.results.on_fronts import OnFronts
-from tuner.results.told import loss_told, measurement_doubts, trial_doubts, why_proposed
+from tuner.results.told import host_told, loss_told, measurement_doubts, trial_doubts, why_proposed
 from tuner.results.wording import amount, chance, difference, interval, together
 from tuner.spec.metrics import title
 from tuner.spec.space import Configuration, Parameter
@@ -83,7 +83,7 @@ def facts(sources: Sources, of: OnFronts) -> Facts:
         others = (str(t.number) for t in of.pooled.trials if t.number not in counted)
         rows.append(("not counted", f"trials {', '.join(others)}: cut short, or not measured"))
     rows += [(f"P(on {_front(s)})", chance(p)) for s, p in _chances(sources, of).items()]
-    rows += loss_told(trial)
+    rows += [*host_told(trial), *loss_told(trial)]
     if trial.measurement is not None:
         rows += burst_facts(trial.measurement)
     rows += [("started", trial.started), ("backend", trial.backend)]

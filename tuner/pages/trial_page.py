@@ -10,7 +10,7 @@ from tuner.pages.trial_facts import burst_facts, proposal, warnings
 from tuner.pages.trial_tables import deployment, log, metrics, network, replica_table
 from tuner.results.in_words import not_measured
 from tuner.results.replicas import parts
-from tuner.results.told import loss_told
+from tuner.results.told import host_told, loss_told
 from tuner.results.wording import plain
 
 
@@ -31,7 +31,7 @@ def trial_blocks(study: StudyRecord, trial: TrialRecord) -> Iterator[Block]:
         yield metrics(study, trial, measured)
         if len(measured.replicas) > 1:
             yield replica_table(parts(measured, None))
-        yield Facts((*loss_told(trial), *burst_facts(measured)))
+        yield Facts((*host_told(trial), *loss_told(trial), *burst_facts(measured)))
     yield from warnings(study, trial)
     yield from proposal(study, trial)
     yield from network(trial.impairment)

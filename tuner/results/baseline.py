@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
 
 Changes = tuple[Estimate | None, ...]
@@ -52,8 +53,8 @@ def _change(own: Pooled, reference: Pooled, index: int) -> Estimate | None:
     if own is reference:
         return Estimate(0.0)
     ratio = value / base
-    if ratio <= 0:
-        # On a logarithmic scale 0 has no interval.
+    if ratio <= 0 or own.metrics[index] in RESERVED:
+        # On a logarithmic scale 0 has no interval; what is reserved is exact.
         return Estimate(100 * (ratio - 1))
     error = math.hypot(own.relative_sd(index), reference.relative_sd(index))
     if not error < _LARGEST_ERROR:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from tuner.measure.measurement import Estimate
+from tuner.measure.host_effects import HostEffect
+from tuner.measure.measurement import Estimate, Z
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.regret import Robust, Serving
 from tuner.results.findings import DOUBTFUL, Findings
 from tuner.results.settle import MOST_TRIALS, SETTLED
 from tuner.results.summary import Summary
-from tuner.results.wording import figure, percent, percent_interval
+from tuner.results.wording import counted, figure, interval, percent, percent_interval
 from tuner.spec.metrics import METRICS, title
 
 SIMULATED = "SIMULATED: these numbers come from a queueing model, not from containers."
@@ -165,6 +167,7 @@ def doubts(study: StudyRecord) -> Iterator[str]:
             "Intervals hold what varies within a burst only: too few configurations were measured"
             " again to know how far bursts differ."
         )
+    yield from hosts_compared(study)
     for drift in study.drifts:
         numbers = [t.number for t in study.trials if t.number in drift]
         if numbers:
@@ -175,6 +178,42 @@ def doubts(study: StudyRecord) -> Iterator[str]:
     if study.failed:
         numbers = [f.number for f in study.failed]
         yield f"Failed, and on no front: {len(numbers)} ({listed(numbers)})"
+
+
+def hosts_compared(study: StudyRecord) -> Iterator[str]:
+    """Of several kinds of hosts: for which one values are stated, and what the others add."""
+    kinds = study.host_kinds
+    if len(kinds) < 2:
+        return
+    on = study.stated_on or next(iter(kinds))
+    yield f"Values are stated for hosts of the kind {on}."
+    for kind, trials in kinds.items():
+        if kind == on:
+            continue
+        where = f"On {kind} (trials {listed([t.number for t in trials])})"
+        effects = trials[0].host_effects
+        told = {o.metric: e for o in study.objectives if (e := effects.get(o.metric))}
+        shared = max((e.configurations for e in told.values()), default=0)
+        if not shared:
+            yield (
+                f"{where} nothing was measured yet that was measured elsewhere too, so its trials"
+                " say little: measure the baseline there."
+            )
+            continue
+        times = " and ".join(
+            f"{METRICS[metric].label} {interval(_times(effect))}" for metric, effect in told.items()
+        )
+        yield (
+            f"{where} they are another multiple: {times} times, by"
+            f" {counted(shared, 'configuration')} that"
+            f" {'was' if shared == 1 else 'were'} measured on both. This is taken off those trials,"
+            " and intervals include how well it is known."
+        )
+
+
+def _times(effect: HostEffect) -> Estimate:
+    low, value, high = (math.exp(effect.log_ratio + k * Z * effect.error) for k in (-1, 0, 1))
+    return Estimate(value, low, high)
 
 
 def verdicts(study: StudyRecord) -> Iterator[str]:

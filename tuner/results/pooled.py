@@ -63,7 +63,11 @@ class Pooled:
         return bool(self.bursts) and not self.infeasible and not self.unstable
 
     def estimate(self, index: int) -> Estimate:
-        """The average of an objective with its 95 % interval, in its unit."""
+        """The average of an objective with its 95 % interval, in its unit; what is reserved is
+        exact.
+        """
+        if self.metrics[index] in RESERVED:
+            return Estimate.exact(self.values[index])
         return interval_around(self.metrics[index], self.values[index], Z * float(self.sd[index]))
 
     def relative_sd(self, index: int) -> float:

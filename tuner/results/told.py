@@ -55,6 +55,17 @@ def measurement_doubts(measured: Measurement) -> Iterator[str]:
         yield f"Requests that did not succeed: {listed}"
 
 
+def host_told(trial: TrialRecord) -> Iterator[tuple[str, str]]:
+    """That a trial was measured on another kind of host than its study is stated for."""
+    measured = trial.as_measured.measurement
+    if not trial.host_effects or measured is None:
+        return
+    yield "kind of host", f"{trial.host_kind}; values are stated for that of the study"
+    known = {n: e for n, e in measured.metrics.items() if n in ("art_ms", "cpu_percent")}
+    there = ", ".join(f"{title(name)} {interval(e)}" for name, e in known.items())
+    yield "as measured there", there
+
+
 def loss_told(trial: TrialRecord) -> Iterator[tuple[str, str]]:
     """What lost packets have to do with the values of a trial: a name and what is said of it."""
     stated, measured = trial.stated, trial.as_measured.measurement

@@ -48,6 +48,9 @@ OWNER = "owner"
 HOST = "host"
 """Attribute of a trial: the host that measures it, where its worker has several."""
 
+HOST_KIND = "host kind"
+"""Attribute of a trial: the CPU model and the number of CPUs of the host that measures it."""
+
 UNSTORED = -1
 """The id of a trial that is proposed for before the storage has it."""
 

@@ -633,7 +633,8 @@ class StudyDocument(Document):
 
     hosts: Hosts = StudySpec.hosts
     """`alike`: a host with another CPU model or number of CPUs than the study's trials had is
-    refused. `any`: it takes part, as if it were the same."""
+    refused. `any`: it takes part. How much more each kind of host takes is learned from the
+    baseline, which each measures."""
 
     search: SearchDocument = SearchDocument()
     """How tune proposes configurations, and where it saves or repeats measurements."""

@@ -46,8 +46,9 @@ def refuse_unlike(spec: StudySpec, study: Study, environment: Mapping[str, Any])
                 )
                 if things
                 else (
-                    "run a study on each kind of host and compare them (`tune compare`); or say"
-                    " `hosts: any` in the study, where other CPUs make no difference"
+                    "say `hosts: any` in a study of its own, which then learns how much more one"
+                    " kind of host takes than another; or run a study on each kind and compare"
+                    " them (`tune compare`)"
                 ),
             )
 
@@ -57,6 +58,15 @@ def environments_of(study: Study) -> set[str]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     keys = (trial.user_attrs.get(ATTRIBUTE, {}).get("environment") for trial in complete)
     return {key for key in keys if key}
+
+
+def host_kind(environment: Mapping[str, Any]) -> str:
+    """What a host is, as far as trials on it can be compared: "AMD EPYC, 2 CPUs".
+
+    Empty where the environment does not say all of it.
+    """
+    cpus = _cpus(environment)
+    return f"{cpus['CPU model']}, {cpus['CPUs']} CPUs" if len(cpus) == len(_CPUS) else ""
 
 
 def _told(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from tuner.search.make_sampler import StudySampler, make_sampler
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.abandoned import remove_leftovers
-from tuner.study.alike import refuse_unlike
+from tuner.study.alike import host_kind, refuse_unlike
 from tuner.study.faults import storage_errors
 from tuner.study.heartbeat import heartbeats
 from tuner.study.next import Goal, Next
@@ -151,7 +151,7 @@ def run_on(
         following = Next(spec, study, sampler, until)
         if not _begins(following, study, results, observe):
             return
-        run = Run(spec, study, results, hosts.backend, "", hosts.cpus)
+        run = Run(spec, study, results, hosts.backend, "", "", hosts.cpus)
         loop = _Loop(run, hosts, following, observe)
         try:
             loop.run()
@@ -253,7 +253,9 @@ class _Loop:
             waits = next((a for a in self.ahead if a.host == host), self.ahead[0])
             self.ahead.remove(waits)
             trial = waits.trial
-            self._start(host, trial if waits.host == host else self.following.moved(trial, host))
+            if waits.host != host:
+                trial = self.following.moved(trial, host, self._kind(host))
+            self._start(host, trial)
 
     def _wanted_ahead(self) -> int:
         """As many as hosts wait for a proposal at any time, on average (Little's law)."""
@@ -275,7 +277,7 @@ class _Loop:
         """The next trial that is to be measured; one that need not be tried is told at once."""
         while True:
             began = time.monotonic()
-            next_trial = self.following.take(host)
+            next_trial = self.following.take(host, self._kind(host))
             self.proposing.add(time.monotonic() - began)
             if next_trial is None or next_trial.same_end is None:
                 return next_trial
@@ -285,7 +287,8 @@ class _Loop:
 
     def _start(self, host: str, next_trial: NextTrial) -> None:
         self._begin(host, next_trial)
-        self.hosts.submit(host, next_trial.trial.number, _request(self.shared, next_trial))
+        request = _request(self._run_on(host), next_trial)
+        self.hosts.submit(host, next_trial.trial.number, request)
 
     def _begin(self, host: str, next_trial: NextTrial) -> None:
         number = next_trial.trial.number
@@ -349,7 +352,11 @@ class _Loop:
         self.observe(HostLeftOut(host, error.message, error.mend))
 
     def _run_on(self, host: str) -> Run:
-        return replace(self.shared, environment=self._key(host))
+        return replace(self.shared, environment=self._key(host), host_kind=self._kind(host))
+
+    def _kind(self, host: str) -> str:
+        self._key(host)
+        return host_kind(self.keys[host][0])
 
     def _key(self, host: str) -> str:
         """The key of what trials on a host share now, which is stored once."""
@@ -415,7 +422,7 @@ def _say_converged(following: Next, observe: Callable[[Event], None]) -> None:
 def _request(run: Run, next_trial: NextTrial) -> TrialRequest:
     """What a host is asked to measure, with what the study knows so far."""
     number, configuration = next_trial.trial.number, next_trial.configuration
-    so_far, pruner = record_so_far(run.spec, next_trial.done), None
+    so_far, pruner = record_so_far(run.spec, next_trial.done, run.host_kind), None
     if next_trial.prunable and run.spec.search.cut_short:
         pruner = pruner_of(so_far, configuration, run.host_cpus)
     known = known_loss(so_far, configuration)

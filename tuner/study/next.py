@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from tuner.deploy.ownership import Owner
 from tuner.measure.record import ATTRIBUTE, TrialRecord
 from tuner.search.make_sampler import HOST, OWNER, SpaceExhausted, StudySampler
-from tuner.search.study_sampler import ask, queue
+from tuner.search.study_sampler import HOST_KIND, ask, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.database_server import through_restarts
@@ -28,6 +28,7 @@ from tuner.study.queue import (
     confirmation_is_due,
     is_repeat,
     queue_baseline,
+    queue_baseline_of,
     queue_confirmation,
     queue_start,
     starts_left,
@@ -103,9 +104,9 @@ class Next:
         """Whether there is something to measure."""
         return self._until_heard(lambda: through_restarts(self._begin) or None) or False
 
-    def take(self, host: str = "") -> NextTrial | None:
-        """Take the next trial for a host; None where there is nothing left to measure."""
-        take = partial(self._take, host)
+    def take(self, host: str = "", host_kind: str = "") -> NextTrial | None:
+        """Take the next trial for a host of some kind; None where nothing is left to measure."""
+        take = partial(self._take, host, host_kind)
         return self._until_heard(lambda: through_restarts(take, self._clear_own))
 
     def _until_heard(self, look: Callable[[], _Found | None]) -> _Found | None:
@@ -115,9 +116,10 @@ class Next:
         with study_lock(self._study):
             return self._more()
 
-    def moved(self, trial: NextTrial, host: str) -> NextTrial:
+    def moved(self, trial: NextTrial, host: str, host_kind: str = "") -> NextTrial:
         """The trial for a host that it was not taken for, where another deployment is up."""
-        trial.trial.set_user_attr(HOST, host)
+        for name, value in _on_host(host, host_kind).items():
+            trial.trial.set_user_attr(name, value)
         point = self._point(trial.trial, trial.configuration)
         self._given(trial.trial, point, host)
         return replace(trial, fresh=trial.fresh or point is not None or is_repeat(trial.trial))
@@ -157,12 +159,14 @@ class Next:
     def _seen(self) -> list[TrialRecord]:
         return self._done.records if self._known is None else self._known
 
-    def _take(self, host: str) -> NextTrial | None:
-        owner = {OWNER: str(Owner.this()), **({HOST: host} if host else {})}
+    def _take(self, host: str, host_kind: str) -> NextTrial | None:
+        owner = {OWNER: str(Owner.this()), **_on_host(host, host_kind)}
         with self._ahead(owner), study_lock(self._study):
             if not self._more():
                 return None
-            if self._grid is None:
+            if not waiting(self._study) and queue_baseline_of(self._spec, self._study, host_kind):
+                pass  # before all else: without it nothing of this host can be compared
+            elif self._grid is None:
                 self._queue_next(host)
             elif not waiting(self._study):
                 self._queue_point(self._grid, host)
@@ -289,6 +293,12 @@ class Next:
         if stays or not queue_baseline(self._spec, self._study):
             space = self._spec.search_space
             queue(self._study, space, point.configuration, {PASS: point.grid_pass})
+
+
+def _on_host(host: str, host_kind: str) -> dict[str, str]:
+    """The attributes of a trial that say where it is measured."""
+    said = {HOST: host, HOST_KIND: host_kind}
+    return {name: value for name, value in said.items() if value}
 
 
 class Done:

@@ -20,7 +20,7 @@ from tuner.model.memory_floor import with_enough_memory
 from tuner.model.observations import Observation
 from tuner.results.confirmation import next_to_confirm
 from tuner.search.distributions import configuration, configuration_of
-from tuner.search.study_sampler import queue
+from tuner.search.study_sampler import HOST_KIND, queue
 from tuner.spec.space import Configuration
 from tuner.spec.study import StudySpec
 from tuner.study.storage import (
@@ -128,6 +128,28 @@ def queue_confirmation(spec: StudySpec, study: Study, chosen: TrialRecord | None
         return False
     queue(study, spec.search_space, chosen.configuration, {CONFIRMS: chosen.number})
     return True
+
+
+def queue_baseline_of(spec: StudySpec, study: Study, host_kind: str) -> bool:
+    """Queue the baseline for a kind of host that has not measured it where others measure too.
+
+    Returns whether it was queued. What one kind takes more than another is learned from it.
+    """
+    if spec.hosts == "alike" or not host_kind:
+        return False
+    states = (TrialState.COMPLETE, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=states)
+    kinds = {t.user_attrs.get(HOST_KIND, "") for t in trials}
+    defaults = spec.search_space.baseline()
+    measured = any(
+        t.user_attrs.get(HOST_KIND) == host_kind
+        and configuration_of(spec.search_space, t) == defaults
+        for t in trials
+    )
+    due = bool(kinds - {host_kind}) and not measured
+    if due:
+        queue(study, spec.search_space, defaults, {BASELINE: True})
+    return due
 
 
 def queue_rounds(spec: StudySpec, study: Study, chosen: Sequence[TrialRecord], rounds: int) -> None:

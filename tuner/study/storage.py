@@ -306,9 +306,9 @@ def _study_record(study: Study, complete: Sequence[TrialRecord] | None) -> Study
     )
 
 
-def record_so_far(spec: StudySpec, done: Sequence[TrialRecord]) -> StudyRecord:
+def record_so_far(spec: StudySpec, done: Sequence[TrialRecord], stated_on: str = "") -> StudyRecord:
     """The study of `spec` with these trials only, while it runs; without an environment."""
-    return StudyRecord.of(spec.name, to_dict(spec), {}, done)
+    return StudyRecord.of(spec.name, to_dict(spec), {}, done, stated_on=stated_on)
 
 
 @storage_errors()

@@ -61,8 +61,8 @@ class Run:
     """What all trials of one run of a study have in common.
 
     `results` is the directory of the study's results. `backend` is the name of the backend.
-    `environment` is the key of this run's environment in the study. `host_cpus` is the number of
-    CPUs that serve.
+    `environment` is the key of this run's environment in the study, `host_kind` what kind of host
+    it has. `host_cpus` is the number of CPUs that serve.
     """
 
     spec: StudySpec
@@ -70,6 +70,7 @@ class Run:
     results: Path
     backend: str
     environment: str
+    host_kind: str
     host_cpus: int
 
 
@@ -98,6 +99,7 @@ def measured_record(run: Run, next_trial: NextTrial, attempts: Attempts) -> Tria
         grid_pass=attributes.get(PASS),
         why=attributes.get(WHY, {}),
         environment=run.environment,
+        host_kind=run.host_kind,
     )
     if result.infeasible is not None:
         return replace(
@@ -142,6 +144,7 @@ def untried_record(run: Run, next_trial: NextTrial, end: TrialRecord) -> TrialRe
         same_as=end.number,
         why={},
         environment=run.environment,
+        host_kind=run.host_kind,
     )
 
 

@@ -17,6 +17,7 @@ from tuner.measure.repeatability import FEWEST_DEGREES
 from tuner.model.pareto import in_units
 from tuner.model.study_model import model_of
 from tuner.results.pooled import between_bursts, pooled, standard_error
+from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration
 
 Basis = Literal["model", "bursts"]
@@ -42,8 +43,10 @@ class Prediction:
 
     def interval(self, bursts: Sequence[Estimate]) -> Estimate:
         """The interval in which the pooled value of these bursts, each on a new deployment, is
-        expected. It includes the uncertainty of each burst.
+        expected. It includes the uncertainty of each burst. What is reserved is exact.
         """
+        if self.metric in RESERVED:
+            return Estimate.exact(self.value)
         own = math.fsum(standard_error(e, self.metric) ** 2 for e in bursts) / len(bursts)
         sd = math.sqrt(self.sd**2 + (self.between**2 + own) / len(bursts))
         return interval_around(self.metric, self.value, self.quantile * sd)
@@ -93,7 +96,7 @@ def predict_bursts(study: StudyRecord, configuration: Configuration) -> Mapping[
     return {
         metric: Prediction(
             metric,
-            float(values[i]),
+            measured.values[i] if metric in RESERVED else float(values[i]),
             float(posterior.sd[0, i]),
             float(surrogate.noise_sd[i]) * _more_than_usual(study, metric, configuration),
             _quantile(study, metric),

@@ -19,6 +19,7 @@ from tuner.measure.record import StudyRecord
 from tuner.results.pooled import Pooled, pooled
 from tuner.serving.servers.table import container_plan
 from tuner.spec.study import StudySpec
+from tuner.study.alike import host_kind
 from tuner.trial import Observe, TrialRequest, TrialResult, deployment_spec
 from tuner.verify.bring_up import bring_up
 from tuner.verify.differences import FileDifference, elsewhere, file_differences
@@ -47,7 +48,6 @@ def verify_file(
     """
     of = file.provenance
     measured = _measured(study, file, where)
-    predictions = predict_bursts(study, of.configuration)
     spec = specification_of(study)
     adopted = None if where == "simulated" else _adopting(spec, file, where)
     backend = _backend(spec, adopted)
@@ -58,6 +58,8 @@ def verify_file(
         observe("calibrate")
         backend.calibrate()
         environment = backend.environment()
+        kind = host_kind(environment)
+        here = study.on(kind) if kind in study.host_kinds else study
         for number in range(times):
             request = TrialRequest(
                 of.configuration, f"verify-{number}", fresh=True, observe=observe
@@ -75,7 +77,7 @@ def verify_file(
         where,
         of,
         environment,
-        predictions,
+        predict_bursts(here, of.configuration),
         tuple(results),
         tuple(differing),
         broken,
@@ -157,7 +159,8 @@ def _notes(
     if study.environment.get("model_checksum") != of.model_checksum:
         yield "the study's last run served a model with another checksum than the file's trial"
     host = study.environment.get("host")
-    other = elsewhere(environment["host"], host) if isinstance(host, Mapping) else ""
+    known = len(study.host_kinds) > 1 and host_kind(environment) in study.host_kinds
+    other = elsewhere(environment["host"], host) if isinstance(host, Mapping) and not known else ""
     if other:
         yield f"the prediction is for another host than this one: {other}"
     if measured.unstable:
