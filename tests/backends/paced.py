@@ -81,7 +81,9 @@ class _Places:
         """Each deployment ended by itself."""
 
     def environment(self) -> Mapping[str, Any]:
-        return {**self._usual.environment(), "backend": self.name}
+        usual = self._usual.environment()
+        cpu = "slow" if self._fault == "other CPU" else "usual"
+        return {**usual, "backend": self.name, "host": {**usual["host"], "cpu": cpu}}
 
     @contextmanager
     def null_server(self) -> Iterator[Target | None]:

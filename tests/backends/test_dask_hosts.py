@@ -23,6 +23,7 @@ from tuner.backends.hosts import HostGone, HostJoined, HostLeftOut, OnHost
 from tuner.errors import InputError, SetupError, TuneError
 from tuner.load.burst_progress import BurstProgress
 from tuner.search.study_sampler import HOST
+from tuner.spec.host import Host
 from tuner.study.loop import Failed, Finished, Started
 
 TRIALS = 12
@@ -210,6 +211,21 @@ def test_a_host_that_joins_later_measures_and_one_that_differs_does_not(
     (out,) = [e for e in events if isinstance(e, HostLeftOut)]
     assert out.host == "other"
     assert out.reason.startswith("host other differs from host alpha: CPU model is slow, not ")
+
+
+def test_hosts_with_other_cpus_take_part_where_the_study_says_so(cluster: Cluster) -> None:
+    write("small", ("seed: 3", "hosts: any\nseed: 3"))
+    cluster.start("alpha")
+    cluster.start("other", PACED_FAULT="other CPU")
+    cluster.joined("alpha", "other")
+    study = opened(cluster).run()
+    assert whole(study) == []
+    cpus = Host.this().cpus
+    kinds = study.record.host_kinds
+    assert kinds.keys() == {f"usual, {cpus} CPUs", f"slow, {cpus} CPUs"}
+    baseline = study.specification.search_space.baseline()
+    for trials in kinds.values():
+        assert baseline in {t.configuration for t in trials}
 
 
 @pytest.mark.thorough

@@ -102,8 +102,8 @@ def test_a_database_that_is_away_costs_nothing(
         Row(
             f"PostgreSQL {fault.__name__} for {AWAY_SECONDS:.0f} s under two runs",
             1,
-            f"{said.count('waiting up to')} waits said, {said.count('Traceback')} tracebacks; exit"
-            f" {', '.join(map(str, codes))}",
+            f"{said.count('waiting for the database')} waits said, {said.count('Traceback')}"
+            f" tracebacks; exit {', '.join(map(str, codes))}",
             "; ".join(broken) or STORED,
             words(left),
         )

@@ -29,7 +29,7 @@ LARGER = (
     ("[1, 4]", "[1, 2, 4, 8, 16]"),
     ("[8, 64, 256]", "[256, 512, 1024]"),
     ("high: 2", "high: 4"),
-    ("tpe", "bayes"),
+    ("tpe, cut_short: false, confirm: 0", "bayes, cut_short: false, confirm: 0, settled: 0"),
 )
 """180 configurations that can serve; so many trials outlast a turn of all readers."""
 

@@ -77,10 +77,11 @@ def test_a_first_run_needs_no_golden_answers(serving_image: str, tmp_path: Path)
     assert serving_image
     model = build_half_plus_two(tmp_path)
     bodies = [b'{"instances": [1.0, 3.0]}', b'{"inputs": {"x": [4]}}']
-    assert list(replica_answers(model, bodies)) == [
-        b'{"predictions":[2.5,3.5]}',
-        b'{"outputs":[4.0]}',
-    ]
+    answers = replica_answers(model, bodies)
+    assert list(answers.bodies) == [b'{"predictions":[2.5,3.5]}', b'{"outputs":[4.0]}']
+    assert answers.need is not None
+    assert 20 < answers.need.memory_mib < 500
+    assert 0.1 < answers.need.start_cpu_seconds < 60
 
 
 def test_what_a_replica_refuses_is_told_in_its_words(serving_image: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.fuzz.mutations import VALUES, changed_bytes, changed_plain
 from tuner.backends.replay_file import read_table
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model, read_requests
+from tuner.serving.first_run import FirstAnswers
 from tuner.spec.study import ModelSpec
 
 _DATA = Path(__file__).parents[1] / "data"
@@ -54,8 +55,8 @@ def golden_files(directory: Path) -> Target:
     return case
 
 
-def _random_answers(_model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
-    return [b'{"predictions": [[1.5]]}' for _ in bodies]
+def _random_answers(_model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
+    return FirstAnswers([b'{"predictions": [[1.5]]}' for _ in bodies])
 
 
 def model_directories(directory: Path) -> Target:

@@ -142,6 +142,23 @@ def test_late_requests_of_an_open_loop_are_doubted(percent: float, expected: Ver
 
 
 @pytest.mark.parametrize(
+    ("concurrency", "wait_ms", "why"),
+    [
+        (4, 3, "connections were free, but the load engine had no CPU"),
+        (1, 8, "no connection was free"),
+    ],
+)
+def test_why_requests_are_late_is_told(concurrency: int, wait_ms: int, why: str) -> None:
+    """One is due every 10 ms, and takes 10 ms once it is sent: all wait for as long."""
+    burst = open_loop(rate_rps=100, concurrency=concurrency)
+    wait = np.full(len(burst.samples), wait_ms * 1_000_000)
+    samples = burst.samples
+    late = replace(samples, delay_ns=wait, duration_ns=samples.duration_ns + wait)
+    (found,) = findings(evidence(replace(burst, samples=late), late_percent=100.0))
+    assert found.what == f"100.0 % of the requests were sent late: {why}"
+
+
+@pytest.mark.parametrize(
     ("answered", "expected"), [(100.0, "VALID"), (95.0, "VALID"), (94.9, "WARN")]
 )
 def test_an_open_loop_whose_backlog_grows_is_doubted(answered: float, expected: Verdict) -> None:

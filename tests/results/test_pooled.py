@@ -15,6 +15,7 @@ from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.measure.repeatability import RepeatedBursts
 from tuner.results.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
 from tuner.results.summary import summarise
+from tuner.spec.study import Objective
 
 
 def steady(first: int) -> list[TrialRecord]:
@@ -120,6 +121,25 @@ def test_nothing_is_unstable_before_others_were_repeated_or_where_all_vary_alike
         for j, wobble in enumerate((0.6, 1.0, 1.5))
     ]
     assert of(study(*wild, *rough), 0).unstable == ""
+
+
+def test_a_share_near_zero_is_judged_as_a_share() -> None:
+    """0.5, 1 and 1.8 % differ by a factor of 3.6, and by next to nothing of the whole."""
+
+    def throttled(trial: TrialRecord, share: float) -> TrialRecord:
+        assert trial.measurement is not None
+        measured = trial.measurement.having("throttled_percent", share)
+        return replace(trial, values=(trial.values[0], share), measurement=measured)
+
+    shares = (0.5, 1.0, 1.8)
+    few = [throttled(burst(i, 5.0, 0.0, cpu=0.5), share) for i, share in enumerate(shares)]
+    others = [throttled(trial, 20.0 + trial.number % 3) for trial in steady(10)]
+    objectives = (study().objectives[0], Objective("throttled_percent", "minimize"))
+    record = replace(study(*few, *others), objectives=objectives)
+    assert of(record, 0).unstable == ""
+    many = [throttled(t, share) for t, share in zip(few, (5.0, 40.0, 90.0), strict=True)]
+    unstable = of(replace(study(*many, *others), objectives=objectives), 0).unstable
+    assert "in throttled" in unstable
 
 
 def test_chances_are_those_of_what_may_be_on_a_front() -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,22 +13,25 @@ from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model, read_requests
 from tuner.serving.built_model import highest_version, is_built
-from tuner.serving.first_run import FirstRun, loader_answers, refused
+from tuner.serving.first_run import FirstAnswers, FirstRun, loader_answers, refused
 from tuner.spec.load import load_model
+from tuner.spec.memory_choices import ReplicaNeed, replica_need
 from tuner.spec.study import ModelSpec
 
 HALF_PLUS_TWO = Path(__file__).parents[1] / "data" / "half_plus_two"
+NEED = ReplicaNeed(241.5, 6.0)
 
 
-def halved(model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
+def halved(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
     """What the model answers, without TensorFlow; it sees requests that have no answers yet."""
     assert load_golden(model.golden).responses == (None,) * (len(bodies) // 2)
     assert highest_version(model)
     rows = [json.loads(body)["instances"] for body in bodies]
-    return [
+    answers = [
         json.dumps({"predictions": [[x / 2 + 2 for x in row] for row in some]}).encode()
         for some in rows
     ]
+    return FirstAnswers(answers, NEED)
 
 
 def add(root: Path, first_run: FirstRun = halved, **changes: object) -> tuple[ModelSpec, list[str]]:
@@ -38,6 +41,11 @@ def add(root: Path, first_run: FirstRun = halved, **changes: object) -> tuple[Mo
     model = load_model("half", root)
     assert model.directory == directory
     return model, said
+
+
+def test_what_its_first_replica_needed_is_kept(tmp_path: Path) -> None:
+    model, _ = add(tmp_path)
+    assert replica_need(model) == NEED
 
 
 def test_an_added_model_is_ready_to_be_served(tmp_path: Path) -> None:
@@ -119,17 +127,17 @@ def test_bad_requests_are_refused_by_line(tmp_path: Path, text: str, message: st
         read_requests(tmp_path / "none.jsonl")
 
 
-def refusing(_model: ModelSpec, _bodies: Sequence[bytes]) -> list[bytes]:
+def refusing(_model: ModelSpec, _bodies: Sequence[bytes]) -> FirstAnswers:
     raise refused("Op type not registered 'Own' in binary")
 
 
-def restless() -> Callable[[ModelSpec, Sequence[bytes]], list[bytes]]:
-    return lambda _model, bodies: [
-        json.dumps({"predictions": [number]}).encode() for number in range(len(bodies))
-    ]
+def restless() -> FirstRun:
+    return lambda _model, bodies: FirstAnswers(
+        [json.dumps({"predictions": [number]}).encode() for number in range(len(bodies))]
+    )
 
 
-def interrupted(_model: ModelSpec, _bodies: Sequence[bytes]) -> list[bytes]:
+def interrupted(_model: ModelSpec, _bodies: Sequence[bytes]) -> FirstAnswers:
     raise KeyboardInterrupt
 
 

@@ -13,6 +13,7 @@ import pytest
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model
+from tuner.serving.first_run import FirstAnswers, FirstRun
 from tuner.serving.model_facts import short_facts
 from tuner.serving.saved_model_source import SavedModelSource, find_saved_model
 from tuner.serving.server.numbered import numbered_versions
@@ -25,9 +26,9 @@ from tuner.spec.study import ModelSpec
 HALF_PLUS_TWO = Path(__file__).parents[1] / "data" / "half_plus_two"
 
 
-def answering(answer: bytes) -> object:
-    def first_run(_model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
-        return [answer for _ in bodies]
+def answering(answer: bytes) -> FirstRun:
+    def first_run(_model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
+        return FirstAnswers([answer for _ in bodies])
 
     return first_run
 
@@ -38,7 +39,7 @@ def answering(answer: bytes) -> object:
 def test_a_model_whose_answers_are_not_json_is_refused(tmp_path: Path, answer: bytes) -> None:
     wish = Wish("half", HALF_PLUS_TWO)
     with pytest.raises(InputError, match="answer to request 0 is not JSON, which has no NaN") as e:
-        add_model(wish, answering(answer), matches, print, tmp_path)  # type: ignore[arg-type]
+        add_model(wish, answering(answer), matches, print, tmp_path)
     assert "--requests FILE" in e.value.mend
     assert not list(tmp_path.iterdir())
 
@@ -99,7 +100,7 @@ def test_what_leads_out_of_a_model_is_not_copied(tmp_path: Path, kind: str) -> N
     root = tmp_path / "root"
     root.mkdir()
     with pytest.raises(InputError, match=r"assets/odd is no file of its own"):
-        add_model(Wish("half", model), answering(b"[]"), matches, print, root)  # type: ignore[arg-type]
+        add_model(Wish("half", model), answering(b"[]"), matches, print, root)
     assert not list(root.iterdir())
 
 
@@ -109,7 +110,7 @@ def test_a_link_to_another_file_of_the_model_is_followed(tmp_path: Path) -> None
     (model / "00000123" / "assets" / "again.txt").symlink_to("foo.txt")
     root = tmp_path / "root"
     root.mkdir()
-    directory = add_model(Wish("half", model), answering(b"[]"), matches, print, root)  # type: ignore[arg-type]
+    directory = add_model(Wish("half", model), answering(b"[]"), matches, print, root)
     copied = directory / "built" / "versions" / "123" / "assets" / "again.txt"
     assert not copied.is_symlink()
     assert copied.is_file()

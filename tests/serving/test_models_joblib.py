@@ -9,6 +9,7 @@ import pytest
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model
+from tuner.serving.first_run import FirstAnswers
 from tuner.spec.load import load_model
 from tuner.spec.study import ModelSpec
 
@@ -18,10 +19,10 @@ OUTPUT = {"name": "predict", "shape": [1], "datatype": "INT64", "data": [1]}
 TRAP = b"cos\nabort\n(tR."
 
 
-def answers(model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
+def answers(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
     assert (model.versions / "1" / "model.joblib").read_bytes() == TRAP
     added = {"model_name": model.name, "id": "1", "outputs": [OUTPUT | {"parameters": {}}]}
-    return [json.dumps(added).encode()] * len(bodies)
+    return FirstAnswers([json.dumps(added).encode()] * len(bodies))
 
 
 def add(tmp_path: Path, **given: object) -> list[str]:

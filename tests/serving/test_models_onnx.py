@@ -12,6 +12,7 @@ from tests.serving.onnx_models import needs_onnx, write, write_half_plus_two
 from tuner.errors import InputError
 from tuner.measure.golden import load_golden, matches
 from tuner.serving.added import Wish, add_model
+from tuner.serving.first_run import FirstAnswers
 from tuner.serving.model_facts import facts_of
 from tuner.serving.onnx_file import read_onnx
 from tuner.serving.servers.open_inference import arrays_of, body_of
@@ -22,7 +23,7 @@ from tuner.spec.study import ModelSpec
 pytestmark = needs_onnx
 
 
-def runtime(model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
+def runtime(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
     """What ONNX Runtime answers, as the server writes it."""
     from tuner.serving.open_inference.session import SessionSettings, load  # noqa: PLC0415 by skip
 
@@ -34,7 +35,7 @@ def runtime(model: ModelSpec, bodies: Sequence[bytes]) -> list[bytes]:
         outputs = served.run(arrays_of(orjson.loads(body), "inputs"))
         found = {"model_name": "m", "outputs": body_of(outputs)["inputs"]}
         answers.append(json.dumps(found).encode())
-    return answers
+    return FirstAnswers(answers)
 
 
 def add(root: Path, file: Path, **changes: object) -> ModelSpec:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tuner.measure.capacity import USUAL_STEPS
 from tuner.measure.measurement import Measurement
 from tuner.measure.record import TrialRecord
 from tuner.pages.plan_page import plan_blocks
@@ -12,7 +13,7 @@ from tuner.results.grid_cost import DEPLOY_SECONDS
 from tuner.spec.host import Host
 from tuner.spec.load import load_study
 from tuner.spec.space import Configuration
-from tuner.spec.study import StudySpec
+from tuner.spec.study import Objective, StudySpec
 from tuner.study.plan import plan_study
 
 STUDY = """\
@@ -59,6 +60,14 @@ def test_before_the_first_trial_the_time_of_one_is_assumed() -> None:
     assert found.evidence.startswith("assumed")
     assert found.grid_seconds == 72 * found.trial_seconds
     assert found.budget_seconds == 9 * found.trial_seconds
+
+
+def test_a_capacity_takes_several_bursts() -> None:
+    spec = specification()
+    capacity = replace(spec, objectives=(*spec.objectives, Objective("capacity_rps", "maximize")))
+    found = plan_study(capacity, [])
+    assert found.burst_seconds == USUAL_STEPS * plan_study(spec, []).burst_seconds
+    assert found.evidence.endswith("7 of them in a trial, which finds a capacity")
 
 
 def test_afterwards_it_is_the_median_of_the_trials() -> None:

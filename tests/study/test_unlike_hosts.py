@@ -124,6 +124,17 @@ def test_what_is_stored_is_what_was_measured() -> None:
     assert all("host_effects" not in d for d in documents)
 
 
+def test_trials_that_do_not_tell_their_host_count_as_measured_there() -> None:
+    """Those of an earlier version."""
+    spec = specified("alike")
+    run(spec, more=3, backend=on(spec, "EPYC"))
+    study = study_record(opened(spec))
+    untold = [replace(t, host_kind="") for t in study.trials]
+    for trials in (untold, [*untold[:2], study.trials[2]]):
+        there = replace(study, trials=tuple(trials)).on(SECOND if trials is untold else FIRST)
+        assert [t.values for t in there.trials] == [t.values for t in study.trials]
+
+
 def test_alike_hosts_have_no_effects() -> None:
     spec = specified("alike")
     run(spec, more=3, backend=on(spec, "EPYC"))

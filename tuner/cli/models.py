@@ -13,9 +13,11 @@ from tuner.cli.options import JsonOption, RequestsOption, TemplateOption
 from tuner.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tuner.serving.first_run import FirstRun
+    from collections.abc import Sequence
+
+    from tuner.serving.first_run import FirstAnswers, FirstRun
     from tuner.spec.http_service import HttpService
-    from tuner.spec.study import ServingSpec
+    from tuner.spec.study import ModelSpec, ServingSpec
 
 models = typer.Typer(
     help="List, show, add, build and check the models that studies serve.",
@@ -278,7 +280,7 @@ def check(name: NameArgument, loader: LoaderOption = Loader.auto) -> None:
     server = server_named(model.server)
     golden = server.golden(model)
     requests = server.requests_in("rest", model, golden)
-    answers = _first_run(loader, ServingSpec.of(model))(model, golden.bodies)
+    answers = _first_run(loader, ServingSpec.of(model))(model, golden.bodies).bodies
     wrong = [n for n, answer in enumerate(answers) if not requests.right(n, answer)]
     if wrong:
         shown = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
@@ -326,7 +328,7 @@ def _first_run(loader: Loader, serving: ServingSpec) -> FirstRun:
                 f"the TensorFlow wheel does not run a model of the server {serving.server}",
                 "leave --loader out: a replica of that server runs it",
             )
-        return replica_answers
+        return _in_built_image
     if loader is Loader.tensorflow:
         return loader_answers
     if loader is Loader.auto:
@@ -340,6 +342,21 @@ def _first_run(loader: Loader, serving: ServingSpec) -> FirstRun:
             print(f"the TensorFlow wheel runs it, as no container can be started: {error.message}")
             return loader_answers
     return replica_answers
+
+
+def _in_built_image(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
+    """A `FirstRun` by a replica, whose image is built where it is missing."""
+    from tuner.deploy.docker_engine import connect
+    from tuner.deploy.replica_answers import replica_answers
+    from tuner.serving.base import image_exists
+    from tuner.serving.image import build_image, image_tag
+    from tuner.serving.servers.table import server_named
+
+    recipe = server_named(model.server).image
+    with connect() as client:
+        if recipe is not None and not image_exists(client, image_tag(recipe)):
+            build_image(client, print, recipe=recipe)
+    return replica_answers(model, bodies)
 
 
 def _dims(texts: list[str]) -> dict[str, int]:

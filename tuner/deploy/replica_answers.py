@@ -20,13 +20,15 @@ from tuner.deploy.unfit_answers import refuse_unfit_answer
 from tuner.errors import Infeasible, InputError, TrialFailed
 from tuner.interrupts import ended_whole
 from tuner.measure.golden import Golden
+from tuner.measure.statistics import NANOSECONDS
 from tuner.serving.added_service import ServiceAnswers
 from tuner.serving.container_plan import HEALTH_CHECKS
-from tuner.serving.first_run import LOADER, refused
+from tuner.serving.first_run import LOADER, FirstAnswers, refused
 from tuner.serving.servers.call import Call
 from tuner.serving.servers.http import service_of
 from tuner.serving.servers.table import server_named
-from tuner.spec.host import Host
+from tuner.spec.host import MIB, Host
+from tuner.spec.memory_choices import ReplicaNeed
 from tuner.spec.study import DeploymentSpec, ModelSpec, ServingSpec
 
 READY_SECONDS = 300.0
@@ -41,7 +43,7 @@ def can_run(serving: ServingSpec) -> None:
         docker_engine.serving_image(client, serving)
 
 
-def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
+def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
     """A `FirstRun` by one replica of the model's server, in tune's image of it, over REST.
 
     `model.golden` need not have answers. Raises SetupError where engine or image are missing,
@@ -53,10 +55,13 @@ def replica_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes
     calls = server.requests_in("rest", model, unanswered).calls
     try:
         with _first_replica(model, READY_SECONDS) as (replica, session):
-            return [
+            started = replica.counters()
+            answers = [
                 _answered(_ask(replica, session, call, number), call, number, loader)
                 for number, call in enumerate(calls)
             ]
+            peak = replica.counters().memory_peak_bytes
+            return FirstAnswers(answers, ReplicaNeed(peak / MIB, started.cpu_ns / NANOSECONDS))
     except Infeasible as error:
         raise refused(_words(error), loader=loader) from error
 

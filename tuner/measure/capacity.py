@@ -26,6 +26,9 @@ PRECISION = 0.1
 
 MOST_STEPS = 12
 
+USUAL_STEPS = 7
+"""Up to three fourfold changes until one rate holds and one fails, then four halvings."""
+
 UNBOUNDED = (Constraint("error_rate", "<=", 0.01),)
 """What has to hold where the study says nothing else."""
 

@@ -12,7 +12,7 @@ from tuner.measure.calibration import Calibration
 from tuner.measure.measurement import Estimate, Measurement
 from tuner.measure.packet_loss import loss_metrics, loss_parts
 from tuner.measure.plugin_metrics import MeasuredWindow, added_metrics
-from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
+from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples, late_requests
 from tuner.measure.statistics import (
     NANOSECONDS,
     around,
@@ -24,7 +24,7 @@ from tuner.measure.statistics import (
     scarce_percentile,
 )
 from tuner.measure.validity import CheckedBurst, findings
-from tuner.spec.metrics import LATE_NS, PERCENTILES
+from tuner.spec.metrics import PERCENTILES
 from tuner.spec.study import LoadSpec
 
 
@@ -149,8 +149,8 @@ def _late(burst: Burst) -> Estimate | None:
     due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
     if not due.any():
         return None
-    late = due & ((samples.delay_ns > LATE_NS) | (samples.outcome == RequestOutcome.NOT_SENT))
-    late_share = proportion(int(np.count_nonzero(late)), int(np.count_nonzero(due)))
+    late = int(np.count_nonzero(late_requests(burst)))
+    late_share = proportion(late, int(np.count_nonzero(due)))
     return resources.scaled(late_share, 100)
 
 

@@ -285,7 +285,7 @@ def _as_on_one_host(trials: Sequence[TrialRecord], on: str) -> Sequence[TrialRec
     measured = [(c, kind, m) for c, kind, m in bursts if m is not None]
     kinds = {kind for _, kind, _ in measured}
     on = on or first
-    if kinds <= {on}:
+    if not first or kinds <= {on}:
         return trials
     early = sum(t.measurement is not None for t in trials[: checkpoint(len(trials))])
     effects = dict(host_effects(measured[:early], on))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.measure.proc import HostCounters
+from tuner.spec.metrics import LATE_NS
 
 
 class RequestOutcome(IntEnum):
@@ -155,3 +156,10 @@ class Burst:
     rate_rps: float | None = None
     lossy: bool = False
     client: Mapping[str, Any] = field(default_factory=dict)
+
+
+def late_requests(burst: Burst) -> npt.NDArray[np.bool_]:
+    """Which samples were due in the window and not sent on time, shape (n,)."""
+    samples = burst.samples
+    due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
+    return due & ((samples.delay_ns > LATE_NS) | (samples.outcome == RequestOutcome.NOT_SENT))

@@ -11,7 +11,7 @@ from scipy.special import bdtr, bdtrc
 
 from tuner.measure.calibration import MOST_OF_CAPACITY, Calibration
 from tuner.measure.measurement import Estimate, Finding, Verdict
-from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples
+from tuner.measure.samples import Burst, Drops, RequestOutcome, RequestSamples, late_requests
 from tuner.measure.statistics import NANOSECONDS, fewest_samples
 from tuner.measure.steadiness import lasting_changes, silences
 from tuner.measure.stopping import CAPPED
@@ -26,6 +26,11 @@ MAJOR_FAULTS_PER_S = 5.0
 CHANCE = 1e-5
 """Drop counters with a smaller probability than this under the asked loss contradict it."""
 LATE_PERCENT = 1.0
+LATE_CONNECTIONS = "Raise the concurrency, or lower the rate."
+LATE_CLIENT = (
+    "Response times include that wait. Use fewer CPUs for the replicas, a larger host, or a lower"
+    " rate."
+)
 KEPT_RATE = 0.95
 """If a smaller share than this of an open loop's rate is answered, its backlog grows."""
 
@@ -176,14 +181,31 @@ def _open_loop(of: CheckedBurst) -> Iterator[Finding]:
     assert due_rate is not None
     late = of.metrics.get("late_percent")
     if late is not None and late.value > LATE_PERCENT:
-        what = f"{late.value:.1f} % of the requests were sent late: no connection was free"
-        yield Finding("WARN", what, "Raise the concurrency, or lower the rate.")
+        what, remedy = f"{late.value:.1f} % of the requests were sent late", LATE_CLIENT
+        if _share_without_connection(of.burst) >= 0.5:
+            what, remedy = f"{what}: no connection was free", LATE_CONNECTIONS
+        else:
+            what = f"{what}: connections were free, but the load engine had no CPU"
+        yield Finding("WARN", what, remedy)
     answered = of.metrics.get("throughput_rps")
     # Requests of a Poisson process come in numbers that vary, and with them those of answers.
     if answered is not None and (answered.high or answered.value) < KEPT_RATE * due_rate:
         what = f"{answered.value:.0f} of {due_rate:g} requests/s were answered: the backlog grows"
         remedy = "ART depends on the window's length here: lower the rate, or deploy more."
         yield Finding("WARN", what, remedy)
+
+
+def _share_without_connection(burst: Burst) -> float:
+    """Of the requests that were due in the window and sent late: the share for which all
+    connections were in use when they were due.
+    """
+    samples = burst.samples
+    on_wire = samples.select(samples.connection >= 0)
+    begun = np.sort(on_wire.start_ns + on_wire.delay_ns)
+    ended = np.sort(on_wire.start_ns + on_wire.duration_ns)
+    due = samples.select(late_requests(burst)).start_ns
+    in_use = np.searchsorted(begun, due, "right") - np.searchsorted(ended, due, "right")
+    return float((in_use >= burst.concurrency).mean()) if len(due) else 0.0
 
 
 def _shares(of: CheckedBurst) -> Iterator[Finding]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from tuner.measure.capacity import CAPACITY, USUAL_STEPS
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.lattice import ENUMERABLE
 from tuner.results.timeline import timeline
@@ -88,11 +89,17 @@ class GridCost:
         return self.deployments * self.deploy_seconds + self.grid * self.burst_seconds
 
 
-def grid_cost(space: SearchSpace, load: LoadSpec, done: Sequence[TrialRecord]) -> GridCost:
-    """By the medians of the finished trials; assumed, from `load`, before there are any."""
+def grid_cost(
+    space: SearchSpace, load: LoadSpec, metrics: Collection[str], done: Sequence[TrialRecord]
+) -> GridCost:
+    """By the medians of the finished trials; assumed, from `load`, before there are any.
+
+    `metrics` are what the study judges. A capacity among them takes several bursts.
+    """
     bursts = [t.seconds - t.deploy_seconds for t in done if t.measurement is not None]
     deployed = [t.deploy_seconds for t in done if t.deploy_seconds > 0]
-    assumed = load.warmup_max_seconds / 2 + (load.min_seconds + load.max_seconds) / 2
+    steps = USUAL_STEPS if CAPACITY in metrics else 1
+    assumed = steps * (load.warmup_max_seconds / 2 + (load.min_seconds + load.max_seconds) / 2)
     burst = median(bursts) if bursts else assumed
     deploy = median(deployed) if deployed else DEPLOY_SECONDS
     if done:
@@ -101,13 +108,16 @@ def grid_cost(space: SearchSpace, load: LoadSpec, done: Sequence[TrialRecord]) -
     else:
         trial = deploy + burst
         evidence = f"assumed: {DEPLOY_SECONDS:g} s around each burst, bursts of middle length"
+        if steps > 1:
+            evidence += f", {steps} of them in a trial, which finds a capacity"
     return GridCost(space.size(), _deployments(space), trial, deploy, burst, evidence)
 
 
 def grid_cost_of(study: StudyRecord) -> GridCost:
     """The same of a study's record alone."""
     load = LoadSpec(**study.specification.get("load", {}))
-    return grid_cost(study.search_space, load, study.trials)
+    metrics = {o.metric for o in study.objectives} | {c.metric for c in study.constraints}
+    return grid_cost(study.search_space, load, metrics, study.trials)
 
 
 def _deployments(space: SearchSpace) -> int | None:

@@ -111,7 +111,7 @@ def still_open(findings: Findings) -> Iterator[str]:
         f"{METRICS[name].label} {figure(100 * share)} %" for name, share in findings.between.items()
     )
     if between:
-        yield f"bursts of one configuration are taken to differ by: {between}"
+        yield f"the model takes bursts of one configuration to differ by: {between}"
     open_fronts = [f for f in fronts if f.uncertain]
     if open_fronts:
         worst = max(open_fronts, key=lambda f: f.uncertainty)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+from tuner.measure.kept import kept
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.model.fronts import fronts
 from tuner.model.study_model import model_of
@@ -79,7 +80,14 @@ class Summary:
 
 
 def summarise(study: StudyRecord) -> Summary:
-    """Fronts from what was measured to the end and is feasible: no imputed value is ever on one."""
+    """Fronts from what was measured to the end and is feasible: no imputed value is ever on one.
+
+    Whoever asks again of the same record is given the same summary.
+    """
+    return kept(study, "summary", None, partial(_summarise, study))
+
+
+def _summarise(study: StudyRecord) -> Summary:
     configurations = pooled(study)
     front_rows = fronts(
         study.search_space,

@@ -22,6 +22,7 @@ from tuner.serving.synthesis import choose_signature, synthesise, tensors_text
 from tuner.serving.traffic import RecordedRequest, read_traffic, times_of
 from tuner.serving.version_files import directory_checksum
 from tuner.spec import study_files
+from tuner.spec.memory_choices import CARD_KEY, ReplicaNeed
 from tuner.spec.study import ModelSpec
 from tuner.spec.yaml_text import yaml_text
 
@@ -106,16 +107,17 @@ def add_model(
         _write_golden(model, [GoldenPair(pair.request) for pair in pairs])
         say("first run: each request twice")
         bodies = [orjson.dumps(pair.request) for pair in pairs]
+        run = first_run(model, [*bodies, *bodies])
         answers = [
             source.answer(_plain(number, answer), pairs[number].response)
-            for n, answer in enumerate(first_run(model, [*bodies, *bodies]))
+            for n, answer in enumerate(run.bodies)
             for number in [n % len(bodies)]
         ]
         first, again = answers[: len(bodies)], answers[len(bodies) :]
         _check(pairs, first, again, matches, wish.tolerance)
         golden = [replace(pair, response=answer) for pair, answer in zip(pairs, first, strict=True)]
         _write_golden(model, golden)
-        _write_card(model, wish, source)
+        _write_card(model, wish, source, run.need)
         (new / "model.yaml").write_text(_model_yaml(wish, source, name, signature), "utf-8")
         make_readable(new)
         directory = study_files.path_of("model", wish.name, root).parent
@@ -241,13 +243,16 @@ def _write_golden(model: ModelSpec, pairs: Sequence[GoldenPair]) -> None:
     model.golden.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def _write_card(model: ModelSpec, wish: Wish, source: ModelSource) -> None:
+def _write_card(
+    model: ModelSpec, wish: Wish, source: ModelSource, need: ReplicaNeed | None
+) -> None:
     card = {
         "name": wish.name,
         "source": os.path.abspath(source.path),  # noqa: PTH100 -- links are not followed
         "added": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "golden_requests": "synthesised" if wish.requests is None else wish.requests.name,
         "saved_model_sha256": directory_checksum(model.versions / str(source.version)),
+        **({CARD_KEY: need.to_json()} if need else {}),
     }
     (model.built / "card.json").write_text(json.dumps(card, indent=2) + "\n")
 

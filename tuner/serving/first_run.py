@@ -7,16 +7,27 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import InputError, SetupError
 from tuner.serving import first_run_process
 from tuner.serving.built_model import highest_version, require_built
 from tuner.serving.server.signatures import tensorflow_directory
+from tuner.spec.memory_choices import ReplicaNeed
 from tuner.spec.study import ModelSpec
 
-FirstRun = Callable[[ModelSpec, Sequence[bytes]], Sequence[bytes]]
-"""The answers to bodies of `:predict`, in order.
+
+@dataclass(frozen=True)
+class FirstAnswers:
+    """The answers in order, and what the replica that gave them needed; None where none ran."""
+
+    bodies: Sequence[bytes]
+    need: ReplicaNeed | None = None
+
+
+FirstRun = Callable[[ModelSpec, Sequence[bytes]], FirstAnswers]
+"""The answers to bodies of `:predict`.
 
 TensorFlow's C++ loader gives them in a process of its own, because whatever serves a model must be
 able to run it. Raises InputError, in the loader's words, for a model that it refuses or cannot run.
@@ -64,7 +75,7 @@ def refused(words: str, request: int | None = None, loader: str = LOADER) -> Inp
     return InputError(f"{loader} {failure}: {words}", mend)
 
 
-def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]:
+def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> FirstAnswers:
     """A `FirstRun` by the libraries of the installed TensorFlow wheel.
 
     Raises SetupError where TensorFlow is not installed.
@@ -76,7 +87,7 @@ def loader_answers(model: ModelSpec, bodies: Sequence[bytes]) -> Sequence[bytes]
         raise SetupError(str(error), "pip install 'tune-serving[models]'") from error
     version = highest_version(model)
     assert version is not None
-    return _in_a_process(version, bodies)
+    return FirstAnswers(_in_a_process(version, bodies))
 
 
 def _in_a_process(saved_model: Path, bodies: Sequence[bytes]) -> Sequence[bytes]:

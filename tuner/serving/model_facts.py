@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from tuner.errors import InputError
 from tuner.measure.golden import load_golden
 from tuner.serving import onnx_file
 from tuner.serving.built_model import highest_version, is_built
@@ -18,8 +15,8 @@ from tuner.serving.server.signatures import Signature
 from tuner.serving.synthesis import tensors_text
 from tuner.serving.version_files import directory_checksum
 from tuner.spec import study_files
+from tuner.spec.model_card import model_card
 from tuner.spec.study import ModelSpec
-from tuner.spec.typed import mapping_at
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def facts_of(model: ModelSpec) -> ModelFacts:
         sha256=directory_checksum(version),
         golden=len(load_golden(model.golden).bodies) if model.golden.is_file() else None,
         signatures=_signatures(version),
-        card=_card(model),
+        card=model_card(model),
     )
 
 
@@ -94,20 +91,7 @@ def _signatures(version: Path) -> dict[str, str]:
     }
 
 
-def _card(model: ModelSpec) -> dict[str, Any]:
-    """What its builder, or `tune models add`, wrote of it."""
-    path = model.built / "card.json"
-    if not path.is_file():
-        return {}
-    try:
-        return dict(mapping_at(orjson.loads(path.read_bytes()), ()))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read: {error}", f"remove it, or build model {model.name} again"
-        ) from error
-
-
 def _origin(model: ModelSpec) -> str:
-    if "added" in _card(model):
+    if "added" in model_card(model):
         return "added"
     return "shipped" if model.directory.is_relative_to(study_files.shipped()) else "yours"

@@ -15,12 +15,24 @@ from tuner.spec import study_files
 from tuner.spec.built_in import BUILT_INS
 from tuner.spec.expressions import parse_constraint
 from tuner.spec.load import load_model
-from tuner.spec.memory_choices import memory_parameter
+from tuner.spec.memory_choices import memory_parameter, ready_seconds, replica_need
 from tuner.spec.metrics import METRICS
-from tuner.spec.study import Constraint
+from tuner.spec.study import Constraint, ModelSpec
 from tuner.spec.yaml_text import yaml_text
 
 TEMPLATE = "mnist"
+
+_LEAST_CPU, _READY_SECONDS = 0.25, 20
+"""The smallest CPU limit that the template tries, and how long it waits for a replica."""
+
+_READY_COMMENT = "# if a replica needs longer, its trial is infeasible"
+
+_OF_ANOTHER_SERVER = {
+    "  image": "tune              # the image that tune builds of the server {}",
+    "  flags": "{{}}                # flags of the server, as it calls them",
+    "  env": "{{}}                  # variables of its environment",
+    "  protocol": "rest           # the Open Inference Protocol over REST; or: grpc",
+}
 
 _SLOWEST_SECONDS = 0.3
 """Connections of an open loop are enough for answers as slow as this, and four times the bound."""
@@ -126,6 +138,12 @@ def scaffold(
         study = _with(study, "  image", served.http.image)
     space = _with(space, "description", f"The parameters of {name}")
     space = _with_paragraph(space, "memory", memory_parameter(served))
+    need = replica_need(served)
+    if need is not None and (seconds := ready_seconds(need, _LEAST_CPU)) > _READY_SECONDS:
+        study = _with(study, "  ready_seconds", f"{seconds}        {_READY_COMMENT}")
+    if served.server != ModelSpec.server and served.http is None:
+        for key, value in _OF_ANOTHER_SERVER.items():
+            study = _with(study, key, value.format(served.server))
     if service_level is not None:
         study, space = _asking_for(service_level, study, space)
     if recorded is not None:

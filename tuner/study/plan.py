@@ -66,7 +66,7 @@ def plan_study(study: StudySpec, done: Sequence[TrialRecord]) -> Plan:
     scenarios = SearchSpace(tuple(p for p in space if p.name in names)).size()
     start = initial_trials(study.budget.trials)
     return Plan(
-        **asdict(grid_cost(space, study.load, done)),
+        **asdict(grid_cost(space, study.load, study.metrics, done)),
         scenarios=scenarios,
         trials=study.budget.trials,
         seconds=study.budget.seconds,
