@@ -162,4 +162,5 @@ def late_requests(burst: Burst) -> npt.NDArray[np.bool_]:
     """Which samples were due in the window and not sent on time, shape (n,)."""
     samples = burst.samples
     due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
-    return due & ((samples.delay_ns > LATE_NS) | (samples.outcome == RequestOutcome.NOT_SENT))
+    late: npt.NDArray[np.bool_] = samples.delay_ns > LATE_NS
+    return due & (late | (samples.outcome == RequestOutcome.NOT_SENT))
