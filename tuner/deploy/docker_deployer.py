@@ -41,7 +41,7 @@ from tuner.deploy.replica import Replica, ReplicaMaker
 from tuner.errors import SetupError, TrialError, TrialFailed, Unreachable
 from tuner.measure.proc import cpu_model
 from tuner.serving.base import image_exists
-from tuner.serving.built_model import model_checksum, require_built
+from tuner.serving.built_model import model_checksum, model_version, require_built
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.image import base_tag
 from tuner.serving.servers.server import Requests
@@ -218,6 +218,7 @@ class DockerDeployer:
             **({"images": images} if len(images) > 1 else {}),
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
+            "model_version": model_version(self._model),
             "page_cache": self._first.page_cache,
             "network_tools": asdict(self._tools),
             "client": self._client_facts,

@@ -68,7 +68,7 @@ from tuner.deploy.swarm_service import (
 )
 from tuner.errors import Infeasible, SetupError, TrialError, TrialFailed, Unreachable
 from tuner.serving.base import base_tag, image_exists
-from tuner.serving.built_model import model_checksum, require_built
+from tuner.serving.built_model import model_checksum, model_version, require_built
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.servers.table import container_plan
 from tuner.spec.host import MIB
@@ -273,6 +273,7 @@ class SwarmDeployer:
             **({"images": images} if len(images) > 1 else {}),
             "model": self._model.name,
             "model_checksum": model_checksum(self._model),
+            "model_version": model_version(self._model),
             "page_cache": self._first.page_cache,
             "network_tools": asdict(self._tools),
             "client": "host: the nodes are other machines",

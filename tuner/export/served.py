@@ -104,7 +104,9 @@ def recorded_model(study: StudyRecord) -> ModelSpec:
     """The model as the study served it, without its files."""
     held = study.specification.get("model", {}).get("http")
     http = None if held is None else typed(HttpService, held, ("specification", "model", "http"))
-    return ModelSpec(study.model, "", Path(), Path(), http=http)
+    # What an earlier version measured, and a simulated study, do not say is taken to be the first.
+    version = str(study.environment.get("model_version") or 1)
+    return ModelSpec(study.model, "", Path(), Path(), http=http, version=version)
 
 
 def check_reference(image: str) -> str:

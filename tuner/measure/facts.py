@@ -56,6 +56,7 @@ class EnvironmentFacts:
     image_id: str | None = None
     images: Mapping[str, ImageFacts] | None = None
     model_checksum: str | None = None
+    model_version: str | None = None
     page_cache: str | None = None
 
 

@@ -108,6 +108,12 @@ def highest_version(model: ModelSpec) -> Path | None:
     return None if file is None else highest_version_in(model.versions, file)
 
 
+def model_version(model: ModelSpec) -> str | None:
+    """The number of the version that its server serves; None without any."""
+    version = highest_version(model)
+    return None if version is None else version.name
+
+
 def model_checksum(model: ModelSpec) -> str | None:
     """Hexadecimal SHA-256 of the version that is served; None where the image has the model inside.
 

@@ -69,6 +69,8 @@ class ModelSpec:
     """The server that serves it where a study names no other."""
     http: HttpService | None = None
     """The service that the model is, where the server is `http`: it is inside an image then."""
+    version: str | None = None
+    """The version that is served, where that is known without the files."""
 
     @property
     def versions(self) -> Path:

@@ -57,6 +57,7 @@ IMAGE = ImageRecipe(
 def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
     refuse_taken("variable", serving.env, _TAKEN_VARIABLES)
     mount = f"/models/{model.name}"
+    version = model.version or served_version(model, FILE).name
     return ContainerPlan(
         image=image,
         entrypoint=None,
@@ -68,7 +69,7 @@ def _plan(serving: ServingSpec, model: ModelSpec, image: str) -> ContainerPlan:
             "MLSERVER_GRPC_PORT": str(GRPC_PORT),
             "MLSERVER_MODEL_NAME": model.name,
             "MLSERVER_MODEL_IMPLEMENTATION": _IMPLEMENTATION,
-            "MLSERVER_MODEL_URI": f"{mount}/{served_version(model, FILE).name}/{FILE}",
+            "MLSERVER_MODEL_URI": f"{mount}/{version}/{FILE}",
         },
         port=PORT,
         grpc_port=GRPC_PORT,
