@@ -79,6 +79,32 @@ def test_a_planted_change_is_found_in_each_configuration_and_overall() -> None:
     assert volume.high < 1
 
 
+def test_two_servers_with_knobs_of_their_own_are_compared_by_their_fronts() -> None:
+    """Neither search space has a configuration of the other."""
+    knob = Parameter("threads", "int", "decision", 1, choices=(1, 2), flag="threads")
+    loss = Parameter("loss", "float", "scenario", 0.0, choices=(0.0, 1.0))
+    a = noisy(1, repeats=2)
+    b = noisy(2, factor=0.5, repeats=2)
+    wider = SearchSpace((*SPACE, knob, loss))
+    b = replace(
+        b,
+        search_space=wider,
+        trials=tuple(
+            replace(t, configuration=Configuration.of({**t.configuration, "threads": 2, "loss": 0}))
+            for t in b.trials
+        ),
+    )
+    found = compare_studies(a, b)
+    assert not found.pairs
+    assert found.cautions[0].startswith("No configuration is in both search spaces.")
+    verdict, ratio, *_ = sentences(found)
+    assert verdict == "B is better in 2 of 2 scenarios."
+    assert "no configuration was measured to the end by both" in ratio
+    (whole, *_), (other, *_) = found.scopes, compare_studies(b, a).scopes
+    assert (whole.a.measured, whole.b.measured) == (other.b.measured, other.a.measured) == (32, 32)
+    assert (whole.ahead, other.ahead) == ("B", "A")
+
+
 def test_where_nothing_differs_hardly_anything_is_said_to() -> None:
     some, tested_once, differing, covered = 25, 0, 0, 0
     plain = SearchSpace(tuple(replace(p, role="decision") for p in SPACE))

@@ -162,5 +162,7 @@ def late_requests(burst: Burst) -> npt.NDArray[np.bool_]:
     """Which samples were due in the window and not sent on time, shape (n,)."""
     samples = burst.samples
     due = (samples.start_ns >= burst.window_start_ns) & (samples.start_ns < burst.window_end_ns)
-    late: npt.NDArray[np.bool_] = samples.delay_ns > LATE_NS
-    return due & (late | (samples.outcome == RequestOutcome.NOT_SENT))
+    late: npt.NDArray[np.bool_] = (samples.delay_ns > LATE_NS) | (
+        samples.outcome == RequestOutcome.NOT_SENT
+    )
+    return np.logical_and(due, late)

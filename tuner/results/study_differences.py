@@ -127,6 +127,25 @@ class Common:
                 kept[name] = value
         return Configuration.of({n: kept[n] for n in self._names if n in kept})
 
+    def scenario_in_both(
+        self, study: StudyRecord, configuration: Configuration
+    ) -> Configuration | None:
+        """The scenario of a configuration of `study`, whatever it decides; None if the other study
+        has no such scenario.
+        """
+        other = self.b if study is self.a else self.a
+        for name, value in configuration.items():
+            if study.search_space[name].role != "scenario":
+                continue
+            known = name in self._names
+            if not (
+                _allows(other.search_space[name], value)
+                if known
+                else _always(other, study.search_space[name], value)
+            ):
+                return None
+        return self.scenario(configuration)
+
     @cached_property
     def _names(self) -> tuple[str, ...]:
         names_b = {p.name for p in self.b.search_space}
@@ -191,6 +210,8 @@ def _always(study: StudyRecord, parameter: Parameter, value: Value) -> bool:
         return value == 0
     if parameter.name == "protocol":
         return bool(study.specification.get("load", {}).get("protocol") == value)
+    if parameter.name == "server":
+        return bool(study.serving.get("server", ServingSpec.server) == value)
     if parameter.name == "placement":
         return bool(study.serving.get("placement", ServingSpec.placement) == value)
     kind, name = ("flags", parameter.flag) if parameter.flag else ("env", parameter.env)

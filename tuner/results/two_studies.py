@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -100,20 +100,30 @@ class TwoStudies:
 def compare_studies(a: StudyRecord, b: StudyRecord) -> TwoStudies:
     """`a` and `b` side by side, as far as their search spaces overlap.
 
+    Where they do not, as with two servers that have knobs of their own, the fronts of all that each
+    measured are compared, scenario by scenario, and a caution says so.
+
     Raises InputError where their objectives are not the same metrics in the same directions.
     """
     _require_same_objectives(a, b)
     common = Common(a, b)
     in_a, in_b = (_by_key(study, common, a.objectives) for study in (a, b))
     both = [key for key in in_a if key in in_b]
+    directions = [o.direction for o in a.objectives]
+    cautioned = cautions(a, b)
+    if in_a and in_b:
+        scopes = _scopes(common, in_a, in_b, directions)
+    else:
+        scopes = _whole_scopes(common, directions)
+        cautioned = (_WHOLE, *cautioned)
     logs = _log_ratios(a, b, [(in_a[key], in_b[key]) for key in both])
     return TwoStudies(
         _told(a, len(in_a)),
         _told(b, len(in_b)),
         a.objectives,
         differences(a, b),
-        cautions(a, b),
-        _scopes(common, in_a, in_b, [o.direction for o in a.objectives]),
+        cautioned,
+        scopes,
         _pairs({key: (in_a[key], in_b[key]) for key in both}, logs),
         {metric: mean for metric, tested in logs.items() if (mean := overall(tested.logs))},
         tuple(one_sided for key in both if (one_sided := _one_sided(key, in_a[key], in_b[key]))),
@@ -155,15 +165,50 @@ def _by_key(
 
     Their objectives are in the order of `objectives`.
     """
-    metrics = [o.metric for o in study.objectives]
-    order = [metrics.index(o.metric) for o in objectives]
     return {
-        key: replace(
-            p, values=tuple(p.values[i] for i in order), mean=p.mean[order], sd=p.sd[order]
-        )
-        for p in pooled(study)
+        key: p
+        for p in _ordered(study, objectives)
         if (key := common.key(study, p.configuration)) is not None
     }
+
+
+def _ordered(study: StudyRecord, objectives: Sequence[Objective]) -> Iterator[Pooled]:
+    """All configurations of a study, their objectives in the order of `objectives`."""
+    metrics = [o.metric for o in study.objectives]
+    order = [metrics.index(o.metric) for o in objectives]
+    for p in pooled(study):
+        yield replace(
+            p, values=tuple(p.values[i] for i in order), mean=p.mean[order], sd=p.sd[order]
+        )
+
+
+_WHOLE = (
+    "No configuration is in both search spaces. So the fronts of all that each measured are"
+    " compared, scenario by scenario: each may decide what the other cannot."
+)
+
+
+def _whole_scopes(common: Common, directions: Sequence[Direction]) -> tuple[FrontScope, ...]:
+    """Everything that each measured in the scenarios of both, then by scenario."""
+
+    def by_scenario(study: StudyRecord) -> list[tuple[Configuration, Pooled]]:
+        return [
+            (scenario, p)
+            for p in _ordered(study, common.a.objectives)
+            if (scenario := common.scenario_in_both(study, p.configuration)) is not None
+        ]
+
+    in_a, in_b = by_scenario(common.a), by_scenario(common.b)
+    scenarios = {s for s, _ in (*in_a, *in_b)} if common.scenario_names else ()
+    return tuple(
+        front_scope(
+            scope,
+            [p for s, p in in_a if scope is None or s == scope],
+            [p for s, p in in_b if scope is None or s == scope],
+            directions,
+        )
+        for scope in (None, *sorted(scenarios, key=common.rank))
+    )
 
 
 def _scopes(
