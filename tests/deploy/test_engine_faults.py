@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,6 +189,29 @@ def test_what_cannot_be_removed_now_is_removed_when_the_engine_answers(
     with connect() as client, undo(client, LABEL, "another"):
         pass
     assert engine_of_faults.calls.count("DELETE /containers/c") == 1
+
+
+def test_a_container_that_comes_up_late_does_not_keep_its_network(
+    engine_of_faults: EngineProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that was frozen does afterwards what it was asked before."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    engine_of_faults.fault("GET /volumes", status=200, message={"Volumes": None})
+    engine_of_faults.fault("GET /networks", status=200, message=[{"Id": "n", "Name": "n"}])
+    in_use = "network n id n has active endpoints"
+    engine_of_faults.fault("DELETE /networks/n", status=403, message=in_use, times=6)
+    engine_of_faults.fault("DELETE /networks/n", status=204)
+    listed = {"Id": "c", "Names": ["/c"], "Labels": {}}
+    engine_of_faults.fault("GET /containers/json", status=200, message=[], times=1)
+    engine_of_faults.fault("GET /containers/json", status=200, message=[listed])
+    engine_of_faults.fault("GET /containers/c/json", status=200, message={"Id": "c"})
+    engine_of_faults.fault("DELETE /containers/c", status=204)
+    with connect() as client, undo(client, LABEL, "late"):
+        pass
+    calls = engine_of_faults.calls
+    removed = calls.index("DELETE /containers/c")
+    assert calls[:removed].count("DELETE /networks/n") == 6
+    assert calls[removed:].count("DELETE /networks/n") >= 1
 
 
 def test_proxies_of_the_users_configuration_do_not_get_into_containers(

@@ -147,14 +147,24 @@ def _remove_abandoned(client: DockerClient) -> None:
 
 
 def _remove_labelled(client: DockerClient, label: str, value: str) -> None:
+    """Remove them. An engine that did not answer for a while does afterwards what it was asked
+    before: a container that comes up late keeps its network, until it is removed as well.
+    """
     labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
     with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
         for volume in client.volumes.list(filters=labelled):
             at_last.callback(remove_volume, volume)
-        for network in client.networks.list(filters=labelled):
-            at_last.callback(remove_network, network)
-        containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
-        in_parallel(executor, remove_container, containers)
+        for left in reversed(range(_ROUNDS)):
+            containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+            in_parallel(executor, remove_container, containers)
+            try:
+                for network in client.networks.list(filters=labelled):
+                    remove_network(network)
+            except APIError as error:
+                if error.status_code != FORBIDDEN or not left:
+                    raise
+            else:
+                return
 
 
 def remove_container(container: Container) -> None:
@@ -167,6 +177,10 @@ def remove_container(container: Container) -> None:
         # 409: another client is removing it at this moment.
         if error.status_code != CONFLICT:
             raise
+
+
+_ROUNDS = 4
+"""So often it is looked for containers that keep a network, each time after some seconds."""
 
 
 def remove_network(network: Network) -> None:
