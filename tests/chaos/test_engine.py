@@ -90,7 +90,7 @@ def test_an_engine_that_comes_back_costs_no_trial_of_the_budget(
                 fault.inject(private_engine)
                 times += 1
             code = run.process.wait(600)
-        left = watched.left_since(before)
+        left = [found for found in watched.left_since(before) if not is_the_engines(found)]
         trials = stored(tmp_path)
         report_row(Row(fault.name, times, seen(run, code), said_of(tmp_path, trials), words(left)))
     assert code == 0, run.said()
@@ -128,6 +128,11 @@ def test_an_engine_that_stays_away_ends_the_run_which_goes_on_later(
     assert f"then `tune run --study {NAME}` goes on with" in said
     assert not left
     assert len({t.configuration for t in trials}) == len(trials) == TRIALS // 2
+
+
+def is_the_engines(found: str) -> bool:
+    """An engine that is killed forgets the ends of its containers' links."""
+    return found.startswith("network interface veth")
 
 
 def seen(run: Running, code: int) -> str:

@@ -69,7 +69,8 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "kill -STOP": (_from_the_host(signal.SIGSTOP), "is halted by a signal"),
     "docker pause": (_pause, "is paused by something else"),
     "a pause": (_pause_for_a_while, "was paused for a while"),
-    "docker restart": (lambda c: c.restart(timeout=1), "was restarted"),
+    # Looked at in between, it was told to end and has not begun again.
+    "docker restart": (lambda c: c.restart(timeout=1), "was (restarted|sent SIGTERM)"),
     "docker update": (lambda c: c.update(cpu_shares=512), "had its limits changed"),
     "docker rm -f": (lambda c: c.remove(force=True), "was removed by something else"),
 }
