@@ -174,6 +174,15 @@ def test_a_socket_of_others_is_no_reason_to_start_an_engine(
     assert "usermod -aG docker" in caught.value.mend
 
 
+def listed_late(proxy: EngineProxy) -> None:
+    """A container `c`, which can be removed, is listed from the second time on."""
+    listed = {"Id": "c", "Names": ["/c"], "Labels": {}}
+    proxy.fault("GET /containers/json", status=200, message=[], times=1)
+    proxy.fault("GET /containers/json", status=200, message=[listed])
+    proxy.fault("GET /containers/c/json", status=200, message={"Id": "c"})
+    proxy.fault("DELETE /containers/c", status=204)
+
+
 def test_what_cannot_be_removed_now_is_removed_when_the_engine_answers(
     engine_of_faults: EngineProxy,
 ) -> None:
@@ -181,11 +190,7 @@ def test_what_cannot_be_removed_now_is_removed_when_the_engine_answers(
         engine_of_faults.fault("GET /volumes", close=True, times=1)
     engine_of_faults.fault("GET /volumes", status=200, message={"Volumes": None})
     engine_of_faults.fault("GET /networks", status=200, message=[])
-    listed = {"Id": "c", "Names": ["/c"], "Labels": {}}
-    engine_of_faults.fault("GET /containers/json", status=200, message=[], times=1)
-    engine_of_faults.fault("GET /containers/json", status=200, message=[listed])
-    engine_of_faults.fault("GET /containers/c/json", status=200, message={"Id": "c"})
-    engine_of_faults.fault("DELETE /containers/c", status=204)
+    listed_late(engine_of_faults)
     with connect() as client, undo(client, LABEL, "another"):
         pass
     assert engine_of_faults.calls.count("DELETE /containers/c") == 1
@@ -201,11 +206,7 @@ def test_a_container_that_comes_up_late_does_not_keep_its_network(
     in_use = "network n id n has active endpoints"
     engine_of_faults.fault("DELETE /networks/n", status=403, message=in_use, times=6)
     engine_of_faults.fault("DELETE /networks/n", status=204)
-    listed = {"Id": "c", "Names": ["/c"], "Labels": {}}
-    engine_of_faults.fault("GET /containers/json", status=200, message=[], times=1)
-    engine_of_faults.fault("GET /containers/json", status=200, message=[listed])
-    engine_of_faults.fault("GET /containers/c/json", status=200, message={"Id": "c"})
-    engine_of_faults.fault("DELETE /containers/c", status=204)
+    listed_late(engine_of_faults)
     with connect() as client, undo(client, LABEL, "late"):
         pass
     calls = engine_of_faults.calls

@@ -115,17 +115,9 @@ class Common:
         """The part of a configuration of `study` (`a` or `b`) that both know; None if one cannot
         have it.
         """
-        other = self.b if study is self.a else self.a
-        kept = {}
-        for name, value in configuration.items():
-            if name not in self._names:
-                if not _always(other, study.search_space[name], value):
-                    return None
-            elif not _allows(other.search_space[name], value):
-                return None
-            else:
-                kept[name] = value
-        return Configuration.of({n: kept[n] for n in self._names if n in kept})
+        if not all(self._in_both(study, name, value) for name, value in configuration.items()):
+            return None
+        return Configuration.of({n: configuration[n] for n in self._names if n in configuration})
 
     def scenario_in_both(
         self, study: StudyRecord, configuration: Configuration
@@ -133,18 +125,19 @@ class Common:
         """The scenario of a configuration of `study`, whatever it decides; None if the other study
         has no such scenario.
         """
+        both = all(
+            self._in_both(study, name, value)
+            for name, value in configuration.items()
+            if study.search_space[name].role == "scenario"
+        )
+        return self.scenario(configuration) if both else None
+
+    def _in_both(self, study: StudyRecord, name: str, value: Value) -> bool:
+        """Whether the other study can have this value of a parameter of `study`, too."""
         other = self.b if study is self.a else self.a
-        for name, value in configuration.items():
-            if study.search_space[name].role != "scenario":
-                continue
-            known = name in self._names
-            if not (
-                _allows(other.search_space[name], value)
-                if known
-                else _always(other, study.search_space[name], value)
-            ):
-                return None
-        return self.scenario(configuration)
+        if name in self._names:
+            return _allows(other.search_space[name], value)
+        return _always(other, study.search_space[name], value)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -109,21 +109,20 @@ def compare_studies(a: StudyRecord, b: StudyRecord) -> TwoStudies:
     common = Common(a, b)
     in_a, in_b = (_by_key(study, common, a.objectives) for study in (a, b))
     both = [key for key in in_a if key in in_b]
-    directions = [o.direction for o in a.objectives]
-    cautioned = cautions(a, b)
     if in_a and in_b:
-        scopes = _scopes(common, in_a, in_b, directions)
+        of_a, of_b = (_with_scenario(measured, common) for measured in (in_a, in_b))
+        overlap: tuple[str, ...] = ()
     else:
-        scopes = _whole_scopes(common, directions)
-        cautioned = (_WHOLE, *cautioned)
+        of_a, of_b = (_by_scenario(study, common) for study in (a, b))
+        overlap = (_WHOLE,)
     logs = _log_ratios(a, b, [(in_a[key], in_b[key]) for key in both])
     return TwoStudies(
         _told(a, len(in_a)),
         _told(b, len(in_b)),
         a.objectives,
         differences(a, b),
-        cautioned,
-        scopes,
+        (*overlap, *cautions(a, b)),
+        _scopes(common, of_a, of_b, [o.direction for o in a.objectives]),
         _pairs({key: (in_a[key], in_b[key]) for key in both}, logs),
         {metric: mean for metric, tested in logs.items() if (mean := overall(tested.logs))},
         tuple(one_sided for key in both if (one_sided := _one_sided(key, in_a[key], in_b[key]))),
@@ -188,46 +187,33 @@ _WHOLE = (
 )
 
 
-def _whole_scopes(common: Common, directions: Sequence[Direction]) -> tuple[FrontScope, ...]:
-    """Everything that each measured in the scenarios of both, then by scenario."""
+_Placed = Sequence[tuple[Configuration, Pooled]]
+"""Configurations of a study, each with its scenario."""
 
-    def by_scenario(study: StudyRecord) -> list[tuple[Configuration, Pooled]]:
-        return [
-            (scenario, p)
-            for p in _ordered(study, common.a.objectives)
-            if (scenario := common.scenario_in_both(study, p.configuration)) is not None
-        ]
 
-    in_a, in_b = by_scenario(common.a), by_scenario(common.b)
-    scenarios = {s for s, _ in (*in_a, *in_b)} if common.scenario_names else ()
-    return tuple(
-        front_scope(
-            scope,
-            [p for s, p in in_a if scope is None or s == scope],
-            [p for s, p in in_b if scope is None or s == scope],
-            directions,
-        )
-        for scope in (None, *sorted(scenarios, key=common.rank))
-    )
+def _by_scenario(study: StudyRecord, common: Common) -> _Placed:
+    """All that a study measured in the scenarios of both."""
+    return [
+        (scenario, p)
+        for p in _ordered(study, common.a.objectives)
+        if (scenario := common.scenario_in_both(study, p.configuration)) is not None
+    ]
+
+
+def _with_scenario(configurations: Mapping[Configuration, Pooled], common: Common) -> _Placed:
+    """Each goes by the key that both studies share."""
+    return [
+        (common.scenario(key), replace(p, configuration=key)) for key, p in configurations.items()
+    ]
 
 
 def _scopes(
-    common: Common,
-    in_a: Mapping[Configuration, Pooled],
-    in_b: Mapping[Configuration, Pooled],
-    directions: Sequence[Direction],
+    common: Common, in_a: _Placed, in_b: _Placed, directions: Sequence[Direction]
 ) -> tuple[FrontScope, ...]:
-    scenarios = {common.scenario(key) for key in (*in_a, *in_b)} if common.scenario_names else ()
+    scenarios = {s for s, _ in (*in_a, *in_b)} if common.scenario_names else ()
 
-    def within(
-        configurations: Mapping[Configuration, Pooled], scope: Configuration | None
-    ) -> list[Pooled]:
-        # A configuration goes by the key that both studies share.
-        return [
-            replace(p, configuration=key)
-            for key, p in configurations.items()
-            if scope is None or common.scenario(key) == scope
-        ]
+    def within(placed: _Placed, scope: Configuration | None) -> list[Pooled]:
+        return [p for scenario, p in placed if scope is None or scenario == scope]
 
     return tuple(
         front_scope(scope, within(in_a, scope), within(in_b, scope), directions)
