@@ -1,4 +1,6 @@
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,17 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A PostgreSQL server, which a test may stop if it starts it again."""
+def _started() -> Iterator[Server]:
     with running() as started:
         yield started
+
+
+@pytest.fixture
+def server(_started: Server) -> Server:
+    """A PostgreSQL server, which a test may stop if it starts it again.
+
+    Its database is the test's own: a test that is tried again finds nothing of the first time.
+    """
+    name = f"of_{uuid.uuid4().hex}"
+    _started.create_database(name)
+    return replace(_started, database=name)

@@ -37,10 +37,11 @@ class Server:
     """Its files and its socket are below `directory`, which its user may write."""
 
     directory: Path
+    database: str = "postgres"
 
     @property
     def url(self) -> str:
-        return self.url_of("postgres")
+        return self.url_of(self.database)
 
     def url_of(self, database: str) -> str:
         return f"postgresql://{USER}@/{database}?host={self.directory}"

@@ -124,6 +124,6 @@ def test_a_server_that_is_not_there_at_the_start_is_not_waited_for(tmp_path: Pat
 
 
 def test_a_database_that_is_not_there_is_told(server: Server) -> None:
-    url = server.url.replace("/postgres?", "/nothing?")
+    url = server.url_of("nothing")
     with pytest.raises(SetupError, match='"nothing" does not exist'):
         stored_record("x", open_storage(url, create=False))
