@@ -39,6 +39,7 @@ import optuna
 
 from tuner import Study
 from tuner.api import Begun
+from tuner.backends import bench
 from tuner.search.study_sampler import StudySampler
 from tuner.study import loop
 from tuner.study.loop import Event, Finished
@@ -183,7 +184,7 @@ def ran(directory: Path, backend: str, trials: int, every: int) -> list[Sample]:
         timed(StudySampler, "propose", parts.proposal.append),
         timed(Decider, "deciding", parts.look.append),
         timed(loop, "tell", parts.tell.append),
-        timed(loop, "run_until_valid", parts.burst.append),
+        timed(bench, "run_until_valid", parts.burst.append),
     ):
         study.run(trials, on_event=observe)
     return samples
