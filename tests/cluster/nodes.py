@@ -6,6 +6,9 @@ the rules of this machine's engine would drop what crosses it. This machine is o
 further host, so whoever runs the tests is to the nodes what a user's machine is to a swarm.
 
 A node that is killed ends like a machine without power: its containers end with it.
+
+An engine listens at a socket of its own, which this machine sees, at the usual one of its node, and
+at a port with TLS. All nodes and their users have one certificate, which signs itself.
 """
 
 from __future__ import annotations
@@ -28,15 +31,17 @@ from docker.models.containers import Container as DockerContainer
 
 from tuner.deploy.swarm_nodes import ENGINE_LABEL
 
-PROGRAMS = ("dockerd", "ip", "nsenter", "unshare", "umount")
+PROGRAMS = ("dockerd", "ip", "nsenter", "openssl", "unshare", "umount")
 PATIENCE_SECONDS = 60.0
+TLS_PORT = 2376
 
 _START = """
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 hostname "$1"
-exec dockerd --host "unix://$2/sock" --data-root "$2/data" --exec-root "$2/exec" \
-    --pidfile "$2/pid" --cgroup-parent "/$3"
+exec dockerd --host "unix://$2/sock" --host unix:///run/docker.sock --host "tcp://$4" \
+    --tlsverify --tlscacert "$5/ca.pem" --tlscert "$5/cert.pem" --tlskey "$5/key.pem" \
+    --data-root "$2/data" --exec-root "$2/exec" --pidfile "$2/pid" --cgroup-parent "/$3"
 """
 
 
@@ -53,19 +58,26 @@ class Node:
     """One machine: an engine at `address` on the bridge, whose files are in `directory`.
 
     `space` is the name of its network namespace, and of the parent of its containers' control
-    groups.
+    groups. In `certificates` are `ca.pem`, `cert.pem` and `key.pem`.
     """
 
     name: str
     space: str
     address: str
     directory: Path
+    certificates: Path
     _engine: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def host(self) -> str:
         """What `DOCKER_HOST` is for its engine."""
         return f"unix://{self.directory / 'sock'}"
+
+    @property
+    def inside(self) -> list[str]:
+        """What to put before a command that is to run on the node; its engine runs."""
+        (engine,) = self._processes()
+        return ["nsenter", f"--target={engine}", "--net", "--mount", "--uts", "--pid"]
 
     @property
     def running(self) -> bool:
@@ -86,7 +98,10 @@ class Node:
         inside += ["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-ec", _START, "sh"]
         with self.log.open("ab") as log:
             self._engine = subprocess.Popen(
-                [*inside, self.name, str(self.directory), self.space],
+                [
+                    *(*inside, self.name, str(self.directory), self.space),
+                    *(f"{self.address}:{TLS_PORT}", str(self.certificates)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -214,6 +229,7 @@ def cluster(count: int) -> Iterator[Cluster]:
         _plug(switch, "here")
         _do("ip", "addr", "add", f"{net}.254/24", "dev", here)
         _do("ip", "link", "set", here, "up")
+        certificates = _certificates(directory, [f"{net}.{n}" for n in range(1, count + 1)])
         nodes = []
         for number in range(1, count + 1):
             space, far = f"{mark}n{number}", f"n{number}"
@@ -227,7 +243,7 @@ def cluster(count: int) -> Iterator[Cluster]:
             home = directory / far
             home.mkdir()
             world.callback(_remove_groups, space)
-            node = Node(f"node{number}", space, f"{net}.{number}", home)
+            node = Node(f"node{number}", space, f"{net}.{number}", home, certificates)
             world.callback(node.kill)
             node.start()
             nodes.append(node)
@@ -257,6 +273,19 @@ def _join(joined: Cluster) -> None:
             spec = found.attrs["Spec"]
             name = found.attrs["Description"]["Hostname"]
             found.update(spec | {"Labels": {ENGINE_LABEL: hosts[name]}})
+
+
+def _certificates(directory: Path, addresses: Iterable[str]) -> Path:
+    """A directory as `DOCKER_CERT_PATH` names one, for nodes and their users."""
+    place = directory / "certificates"
+    place.mkdir(mode=0o700)
+    names = ",".join(f"IP:{address}" for address in addresses)
+    own = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    own += ["-nodes", "-days", "1", "-subj", "/CN=cluster", "-addext", f"subjectAltName={names}"]
+    own += ["-keyout", str(place / "key.pem"), "-out", str(place / "ca.pem")]
+    subprocess.run(own, check=True, capture_output=True)
+    shutil.copy(place / "ca.pem", place / "cert.pem")
+    return place
 
 
 def _space(world: ExitStack, name: str) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import socket
 from pathlib import Path
 
 import pytest
 
+from tests.deploy.endpoints import endpoint, own_authority, response
 from tuner.deploy.docker_engine import connect, other_machine
 from tuner.errors import SetupError
 
@@ -70,3 +72,26 @@ def test_an_engine_elsewhere_that_does_not_answer_is_a_setup_error(
             host = f"{kind}://127.0.0.2:{unused.getsockname()[1]}"
             assert f"no Docker Engine answers at {host}" in fails(monkeypatch, host).message
     gc.collect()
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", None])
+def test_the_authority_of_an_engine_is_trusted_whatever_others_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    other, engines = tmp_path / "other", tmp_path / "engines"
+    for directory in (other, engines):
+        directory.mkdir()
+    _, others = own_authority(other)
+    context, certificate = own_authority(engines)
+    (engines / "cert.pem").write_bytes(certificate.read_bytes())
+    if variable is not None:
+        monkeypatch.setenv(variable, str(others))
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(engines))
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    version = json.dumps({"ApiVersion": "1.41"}).encode()
+    with endpoint(lambda _target, _body: response(version), context) as server:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_address[1]}")
+        with connect() as client:
+            assert client.version()["ApiVersion"] == "1.41"

@@ -121,8 +121,11 @@ def host(name: str, spec: StudySpec, url: str) -> Iterator[Host]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats each second; what is waited for is said at once."""
-    monkeypatch.setattr(database_server, "HEARTBEAT_SECONDS", 1)
+    """Heartbeats every three seconds; what is waited for is said at once.
+
+    A busy machine stalls for two. Whoever said nothing for twice the interval is taken for dead.
+    """
+    monkeypatch.setattr(database_server, "HEARTBEAT_SECONDS", 3)
     monkeypatch.setattr(patience, "SILENT_SECONDS", 0.0)
 
 
@@ -161,7 +164,7 @@ def test_the_trial_of_a_host_that_died_is_measured_before_the_budget_counts_as_u
     assert lost.number == 0, "the baseline"
     (again,) = [t for t in study.get_trials() if t.user_attrs.get(AGAIN) == 0]
     assert again.params == lost.params
-    assert "waiting to hear that trial 0 (doomed) is still measured, at most 2 s" in caplog.text
+    assert "waiting to hear that trial 0 (doomed) is still measured, at most" in caplog.text
 
 
 @pytest.mark.usefixtures("quick")
@@ -189,6 +192,7 @@ def test_what_a_host_that_was_taken_for_dead_measured_does_not_count(
     failed = [(t.number, t.user_attrs.get(REASON)) for t in trials if t.state == TrialState.FAIL]
     assert failed == [(0, "its worker was not heard from")]
     assert sum(t.state == TrialState.COMPLETE for t in trials) == len(trials) - 1 == 8
+    assert broken(spec, study) == []
     assert "trial 0 went to another worker" in Path("hung.log").read_text()
 
 

@@ -117,6 +117,16 @@ class _Api(APIClient):
                 ) from error
             raise unreachable(self._address, self._lost) from error
 
+    def merge_environment_settings(
+        self,
+        *arguments: Any,  # noqa: ANN401 -- as there
+        **options: Any,  # noqa: ANN401 -- as there
+    ) -> Any:  # noqa: ANN401 -- as there
+        # REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name whom to trust in general. The engine has a
+        # certificate of its own authority, which requests would forget for theirs.
+        merged = super().merge_environment_settings(*arguments, **options)
+        return {**merged, "verify": self.verify}
+
     def create_container(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 -- as there
         # What is measured depends on the study alone, not on the proxies in this user's
         # configuration. An export lacks them too.

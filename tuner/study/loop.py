@@ -34,7 +34,15 @@ from tuner.study.queue import NextTrial, times_broken, waiting
 from tuner.study.settling import settles
 from tuner.study.start import keep_environment, warm_of
 from tuner.study.storage import BROKE, GIVEN_UP, record_so_far, records
-from tuner.study.tell import Run, fail, keep_samples, measured_record, tell, untried_record
+from tuner.study.tell import (
+    Run,
+    drop_samples,
+    fail,
+    keep_samples,
+    measured_record,
+    tell,
+    untried_record,
+)
 from tuner.trial import TrialRequest
 
 MOST_FAILURES = 3
@@ -321,7 +329,8 @@ class _Loop:
 
     def _tell(self, host: str, next_trial: NextTrial, record: TrialRecord) -> None:
         spec, study = self.shared.spec, self.shared.study
-        tell(spec, study, next_trial.trial, record)
+        if not tell(spec, study, next_trial.trial, record):
+            drop_samples(self.shared, record)
         del self.under_way[record.number]
         self.broken[host].clear()
         self.observe(Finished(record, host))

@@ -45,7 +45,7 @@ from tuner.trial import TrialResult
 _WORST_UNSEEN = 1000.0
 """Stands for the worst value of any metric while nothing was measured yet."""
 
-_NAMELESS_SECONDS = 2.0
+NAMELESS_SECONDS = 2.0
 """A live process of an earlier version names itself as owner within milliseconds of asking."""
 
 
@@ -175,8 +175,16 @@ def keep_samples(run: Run, record: TrialRecord, result: TrialResult) -> TrialRec
     return replace(record, samples=str(path.relative_to(run.results)))
 
 
-def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> None:
+def drop_samples(run: Run, record: TrialRecord) -> None:
+    """Remove the samples of a trial that does not count: no record in the storage names them."""
+    if record.samples:
+        (run.results / record.samples).unlink(missing_ok=True)
+
+
+def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: TrialRecord) -> bool:
     """Store the record in one transaction, then tell Optuna the values; also twice.
+
+    Returns False where the record does not count, as another worker has taken the trial away.
 
     A process may be killed in between; `clear_dead` then tells the values later. Beside the record
     stand the outcome, the verdict and the constraints, for those who read the study with Optuna
@@ -184,14 +192,16 @@ def tell(spec: StudySpec, study: Study, trial: Trial | FrozenTrial, record: Tria
     sampler. It is not queued again, unless it is the baseline, which a study needs.
     """
     through_restarts(partial(_tell_alike, spec, study, trial, record))
-    if database_server_of(study) is not None and _is_lost(
+    lost = database_server_of(study) is not None and _is_lost(
         study.get_trials(deepcopy=False)[trial.number]
-    ):
+    )
+    if lost:
         _log.warning(
             "tune: trial %d went to another worker, as nothing was heard from this one for too"
             " long; what was measured here does not count",
             trial.number,
         )
+    return not lost
 
 
 def _tell_alike(
@@ -272,7 +282,7 @@ def clear_dead(spec: StudySpec, study: Study) -> list[int]:
     A trial that has its record is told. Any other is told as failed, and its configuration is
     queued again. Trials of live processes are left alone, and so are those of other hosts, unless
     their heartbeats stopped (`lost_trials`). A trial without an owner was killed before it could
-    name one, and is dead after `_NAMELESS_SECONDS`, where there are no heartbeats.
+    name one, and is dead after `NAMELESS_SECONDS`, where there are no heartbeats.
     """
     cleared = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
@@ -301,7 +311,7 @@ def _is_dead(study: Study, trial: FrozenTrial) -> bool:
     if database_server_of(study) is not None:
         # Another host may have the same name; it has not booted at the same time.
         return owner is not None and owner.boot == Owner.this().boot and owner.dead()
-    return _age_seconds(trial) > _NAMELESS_SECONDS if owner is None else owner.dead()
+    return _age_seconds(trial) > NAMELESS_SECONDS if owner is None else owner.dead()
 
 
 def _take_away(study: Study, trial: FrozenTrial) -> None:
