@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 from docker.errors import APIError, NotFound
 
 from tests.deploy.engine_proxy import VERSION, EngineProxy, Fault, engine_proxy
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import refusals
 from tuner.deploy.docker_engine import connect, is_up
-from tuner.deploy.ownership import LABEL, undo
+from tuner.deploy.ownership import LABEL, Owner, undo
 from tuner.errors import SetupError, TrialFailed, TuneError, Unreachable
 
 CREATE = "POST /containers/create"
@@ -202,6 +204,7 @@ def test_a_container_that_comes_up_late_does_not_keep_its_network(
     """An engine that was frozen does afterwards what it was asked before."""
     monkeypatch.setattr(time, "sleep", lambda _: None)
     engine_of_faults.fault("GET /volumes", status=200, message={"Volumes": None})
+    engine_of_faults.fault("GET /networks/n", status=200, message={"Id": "n", "Containers": {}})
     engine_of_faults.fault("GET /networks", status=200, message=[{"Id": "n", "Name": "n"}])
     in_use = "network n id n has active endpoints"
     engine_of_faults.fault("DELETE /networks/n", status=403, message=in_use, times=6)
@@ -213,6 +216,32 @@ def test_a_container_that_comes_up_late_does_not_keep_its_network(
     removed = calls.index("DELETE /containers/c")
     assert calls[:removed].count("DELETE /networks/n") == 6
     assert calls[removed:].count("DELETE /networks/n") >= 1
+
+
+@pytest.mark.docker
+def test_a_container_of_another_label_does_not_keep_a_network(
+    engine: DockerClient, serving_image: str
+) -> None:
+    """The helper of a run that an engine, which was frozen, lets join a trial's network late."""
+    run, trial = (uuid.uuid4().hex for _ in range(2))
+    owner = str(Owner.this())
+    with undo(engine, "tune.run", run):
+        helper = engine.containers.run(
+            serving_image,
+            entrypoint=["sleep", "60"],
+            detach=True,
+            network_mode="none",
+            labels={LABEL: owner, "tune.run": run},
+        )
+        with undo(engine, "tune.deployment", trial):
+            name = f"tune-late-{trial[:8]}"
+            labels = {LABEL: owner, "tune.deployment": trial}
+            for network in helper.attrs["NetworkSettings"]["Networks"]:
+                engine.networks.get(network).disconnect(helper)
+            engine.networks.create(name, internal=True, labels=labels).connect(helper)
+        assert not engine.networks.list(names=[name])
+        helper.reload()
+        assert helper.status == "running"
 
 
 def test_proxies_of_the_users_configuration_do_not_get_into_containers(

@@ -45,7 +45,7 @@ class ClientNamespace:
             yield connected
         finally:
             if connected.exception() is None:
-                leave_network(network, self.container)
+                leave_network(network, str(self.container.id))
 
     def end(self, address: str) -> impairment.ClientEnd:
         """Its end of the link to `address`, which is on a network that it has joined."""

@@ -148,7 +148,8 @@ def _remove_abandoned(client: DockerClient) -> None:
 
 def _remove_labelled(client: DockerClient, label: str, value: str) -> None:
     """Remove them. An engine that did not answer for a while does afterwards what it was asked
-    before: a container that comes up late keeps its network, until it is removed as well.
+    before: a container that comes up late keeps its network until it is removed as well, and one
+    with another label, which joined late, until it has left.
     """
     labelled: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
     with ExitStack() as at_last, ThreadPoolExecutor(WORKERS, "remove") as executor:
@@ -157,14 +158,24 @@ def _remove_labelled(client: DockerClient, label: str, value: str) -> None:
         for left in reversed(range(_ROUNDS)):
             containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
             in_parallel(executor, remove_container, containers)
+            networks = client.networks.list(filters=labelled)
             try:
-                for network in client.networks.list(filters=labelled):
+                for network in networks:
                     remove_network(network)
             except APIError as error:
                 if error.status_code != FORBIDDEN or not left:
                     raise
+                for network in networks:
+                    _empty(network)
             else:
                 return
+
+
+def _empty(network: Network) -> None:
+    """Disconnect all that is still on it. It is no error where it is gone."""
+    for current in _reloaded(network):
+        for identity in current.attrs.get("Containers") or {}:
+            leave_network(current, identity)
 
 
 def remove_container(container: Container) -> None:
@@ -202,15 +213,15 @@ def remove_network(network: Network) -> None:
             return
 
 
-def leave_network(network: Network, container: Container) -> None:
-    """Disconnect. It is no error where the container is not on the network, or either is gone."""
+def leave_network(network: Network, identity: str) -> None:
+    """Disconnect the container of that id. It is no error where it is not on it, or one is gone."""
     try:
-        network.disconnect(container, force=True)
+        network.disconnect(identity, force=True)
     except NotFound:
         return
     except APIError:
         # The engine says only in words that the container was not connected.
-        if any(container.id in current.attrs["Containers"] for current in _reloaded(network)):
+        if any(identity in current.attrs["Containers"] for current in _reloaded(network)):
             raise
 
 
