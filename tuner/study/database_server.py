@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
 from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
+from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import (
+    TrialModel,
+    TrialParamModel,
+    TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+)
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from tuner.interrupts import interruptible
 from tuner.study.faults import connection_lost, reason_of
@@ -121,6 +131,34 @@ class ServerStorage(RDBStorage):
             trials = super()._get_trials(study_id, states, set(ids), trial_id_greater_than)
             self._seen = asked, trials
         return self._seen[1]
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> TrialModel:
+        """As Optuna's, which asks the server several times for each parameter and attribute of a
+        trial that has none yet. Meanwhile all other workers wait for their turn.
+        """
+        if template_trial is None:
+            return super()._get_prepared_new_trial(study_id, None, session)
+        bare = copy(template_trial)
+        bare.params, bare.distributions, bare.user_attrs, bare.system_attrs = {}, {}, {}, {}
+        trial = super()._get_prepared_new_trial(study_id, bare, session)
+        for name, distribution in template_trial.distributions.items():
+            session.add(
+                TrialParamModel(
+                    trial_id=trial.trial_id,
+                    param_name=name,
+                    param_value=distribution.to_internal_repr(template_trial.params[name]),
+                    distribution_json=distribution_to_json(distribution),
+                )
+            )
+        for table, attributes in (
+            (TrialUserAttributeModel, template_trial.user_attrs),
+            (TrialSystemAttributeModel, template_trial.system_attrs),
+        ):
+            for key, value in attributes.items():
+                session.add(table(trial_id=trial.trial_id, key=key, value_json=json.dumps(value)))
+        return trial
 
     def _count_writes(
         self, _connection: object, _cursor: object, statement: str, *_: object
