@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -176,17 +179,12 @@ def test_a_study_of_another_program_is_refused_and_left_alone() -> None:
 def test_a_database_of_other_tables_is_refused() -> None:
     with closing(sqlite3.connect("other.db")) as connection, connection:
         connection.execute("CREATE TABLE studies (name TEXT)")
-    storage = open_storage("sqlite:///other.db", create=False)
-    for use in (
-        lambda: start_or_resume(specification(), storage, "simulated"),
-        lambda: stored_record("small", storage),
-        lambda: summaries(storage),
-    ):
-        with pytest.raises(
-            InputError, match=r"other.db is not a database of Optuna: .*no "
-        ) as caught:
-            use()
-        assert "--storage" in caught.value.mend
+    with pytest.raises(InputError, match=r"other.db is not a database of Optuna: .*no ") as caught:
+        open_storage("sqlite:///other.db", create=False)
+    assert "--storage" in caught.value.mend
+    with closing(sqlite3.connect("other.db")) as connection:
+        there = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert there == [("studies",)], "it stays as it is"
 
 
 def test_what_is_no_database_file_is_refused_and_gets_no_lock() -> None:
@@ -196,3 +194,38 @@ def test_what_is_no_database_file_is_refused_and_gets_no_lock() -> None:
             with pytest.raises(InputError, match="no database file"):
                 open_storage(url, create=create)
     assert [path.name for path in Path().iterdir()] == ["directory"]
+
+
+def test_tables_are_made_in_one_transaction(tmp_path: Path) -> None:
+    """Whoever is killed while they are made leaves none of them."""
+    path = tmp_path / "study.db"
+    program = f"""
+import os, signal, sqlite3
+from pathlib import Path
+from sqlalchemy import Index, event
+from tuner.study.storage import open_storage
+
+@event.listens_for(Index, "before_create")
+def killed(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+open_storage("sqlite:///{path}", create=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+    open_storage(f"sqlite:///{path}", create=True)
+
+
+def test_the_index_of_names_that_a_killed_start_of_an_earlier_version_left_out_is_made(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    open_storage(url, create=True)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute("DROP INDEX ix_studies_study_name")
+    for _ in range(2):
+        storage = open_storage(url, create=True)
+        optuna.create_study(storage=storage, study_name="a", load_if_exists=True)
+    assert [study.study_name for study in storage.get_all_studies()] == ["a"]

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from tuner.errors import InputError
 from tuner.study.patience import Patience, holder
@@ -158,6 +159,7 @@ class SqliteStorage(RDBStorage):
         self.path = path.absolute()
         self._mode = "rwc" if create else "rw"
         self._seen: _Seen | None = None
+        self._make_tables()
         super().__init__(
             # Nobody looks at it: a path with `?` or `{` in it would be misunderstood.
             f"{PREFIX}study.db",
@@ -168,7 +170,30 @@ class SqliteStorage(RDBStorage):
                 "poolclass": QueuePool,
                 "pool_use_lifo": True,
             },
+            skip_table_creation=True,
         )
+
+    def _make_tables(self) -> None:
+        """Make all tables and indices that are missing, or none.
+
+        Optuna makes them one by one. Who is killed before the index of names is there leaves a
+        database in which each start makes another study of the same name.
+        """
+        engine = create_engine(f"{PREFIX}study.db", creator=self._connected, poolclass=NullPool)
+        tables = models.BaseModel.metadata
+        wanted = {i.name for table in tables.tables.values() for i in table.indexes}
+        wanted |= tables.tables.keys()
+        # In this mode the driver begins and ends no transaction of its own.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            there = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars()
+            if wanted <= set(there):
+                return  # who only reads takes no lock
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            tables.create_all(connection)
+            for table in tables.tables.values():
+                for index in table.indexes:
+                    index.create(connection, checkfirst=True)
+            connection.exec_driver_sql("COMMIT")
 
     def _get_trials(
         self,
