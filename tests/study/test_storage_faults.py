@@ -14,6 +14,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine, event
+from sqlalchemy.pool import Pool
 
 from tests.study.small import FEASIBLE, opened, run, specification, url_of
 from tuner.errors import InputError, SetupError, TuneError
@@ -174,15 +175,20 @@ def in_trial(number: int, action: Callable[[], object]) -> Callable[[Event], Non
 
 @pytest.fixture
 def connections() -> Iterator[list[sqlite3.Connection]]:
-    """Those that were made since, as users have them."""
+    """Those that were made since and are open, as users have them."""
     made: list[sqlite3.Connection] = []
 
     def keep(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
         made.append(connection)
 
+    def forget(connection: sqlite3.Connection, _: object) -> None:
+        made.remove(connection)
+
     event.listen(Engine, "connect", keep)
+    event.listen(Pool, "close", forget)
     yield made
+    event.remove(Pool, "close", forget)
     event.remove(Engine, "connect", keep)
 
 
