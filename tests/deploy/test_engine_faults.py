@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ from tuner.deploy.docker_deployer import refusals
 from tuner.deploy.docker_engine import connect, is_up
 from tuner.deploy.ownership import LABEL, Owner, undo
 from tuner.errors import SetupError, TrialFailed, TuneError, Unreachable
+from tuner.interrupts import handled_interrupts
 
 CREATE = "POST /containers/create"
 
@@ -242,6 +246,32 @@ def test_a_container_of_another_label_does_not_keep_a_network(
         assert not engine.networks.list(names=[name])
         helper.reload()
         assert helper.status == "running"
+
+
+@pytest.mark.docker
+def test_what_is_made_while_an_interrupt_arrives_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: DockerClient, serving_image: str
+) -> None:
+    labels = {LABEL: str(Owner.this()), "tune.run": uuid.uuid4().hex}
+    of_it: dict[str, str | list[str] | bool] = {"label": f"tune.run={labels['tune.run']}"}
+    with engine_proxy(tmp_path) as proxy:
+        monkeypatch.setenv("DOCKER_HOST", proxy.host)
+        proxy.fault(CREATE, delay=1)
+        with connect() as client:
+            with (  # noqa: PT012
+                pytest.raises(KeyboardInterrupt),
+                handled_interrupts(),
+                undo(client, "tune.run", labels["tune.run"]),
+            ):
+                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                client.containers.create(serving_image, labels=labels)
+            time.sleep(2)  # an engine that was left alone makes it meanwhile
+    try:
+        assert proxy.calls.count(CREATE) == 1
+        assert not engine.containers.list(all=True, filters=of_it)
+    finally:
+        for left in engine.containers.list(all=True, filters=of_it):
+            left.remove(force=True)
 
 
 def test_proxies_of_the_users_configuration_do_not_get_into_containers(

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http.client import RemoteDisconnected
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from docker import APIClient, DockerClient
@@ -27,6 +29,7 @@ from urllib3.exceptions import TimeoutError as Late
 
 from tuner.deploy.engine_address import EngineAddress
 from tuner.errors import SetupError, TrialFailed, TuneError, Unreachable
+from tuner.interrupts import shielded
 
 FAULTS = (DockerException, requests.RequestException, HTTPError)
 """What Docker's client raises, and the HTTP client below it."""
@@ -102,8 +105,13 @@ class _Api(APIClient):
         """Every request goes through here."""
         if self._lost:
             raise unreachable(self._address, self._lost)
+        # What the engine was asked to make it makes, whether anybody waits for it or not. An
+        # interrupt in between would remove all that is there, and the engine add that a moment
+        # later.
+        makes = request.method == "POST" and urlsplit(request.url or "").path.endswith("/create")
         try:
-            return super().send(request, **options)
+            with shielded() if makes else nullcontext():
+                return super().send(request, **options)
         except requests.RequestException as error:
             if not _is_late(error):
                 self._lost = engine_reason(error)
