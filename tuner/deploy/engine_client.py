@@ -169,8 +169,14 @@ def engine_failure(error: Exception) -> TuneError:
         return SetupError(
             f"the Docker Engine did not finish a step in time: {engine_reason(error)}"
         )
+    reason = engine_reason(error)
+    if re.search("[Cc]ontainer [0-9a-f]+ is not running", reason):
+        return SetupError(
+            f"something else ended a container that is needed: {reason}",
+            "run again; `docker events` shows what ends containers",
+        )
     return SetupError(
-        f"the Docker Engine failed: {engine_reason(error)}",
+        f"the Docker Engine failed: {reason}",
         "look into its log (`journalctl -u docker`), then run again",
     )
 

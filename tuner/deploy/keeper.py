@@ -8,6 +8,7 @@ no memory limit and reads everything first, so each replica pays only for its ow
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ all be readable. They are a mount, so `-xdev` leaves them out. A line every 5 s 
 on: large files take longer than an engine may be silent."""
 
 
+_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+"""The exit codes of a shell that was killed, alone or with its container."""
+
+
 @dataclass(frozen=True)
 class Keeper:
     """A running keeper. Call `read` before the first deployment and after evictions."""
@@ -45,6 +50,11 @@ class Keeper:
     def read(self) -> None:
         """Read every file of image and model. Raises SetupError where the model cannot be read."""
         code, _, errors = execute(self.container, ["sh", "-c", _READ_ALL, self.model_mount or ""])
+        if code in _KILLED:
+            raise SetupError(
+                "something else ended the container that reads the model and its image",
+                "run again; `docker events` shows what ends containers",
+            )
         if code != 0:
             raise SetupError(
                 f"the model cannot be read inside a container: {errors.strip()}",
