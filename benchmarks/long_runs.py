@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -259,14 +259,18 @@ def readers(directory: Path, backend: str) -> Iterator[dict[str, Any]]:
         with subprocess.Popen(
             words, cwd=directory, env=environment, stdout=subprocess.DEVNULL
         ) as process:
-            _, status, used = os.wait4(process.pid, 0)
+            ended, peak = 0, 0.0
+            while not ended:
+                peak = max(peak, peak_mib(process.pid))
+                ended, status, used = os.wait4(process.pid, os.WNOHANG)
+                time.sleep(0.05)
             process.returncode = os.waitstatus_to_exitcode(status)
         found = {
             "command": command[0],
             "exit": process.returncode,
             "cpu": used.ru_utime + used.ru_stime,
             "wall": time.perf_counter() - since,
-            "resident_mib": used.ru_maxrss / 1024,
+            "resident_mib": peak,
         }
         print(
             f"tune {command[0]}: exit {found['exit']}, {found['cpu']:.1f} s of CPU,"
@@ -274,6 +278,18 @@ def readers(directory: Path, backend: str) -> Iterator[dict[str, Any]]:
             flush=True,
         )
         yield found
+
+
+def peak_mib(pid: int) -> float:
+    """The most that a process had in memory so far; 0 where it has ended.
+
+    Not `ru_maxrss`, which begins with what the process had that started it.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if entry.startswith("VmHWM:"):
+                return int(entry.split()[1]) / 1024
+    return 0.0
 
 
 def draw(documents: Sequence[dict[str, Any]], directory: Path) -> None:
