@@ -17,7 +17,7 @@ from docker import DockerClient
 from docker.errors import APIError, NotFound
 
 from tests.deploy.engine_proxy import VERSION, EngineProxy, Fault, engine_proxy
-from tuner.deploy import docker_engine
+from tuner.deploy import docker_engine, ownership
 from tuner.deploy.docker_deployer import refusals
 from tuner.deploy.docker_engine import connect, is_up
 from tuner.deploy.ownership import LABEL, Owner, undo
@@ -29,6 +29,8 @@ CREATE = "POST /containers/create"
 
 @pytest.fixture
 def engine_of_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
+    # What other tests of this process could not remove is looked for on every engine.
+    monkeypatch.setattr(ownership, "_abandoned", set())
     with engine_proxy(tmp_path) as proxy:
         monkeypatch.setenv("DOCKER_HOST", proxy.host)
         proxy.fault("GET /version", status=200, message=VERSION)
