@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from docker import DockerClient
 from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
 
+from tests.deploy.endpoints import self_signed
 from tuner.deploy.swarm_nodes import ENGINE_LABEL
 
 PROGRAMS = ("dockerd", "ip", "nsenter", "openssl", "unshare", "umount")
@@ -184,6 +185,31 @@ class Cluster:
                     parts = source.images.get(image).save(named=image)
                     client.images.load(parts)  # type: ignore[arg-type] # it is posted, as a file is
 
+    def update(self, name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -- Docker's
+        """Change parts of a node's specification; what it was before."""
+        with self.manager.client() as manager:
+            (found,) = [
+                node
+                for node in manager.nodes.list()
+                if node.attrs["Description"]["Hostname"] == name
+            ]
+            before: dict[str, Any] = found.attrs["Spec"]
+            found.update(before | changes)
+            return before
+
+    @contextmanager
+    def labelled(self, engines: Mapping[str, str | None]) -> Iterator[None]:
+        """Inside, these nodes have another label of where their engine is, or none."""
+        before = {
+            name: self.update(name, Labels={ENGINE_LABEL: engine} if engine else {})
+            for name, engine in engines.items()
+        }
+        try:
+            yield
+        finally:
+            for name, spec in before.items():
+                self.update(name, Labels=spec["Labels"])
+
     def existing(self) -> set[str]:
         """The containers, volumes and services there are, with the node that has each."""
         with self.manager.client() as client:
@@ -268,22 +294,15 @@ def _join(joined: Cluster) -> None:
         for node in joined.nodes[1:]:
             with node.client() as client:
                 client.swarm.join([f"{first.address}:2377"], token, **at(node))
-        hosts = {node.name: node.host for node in joined.nodes}
-        for found in manager.nodes.list():
-            spec = found.attrs["Spec"]
-            name = found.attrs["Description"]["Hostname"]
-            found.update(spec | {"Labels": {ENGINE_LABEL: hosts[name]}})
+    for node in joined.nodes:
+        joined.update(node.name, Labels={ENGINE_LABEL: node.host})
 
 
 def _certificates(directory: Path, addresses: Iterable[str]) -> Path:
     """A directory as `DOCKER_CERT_PATH` names one, for nodes and their users."""
     place = directory / "certificates"
     place.mkdir(mode=0o700)
-    names = ",".join(f"IP:{address}" for address in addresses)
-    own = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    own += ["-nodes", "-days", "1", "-subj", "/CN=cluster", "-addext", f"subjectAltName={names}"]
-    own += ["-keyout", str(place / "key.pem"), "-out", str(place / "ca.pem")]
-    subprocess.run(own, check=True, capture_output=True)
+    self_signed(place, *addresses)
     shutil.copy(place / "ca.pem", place / "cert.pem")
     return place
 

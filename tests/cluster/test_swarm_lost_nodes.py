@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,15 +34,6 @@ def wait_until(there: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def availability(swarm: Cluster, name: str, value: str) -> None:
-    with swarm.manager.client() as manager:
-        (found,) = [
-            node for node in manager.nodes.list() if node.attrs["Description"]["Hostname"] == name
-        ]
-        spec: dict[str, Any] = {**found.attrs["Spec"], "Availability": value}
-        found.update(spec)
-
-
 @pytest.fixture
 def spec(onnx_model: ModelSpec, serving: ServingSpec) -> DeploymentSpec:
     return DeploymentSpec(onnx_model, serving, replicas=3, cpu=0.5, memory_mib=192)
@@ -56,13 +46,13 @@ def test_a_node_that_is_drained_in_mid_trial(swarm: Cluster, spec: DeploymentSpe
             pytest.raises(Unreachable) as caught,
             deployer.deploy(spec, "0") as deployment,
         ):
-            availability(swarm, "node2", "drain")
+            swarm.update("node2", Availability="drain")
             deployment.verify()
         assert "node node2 takes no tasks (availability drain)" in caught.value.message
         assert not all_answer()
         with pytest.raises(Unreachable, match="node2"), deployer.deploy(spec, "1"):
             pytest.fail("it was deployed")
-        availability(swarm, "node2", "active")
+        swarm.update("node2", Availability="active")
         assert all_answer()
         with deployer.deploy(spec, "2") as deployment:
             deployment.verify()

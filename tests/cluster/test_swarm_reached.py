@@ -6,9 +6,7 @@ import gc
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,32 +15,10 @@ from tests.cluster.small_swarm_study import write_swarm_study
 from tests.cluster.ssh_servers import ssh_servers
 from tuner import Study
 from tuner.deploy.swarm_deployer import SwarmDeployer
-from tuner.deploy.swarm_nodes import ENGINE_LABEL
 from tuner.errors import Unreachable
 from tuner.spec.study import DeploymentSpec, ModelSpec, NetworkSpec, ServingSpec
 
 pytestmark = [pytest.mark.docker, pytest.mark.thorough]
-
-
-@contextmanager
-def labelled(swarm: Cluster, engines: dict[str, str]) -> Iterator[None]:
-    """Each node by name with the label that says where its engine is."""
-
-    def label(wanted: dict[str, str]) -> dict[str, str]:
-        before = {}
-        with swarm.manager.client() as manager:
-            for found in manager.nodes.list():
-                spec: dict[str, Any] = found.attrs["Spec"]
-                name = found.attrs["Description"]["Hostname"]
-                before[name] = spec["Labels"][ENGINE_LABEL]
-                found.update(spec | {"Labels": {ENGINE_LABEL: wanted[name]}})
-        return before
-
-    before = label(engines)
-    try:
-        yield
-    finally:
-        label(before)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +47,7 @@ def _reached(
         monkeypatch.setenv("DOCKER_CERT_PATH", str(swarm.manager.certificates))
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_HOST", address(swarm.manager))
-    with labelled(swarm, {node.name: address(node) for node in swarm.nodes}):
+    with swarm.labelled({node.name: address(node) for node in swarm.nodes}):
         yield
 
 
@@ -113,8 +89,7 @@ def test_a_node_whose_ssh_connection_is_lost_is_a_fault_of_the_world(
 ) -> None:
     monkeypatch.setenv("PATH", f"{ssh}:{os.environ['PATH']}")
     spec = DeploymentSpec(onnx_model, serving, replicas=3, cpu=0.5, memory_mib=192)
-    engines = {node.name: node.host for node in swarm.nodes} | {"node2": "ssh://node2"}
-    with labelled(swarm, engines):
+    with swarm.labelled({"node2": "ssh://node2"}):
         with (  # noqa: PT012
             pytest.raises(Unreachable, match="node2"),
             SwarmDeployer(onnx_model, serving, "cut") as deployer,

@@ -12,33 +12,10 @@ from tests.cluster.nodes import Cluster, Node
 from tests.cluster.small_swarm_study import write_swarm_study
 from tuner import Study
 from tuner.deploy.swarm_deployer import SwarmDeployer
-from tuner.deploy.swarm_nodes import ENGINE_LABEL
 from tuner.errors import SetupError
 from tuner.spec.study import ModelSpec, ServingSpec
 
 pytestmark = pytest.mark.docker
-
-
-@contextmanager
-def labelled_otherwise(swarm: Cluster, name: str, engine: str | None) -> Iterator[None]:
-    """A node with another label, or none."""
-
-    def update(labels: dict[str, str]) -> dict[str, str]:
-        with swarm.manager.client() as manager:
-            (found,) = [
-                node
-                for node in manager.nodes.list()
-                if node.attrs["Description"]["Hostname"] == name
-            ]
-            before: dict[str, str] = found.attrs["Spec"]["Labels"]
-            found.update({**found.attrs["Spec"], "Labels": labels})
-            return before
-
-    before = update({} if engine is None else {ENGINE_LABEL: engine})
-    try:
-        yield
-    finally:
-        update(before)
 
 
 @contextmanager
@@ -81,14 +58,14 @@ def test_labels_that_lead_elsewhere(
     swarm: Cluster, onnx_model: ModelSpec, serving: ServingSpec
 ) -> None:
     second, third = swarm.nodes[1:]
-    with labelled_otherwise(swarm, third.name, second.host):
+    with swarm.labelled({third.name: second.host}):
         error = refused(swarm, onnx_model, serving)
         assert "label tune.engine of node node3" in error.message
         assert "is the engine of node2, which is another node" in error.message
-    with labelled_otherwise(swarm, third.name, f"unix://{third.directory}/none"):
+    with swarm.labelled({third.name: f"unix://{third.directory}/none"}):
         error = refused(swarm, onnx_model, serving)
         assert f"{third.directory}/none (label tune.engine of node node3)" in error.message
-    with labelled_otherwise(swarm, third.name, f"tcp://{third.address}:2375"):
+    with swarm.labelled({third.name: f"tcp://{third.address}:2375"}):
         assert "has no TLS" in refused(swarm, onnx_model, serving).message
 
 
@@ -111,10 +88,7 @@ def test_check_tells_all_of_it(swarm: Cluster, onnx_model: ModelSpec) -> None:
     assert all(check.ok for check in found.values()), found
     assert {"engine", "nodes", "image", "nodes tried", "connections", "storage"} < found.keys()
     assert {"node node1", "node node2", "node node3"} < found.keys()
-    with (
-        labelled_otherwise(swarm, "node3", "unix:///none"),
-        labelled_otherwise(swarm, "node2", None),
-    ):
+    with swarm.labelled({"node3": "unix:///none", "node2": None}):
         found = {check.name: check for check in study.check()}
     assert found["nodes"].found == "2 of 3 take part; not node2"
     assert {name for name, check in found.items() if not check.ok} == {"node node3", "nodes tried"}

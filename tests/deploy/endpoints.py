@@ -116,19 +116,28 @@ def endpoint(
             thread.join()
 
 
-def own_authority(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its file."""
+def self_signed(directory: Path, *addresses: str) -> tuple[Path, Path]:
+    """The files of a certificate for these addresses that signs itself (`ca.pem`), and of its key
+    (`key.pem`).
+    """
     key, certificate = directory / "key.pem", directory / "ca.pem"
+    names = ",".join(f"IP:{address}" for address in addresses)
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={addresses[0]}"),
+            *("-addext", f"subjectAltName={names}"),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
         capture_output=True,
     )
+    return certificate, key
+
+
+def own_authority(directory: Path) -> tuple[ssl.SSLContext, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its file."""
+    certificate, key = self_signed(directory, "127.0.0.1")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return context, certificate

@@ -6,9 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from docker.tls import TLSConfig
 
 from tests.deploy.endpoints import endpoint, own_authority, response
 from tuner.deploy.docker_engine import connect, other_machine
+from tuner.deploy.engine_address import EngineAddress
 from tuner.errors import SetupError
 
 
@@ -74,6 +76,23 @@ def test_an_engine_elsewhere_that_does_not_answer_is_a_setup_error(
     gc.collect()
 
 
+def answers_its_version(_target: str, _body: bytes) -> bytes:
+    return response(json.dumps({"ApiVersion": "1.41"}).encode())
+
+
+def test_an_engine_without_an_authority_of_its_own_is_trusted_as_others_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    context, certificate = own_authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with endpoint(answers_its_version, context) as server:
+        address = EngineAddress(
+            f"https://127.0.0.1:{server.server_address[1]}", TLSConfig(verify=True)
+        )
+        with connect(address=address) as client:
+            assert client.version()["ApiVersion"] == "1.41"
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", None])
 def test_the_authority_of_an_engine_is_trusted_whatever_others_are(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None
@@ -90,8 +109,7 @@ def test_the_authority_of_an_engine_is_trusted_whatever_others_are(
         monkeypatch.setenv(variable, str(others))
     monkeypatch.setenv("DOCKER_CERT_PATH", str(engines))
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
-    version = json.dumps({"ApiVersion": "1.41"}).encode()
-    with endpoint(lambda _target, _body: response(version), context) as server:
+    with endpoint(answers_its_version, context) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_address[1]}")
         with connect() as client:
             assert client.version()["ApiVersion"] == "1.41"

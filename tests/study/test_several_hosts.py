@@ -164,7 +164,7 @@ def test_the_trial_of_a_host_that_died_is_measured_before_the_budget_counts_as_u
     assert lost.number == 0, "the baseline"
     (again,) = [t for t in study.get_trials() if t.user_attrs.get(AGAIN) == 0]
     assert again.params == lost.params
-    assert "waiting to hear that trial 0 (doomed) is still measured, at most" in caplog.text
+    assert "waiting to hear that trial 0 (doomed) is still measured, at most 6 s" in caplog.text
 
 
 @pytest.mark.usefixtures("quick")

@@ -178,13 +178,29 @@ def test_a_study_of_another_program_is_refused_and_left_alone() -> None:
 
 def test_a_database_of_other_tables_is_refused() -> None:
     with closing(sqlite3.connect("other.db")) as connection, connection:
+        connection.execute("CREATE TABLE studies (study_name TEXT)")
+    storage = open_storage("sqlite:///other.db", create=False)
+    for use in (
+        lambda: start_or_resume(specification(), storage, "simulated"),
+        lambda: stored_record("small", storage),
+        lambda: summaries(storage),
+    ):
+        with pytest.raises(
+            InputError, match=r"other.db is not a database of Optuna: .*no "
+        ) as caught:
+            use()
+        assert "--storage" in caught.value.mend
+
+
+def test_a_table_that_cannot_have_the_index_of_names_is_left_as_it_is() -> None:
+    with closing(sqlite3.connect("other.db")) as connection, connection:
         connection.execute("CREATE TABLE studies (name TEXT)")
     with pytest.raises(InputError, match=r"other.db is not a database of Optuna: .*no ") as caught:
         open_storage("sqlite:///other.db", create=False)
     assert "--storage" in caught.value.mend
     with closing(sqlite3.connect("other.db")) as connection:
         there = connection.execute("SELECT name FROM sqlite_master").fetchall()
-    assert there == [("studies",)], "it stays as it is"
+    assert there == [("studies",)]
 
 
 def test_what_is_no_database_file_is_refused_and_gets_no_lock() -> None:

@@ -43,7 +43,13 @@ OWN_SIGNALS = frozenset(
 AT_LIMIT = 0.9
 """Memory at this share of its limit may have reached it since it was read."""
 
-_SIGNALLED = 128
+FIND_IT = (
+    "Find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
+    " another user."
+)
+"""The mend of what something else did to a container."""
+
+SIGNALLED = 128
 """An exit code of this plus n says that signal n ended the process."""
 
 
@@ -183,7 +189,7 @@ def _out_of_memory(of: ReplicaEvidence) -> Ending | None:
         return own
     counted = memory is not None and memory.oom_kills > 0
     if not counted:
-        by_kill = state is not None and ended and state.exit_code == _SIGNALLED + signal.SIGKILL
+        by_kill = state is not None and ended and state.exit_code == SIGNALLED + signal.SIGKILL
         if not by_kill or _sent(of.events) is not None or of.host_oom_kills == 0:
             return None
         if of.host_oom_kills is None and not (memory is not None and memory.at_limit):
@@ -210,7 +216,7 @@ def _ended(exit_code: int | None, of: ReplicaEvidence) -> Ending:
             "killed",
             f"ended in good order ({code}), as a server does that is told to end (SIGTERM)",
         )
-    by = _signal(exit_code - _SIGNALLED) if exit_code > _SIGNALLED else None
+    by = _signal(exit_code - SIGNALLED) if exit_code > SIGNALLED else None
     if by is None:
         return Ending("own end", f"stopped by itself with {code}")
     if by in OWN_SIGNALS:

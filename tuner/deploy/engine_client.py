@@ -27,6 +27,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Late
 
+from tuner.deploy.ending import FIND_IT
 from tuner.deploy.engine_address import EngineAddress
 from tuner.errors import SetupError, TrialFailed, TuneError, Unreachable
 from tuner.interrupts import shielded
@@ -130,10 +131,10 @@ class _Api(APIClient):
         *arguments: Any,  # noqa: ANN401 -- as there
         **options: Any,  # noqa: ANN401 -- as there
     ) -> Any:  # noqa: ANN401 -- as there
-        # REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name whom to trust in general. The engine has a
-        # certificate of its own authority, which requests would forget for theirs.
+        # REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name whom to trust where nothing else is said. An
+        # authority of the engine's own is, and requests would forget it for theirs.
         merged = super().merge_environment_settings(*arguments, **options)
-        return {**merged, "verify": self.verify}
+        return merged if self.verify is True else {**merged, "verify": self.verify}
 
     def create_container(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 -- as there
         # What is measured depends on the study alone, not on the proxies in this user's
@@ -165,15 +166,13 @@ def unreachable(address: EngineAddress, reason: str) -> Unreachable:
 
 def engine_failure(error: Exception) -> TuneError:
     """The error of `tune` for one of `FAULTS` that a call outside of any trial raised."""
-    if _is_late(error):
-        return SetupError(
-            f"the Docker Engine did not finish a step in time: {engine_reason(error)}"
-        )
     reason = engine_reason(error)
+    if _is_late(error):
+        return SetupError(f"the Docker Engine did not finish a step in time: {reason}")
     if re.search("[Cc]ontainer [0-9a-f]+ is not running", reason):
         return SetupError(
             f"something else ended a container that is needed: {reason}",
-            "run again; `docker events` shows what ends containers",
+            f"{FIND_IT} Then run again.",
         )
     return SetupError(
         f"the Docker Engine failed: {reason}",

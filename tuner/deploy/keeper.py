@@ -18,6 +18,7 @@ from docker import DockerClient
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from tuner.deploy.ending import FIND_IT, SIGNALLED
 from tuner.deploy.helper import execute
 from tuner.deploy.ownership import remove_container
 from tuner.errors import SetupError
@@ -36,7 +37,7 @@ all be readable. They are a mount, so `-xdev` leaves them out. A line every 5 s 
 on: large files take longer than an engine may be silent."""
 
 
-_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+_KILLED = {SIGNALLED + signal.SIGKILL, SIGNALLED + signal.SIGTERM}
 """The exit codes of a shell that was killed, alone or with its container."""
 
 
@@ -53,7 +54,7 @@ class Keeper:
         if code in _KILLED:
             raise SetupError(
                 "something else ended the container that reads the model and its image",
-                "run again; `docker events` shows what ends containers",
+                f"{FIND_IT} Then run again.",
             )
         if code != 0:
             raise SetupError(

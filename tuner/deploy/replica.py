@@ -19,6 +19,7 @@ from docker.models.networks import Network
 
 from tuner.deploy.cgroup import Limits, host_oom_kills
 from tuner.deploy.ending import (
+    FIND_IT,
     ContainerState,
     Ending,
     EngineEvent,
@@ -53,10 +54,6 @@ _OOM_LATENCY = 0.5
 """Seconds until the engine knows that the kernel's OOM killer ended what it knows to have ended."""
 _LOG_LINES = 20
 _GOLDEN_REQUESTS = 4
-_MEND = (
-    "Find what ends, pauses or removes containers on this host (`docker events`): a clean-up job,"
-    " another user."
-)
 TOO_LITTLE = "minimum memory limit|memory limit too low|OOM-killed"
 """What engine and runtime say of a limit that is too low even to start a process."""
 
@@ -217,7 +214,7 @@ class Replica:
             return Infeasible(befallen.how, f"{what} of {limit} MiB", self.log_tail())
         if befallen.how == "own end":
             return Infeasible("never ready", what, self.log_tail())
-        return TrialFailed(what, _MEND)
+        return TrialFailed(what, FIND_IT)
 
     def _evidence(self) -> ReplicaEvidence:
         self._read_memory()
@@ -330,7 +327,7 @@ def _not_removed(index: int) -> Iterator[None]:
         yield
     except NotFound as error:
         what = f"replica {index} was removed by something else while it was started"
-        raise TrialFailed(what, _MEND) from error
+        raise TrialFailed(what, FIND_IT) from error
 
 
 @dataclass(frozen=True)

@@ -180,19 +180,18 @@ class SqliteStorage(RDBStorage):
         database in which each start makes another study of the same name.
         """
         engine = create_engine(f"{PREFIX}study.db", creator=self._connected, poolclass=NullPool)
-        tables = models.BaseModel.metadata
-        wanted = {i.name for table in tables.tables.values() for i in table.indexes}
-        wanted |= tables.tables.keys()
+        schema = models.BaseModel.metadata
+        indices = [index for table in schema.sorted_tables for index in table.indexes]
+        wanted = {*schema.tables, *(index.name for index in indices)}
         # In this mode the driver begins and ends no transaction of its own.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             there = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars()
             if wanted <= set(there):
                 return  # who only reads takes no lock
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            tables.create_all(connection)
-            for table in tables.tables.values():
-                for index in table.indexes:
-                    index.create(connection, checkfirst=True)
+            schema.create_all(connection)
+            for index in indices:  # of tables that were there already
+                index.create(connection, checkfirst=True)
             connection.exec_driver_sql("COMMIT")
 
     def _get_trials(
