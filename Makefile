@@ -11,7 +11,8 @@ PYTEST = .venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reo
 # the summary names it.
 ONCE_MORE = --reruns 1 -r aR
 
-SEVERAL_HOSTS = tests/cluster tests/backends/test_dask_hosts.py tests/backends/test_dask_docker.py
+SEVERAL_HOSTS = tests/cluster tests/backends/test_dask_hosts.py \
+  tests/backends/test_dask_senders.py tests/backends/test_dask_docker.py
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -86,6 +86,7 @@ class Study:
         given: str = "",
         may_load: bool = False,
         on: str | None = None,
+        senders_on: str | None = None,
         resolve: Callable[[Host], StudySpec] | None = None,
     ) -> None:
         self._specification = specification
@@ -99,6 +100,8 @@ class Study:
         """Whether this is the study's full grid, which has a storage of its own."""
         self.on = on
         """The Dask cluster whose hosts measure (`dask://HOST:8786`); None for this host."""
+        self.senders_on = senders_on
+        """The Dask cluster whose hosts send the load; None where whoever measures sends."""
         self._resolve = resolve
         self._replay = replay
         self._file = file
@@ -116,6 +119,7 @@ class Study:
         root: str | Path | None = None,
         may_load: bool = False,
         on: str | None = None,
+        senders_on: str | None = None,
     ) -> Study:
         """The study of that name, in that `study.yaml`, or in that study file (`.study.zip`).
 
@@ -125,10 +129,11 @@ class Study:
         `sampler` replaces the study's own; `grid` means the full grid. `root` is where studies,
         search spaces and models are looked up, the working directory by default. `may_load` says
         that an endpoint on another machine may be loaded. `on` is the scheduler of a Dask cluster,
-        `dask://HOST:8786`, whose hosts measure in place of this one. Nothing is created. Raises
-        InputError for a study that cannot be read.
+        `dask://HOST:8786`, whose hosts measure in place of this one; `senders_on` is one whose
+        hosts send the load of what is deployed here. Nothing is created. Raises InputError for a
+        study that cannot be read.
         """
-        from tuner.backends.dask_cluster import require_fit_for_hosts
+        from tuner.backends.dask_cluster import require_fit_for_hosts, require_fit_for_senders
         from tuner.results.study_file import is_study_file, read_study
         from tuner.spec.host import Host
         from tuner.spec.load import load_study, results_directory
@@ -140,7 +145,17 @@ class Study:
         place = None if root is None else Path(root)
         if on is not None:
             require_fit_for_hosts(on, backend)
-        made = partial(cls, backend=backend, replay=recorded, grid=grid, may_load=may_load, on=on)
+        if senders_on is not None:
+            require_fit_for_senders(senders_on, backend)
+        made = partial(
+            cls,
+            backend=backend,
+            replay=recorded,
+            grid=grid,
+            may_load=may_load,
+            on=on,
+            senders_on=senders_on,
+        )
         if is_study_file(given):
             return made(None, url="", file=read_study(Path(given)), given=given)
 
@@ -180,18 +195,22 @@ class Study:
         ca: str | Path | None = None,
         most_rps: float = 10_000.0,
         may_load: bool = False,
+        senders_on: str | None = None,
     ) -> Study:
         """A service that is there already, to be `narrowed` and to `measure_concurrency`.
 
         It is sent the recorded `requests`. Its CPU time and memory are those of `container`, where
-        one is named. `ca` is the file of the authority that signed its certificate. Raises
-        InputError for an address that is not loopback, unless `may_load` says that it may be
-        loaded.
+        one is named. `ca` is the file of the authority that signed its certificate. `senders_on`
+        is that of `open`. Raises InputError for an address that is not loopback, unless `may_load`
+        says that it may be loaded.
         """
+        from tuner.backends.dask_cluster import require_fit_for_senders
         from tuner.load.study_requests import with_requests
         from tuner.spec.settings import study_of_endpoint
         from tuner.spec.study import EndpointSpec, LoadSpec, UsageSpec
 
+        if senders_on is not None:
+            require_fit_for_senders(senders_on, "endpoint")
         endpoint = EndpointSpec(
             url,
             ca="" if ca is None else str(Path(ca).absolute()),
@@ -201,7 +220,13 @@ class Study:
         load = with_requests(LoadSpec(), Path(requests), template)
         specification = study_of_endpoint(endpoint, load)
         return cls(
-            specification, url="", backend="endpoint", replay=None, grid=False, may_load=may_load
+            specification,
+            url="",
+            backend="endpoint",
+            replay=None,
+            grid=False,
+            may_load=may_load,
+            senders_on=senders_on,
         )
 
     # ---- what it is ------------------------------------------------------------------------
@@ -311,7 +336,16 @@ class Study:
             )
         so_far = StudyRecord.of(self.name, to_dict(specification), {}, ())
         make = partial(self._made_backend, so_far)
-        return tuple(checks(specification, self.results, self.url, make, backend=self.backend))
+        return tuple(
+            checks(
+                specification,
+                self.results,
+                self.url,
+                make,
+                backend=self.backend,
+                senders_on=self.senders_on,
+            )
+        )
 
     def plan(self) -> Plan:
         """What the full grid and the budget would take, estimated from finished trials."""
@@ -445,6 +479,7 @@ class Study:
             grid=self.grid,
             given=self._given,
             may_load=self._may_load,
+            senders_on=self.senders_on,
         )
 
     def measure(
@@ -812,7 +847,7 @@ class Study:
         from tuner.backends.backend import BackendOptions
 
         self._require_endpoint()
-        options = BackendOptions(self._replay, so_far, self._may_load)
+        options = BackendOptions(self._replay, so_far, self._may_load, self.senders_on)
         return backend_named(self.backend)(specification, options)
 
     def _url_of(self, study: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,16 @@ TUNE = (
 def tune_process(
     *arguments: str,
     change: str = "pass",
+    inside: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[str]:
-    """`tune` as a process that knows the backend `paced`; `change` is Python that it runs first."""
+    """`tune` as a process that knows the backend `paced`; `change` is Python that it runs first.
+
+    `inside` is what is put before the command.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", TUNE.format(root=str(ROOT), change=change), *arguments],
+        [*inside, sys.executable, "-c", TUNE.format(root=str(ROOT), change=change), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -66,11 +71,15 @@ class Cluster:
         change: str = "pass",
         cwd: Path | None = None,
         backend: str = "paced",
+        inside: Sequence[str] = (),
+        options: Sequence[str] = (),
         **environment: str,
     ) -> subprocess.Popen[str]:
         """Start a worker; it is there once it said so (`joined`)."""
         arguments = ("worker", "--dask", self.address, "--backend", backend, "--name", name)
-        process = tune_process(*arguments, change=change, environment=environment, cwd=cwd)
+        process = tune_process(
+            *arguments, *options, change=change, inside=inside, environment=environment, cwd=cwd
+        )
         self.workers[name] = process
         self.world.callback(_end, process)
         return process
@@ -80,7 +89,7 @@ class Cluster:
             process = self.workers[name]
             assert process.stdout is not None
             said: list[str] = []
-            while not (said and said[-1].startswith(f"host {name} measures for ")):
+            while not (said and re.match(f"host {name} (measures|sends) for ", said[-1])):
                 said.append(process.stdout.readline())
                 assert said[-1], "".join(said)
 
@@ -101,10 +110,10 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def dask_scheduler(place: Path) -> Iterator[Cluster]:
+def dask_scheduler(place: Path, host: str = "127.0.0.1") -> Iterator[Cluster]:
     file = place / "scheduler.json"
     command = [
-        *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
+        *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", host),
         *("--port", "0", "--no-dashboard", "--no-show", "--scheduler-file", str(file)),
     ]
     with ExitStack() as world:

@@ -35,6 +35,7 @@ from tuner.deploy.swarm_nodes import ENGINE_LABEL
 PROGRAMS = ("dockerd", "ip", "nsenter", "openssl", "unshare", "umount")
 PATIENCE_SECONDS = 60.0
 TLS_PORT = 2376
+_HERE = 254
 
 _START = """
 mount --make-rprivate /
@@ -176,6 +177,11 @@ class Cluster:
     def manager(self) -> Node:
         return self.nodes[0]
 
+    @property
+    def here(self) -> str:
+        """The address of this machine on their bridge."""
+        return f"{self.manager.address.rpartition('.')[0]}.{_HERE}"
+
     def load(self, source: DockerClient, images: Iterable[str], *nodes: Node) -> None:
         """Copy images from another engine to `nodes`, by default all."""
         for node in nodes or self.nodes:
@@ -253,7 +259,7 @@ def cluster(count: int) -> Iterator[Cluster]:
         _do("ip", "link", "add", here, "type", "veth", "peer", "name", "here", "netns", switch)
         world.callback(_do, "ip", "link", "del", here)
         _plug(switch, "here")
-        _do("ip", "addr", "add", f"{net}.254/24", "dev", here)
+        _do("ip", "addr", "add", f"{net}.{_HERE}/24", "dev", here)
         _do("ip", "link", "set", here, "up")
         certificates = _certificates(directory, [f"{net}.{n}" for n in range(1, count + 1)])
         nodes = []

@@ -1,11 +1,13 @@
 """Servers on loopback that do what they are told, and bursts against them."""
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -154,6 +156,23 @@ class Running(Place):
 
 Start = Callable[..., Running]
 """Takes the fields of a `Server`."""
+
+
+@contextmanager
+def started_servers() -> Iterator[Start]:
+    """What starts servers, which are stopped at the end of the block."""
+    running: list[Running] = []
+
+    def begin(**behaviour: object) -> Running:
+        running.append(Running(Server(**behaviour)))  # type: ignore[arg-type]
+        return running[-1]
+
+    yield begin
+    while running:
+        running.pop().stop()
+    # A connection that was being accepted while its server's loop ended is nobody's to close.
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
 
 
 @contextmanager

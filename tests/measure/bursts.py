@@ -199,8 +199,8 @@ def _burst(
         cpu=CpuReadings(
             (clock * SECOND).astype(np.int64), (batches[:, None] * used).astype(np.int64)
         ),
-        client_start=(ClientCounters(SECOND, 0, 0, 0),),
-        client_end=(ClientCounters(5 * SECOND, 100 * MS, 40 * MS, 0),),
+        client_start=(ClientCounters(SECOND, 0, 0),),
+        client_end=(ClientCounters(5 * SECOND, 100 * MS, 40 * MS),),
         host_start=HostCounters(
             SECOND, cpus=4, busy_ns=0, steal_ns=0, own_ns=0, energy_uj={"package-0": (0, 2**32)}
         ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from tuner.backends.sender_place import SenderPlace, SendersHere
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
@@ -132,12 +134,13 @@ class BackendOptions:
 
     `recorded` is the file of a recorded grid, for `replay`. `so_far` is what the study holds
     already, where a run is resumed. `may_load` says that an `endpoint` on another machine may be
-    loaded.
+    loaded. `senders_on` is the Dask cluster whose hosts send, None where this machine does.
     """
 
     recorded: Path | None = None
     so_far: StudyRecord | None = None
     may_load: bool = False
+    senders_on: str | None = None
 
 
 NO_OPTIONS = BackendOptions()
@@ -167,9 +170,9 @@ class DeployingBackend(Backend):
 
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
     measures the load engine on the path to its deployments. `watch` is `host_use`, `reach` is
-    `answers`, `missing` is what is `unmeasurable`, `same` adds to what is `alike`. Where the study
-    says so (`search.stay`), the
-    next trial reuses a deployment that it can use.
+    `answers`, `missing` is what is `unmeasurable`, `same` adds to what is `alike`. `senders` is
+    where the load comes from. Where the study says so (`search.stay`), the next trial reuses a
+    deployment that it can use.
     """
 
     name: str
@@ -181,8 +184,10 @@ class DeployingBackend(Backend):
     missing: Mapping[str, Missing] = field(default_factory=dict)
     reach: Callable[[], bool] = lambda: True
     same: Callable[[], Mapping[str, str]] = dict
+    senders: SenderPlace = field(default_factory=SendersHere)
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
+    _world: ExitStack = field(default_factory=ExitStack, init=False)
 
     def __post_init__(self) -> None:
         if self.study.search.stay:
@@ -195,14 +200,17 @@ class DeployingBackend(Backend):
         return Rig(self.deployer, self.connect, self._calibration)
 
     def __enter__(self) -> Self:
-        (self._reuse or self.deployer).__enter__()
+        with ExitStack() as world:
+            world.enter_context(self.senders)
+            world.enter_context(self._reuse or self.deployer)
+            self._world = world.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        (self._reuse or self.deployer).__exit__(*exc)
+        self._world.__exit__(*exc)  # type: ignore[arg-type]
 
     def environment(self) -> Mapping[str, Any]:
-        return self.deployer.environment()
+        return {**self.deployer.environment(), **self.senders.facts()}
 
     def unmeasurable(self) -> Mapping[str, Missing]:
         return self.missing
@@ -218,7 +226,7 @@ class DeployingBackend(Backend):
         return self.watch(seconds)
 
     def answers(self) -> bool:
-        return self.reach()
+        return self.reach() and self.senders.answers()
 
     def run_trial(self, request: TrialRequest) -> TrialResult:
         if self._reuse is None:

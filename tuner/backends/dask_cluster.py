@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RESOURCE = "tune_host"
 """The Dask resource that says that a worker may measure; each has one of it."""
 
+SENDER = "tune_sender"
+"""As above: that a worker may send."""
+
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 """So long a host may take to say what it has; a large model's checksum takes some seconds."""
@@ -49,6 +52,17 @@ def scheduler_address(on: str) -> str:
             f"expected {' or '.join(_NAMED)}, as `dask scheduler` prints it",
         )
     return f"{_SCHEMES[parts.scheme]}://{host if ':' not in host else f'[{host}]'}:{port}"
+
+
+def require_fit_for_senders(on: str, backend: str) -> None:
+    """Raise InputError where `on` names no cluster, or its hosts cannot reach what is measured."""
+    scheduler_address(on)
+    if backend not in {"swarm", "endpoint"}:
+        raise InputError(
+            f"what backend {backend} measures cannot be reached from other hosts",
+            "leave --senders-on out, or use --backend swarm or endpoint",
+        )
+    require_dask()
 
 
 def require_fit_for_hosts(on: str, backend: str) -> None:
@@ -83,6 +97,7 @@ class WorkerFacts:
     name: str
     address: str
     measures: bool
+    sends: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,28 +122,33 @@ class DaskCluster:
             known = self.client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError) as error:
             raise self.lost() from error
-        workers = [
-            WorkerFacts(
-                str(facts.get("name") or address),
-                address,
-                float(facts.get("resources", {}).get(RESOURCE, 0)) >= 1,
-            )
-            for address, facts in known.items()
-        ]
+        workers = []
+        for address, facts in known.items():
+            has = facts.get("resources", {})
+            measures, sends = (float(has.get(what, 0)) >= 1 for what in (RESOURCE, SENDER))
+            name = str(facts.get("name") or address)
+            workers.append(WorkerFacts(name, address, measures, sends))
         return {w.address: w for w in sorted(workers, key=lambda w: w.name)}
 
     def measuring(self) -> Mapping[str, WorkerFacts]:
         """Those that may measure. Raises SetupError where there is none."""
+        return self._those(RESOURCE, lambda worker: worker.measures, "")
+
+    def sending(self) -> Mapping[str, WorkerFacts]:
+        """Those that may send. Raises SetupError where there is none."""
+        return self._those(SENDER, lambda worker: worker.sends, " --sends")
+
+    def _those(
+        self, resource: str, may: Callable[[WorkerFacts], bool], option: str
+    ) -> Mapping[str, WorkerFacts]:
         workers = self.workers()
-        measuring = {address: w for address, w in workers.items() if w.measures}
-        if not measuring:
-            has = f"has {len(workers)} workers" if workers else "has no worker"
-            raise SetupError(
-                f"the Dask scheduler at {self.address} {has}, and none with the resource"
-                f" {RESOURCE}=1",
-                f"start one on each host: tune worker --dask {scheduler_address(self.address)}",
-            )
-        return measuring
+        if those := {address: w for address, w in workers.items() if may(w)}:
+            return those
+        has = f"has {len(workers)} workers" if workers else "has no worker"
+        raise SetupError(
+            f"the Dask scheduler at {self.address} {has}, and none with the resource {resource}=1",
+            f"start one on each host: tune worker --dask {scheduler_address(self.address)}{option}",
+        )
 
     def lost(self) -> Unreachable:
         return Unreachable(
@@ -151,7 +171,7 @@ class DaskCluster:
             for worker in workers
         }
         self.wait_for(list(futures.values()), ANSWER_SECONDS)
-        return {w.address: _answer(w, futures[w.address]) for w in workers}
+        return {w.address: answer_of(w, futures[w.address]) for w in workers}
 
     def wait_for(self, futures: Sequence[Future[Any]], seconds: float) -> None:
         """Wait until they are done, for at most so long."""
@@ -218,7 +238,8 @@ class DaskCluster:
         return reports
 
 
-def _answer(worker: WorkerFacts, future: Any) -> Any:  # noqa: ANN401 -- of any function
+def answer_of(worker: WorkerFacts, future: Any) -> Any:  # noqa: ANN401 -- of any function
+    """What a task on a worker returned; a TuneError where it returned nothing in time."""
     if future.status == "finished":
         return future.result()
     if future.status == "error":

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 from tuner.backends.dask_cluster import (
     CONNECT_SECONDS,
     RESOURCE,
+    SENDER,
     in_a_line,
     require_dask,
     scheduler_address,
     silence_dask,
 )
+from tuner.backends.dask_sending_host import end_sending
 from tuner.deploy import docker_engine
 from tuner.deploy.ownership import sweep
 from tuner.errors import SetupError
@@ -42,8 +44,12 @@ def check_host(backend: str, say: Callable[[str], None]) -> None:
             say(f"removed what ended processes had left: {', '.join(removed)}")
 
 
-def serve_host(scheduler: str, name: str, host: str | None, say: Callable[[str], None]) -> None:
+def serve_host(
+    scheduler: str, name: str, host: str | None, say: Callable[[str], None], *, sends: bool = False
+) -> None:
     """Be the worker `name` of a scheduler until an interrupt; raises KeyboardInterrupt then.
+
+    It measures, or `sends` the load of trials that are measured elsewhere.
 
     `host` is the address at which others reach this host, by default that of the interface which
     leads to the scheduler. A scheduler that goes away is waited for. When it ends, whatever trials
@@ -52,12 +58,14 @@ def serve_host(scheduler: str, name: str, host: str | None, say: Callable[[str],
     """
     address = scheduler_address(scheduler)
     require_dask()
-    if asyncio.run(_serve(address, name, host, say)):
-        raise KeyboardInterrupt
+    asyncio.run(_serve(address, name, host, say, sends=sends))
+    raise KeyboardInterrupt
 
 
-async def _serve(address: str, name: str, host: str | None, say: Callable[[str], None]) -> bool:
-    """Whether it ended by an interrupt, which is its only end but an exception."""
+async def _serve(
+    address: str, name: str, host: str | None, say: Callable[[str], None], *, sends: bool
+) -> None:
+    """Ends by an interrupt, or by an exception."""
     from distributed import Worker  # noqa: PLC0415 -- an extra
 
     from tuner.backends.dask_host import end_any_run  # noqa: PLC0415
@@ -77,7 +85,7 @@ async def _serve(address: str, name: str, host: str | None, say: Callable[[str],
             name=name,
             host=host,
             nthreads=_THREADS,
-            resources={RESOURCE: 1},
+            resources={SENDER if sends else RESOURCE: 1},
             memory_limit=0,
             death_timeout=CONNECT_SECONDS,
         )
@@ -91,16 +99,19 @@ async def _serve(address: str, name: str, host: str | None, say: Callable[[str],
             with suppress(TimeoutError):
                 await asyncio.wait_for(interrupted.wait(), _AGAIN_SECONDS)
             continue
-        say(f"host {name} measures for {address}" + (" again" if began else "; Ctrl-C ends it"))
+        say(
+            f"host {name} {'sends' if sends else 'measures'} for {address}"
+            + (" again" if began else "; Ctrl-C ends it")
+        )
         began = True
         await _first_of(worker.finished(), interrupted.wait())
         # What is under way cleans up after itself; it is measured elsewhere.
         await asyncio.to_thread(end_any_run)
+        end_sending()
         if interrupted.is_set():
             await worker.close(timeout=CONNECT_SECONDS)
         else:
             say(f"the scheduler at {address} is gone; waiting for it")
-    return True
 
 
 async def _first_of(*waits: object) -> None:

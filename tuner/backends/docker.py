@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
 from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.backends.sender_place import sender_place
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment
@@ -64,14 +64,15 @@ def container_backend(
     watch: Callable[[float], HostUse | None],
     missing: Mapping[str, Missing],
     reach: Callable[[], bool],
+    senders_on: str | None = None,
 ) -> DeployingBackend:
     """A backend of containers, and a load generator that checks a sample of the answers.
 
     The load engine is calibrated with the baseline's server and protocol, as it will send: by as
-    many processes as `load.senders` says. `watch`, `missing` and `reach` are those of
-    `DeployingBackend`. Raises SetupError when the model is not built, InputError when its requests
-    cannot be read, or sent to one of the servers in one of the protocols, or when there is no such
-    server.
+    many processes as `load.senders` says, here or on the hosts of the Dask cluster `senders_on`.
+    `watch`, `missing` and `reach` are those of `DeployingBackend`. Raises SetupError when the model
+    is not built, InputError when its requests cannot be read, or sent to one of the servers in one
+    of the protocols, or when there is no such server.
     """
     require_built(study.model)
     golden = study_requests(study)
@@ -82,7 +83,8 @@ def container_backend(
         for server in servers
         for protocol in protocols
     }
-    generator = LoadGenerator()
+    place = sender_place(senders_on)
+    generator = LoadGenerator(place.engines)
 
     def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
         sent = requests[profile.server, profile.protocol]
@@ -91,10 +93,10 @@ def container_backend(
         return generator.connect(target, profile, sent.calls, check=sent.right)
 
     def calibrator(deployer: Deployer) -> Calibration | None:
-        place = deployer.place_client if isinstance(deployer, DockerDeployer) else _anywhere
+        pin = deployer.place_client if isinstance(deployer, DockerDeployer) else _anywhere
 
         def measured(senders: int) -> Calibration | None:
-            place(senders)
+            pin(senders)
             with deployer.null_server() as target:
                 if target is None:
                     return None
@@ -107,13 +109,15 @@ def container_backend(
                     senders=senders,
                 )
 
-        most = max(1, (os.cpu_count() or 1) // 2)
-        found = calibrate_senders(measured, study.load.senders, study_level(study, trace), most)
+        level = study_level(study, trace)
+        found = calibrate_senders(measured, study.load.senders, level, place.most, place.least)
         if found is not None:
-            place(found.senders)
+            pin(found.senders)
         return found
 
-    return DeployingBackend(name, study, deployer, connect, calibrator, watch, missing, reach)
+    return DeployingBackend(
+        name, study, deployer, connect, calibrator, watch, missing, reach, senders=place
+    )
 
 
 def _anywhere(_senders: int) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
+from tuner.backends.sender_place import sender_place
 from tuner.deploy.endpoint_deployer import EndpointDeployer, is_local
 from tuner.deploy.endpoint_url import EndpointUrl, endpoint_url
 from tuner.deploy.protocol import Deployment
@@ -77,10 +79,11 @@ def endpoint_backend(study: StudySpec, options: BackendOptions = NO_OPTIONS, /) 
     home = study.path.parent
     server = AnyServer(
         url.host if url.secure else None,
-        str((home / endpoint.ca).absolute()) if endpoint.ca else None,
+        _authority(home / endpoint.ca) if endpoint.ca else None,
         endpoint.most_rps,
     )
-    generator = LoadGenerator()
+    place = sender_place(options.senders_on, url.address)
+    generator = LoadGenerator(place.engines)
 
     def right(number: int, body: bytes) -> bool:
         # Nobody knows what the answer to an image or a text looks like.
@@ -90,6 +93,8 @@ def endpoint_backend(study: StudySpec, options: BackendOptions = NO_OPTIONS, /) 
     def connect(target: Deployment, profile: LoadProfile) -> AbstractContextManager[Client]:
         if trace is not None:
             profile = replayed(profile, trace)
+        if study.load.senders == "auto":
+            profile = replace(profile, senders=place.least)
         if profile.rate_rps is not None and profile.rate_rps > endpoint.most_rps:
             raise InputError(
                 f"a rate of {profile.rate_rps:g} requests/s, more than endpoint.most_rps"
@@ -108,7 +113,19 @@ def endpoint_backend(study: StudySpec, options: BackendOptions = NO_OPTIONS, /) 
         watch=watch_host if is_local(url, endpoint.usage) else lambda _: None,
         missing=_missing(study, url),
         reach=deployer.answers,
+        senders=place,
     )
+
+
+def _authority(file: Path) -> str:
+    """Its certificates. Raises InputError where the file cannot be read."""
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"endpoint.ca: {file} cannot be read: {error}",
+            "name the PEM file of the authority's certificate",
+        ) from error
 
 
 def _missing(study: StudySpec, url: EndpointUrl) -> Mapping[str, Missing]:

@@ -1,4 +1,4 @@
-"""Real containers on the nodes of a Docker Swarm, and the real load generator on this machine."""
+"""Real containers on the nodes of a Docker Swarm, and the real load generator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MISSING: Mapping[str, Missing] = {
 
 def swarm_backend(
     study: StudySpec,
-    _options: BackendOptions = NO_OPTIONS,
+    options: BackendOptions = NO_OPTIONS,
     /,
     *,
     deployer: Deployer | None = None,
@@ -47,4 +47,5 @@ def swarm_backend(
     `container_backend`.
     """
     deployer = deployer or SwarmDeployer(study.model, study.serving, study.name, study.servers())
-    return container_backend("swarm", study, deployer, lambda _: None, _MISSING, all_answer)
+    on = options.senders_on
+    return container_backend("swarm", study, deployer, lambda _: None, _MISSING, all_answer, on)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import typer
 
 from tuner.cli import BAD_INPUT
@@ -13,8 +11,10 @@ from tuner.cli.options import (
     JsonOption,
     MayLoadOption,
     OnOption,
+    SendersOnOption,
     StorageOption,
     StudyOption,
+    hosts_options,
     opened,
 )
 from tuner.cli.output import print_json
@@ -25,6 +25,7 @@ def check(
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     on: OnOption = None,
+    senders_on: SendersOnOption = None,
     may_load: MayLoadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,12 +39,12 @@ def check(
     from tuner.pages.check_page import check_blocks
     from tuner.render.terminal import show
 
-    chosen = opened(study, storage, backend, may_load=may_load, on=on)
+    chosen = opened(study, storage, backend, may_load=may_load, on=on, senders_on=senders_on)
     checks = chosen.check()
     if as_json:
         print_json(check_document(chosen.specification, checks))
     else:
-        hosts = "" if on is None else f" --on {shlex.quote(on)}"
+        hosts = hosts_options(chosen)
         show(*check_blocks(chosen.name, checks, f"{chosen.selecting()}{hosts}"))
     if not all(each.ok for each in checks):
         raise typer.Exit(BAD_INPUT)

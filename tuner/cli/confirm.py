@@ -15,6 +15,7 @@ from tuner.cli.options import (
     MayLoadOption,
     OnOption,
     ReplayOption,
+    SendersOnOption,
     StorageOption,
     StudyOption,
     kept_record,
@@ -34,6 +35,7 @@ def confirm(
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     on: OnOption = None,
+    senders_on: SendersOnOption = None,
     replay: ReplayOption = None,
     may_load: MayLoadOption = False,
     as_json: JsonOption = False,
@@ -50,7 +52,9 @@ def confirm(
     from tuner.render.terminal import show
     from tuner.study.loop import Event
 
-    chosen = opened(study, storage, backend, replay=replay, may_load=may_load, on=on)
+    chosen = opened(
+        study, storage, backend, replay=replay, may_load=may_load, on=on, senders_on=senders_on
+    )
     confirmation = None
     with suppress(KeyboardInterrupt):
         if as_json:

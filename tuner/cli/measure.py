@@ -18,6 +18,7 @@ from tuner.cli.options import (
     JsonOption,
     MayLoadOption,
     RequestsOption,
+    SendersOnOption,
     StorageOption,
     TemplateOption,
     opened,
@@ -138,6 +139,7 @@ def measure(
         typer.Option(min=0.1, max=999_999, help="With --url: send no more requests per second."),
     ] = 10_000,
     may_load: MayLoadOption = False,
+    senders_on: SendersOnOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -170,9 +172,10 @@ def measure(
             ca=ca,
             most_rps=most_rps,
             may_load=may_load,
+            senders_on=senders_on,
         ).narrowed(changes)
     else:
-        chosen = _opened(model, study, trial, backend, storage)
+        chosen = _opened(model, study, trial, backend, storage, senders_on)
         narrowed = chosen.narrowed(changes, trial=trial, requests=requests, template=template)
     if concurrency is not None:
         _require_levels(url, other=exploring or capacity or repeat > 1)
@@ -219,6 +222,7 @@ def _opened(
     trial: int | None,
     backend: str,
     storage: str | None,
+    senders_on: str | None,
 ) -> Study:
     from tuner.api import Study
     from tuner.errors import InputError
@@ -230,9 +234,11 @@ def _opened(
     if model is not None:
         if trial is not None:
             raise InputError("--trial goes with --study only", "name the study of the trial")
+        if senders_on is not None:
+            raise InputError("--senders-on goes with --study and --url", "leave it out")
         return Study.of_model(model, backend=backend)
     assert study is not None
-    return opened(study, storage, backend)
+    return opened(study, storage, backend, senders_on=senders_on)
 
 
 def _measure(study: Study, times: int, *, as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -118,6 +119,14 @@ OnOption = Annotated[
         " makes a host one of them. [default: this host]",
     ),
 ]
+SendersOnOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="dask://HOST:8786",
+        help="With --backend swarm or endpoint: send the load from the hosts of this Dask cluster;"
+        " `tune worker --sends` makes a host one of them. [default: this host]",
+    ),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="File to write. [default: standard output]"),
@@ -146,6 +155,7 @@ def opened(
     replay: Path | None = None,
     may_load: bool = False,
     on: str | None = None,
+    senders_on: str | None = None,
 ) -> Study:
     """The study that the options select. Raises InputError for a study that cannot be read."""
     import optuna
@@ -162,4 +172,11 @@ def opened(
         sampler=None if sampler is None else sampler.value,
         may_load=may_load,
         on=on,
+        senders_on=senders_on,
     )
+
+
+def hosts_options(study: Study) -> str:
+    """The options that name the other hosts of a study, for a command line; each with a space."""
+    named = {"--on": study.on, "--senders-on": study.senders_on}
+    return "".join(f" {option} {quote(on)}" for option, on in named.items() if on is not None)

@@ -18,8 +18,10 @@ from tuner.cli.options import (
     OnOption,
     ReplayOption,
     Sampler,
+    SendersOnOption,
     StorageOption,
     StudyOption,
+    hosts_options,
     kept_record,
     opened,
 )
@@ -33,6 +35,7 @@ def run(
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
     on: OnOption = None,
+    senders_on: SendersOnOption = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Run so many more trials, whatever the study's budget."),
@@ -88,7 +91,14 @@ def run(
     if passes is not None and not grid:
         raise InputError("--passes is for the full grid only", "give --sampler grid, or leave it")
     chosen = opened(
-        study, storage, backend, sampler=sampler, replay=replay, may_load=may_load, on=on
+        study,
+        storage,
+        backend,
+        sampler=sampler,
+        replay=replay,
+        may_load=may_load,
+        on=on,
+        senders_on=senders_on,
     )
     whole = False
     with suppress(KeyboardInterrupt):
@@ -120,8 +130,7 @@ def _resume(study: Study, passes: int, replay: Path | None, *, may_load: bool) -
     grid = f" --sampler grid --passes {passes}" if study.grid else ""
     recorded = "" if replay is None else f" --replay {shlex.quote(str(replay))}"
     allowed = " --i-may-load-this" if may_load else ""
-    hosts = "" if study.on is None else f" --on {shlex.quote(study.on)}"
-    return f"tune run {study.selecting()}{hosts}{grid}{recorded}{allowed}"
+    return f"tune run {study.selecting()}{hosts_options(study)}{grid}{recorded}{allowed}"
 
 
 def _end(study: Study) -> int:

@@ -18,6 +18,14 @@ def worker(
         ),
     ],
     backend: BackendOption = DEFAULT_BACKEND,
+    sends: Annotated[
+        bool,
+        typer.Option(
+            "--sends",
+            help="Send the load of trials that another machine deploys (--senders-on), and measure"
+            " none here.",
+        ),
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="What trials call this host. [default: its host name]")
     ] = None,
@@ -33,6 +41,7 @@ def worker(
     """Measure trials on this host for `tune run --on dask://...`, until Ctrl-C.
 
     Run it in a directory that has the study's model. The backend is what is looked for here first.
+    With --sends it sends for `tune run --senders-on dask://...` instead, and needs no model.
 
     Example: tune worker --dask tcp://10.0.0.1:8786
     """
@@ -41,5 +50,6 @@ def worker(
     def say(line: str) -> None:
         print(line, flush=True)
 
-    check_host(backend, say)
-    serve_host(dask, name or socket.gethostname(), host, say)
+    if not sends:
+        check_host(backend, say)
+    serve_host(dask, name or socket.gethostname(), host, say, sends=sends)

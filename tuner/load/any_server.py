@@ -32,7 +32,7 @@ def tls_of(setup: Setup) -> tuple[ssl.SSLContext, str] | None:
     """What secures the connections of a burst; None where nothing does."""
     if setup.tls_name is None:
         return None
-    context = ssl.create_default_context(cafile=setup.tls_ca)
+    context = ssl.create_default_context(cadata=setup.tls_ca)
     context.set_alpn_protocols(["http/1.1"])
     return context, setup.tls_name
 

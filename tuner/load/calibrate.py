@@ -93,15 +93,16 @@ def calibrate_senders(
     senders: SenderCount,
     level: float | None,
     most: int,
+    least: int = 1,
 ) -> Calibration | None:
     """The calibration of as many senders as a study uses; `measured` is given how many.
 
-    `auto` is one, or as few as can send `level` requests/s honestly, at most `most`. Where no
-    number of them can, it is what was fastest. None where `measured` gives none.
+    `auto` is `least`, or as few more as can send `level` requests/s honestly, at most `most`. Where
+    no number of them can, it is what was fastest. None where `measured` gives none.
     """
     if senders != "auto":
         return measured(senders)
-    best = measured(1)
+    best = measured(least)
     while best is not None and level is not None and level > best.honest_rps():
         needed = math.ceil(best.senders * level / best.honest_rps())
         more = measured(min(most, needed)) if best.senders < most else None

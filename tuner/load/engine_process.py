@@ -7,12 +7,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any
 
 from tuner.errors import SetupError, TrialFailed
 from tuner.load import wire
+from tuner.measure import proc
 
 SILENCE_SECONDS = 30.0
 """The engine reports every tick. If it is silent for this long it hangs."""
@@ -20,7 +23,59 @@ SILENCE_SECONDS = 30.0
 TAIL_BYTES = 2000
 
 
-class Engine:
+class Engine(ABC):
+    """An engine's process, as the one who asked for it sees it."""
+
+    host: EngineHost | None = None
+    """Where it runs; None for this machine."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Raises TrialFailed when the engine is gone."""
+
+    @abstractmethod
+    def wait_ns(self) -> int | None:
+        """How long its process has waited for a CPU; None where the kernel does not count it.
+
+        Raises TrialFailed where its machine cannot be asked.
+        """
+
+    @abstractmethod
+    def frame(self, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The next frame, within so many seconds; raises TrialFailed where there comes none."""
+
+    @property
+    def ahead_ns(self) -> int:
+        """How far this machine's clock is ahead of the engine's."""
+        return 0 if self.host is None else self.host.ahead_ns
+
+    def receive(self, *events: str, patience: float = 0.0) -> tuple[dict[str, Any], bytes]:
+        """The next frame, which must be one of `events`, within `SILENCE_SECONDS` + `patience`.
+
+        Raises TrialFailed when the engine reports a failure, is gone or is silent. Raises
+        SetupError when the failure that it reports comes with a mend.
+        """
+        header, payload = self.frame(SILENCE_SECONDS + patience)
+        where = "" if self.host is None else f"host {self.host.name}: "
+        if mend := header.get("mend"):
+            raise SetupError(where + header["message"], mend)
+        if header["event"] not in events:
+            raise TrialFailed(f"{where}load generator: {header.get('message', header['event'])}")
+        return header, payload
+
+
+@dataclass(frozen=True)
+class EngineHost:
+    """Another machine with an engine: how far this one's clock is ahead of its clock, which is
+    known to `apart_ns` on either side.
+    """
+
+    name: str
+    ahead_ns: int
+    apart_ns: int
+
+
+class LocalEngine(Engine):
     """The parent's end of the socket pair; `pid` is the engine's process."""
 
     def __init__(self, pid: int, sock: socket.socket, stderr: IO[bytes]) -> None:
@@ -29,30 +84,22 @@ class Engine:
         self._stderr = stderr
 
     def send(self, data: bytes) -> None:
-        """Raises TrialFailed when the engine is gone."""
         try:
             self._sock.sendall(data)
         except OSError as error:
             raise self._died() from error
 
-    def receive(self, *events: str, patience: float = 0.0) -> tuple[dict[str, Any], bytes]:
-        """The next frame, which must be one of `events`, within `SILENCE_SECONDS` + `patience`.
+    def wait_ns(self) -> int | None:
+        return proc.wait_ns([self.pid])
 
-        Raises TrialFailed when the engine reports a failure, is gone or is silent. Raises
-        SetupError when the failure that it reports comes with a mend.
-        """
-        self._sock.settimeout(SILENCE_SECONDS + patience)
+    def frame(self, seconds: float) -> tuple[dict[str, Any], bytes]:
+        self._sock.settimeout(seconds)
         try:
-            header, payload = wire.receive_frame(self._sock)
+            return wire.receive_frame(self._sock)
         except EOFError as error:
             raise self._died() from error
         except TimeoutError as error:
             raise TrialFailed("the load generator no longer answers") from error
-        if mend := header.get("mend"):
-            raise SetupError(header["message"], mend)
-        if header["event"] not in events:
-            raise TrialFailed(f"load generator: {header.get('message', header['event'])}")
-        return header, payload
 
     def _died(self) -> TrialFailed:
         self._stderr.seek(0, os.SEEK_END)
@@ -61,8 +108,12 @@ class Engine:
         return TrialFailed("the load generator ended unexpectedly", output)
 
 
+StartEngine = Callable[[], AbstractContextManager[Engine]]
+"""Starts an engine, which is killed at the end of the block, whatever happens."""
+
+
 @contextmanager
-def started_engine() -> Iterator[Engine]:
+def started_engine() -> Iterator[LocalEngine]:
     """Start an engine. It is killed at the end of the block, whatever happens.
 
     It has a session of its own, so that Ctrl-C reaches only the parent, which then leaves the
@@ -86,7 +137,7 @@ def started_engine() -> Iterator[Engine]:
         )
         theirs.close()  # so that the end of the engine is the end of the stream here
         try:
-            yield Engine(child.pid, mine, stderr)
+            yield LocalEngine(child.pid, mine, stderr)
         finally:
             child.kill()
             child.wait()

@@ -248,7 +248,7 @@ class LoadClient:
         return windows
 
     def _read(self, tick: Tick) -> WindowEnd:
-        return read_window_end(self._target, self._senders.pids, tick)
+        return read_window_end(self._target, self._senders.engines, tick)
 
     def _samples(self, ticks: list[Tick]) -> RequestSamples:
         samples = joined_samples(ticks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuner.load.engine_process import Engine
 from tuner.load.target import CpuTimes, Target
 from tuner.load.ticks import Tick
 from tuner.measure import proc
@@ -22,18 +23,12 @@ class WindowEnd:
     host: proc.HostCounters | None
 
 
-def read_window_end(target: Target, pids: Sequence[int], tick: Tick) -> WindowEnd:
-    """Read the counters, while the load goes on. `tick` has the CPU times of the senders `pids`."""
+def read_window_end(target: Target, engines: Sequence[Engine], tick: Tick) -> WindowEnd:
+    """Read the counters, while the load goes on. `tick` has the CPU times of the `engines`."""
     containers = target.counters()
-    tcp = proc.tcp_counters(pids[0])  # of the namespace that all senders are in
     client = tuple(
-        ClientCounters(
-            time_ns=time_ns,
-            cpu_ns=cpu_ns,
-            wait_ns=proc.wait_ns([pid]),
-            retransmitted=tcp.retransmitted if tcp else None,
-        )
-        for pid, (time_ns, cpu_ns) in zip(pids, tick.senders, strict=True)
+        ClientCounters(time_ns, cpu_ns, engine.wait_ns())
+        for engine, (time_ns, cpu_ns) in zip(engines, tick.senders, strict=True)
     )
     return WindowEnd(containers, client, proc.host_counters() if target.local else None)
 

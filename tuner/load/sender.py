@@ -8,13 +8,14 @@ window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from tuner.errors import InputError
 from tuner.load import wire
 from tuner.load.any_server import AnyServer
+from tuner.load.engine_process import StartEngine, started_engine
 from tuner.load.grpc import unframed
 from tuner.load.load_client import CheckAnswer, LoadClient, tick_seconds
 from tuner.load.senders import Senders
@@ -23,8 +24,19 @@ from tuner.serving.servers.call import Call
 from tuner.spec.study import LoadProfile
 
 
+def engines_here(senders: int) -> Sequence[StartEngine]:
+    """So many engines on this machine."""
+    return [started_engine] * senders
+
+
+@dataclass(frozen=True)
 class LoadGenerator:
-    """Sends bursts over keep-alive connections, in closed or open loops."""
+    """Sends bursts over keep-alive connections, in closed or open loops.
+
+    `engines` gives what starts each of so many engines: here by default.
+    """
+
+    engines: Callable[[int], Sequence[StartEngine]] = engines_here
 
     @contextmanager
     def connect(
@@ -69,7 +81,7 @@ class LoadGenerator:
         )
         if profile.protocol == "grpc" and check is not None:
             check = _of_messages(check)
-        with Senders(setup) as senders:
+        with Senders(setup, self.engines(setup.senders)) as senders:
             yield LoadClient(senders, target, profile, check)
 
 

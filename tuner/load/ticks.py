@@ -78,8 +78,11 @@ class Tick:
         return len(self.samples) - self.successful
 
 
-def decode_tick(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
-    """The tick in a frame. Connection i belongs to replica i modulo `replicas`."""
+def decode_tick(header: dict[str, Any], payload: bytes, replicas: int, ahead_ns: int = 0) -> Tick:
+    """The tick in a frame. Connection i belongs to replica i modulo `replicas`.
+
+    The clock of this machine is so far ahead of that in the frame.
+    """
     n = header["n"]
     columns = {name: np.dtype(code) for name, code in wire.COLUMNS.items()}
     positions = [position for position, _ in header["kept"]]
@@ -90,11 +93,14 @@ def decode_tick(header: dict[str, Any], payload: bytes, replicas: int) -> Tick:
         name: np.frombuffer(piece, dtype)
         for (name, dtype), piece in zip(columns.items(), pieces, strict=False)
     }
+    if ahead_ns:
+        arrays["start_ns"] = arrays["start_ns"] + ahead_ns
+    now = header["now"] + ahead_ns
     connection = arrays["connection"]
     replica = np.where(connection < 0, -1, connection % replicas).astype(np.int16)
     return Tick(
-        now_ns=header["now"],
-        senders=((header["now"], header["cpu"]),),
+        now_ns=now,
+        senders=((now, header["cpu"]),),
         samples=RequestSamples(**arrays, replica=replica),
         kept=tuple(zip(positions, pieces[len(columns) :], strict=True)),
         due=header["due"],

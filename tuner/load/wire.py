@@ -67,7 +67,7 @@ class Setup:
     tls_name: str | None = None
     """The name in the server's certificate; None where connections are not secured."""
     tls_ca: str | None = None
-    """The file of the authority that signed it; None for those that the system trusts."""
+    """The certificates (PEM) of who signed it; None for the authorities that the system trusts."""
     most_rps: float | None = None
     """A closed loop sends no more requests per second."""
     sender: int = 0

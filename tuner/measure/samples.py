@@ -103,15 +103,14 @@ class CpuReadings:
 
 @dataclass(frozen=True)
 class ClientCounters:
-    """One sender at `time_ns`: CPU time, time waiting for a CPU, retransmitted TCP segments.
+    """One sender at `time_ns`: its CPU time, and the time that it waited for a CPU.
 
-    A counter that cannot be read is None. Segments are those of its network namespace.
+    That is None where it cannot be read.
     """
 
     time_ns: int
     cpu_ns: int
     wait_ns: int | None = None
-    retransmitted: int | None = None
 
 
 @dataclass(frozen=True)

@@ -385,8 +385,8 @@ class LoadDocument(Document):
     more."""
 
     senders: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = LoadSpec.senders
-    """How many processes send a burst together. `auto`: one, or as few as can send the highest
-    `rate`, where the calibration says that one cannot."""
+    """How many processes send a burst together. `auto`: one (on each host, with `--senders-on`), or
+    as few more as can send the highest `rate`, where the calibration says that these cannot."""
 
     protocol: LoadProtocol = LoadSpec.protocol
     """The server's REST API or its gRPC services. The parameter `protocol` overrides it."""

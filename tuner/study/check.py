@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from tuner.backends.backend import Backend
+from tuner.backends.backend import Backend, DeployingBackend
 from tuner.backends.dask_cluster import RESOURCE, DaskCluster, HostsThere, dask_cluster, hosts_there
 from tuner.backends.quiet import MOST_SECONDS, too_busy
 from tuner.deploy.docker_engine import connect, serving_image
@@ -58,11 +58,12 @@ def checks(
     *,
     backend: str = "docker",
     watch: Watch = watch_host,
+    senders_on: str | None = None,
 ) -> Iterator[Check]:
     """All checks, each as soon as it is done; none raises for what it looks for.
 
     `make` makes the backend of that name for the study. Engine, model and host are needed by
-    `docker` only, a swarm by `swarm`.
+    `docker` only, a swarm by `swarm`, the hosts of a Dask cluster where they send (`senders_on`).
     """
     made: list[Backend] = []
 
@@ -78,6 +79,8 @@ def checks(
         yield checked("model", lambda: _model(study))
     yield checked("backend", backend_made)
     yield checked("metrics", lambda: _measurable(study, made))
+    if senders_on is not None:
+        yield checked("senders", lambda: _senders(made))
     yield checked("sampler", lambda: _sampler(study))
     if PERCENTILES.keys() & set(study.metrics):
         done = partial(finished_trials, study.name, url)
@@ -223,6 +226,14 @@ def _tried(study: StudySpec, made: Sequence[Backend]) -> str:
     with made[0] as backend:
         tools = backend.environment()["network_tools"]
     return f"each was asked by this machine; {_network(NetworkTools(**tools), study)}"
+
+
+def _senders(made: Sequence[Backend]) -> str:
+    """Who sends, once each has been asked. Raises as a `SenderPlace`."""
+    if not made or not isinstance(made[0], DeployingBackend):
+        raise SetupError("not tried: there is no backend", "see above")
+    with made[0].senders as place:
+        return place.in_words()
 
 
 def _measurable(study: StudySpec, made: Sequence[Backend]) -> str:
