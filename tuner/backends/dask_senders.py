@@ -21,7 +21,7 @@ from tuner.backends.dask_cluster import (
     naming_host,
 )
 from tuner.backends.dask_sending_host import REACH_SECONDS, SendingHost
-from tuner.backends.sender_place import SenderPlace
+from tuner.backends.sender_place import SenderPlace, SendersHere
 from tuner.errors import InputError, SetupError, TrialFailed, TuneError, Unreachable
 from tuner.load.engine_process import Engine, EngineHost, StartEngine
 
@@ -161,6 +161,14 @@ class SenderHosts(SenderPlace):
             f"{name} ({cpus} CPUs)" for name, cpus in zip(self._names, self._cpus, strict=True)
         )
         return f"{cpus}; their clocks are known to {apart_ns / 1e6:.1f} ms"
+
+
+def sender_place(on: str | None, service: tuple[str, int] | None = None) -> SenderPlace:
+    """The hosts of the Dask cluster `on`; this machine where that is None.
+
+    Where it is known already, `service` is the address that they are to reach.
+    """
+    return SendersHere() if on is None else SenderHosts(on, service)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
-from tuner.backends.sender_place import sender_place
+from tuner.backends.dask_senders import sender_place
 from tuner.deploy import docker_engine
 from tuner.deploy.docker_deployer import DockerDeployer
 from tuner.deploy.protocol import Deployer, Deployment

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuner.backends.backend import NO_NODES, NO_OPTIONS, BackendOptions, DeployingBackend
-from tuner.backends.sender_place import sender_place
+from tuner.backends.dask_senders import sender_place
 from tuner.deploy.endpoint_deployer import EndpointDeployer, is_local
 from tuner.deploy.endpoint_url import EndpointUrl, endpoint_url
 from tuner.deploy.protocol import Deployment

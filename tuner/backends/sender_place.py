@@ -1,4 +1,4 @@
-"""Where the load of a study comes from: this machine, or hosts of a Dask cluster."""
+"""Where the load of a study comes from."""
 
 from __future__ import annotations
 
@@ -67,15 +67,3 @@ class SendersHere(SenderPlace):
 
     def in_words(self) -> str:
         return "this machine"
-
-
-def sender_place(on: str | None, service: tuple[str, int] | None = None) -> SenderPlace:
-    """The hosts of the Dask cluster `on`; this machine where that is None.
-
-    Where it is known already, `service` is the address that they are to reach.
-    """
-    if on is None:
-        return SendersHere()
-    from tuner.backends.dask_senders import SenderHosts  # noqa: PLC0415 -- an extra
-
-    return SenderHosts(on, service)
