@@ -24,6 +24,7 @@ from tuner.load.burst_progress import BurstProgress
 from tuner.load.target import Target
 from tuner.measure.pruning import Pruner
 from tuner.measure.samples import Burst
+from tuner.spec.host import Host
 from tuner.spec.study import DeploymentSpec, LoadProfile, Stage, StudySpec
 from tuner.trial import Client
 
@@ -48,6 +49,8 @@ def paced_backend(study: StudySpec, _options: BackendOptions = NO_OPTIONS, /) ->
     def same() -> Mapping[str, str]:
         if fault == "no engine":
             raise SetupError("no Docker Engine answers", "start it")
+        if fault == "more CPUs":
+            return {"CPUs": str(2 * Host.this().cpus)}
         return {"CPU model": "slow"} if fault == "other CPU" else {}
 
     return replace(
@@ -83,7 +86,8 @@ class _Places:
     def environment(self) -> Mapping[str, Any]:
         usual = self._usual.environment()
         cpu = "slow" if self._fault == "other CPU" else "usual"
-        return {**usual, "backend": self.name, "host": {**usual["host"], "cpu": cpu}}
+        cpus = Host.this().cpus * (2 if self._fault == "more CPUs" else 1)
+        return {**usual, "backend": self.name, "host": {**usual["host"], "cpu": cpu, "cpus": cpus}}
 
     @contextmanager
     def null_server(self) -> Iterator[Target | None]:

@@ -213,19 +213,49 @@ def test_a_host_that_joins_later_measures_and_one_that_differs_does_not(
     assert out.reason.startswith("host other differs from host alpha: CPU model is slow, not ")
 
 
-def test_hosts_with_other_cpus_take_part_where_the_study_says_so(cluster: Cluster) -> None:
+@pytest.mark.parametrize(
+    ("fault", "cpu", "times"), [("other CPU", "slow", 1), ("more CPUs", "usual", 2)]
+)
+def test_hosts_with_other_cpus_take_part_where_the_study_says_so(
+    cluster: Cluster, fault: str, cpu: str, times: int
+) -> None:
     write("small", ("seed: 3", "hosts: any\nseed: 3"))
-    cluster.start("alpha")
-    cluster.start("other", PACED_FAULT="other CPU")
-    cluster.joined("alpha", "other")
+    # By name the first, with which the others are compared.
+    cluster.start("beta")
+    cluster.start("alpha", PACED_FAULT=fault)
+    cluster.joined("alpha", "beta")
     study = opened(cluster).run()
     assert whole(study) == []
     cpus = Host.this().cpus
     kinds = study.record.host_kinds
-    assert kinds.keys() == {f"usual, {cpus} CPUs", f"slow, {cpus} CPUs"}
+    assert kinds.keys() == {f"usual, {cpus} CPUs", f"{cpu}, {times * cpus} CPUs"}
     baseline = study.specification.search_space.baseline()
     for trials in kinds.values():
         assert baseline in {t.configuration for t in trials}
+
+
+@pytest.mark.thorough
+def test_a_host_that_joins_with_fewer_cpus_than_the_run_began_with_is_left_out(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACED_SECONDS", "0.5")
+    write("small", ("seed: 3", "hosts: any\nseed: 3"))
+    cluster.start("alpha", PACED_FAULT="more CPUs")
+    cluster.joined("alpha")
+    events: list[object] = []
+
+    def observe(event: object) -> None:
+        events.append(event)
+        if isinstance(event, Finished) and event.record.number == 0:
+            started(cluster, "beta")
+
+    study = opened(cluster).run(on_event=observe)
+    assert whole(study) == []
+    (out,) = [e for e in events if isinstance(e, HostLeftOut)]
+    cpus = Host.this().cpus
+    assert out.reason == (
+        f"host beta has {cpus} CPUs, fewer than the {2 * cpus} with which the run began"
+    )
 
 
 @pytest.mark.thorough

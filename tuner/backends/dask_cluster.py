@@ -29,6 +29,9 @@ RESOURCE = "tune_host"
 SENDER = "tune_sender"
 """As above: that a worker may send."""
 
+_OF_CPUS = ("CPU model", "CPUs")
+"""In what hosts may differ where a study says `hosts: any`."""
+
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 """So long a host may take to say what it has; a large model's checksum takes some seconds."""
@@ -318,8 +321,11 @@ class HostsThere:
     @property
     def host(self) -> Host:
         """What each of them has at least."""
-        memory = min(report.host.memory_mib for report in self.reports.values())
-        return Host(int(self.reference.alike["CPUs"]), memory)
+        reports = self.reports.values()
+        return Host(
+            min(report.cpus for report in reports),
+            min(report.host.memory_mib for report in reports),
+        )
 
 
 def hosts_there(cluster: DaskCluster, study: StudySpec, backend: str) -> HostsThere:
@@ -362,20 +368,19 @@ def host_difference(
 ) -> SetupError | None:
     """In what `other` differs from `host`, as an error; None where they are alike.
 
-    Hosts of a study that says `hosts: any` may have different CPU models, but as many CPUs: what a
-    study may ask for depends on them.
+    Hosts of a study that says `hosts: any` may have other CPUs.
     """
     names = [*report.alike, *(name for name in others.alike if name not in report.alike)]
     differ = [
         f"{name} is {others.alike.get(name, 'unknown')}, not {report.alike.get(name, 'unknown')}"
         for name in names
         if others.alike.get(name) != report.alike.get(name)
-        and (name != "CPU model" or study.hosts == "alike")
+        and (study.hosts == "alike" or name not in _OF_CPUS)
     ]
     if not differ:
         return None
     return SetupError(
         f"host {other} differs from host {host}: {'; '.join(differ)}",
-        "make them alike, or end the workers of those that are not. Where only their CPU models"
-        " differ, `hosts: any` in the study lets them take part",
+        "make them alike, or end the workers of those that are not. Where only their CPUs differ,"
+        " `hosts: any` in the study lets them take part",
     )

@@ -51,6 +51,11 @@ class HostReport:
     unmeasurable: Mapping[str, Missing] = field(default_factory=dict)
     fault: TuneError | None = None
 
+    @property
+    def cpus(self) -> int:
+        """Those that serve."""
+        return int(self.alike["CPUs"])
+
 
 @dataclass(frozen=True)
 class RunOnHost:

@@ -139,7 +139,7 @@ class DaskHosts(Hosts):
 
     @property
     def cpus(self) -> int:
-        return int(self._there.reference.alike["CPUs"])
+        return self._there.reference.cpus
 
     def unmeasurable(self) -> Mapping[str, Missing]:
         return self._there.unmeasurable
@@ -273,14 +273,26 @@ class DaskHosts(Hosts):
     def _compared(
         self, host: _Host, report: HostReport, observe: Callable[[HostsEvent], None]
     ) -> None:
-        first = next(w.name for w in self._there.workers.values())
-        fault = host_fault(host.worker.name, report) or host_difference(
-            self._study, first, self._there.reference, host.worker.name, report
+        name, first = host.worker.name, next(w.name for w in self._there.workers.values())
+        fault = (
+            host_fault(name, report)
+            or host_difference(self._study, first, self._there.reference, name, report)
+            or self._too_small(name, report)
         )
         if fault is None:
             host.state = "due"
         else:
             self._leave_alone(host, fault, observe)
+
+    def _too_small(self, host: str, report: HostReport) -> SetupError | None:
+        """Why a host cannot have all configurations, whose bounds were set when the run began."""
+        fewest = self._there.host.cpus
+        if report.cpus >= fewest:
+            return None
+        return SetupError(
+            f"host {host} has {report.cpus} CPUs, fewer than the {fewest} with which the run began",
+            "start its worker before the run",
+        )
 
     def _got_ready(self, host: _Host, found: object, observe: Callable[[HostsEvent], None]) -> None:
         if isinstance(found, TuneError):
