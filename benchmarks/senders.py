@@ -1,6 +1,6 @@
 """One load sent by 1, 2 and 4 processes: whether they agree, and how much they can send.
 
-    python benchmarks/senders.py [--seconds 4] [--rounds 3] [--concurrency 16]
+    python benchmarks/senders.py [--seconds 4] [--rounds 3] [--concurrency 16] [--hosts 2]
 
 First the same load for each number of senders, against a server that logs when each request had
 arrived and when it was answered (as in `truth.py`): a closed loop, and a Poisson open loop at half
@@ -11,6 +11,11 @@ Then the capacity against a server that only answers, with a process for each CP
 that a study sends honestly is half of it. Ratios are to one sender in the same round; each line has
 medians over the rounds. Server and senders share the CPUs of this machine, so senders that find no
 CPU of their own add nothing: `CPU us` says what a request costs them.
+
+With `--hosts N` the processes are on N workers of a Dask cluster, each with a monotonic clock of
+its own (a Linux time namespace, which takes root), days ahead. They are processes of this machine,
+so it shows what is right and what it costs, not what more machines would add. The bias of an open
+loop then has what is not known of the clocks, too: its requests are late from when they are due.
 """
 
 from __future__ import annotations
@@ -31,15 +36,20 @@ import numpy as np
 from load_engine import await_port
 from truth import IDS, MS, SERVICE_NS, UTILISATION, Target, joined, server
 
-from tuner.deploy import null_server
-from tuner.load.calibrate import calibrate
-from tuner.load.sender import LoadGenerator
-from tuner.measure.calibration import Calibration
-from tuner.measure.measurement import Estimate
-from tuner.measure.measuring import measure_burst
-from tuner.measure.samples import RequestOutcome
-from tuner.serving.servers.call import Call
-from tuner.spec.study import LoadProfile, LoadSpec
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.backends.dask_processes import dask_scheduler  # noqa: E402 -- after the path
+from tuner.backends.dask_senders import SenderHosts  # noqa: E402
+from tuner.deploy import null_server  # noqa: E402
+from tuner.load.calibrate import calibrate  # noqa: E402
+from tuner.load.sender import LoadGenerator  # noqa: E402
+from tuner.measure.calibration import Calibration  # noqa: E402
+from tuner.measure.measurement import Estimate  # noqa: E402
+from tuner.measure.measuring import measure_burst  # noqa: E402
+from tuner.measure.samples import RequestOutcome  # noqa: E402
+from tuner.serving.servers.call import Call  # noqa: E402
+from tuner.spec.study import LoadProfile, LoadSpec  # noqa: E402
 
 SENDERS = (1, 2, 4)
 BODY = b'{"instances":[' + b"0.125," * 480 + b"1]}"
@@ -64,7 +74,14 @@ class Run:
         return mine.low <= its.high and its.low <= mine.high
 
 
-def sent(service: str, senders: int, concurrency: int, seconds: int, rate: float | None) -> Run:
+def sent(
+    generator: LoadGenerator,
+    service: str,
+    senders: int,
+    concurrency: int,
+    seconds: int,
+    rate: float | None,
+) -> Run:
     spec = LoadSpec(
         min_seconds=seconds,
         max_seconds=seconds,
@@ -78,13 +95,15 @@ def sent(service: str, senders: int, concurrency: int, seconds: int, rate: float
         log = Path(name, "log.npy")
         with (
             server(service, log) as target,
-            LoadGenerator().connect(target, profile, calls) as client,
+            generator.connect(target, profile, calls) as client,
         ):
             burst = client.run()
         samples = burst.samples.select(burst.samples.outcome != RequestOutcome.NOT_SENT)
         if (samples.outcome != RequestOutcome.OK).any():
             sys.exit("requests failed")
-        arrival, answer = joined(samples, np.load(log))  # ends where not all are in both
+        hosts = burst.client.get("hosts", ())
+        apart_ns = 1e6 * max((host["clock_known_to_ms"] for host in hosts), default=0.0)
+        arrival, answer = joined(samples, np.load(log), apart_ns)  # ends where not all are in both
     end = samples.start_ns + samples.duration_ns
     window = (end >= burst.window_start_ns) & (end < burst.window_end_ns)
     since = arrival if rate is None else samples.start_ns
@@ -151,7 +170,31 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4, help="of each window")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--hosts", type=int, default=0, help="workers of a Dask cluster that send")
     arguments = parser.parse_args()
+    with sending(arguments.hosts) as generator:
+        compare(generator, arguments)
+
+
+@contextmanager
+def sending(hosts: int) -> Iterator[LoadGenerator]:
+    """What sends from so many hosts; from this process where there are none."""
+    if not hosts:
+        yield LoadGenerator()
+        return
+    with tempfile.TemporaryDirectory() as directory, dask_scheduler(Path(directory)) as cluster:
+        names = [f"host{number}" for number in range(1, hosts + 1)]
+        for days, name in enumerate(names, 1):
+            clock = ["unshare", "--time", "--fork", "--kill-child"]
+            clock += ["--monotonic", str(86400 * days)]
+            cluster.start(name, inside=clock, options=("--sends",))
+        cluster.joined(*names)
+        with SenderHosts(cluster.on) as place:
+            print(place.in_words())
+            yield LoadGenerator(place.engines)
+
+
+def compare(generator: LoadGenerator, arguments: argparse.Namespace) -> None:
     cpus = len(os.sched_getaffinity(0))
     print(f"{cpus} CPUs; {arguments.rounds} rounds, windows of {arguments.seconds} s\n")
     print(
@@ -165,7 +208,7 @@ def main() -> None:
             for _ in range(arguments.rounds):
                 for senders, mine in runs.items():
                     at = service, senders, arguments.concurrency, arguments.seconds
-                    mine.append(sent(*at, level))
+                    mine.append(sent(generator, *at, level))
             show_agreement(service, loop, runs)
     print(f"\n{'senders':>7}{'honest rps':>12}{'x of one':>10}{'CPU us':>9}")
     found: dict[int, list[Calibration]] = {senders: [] for senders in SENDERS}
@@ -173,7 +216,7 @@ def main() -> None:
         for senders, calibrations in found.items():
             with answering(cpus) as target:
                 calls = [Call("/v1/models/m:predict", BODY)]
-                calibrations.append(calibrate(LoadGenerator(), target, calls, senders=senders))
+                calibrations.append(calibrate(generator, target, calls, senders=senders))
     show_capacity(found)
 
 
