@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from tests.backends import paced
 from tests.backends.dask_processes import Cluster, dask_scheduler, tune_process, until
 from tests.study.invariants import broken_invariants
+from tests.study.postgresql import running, why_no_server
 from tests.study.small import FEASIBLE, STUDY
 from tuner import Study
 from tuner.backends.bench import BenchEvent
@@ -324,6 +325,34 @@ def test_hosts_whose_run_is_killed_remove_what_they_had_up(
         process.communicate()
     until(lambda: not paced.up(tmp_path / "up"))
     assert states(opened(None)) == {TrialState.RUNNING: 1}
+
+
+@pytest.mark.skipif(bool(why_no_server()), reason=why_no_server())
+def test_trials_in_postgresql_outlive_the_process_that_asks(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACED_SECONDS", "0.7")
+    started(cluster, "alpha", "beta")
+    with running() as server:
+        command = ("run", "--study", "small", "--backend", "paced", "--on", cluster.on)
+        with tune_process(*command, "--storage", server.url) as process:
+            until(lambda: completed(server.url) >= 3)
+            process.kill()
+        before = completed(server.url)
+        assert before < TRIALS
+        study = opened(cluster, storage=server.url).run()
+        assert states(study)[TrialState.COMPLETE] == TRIALS
+        assert TrialState.RUNNING not in states(study)
+        problems = broken_invariants(study.specification, study.optuna, study.results)
+        assert problems == []
+        assert {study.record.host_of(t) for t in study.record.trials} == {"alpha", "beta"}
+
+
+def completed(storage: str) -> int:
+    try:
+        return states(opened(None, storage=storage))[TrialState.COMPLETE]
+    except TuneError:  # not made yet
+        return 0
 
 
 @pytest.mark.parametrize("on", ["dask://127.0.0.1", "http://127.0.0.1:8786", "dask://:8786", "x"])

@@ -8,7 +8,8 @@ further host, so whoever runs the tests is to the nodes what a user's machine is
 A node that is killed ends like a machine without power: its containers end with it.
 
 An engine listens at a socket of its own, which this machine sees, at the usual one of its node, and
-at a port with TLS. All nodes and their users have one certificate, which signs itself.
+at a port with TLS. All nodes and their users have one certificate, which signs itself. A registry
+on the bridge needs none.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 hostname "$1"
 exec dockerd --host "unix://$2/sock" --host unix:///run/docker.sock --host "tcp://$4" \
+    --insecure-registry "$6" \
     --tlsverify --tlscacert "$5/ca.pem" --tlscert "$5/cert.pem" --tlskey "$5/key.pem" \
     --data-root "$2/data" --exec-root "$2/exec" --pidfile "$2/pid" --cgroup-parent "/$3"
 """
@@ -103,6 +105,7 @@ class Node:
                 [
                     *(*inside, self.name, str(self.directory), self.space),
                     *(f"{self.address}:{TLS_PORT}", str(self.certificates)),
+                    f"{self.address}/24",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from tuner.backends.sender_place import SenderPlace, SendersHere
+from tuner.backends.sender_place import SenderPlace
 from tuner.deploy.protocol import Deployer
 from tuner.deploy.reuse import ReusingDeployer
 from tuner.errors import InputError
@@ -171,8 +171,8 @@ class DeployingBackend(Backend):
     `connect` opens the connections of one burst. `calibrator` is given the entered `deployer` and
     measures the load engine on the path to its deployments. `watch` is `host_use`, `reach` is
     `answers`, `missing` is what is `unmeasurable`, `same` adds to what is `alike`. `senders` is
-    where the load comes from. Where the study says so (`search.stay`), the next trial reuses a
-    deployment that it can use.
+    where the load comes from, None where nothing is sent. Where the study says so (`search.stay`),
+    the next trial reuses a deployment that it can use.
     """
 
     name: str
@@ -184,7 +184,7 @@ class DeployingBackend(Backend):
     missing: Mapping[str, Missing] = field(default_factory=dict)
     reach: Callable[[], bool] = lambda: True
     same: Callable[[], Mapping[str, str]] = dict
-    senders: SenderPlace = field(default_factory=SendersHere)
+    senders: SenderPlace | None = None
     _calibration: Calibration | None = field(default=None, init=False)
     _reuse: ReusingDeployer | None = field(default=None, init=False)
     _world: ExitStack = field(default_factory=ExitStack, init=False)
@@ -201,7 +201,8 @@ class DeployingBackend(Backend):
 
     def __enter__(self) -> Self:
         with ExitStack() as world:
-            world.enter_context(self.senders)
+            if self.senders is not None:
+                world.enter_context(self.senders)
             world.enter_context(self._reuse or self.deployer)
             self._world = world.pop_all()
         return self
@@ -210,7 +211,8 @@ class DeployingBackend(Backend):
         self._world.__exit__(*exc)  # type: ignore[arg-type]
 
     def environment(self) -> Mapping[str, Any]:
-        return {**self.deployer.environment(), **self.senders.facts()}
+        sent_from = {} if self.senders is None else self.senders.facts()
+        return {**self.deployer.environment(), **sent_from}
 
     def unmeasurable(self) -> Mapping[str, Missing]:
         return self.missing
@@ -226,7 +228,7 @@ class DeployingBackend(Backend):
         return self.watch(seconds)
 
     def answers(self) -> bool:
-        return self.reach() and self.senders.answers()
+        return self.reach() and (self.senders is None or self.senders.answers())
 
     def run_trial(self, request: TrialRequest) -> TrialResult:
         if self._reuse is None:

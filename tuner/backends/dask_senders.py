@@ -91,8 +91,8 @@ class _AfarEngine(Engine):
 class SenderHosts(SenderPlace):
     """The workers of a cluster that are started with `--sends`, for one run.
 
-    Engines go to them in turn. All hosts that were there at first take part in every burst.
-    Entering raises SetupError where there is none, and where one has other versions, sends for
+    Engines go to them in turn. They are those that were there when it was first entered. Entering
+    raises SetupError where there is none, and where one has other versions, sends for
     another run, or does not reach `service`; InputError where that is loopback and they are
     elsewhere; Unreachable where one of those of an earlier entry is gone.
     """
@@ -141,9 +141,8 @@ class SenderHosts(SenderPlace):
         self._world.close()
 
     def engines(self, senders: int) -> Sequence[StartEngine]:
-        return [
-            partial(_started, self._hosts[number % len(self._hosts)]) for number in range(senders)
-        ]
+        there = [(host, _clock_of(host)) for host in self._hosts[:senders]]
+        return [partial(_started, *there[number % len(there)]) for number in range(senders)]
 
     def answers(self) -> bool:
         try:
@@ -208,8 +207,7 @@ def _require_reach(host: _Host, service: tuple[str, int]) -> None:
 
 
 @contextmanager
-def _started(host: _Host) -> Iterator[Engine]:
-    where = _clock_of(host)
+def _started(host: _Host, where: EngineHost) -> Iterator[Engine]:
     engine: int = host.ask("start")
     try:
         yield _AfarEngine(host, engine, where)

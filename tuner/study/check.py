@@ -230,9 +230,10 @@ def _tried(study: StudySpec, made: Sequence[Backend]) -> str:
 
 def _senders(made: Sequence[Backend]) -> str:
     """Who sends, once each has been asked. Raises as a `SenderPlace`."""
-    if not made or not isinstance(made[0], DeployingBackend):
-        raise SetupError("not tried: there is no backend", "see above")
-    with made[0].senders as place:
+    backend = made[0] if made else None
+    if not isinstance(backend, DeployingBackend) or backend.senders is None:
+        raise SetupError("not tried: there is no backend that sends", "see above")
+    with backend.senders as place:
         return place.in_words()
 
 
