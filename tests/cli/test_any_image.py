@@ -86,7 +86,9 @@ def test_an_image_without_a_shell_is_told_what_its_page_cache_needs(
     tune: Tune, engine: DockerClient
 ) -> None:
     name = f"{SERVICE_IMAGE}-bare"
-    engine.images.build(fileobj=io.BytesIO(b"FROM scratch\nLABEL nothing=in-it\n"), tag=name)
+    engine.images.build(
+        fileobj=io.BytesIO(b"FROM scratch\nLABEL nothing=in-it\n"), tag=name, rm=True
+    )
     try:
         ended = tune("models", "add", "--name", "web", "--image", name, "--command", "/serve")
     finally:
