@@ -39,7 +39,7 @@ from truth import IDS, MS, SERVICE_NS, UTILISATION, Target, joined, server
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.backends.dask_processes import dask_scheduler  # noqa: E402 -- after the path
+from tests.backends.dask_processes import dask_scheduler, of_another_clock  # noqa: E402 -- after the path
 from tuner.backends.dask_senders import SenderHosts  # noqa: E402
 from tuner.deploy import null_server  # noqa: E402
 from tuner.load.calibrate import calibrate  # noqa: E402
@@ -185,9 +185,7 @@ def sending(hosts: int) -> Iterator[LoadGenerator]:
     with tempfile.TemporaryDirectory() as directory, dask_scheduler(Path(directory)) as cluster:
         names = [f"host{number}" for number in range(1, hosts + 1)]
         for days, name in enumerate(names, 1):
-            clock = ["unshare", "--time", "--fork", "--kill-child"]
-            clock += ["--monotonic", str(86400 * days)]
-            cluster.start(name, inside=clock, options=("--sends",))
+            cluster.start(name, inside=of_another_clock(days), options=("--sends",))
         cluster.joined(*names)
         with SenderHosts(cluster.on) as place:
             print(place.in_words())

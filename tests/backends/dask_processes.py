@@ -44,6 +44,12 @@ def tune_process(
     )
 
 
+def of_another_clock(days: int) -> list[str]:
+    """What to put before a command to set its monotonic clock ahead (a Linux time namespace)."""
+    seconds = str(86_400 * days)
+    return ["unshare", "--time", "--fork", "--kill-child", "--monotonic", seconds]
+
+
 def until(holds: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds

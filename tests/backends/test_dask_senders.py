@@ -18,7 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.backends.dask_processes import Cluster, dask_scheduler, tune_process, until
+from tests.backends.dask_processes import (
+    Cluster,
+    dask_scheduler,
+    of_another_clock,
+    tune_process,
+    until,
+)
 from tests.deploy.endpoints import Endpoint, endpoint, own_authority, predicted
 from tests.load.loopback import CALLS, QUICK, Place, Start, started_servers
 from tests.load.test_senders import RATE, Log, as_the_log_says
@@ -59,7 +65,7 @@ def other_clocks() -> bool:
     """Whether a process here can have another monotonic clock (Linux time namespaces)."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         return False
-    tried = ["unshare", "--time", "--fork", "--monotonic", "1", "true"]
+    tried = [*of_another_clock(1), "true"]
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
@@ -74,8 +80,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def started(cluster: Cluster, name: str, days: int = 0) -> None:
-    clock = ["unshare", "--time", "--fork", "--kill-child", "--monotonic", str(days * DAY_S)]
-    inside = clock if days and other_clocks() else []
+    inside = of_another_clock(days) if days and other_clocks() else []
     cluster.start(name, inside=inside, options=("--sends",))
 
 

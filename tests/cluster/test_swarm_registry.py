@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from docker import DockerClient
+from docker.errors import ImageNotFound
 
 from tests.cluster.nodes import Cluster, Node
 from tuner.deploy.swarm_images import bring_image
@@ -82,7 +83,7 @@ def answers(address: str) -> bool:
 
 def lacking(client: DockerClient, reference: str) -> None:
     """Remove the image, with all its names."""
-    with suppress(Exception):
+    with suppress(ImageNotFound):
         client.images.remove(str(client.images.get(reference).id), force=True)
 
 

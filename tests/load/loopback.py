@@ -159,17 +159,19 @@ Start = Callable[..., Running]
 
 
 @contextmanager
-def started_servers() -> Iterator[Start]:
-    """What starts servers, which are stopped at the end of the block."""
+def started_servers(kind: Callable[..., Server] = Server) -> Iterator[Start]:
+    """What starts servers of a kind, which are stopped at the end of the block."""
     running: list[Running] = []
 
     def begin(**behaviour: object) -> Running:
-        running.append(Running(Server(**behaviour)))  # type: ignore[arg-type]
+        running.append(Running(kind(**behaviour)))
         return running[-1]
 
-    yield begin
-    while running:
-        running.pop().stop()
+    try:
+        yield begin
+    finally:
+        while running:
+            running.pop().stop()
     # A connection that was being accepted while its server's loop ended is nobody's to close.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         gc.collect()

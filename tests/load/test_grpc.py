@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.load.grpc_peer import MESSAGES, PATH, Peer, answer, head, send_grpc, trailers
-from tests.load.loopback import QUICK, Place, Running, Start, count
+from tests.load.loopback import QUICK, Place, Running, Start, count, started_servers
 from tuner.errors import TrialFailed
 from tuner.load import http2
 from tuner.load.grpc import framed
@@ -22,15 +22,8 @@ LONG = http2.DEFAULT_WINDOW * 3 + 17
 
 @pytest.fixture
 def peer() -> Iterator[StartPeer]:
-    running: list[Running] = []
-
-    def begin(**behaviour: object) -> Running:
-        running.append(Running(Peer(**behaviour)))  # type: ignore[arg-type]
-        return running[-1]
-
-    yield begin
-    while running:
-        running.pop().stop()
+    with started_servers(Peer) as begin:
+        yield begin
 
 
 def of(target: Running) -> Peer:
