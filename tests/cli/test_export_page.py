@@ -22,6 +22,7 @@ COMMANDS = re.findall(r"(?m)^tune export (.*)$", PAGE)
 STUDY = study(
     *(holding(one, Estimate(120.0), 0.5) for one in (trial(0, 10.0, 40.0), trial(1, 40.0, 10.0))),
     trial(2, 60.0, 60.0, configuration={"concurrency": 4, "loss": 1.0}),
+    trial(3, 50.0, 60.0, configuration={"concurrency": 4, "loss": 0.0}),
 )
 
 
