@@ -47,7 +47,7 @@ def test_changes_with_what_is_measured(study: StudySpec) -> None:
         replace(study, serving=replace(study.serving, flags={"a": "1"})),
         replace(study, load=replace(study.load, max_seconds=9.0)),
         replace(study, load=replace(study.load, arrivals="poisson")),
-        replace(study, load=replace(study.load, placement="apart")),
+        replace(study, load=replace(study.load, cpu_placement="apart")),
         replace(study, objectives=(Objective("p95_ms", "minimize"), *study.objectives[1:])),
         replace(study, constraints=(Constraint("p95_ms", "<=", 80),)),
         replace(study, model=replace(study.model, name="other")),

@@ -207,7 +207,7 @@ def test_load_as_written(tmp_path: Path) -> None:
     written = load_study(str(every_key), SMALL, tmp_path).load
     same = [f.name for f in fields(LoadSpec) if getattr(written, f.name) == f.default]
     assert same == [], "the case says that no key is at its default"
-    assert (written.arrivals, written.placement, written.min_slow) == ("constant", "shared", 0)
+    assert (written.arrivals, written.cpu_placement, written.min_slow) == ("constant", "shared", 0)
 
 
 def test_the_case_with_every_key_has_every_key() -> None:

@@ -44,7 +44,7 @@ def docker_backend(
             study.model,
             study.serving,
             study.name,
-            study.load.placement,
+            study.load.cpu_placement,
             servers=study.servers(),
         )
     if any(parameter.name == "placement" for parameter in study.search_space):

@@ -21,7 +21,7 @@ from tuner.files import writable, written_whole
 from tuner.measure.facts import EnvironmentFacts
 from tuner.measure.measurement import Estimate
 from tuner.measure.trial_faults import configuration_faults
-from tuner.spec.fingerprint import study_of
+from tuner.spec.fingerprint import in_todays_words, study_of
 from tuner.spec.metrics import METRICS
 from tuner.spec.problems import KeyPath, short_text
 from tuner.spec.space import Parameter, SearchSpace
@@ -138,7 +138,8 @@ def read_table(path: Path) -> ReplayTable:
         )
     try:
         head = typed(_Head, orjson.loads(metadata.get(_DOCUMENT, b"")))
-        space = study_of(head.specification).search_space
+        specification = in_todays_words(head.specification)
+        space = study_of(specification).search_space
         trials = tuple(
             _trial(row, space, head.metrics, ("rows", index))
             for index, row in enumerate(_rows(table))
@@ -150,7 +151,7 @@ def read_table(path: Path) -> ReplayTable:
         raise InputError(f"{path}: not a whole recorded grid: {error}", _EXPECTED) from error
     return ReplayTable(
         study=head.study,
-        specification=head.specification,
+        specification=specification,
         environment=head.environment,
         trials=trials,
         failed=head.failed,

@@ -31,7 +31,7 @@ from tuner.deploy.replica import Replica, ReplicaStart
 from tuner.errors import InputError, SetupError
 from tuner.serving.container_plan import ContainerPlan
 from tuner.serving.servers.table import container_plan
-from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
+from tuner.spec.study import CpuPlacementRule, DeploymentSpec, ModelSpec, ServingSpec
 
 BringUp = Callable[[str], None]
 """Brings the file up under the name of a project, with which `PROJECT_LABEL` marks all containers
@@ -53,9 +53,9 @@ class AdoptingDeployer(DockerDeployer):
         model: ModelSpec,
         serving: ServingSpec,
         study: str,
-        placement: Placement = "auto",
+        cpu_placement: CpuPlacementRule = "auto",
     ) -> None:
-        super().__init__(model, serving, study, placement)
+        super().__init__(model, serving, study, cpu_placement)
         self._start = bring_up
         self.inspected: tuple[InspectedContainer, ...] = ()
         self.others: tuple[str, ...] = ()

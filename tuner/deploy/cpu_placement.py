@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tuner.errors import SetupError
-from tuner.spec.study import Placement
+from tuner.spec.study import CpuPlacementRule
 
 FEWEST_APART = 4
 """The fewest CPUs of a host on which `auto` keeps one for the load engine."""
@@ -30,22 +30,22 @@ class CpuPlacement:
         return asdict(self)
 
 
-def place_on_cpus(placement: Placement, cpus: int, local: bool, senders: int = 1) -> CpuPlacement:
+def place_on_cpus(rule: CpuPlacementRule, cpus: int, local: bool, senders: int = 1) -> CpuPlacement:
     """Where replicas and client run. The client gets the last CPU where the two are kept apart, or
     as many as it has `senders`, half of all at most.
 
-    They are kept apart where `placement` is `apart`, or is `auto` and there are enough CPUs. On
+    They are kept apart where `rule` is `apart`, or is `auto` and there are enough CPUs. On
     another machine (not `local`) there is no client. Raises SetupError where there is one CPU for
     both.
     """
     if not local:
         return CpuPlacement("other machine")
-    if placement == "shared" or (placement == "auto" and cpus < FEWEST_APART):
+    if rule == "shared" or (rule == "auto" and cpus < FEWEST_APART):
         return CpuPlacement("shared")
     if cpus < 2:
         raise SetupError(
             "the load engine cannot have a CPU of its own: this host has only one",
-            "set `load.placement: shared` in the study",
+            "set `load.cpu_placement: shared` in the study",
         )
     kept = cpus - min(senders, cpus // 2)
     return CpuPlacement("apart", tuple(range(kept)), tuple(range(kept, cpus)))

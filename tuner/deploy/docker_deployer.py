@@ -47,7 +47,7 @@ from tuner.serving.image import base_tag
 from tuner.serving.servers.server import Requests
 from tuner.serving.servers.table import container_plan, server_named
 from tuner.spec.host import MIB
-from tuner.spec.study import DeploymentSpec, ModelSpec, Placement, ServingSpec
+from tuner.spec.study import CpuPlacementRule, DeploymentSpec, ModelSpec, ServingSpec
 
 STUDY_LABEL = "tune.study"
 TRIAL_LABEL = "tune.trial"
@@ -74,7 +74,7 @@ class DockerDeployer:
         model: ModelSpec,
         serving: ServingSpec,
         study: str,
-        placement: Placement = "auto",
+        cpu_placement: CpuPlacementRule = "auto",
         *,
         golden: bool = True,
         servers: Sequence[str] = (),
@@ -83,7 +83,7 @@ class DockerDeployer:
         self._servings = [replace(serving, server=name) for name in servers] or [serving]
         self._model = model
         self._study = study
-        self._placement = placement
+        self._cpu_placement = cpu_placement
 
     def __enter__(self) -> Self:
         with ExitStack() as world:
@@ -228,7 +228,7 @@ class DockerDeployer:
     def place_client(self, senders: int) -> None:
         """Where later deployments and the load engine run, of which so many processes send."""
         cpus = self._info["NCPU"]
-        self._placed = place_on_cpus(self._placement, cpus, self._local, senders)
+        self._placed = place_on_cpus(self._cpu_placement, cpus, self._local, senders)
 
     def _image_facts(self, reference: str) -> Mapping[str, Any]:
         image = self._client.images.get(reference)

@@ -31,7 +31,7 @@ from tuner.measure.stated import Composed, StatedBurst, stated_bursts
 from tuner.measure.statistics import checkpoint
 from tuner.measure.stopping import CAPPED
 from tuner.measure.trial_faults import trial_faults
-from tuner.spec.fingerprint import study_of
+from tuner.spec.fingerprint import in_todays_words, study_of
 from tuner.spec.problems import KeyPath, short_text
 from tuner.spec.reservation import RESERVED
 from tuner.spec.space import Configuration, SearchSpace
@@ -423,6 +423,7 @@ class StudyRecord:
         Its trials are priced anew, as prices may have changed since they were measured. Trials that
         were read are `checked_trials` first.
         """
+        specification = in_todays_words(specification)
         asked = study_of(specification)
         objectives, constraints, prices = asked.objectives, asked.constraints, asked.prices
         priced = [t.as_measured.with_reserved(objectives, constraints, prices) for t in trials]

@@ -22,7 +22,7 @@ _SAID = ("description", "unit")
 _MEASURED = ("calibration",)
 """Of an environment, what differs each time since it is measured."""
 
-_LOAD = ("load.arrivals", "load.protocol", "load.placement")
+_LOAD = ("load.arrivals", "load.protocol", "load.cpu_placement")
 _CLEAN = ("loss", "loss_in", "loss_out", "delay", "jitter")
 """Without such a parameter a network has none of it."""
 

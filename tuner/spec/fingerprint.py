@@ -38,6 +38,20 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     return data
 
 
+_RENAMED: Mapping[str, Mapping[str, str]] = {"load": {"placement": "cpu_placement"}}
+"""By section, keys that were called otherwise in what earlier versions stored."""
+
+
+def in_todays_words(specification: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stored specification, or the comparable part of one, with the names that keys have now."""
+    return {
+        section: {_RENAMED[section].get(key, key): value for key, value in keys.items()}
+        if section in _RENAMED and isinstance(keys, Mapping)
+        else keys
+        for section, keys in specification.items()
+    }
+
+
 def space_of(specification: Mapping[str, Any]) -> SearchSpace:
     """The search space in a specification that `to_dict` made.
 

@@ -16,7 +16,7 @@ SamplerName = Literal["bayes", "tpe", "gp", "nsga2", "random", "qmc", "grid"]
 SearchTarget = Literal["overall", "per-scenario", "robust"]
 PageCache = Literal["shared", "private"]
 Arrivals = Literal["closed", "constant", "poisson", "trace"]
-Placement = Literal["auto", "apart", "shared"]
+CpuPlacementRule = Literal["auto", "apart", "shared"]
 SenderCount = int | Literal["auto"]
 LoadProtocol = Literal["rest", "grpc"]
 Hosts = Literal["alike", "any"]
@@ -166,7 +166,7 @@ class LoadSpec:
     warmup_max_seconds: float = 3.0
     timeout_seconds: float = 10.0
     arrivals: Arrivals = "closed"
-    placement: Placement = "auto"
+    cpu_placement: CpuPlacementRule = "auto"
     senders: SenderCount = "auto"
     """How many processes send a burst together."""
     protocol: LoadProtocol = "rest"

@@ -38,6 +38,7 @@ from tuner.spec.space import ParameterType, Role
 from tuner.spec.study import (
     AnswerSpec,
     Arrivals,
+    CpuPlacementRule,
     EndpointSpec,
     Hosts,
     LoadProtocol,
@@ -45,7 +46,6 @@ from tuner.spec.study import (
     ModelSpec,
     NodePlacement,
     PageCache,
-    Placement,
     SamplerName,
     SearchSpec,
     SearchTarget,
@@ -379,7 +379,7 @@ class LoadDocument(Document):
     requests are due at the parameter `rate`, evenly or at random. `trace`: they are due as they
     were recorded."""
 
-    placement: Placement = LoadSpec.placement
+    cpu_placement: CpuPlacementRule = LoadSpec.cpu_placement
     """`apart`: the load engine runs on the last CPU (for several `senders`, on as many), and the
     replicas on the others. `shared`: all run on all CPUs. `auto`: `apart` on a host with 4 CPUs or
     more."""

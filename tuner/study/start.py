@@ -19,7 +19,7 @@ from tuner.errors import InputError
 from tuner.measure.record import StudyRecord
 from tuner.model.study_model import model_of
 from tuner.model.warm import Warm, warm_from
-from tuner.spec.fingerprint import comparable, to_dict, without_judges
+from tuner.spec.fingerprint import comparable, in_todays_words, to_dict, without_judges
 from tuner.spec.study import StudySpec
 from tuner.study.database_server import through_restarts
 from tuner.study.faults import storage_errors
@@ -97,7 +97,7 @@ def refuse_another(spec: StudySpec, study: Study, backend: str) -> None:
                 f"go on with --backend {stored[BACKEND]}, or give another --storage",
             )
         # Studies of earlier versions kept more than is compared now.
-        before = without_judges(stored[COMPARABLE])
+        before = without_judges(in_todays_words(stored[COMPARABLE]))
         changed = _differences(before, json.loads(json.dumps(comparable(spec))))
         if changed:
             raise InputError(

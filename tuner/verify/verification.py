@@ -124,7 +124,7 @@ def _adopting(spec: StudySpec, file: ExportedFile, where: str) -> Adopting:
         )
     if file.kind == "stack":
         return StackDeployer(bring_up(file), spec.model, serving, "verify")
-    return AdoptingDeployer(bring_up(file), spec.model, serving, "verify", spec.load.placement)
+    return AdoptingDeployer(bring_up(file), spec.model, serving, "verify", spec.load.cpu_placement)
 
 
 def _backend(spec: StudySpec, adopted: Adopting | None) -> Backend:
