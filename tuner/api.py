@@ -783,7 +783,9 @@ class Study:
                 "open the study with backend docker, which brings the file up",
             )
         exported = read_exported(Path(file))
-        return verify_file(self.record, exported, self.backend, repeat, on_event, on_invalid)
+        return verify_file(
+            self.record, exported, self.backend, repeat, on_event, on_invalid, self.senders_on
+        )
 
     # ---- within ----------------------------------------------------------------------------
 

@@ -289,6 +289,9 @@ def test_a_study_is_measured_by_other_hosts(cluster: Cluster) -> None:
         with run_of(cluster) as run:
             said = run.communicate(timeout=300)[0]
         assert run.returncode == 0, said
+        with run_of(cluster, "measure") as by_hand:
+            told = by_hand.communicate(timeout=300)[0]
+        assert "The load came from beta, gamma." in told
         record = Study.open("service", backend="endpoint").record
     assert len(record.trials) == 2
     for trial in record.trials:

@@ -51,7 +51,7 @@ def test_a_run_prints_each_trial_the_front_and_what_to_do_next(tune: Tune) -> No
     assert "SIMULATED" in ended.out
     assert [f"[{n}/4] trial {n - 1}:" in ended.out for n in range(1, 5)] == [True] * 4
     assert "What to deploy in each scenario" in ended.out
-    assert "tune export --study small --backend simulated --format compose" in ended.out
+    assert "tune run --study small --backend simulated --trials 20" in ended.out
     more = tune("run", *SMALL, "--trials", "2")
     assert more.code == 0
     assert "[6/6] trial 5:" in more.out

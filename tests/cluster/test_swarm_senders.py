@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,22 @@ def test_replicas_and_senders_are_on_other_machines(
     assert lossy
     assert all(r["dropped"] for trial in lossy for r in trial.impairment["rules"])
     assert record.environment["calibration"]["senders"] == 2
+    _verify(study)
     assert swarm.existing() == set()
+
+
+def _verify(study: Study) -> None:
+    """The load of a verified stack comes from the same hosts; where it does not, that is said."""
+    path = Path("stack.yaml")
+    pick = str(study.record.trials[0].number)
+    study.export("stack", pick=pick, output=path, model_path=Path("models/half_plus_two/built"))
+    verified = study.verify(path)
+    (result,) = verified.results
+    assert result.measurement is not None
+    assert [host["name"] for host in result.measurement.client["hosts"]] == ["node2", "node3"]
+    assert not [note for note in verified.notes if "load came from" in note]
+    from_here = Study.open("small", backend="swarm").verify(path)
+    assert [note for note in from_here.notes if "load came from" in note]
 
 
 def test_what_only_this_machine_reaches_is_refused(senders: DaskProcesses) -> None:

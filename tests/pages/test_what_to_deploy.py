@@ -23,6 +23,7 @@ SCENARIOS = (
     Parameter("loss", "float", "scenario", 0.0, choices=(0.0, 1.0, 5.0), unit="%"),
 )
 EXPECTED = {"concurrency": 4, "loss": 0.0}
+RESUME = "tune run --study planted"
 
 
 def served(configuration: Mapping[str, Any]) -> tuple[float, float]:
@@ -46,7 +47,7 @@ def test_a_run_of_nine_scenarios_ends_with_at_most_25_lines_of_80_columns(
 ) -> None:
     blocks = [
         *end_blocks(nine, summarise(nine)),
-        *next_steps(nine, summarise(nine), "--study planted"),
+        *next_steps(nine, summarise(nine), "--study planted", RESUME),
     ]
     lines = plain_text(blocks, 80).splitlines()
     assert len(lines) <= 25
@@ -65,9 +66,24 @@ def test_what_is_shown_begins_with_what_the_run_ended_with(nine: StudyRecord) ->
 
 def test_without_an_expected_scenario_the_next_step_names_one(nine: StudyRecord) -> None:
     record = replace(nine, specification={})
-    text = plain_text(next_steps(record, summarise(record), "--study planted"))
+    text = plain_text(next_steps(record, summarise(record), "--study planted", RESUME))
     assert "--when concurrency=1,loss=0" in text
-    assert "--when" not in plain_text(next_steps(nine, summarise(nine), "--study planted"))
+    expected = plain_text(next_steps(nine, summarise(nine), "--study planted", RESUME))
+    assert "--when" not in expected
+
+
+def test_where_too_little_was_measured_the_next_step_is_to_measure_more(nine: StudyRecord) -> None:
+    few = replace(nine, trials=nine.trials[:3])
+    text = plain_text(next_steps(few, summarise(few), "--study planted", RESUME))
+    assert text.split("\n")[1].split() == [*RESUME.split(), "--trials", "20"]
+    assert "export" not in text
+
+
+def test_where_there_is_no_more_to_measure_the_next_step_is_to_export(nine: StudyRecord) -> None:
+    space = SearchSpace(tuple(replace(p, choices=(p.default,)) for p in nine.search_space))
+    only = study(space, [measured(i, c, served(c)) for i, c in enumerate(space.grid())])
+    text = plain_text(next_steps(only, summarise(only), "--study planted", RESUME))
+    assert "tune export" in text
 
 
 def test_the_overall_front_says_of_which_scenarios_it_is_made(nine: StudyRecord) -> None:

@@ -100,6 +100,7 @@ def run(
         on=on,
         senders_on=senders_on,
     )
+    resume = _resume(chosen, passes or 1, replay, may_load=may_load)
     whole = False
     with suppress(KeyboardInterrupt):
         with live_view(chosen) as view:
@@ -112,17 +113,17 @@ def run(
                     on_event=view.observe,
                 )
             except StayedAway as gone:
-                gone.name_command(_resume(chosen, passes or 1, replay, may_load=may_load))
+                gone.name_command(resume)
                 raise
         whole = True
     if not whole:
         record = kept_record(chosen)
         if record is not None and record.trials:
             show(*end_blocks(record, summarise(record)))
-        show(*interrupted(record, _resume(chosen, passes or 1, replay, may_load=may_load)))
+        show(*interrupted(record, resume))
         raise typer.Exit(INTERRUPTED)
     show(*converged(view.reasons))
-    raise typer.Exit(_end(chosen))
+    raise typer.Exit(_end(chosen, resume))
 
 
 def _resume(study: Study, passes: int, replay: Path | None, *, may_load: bool) -> str:
@@ -133,7 +134,7 @@ def _resume(study: Study, passes: int, replay: Path | None, *, may_load: bool) -
     return f"tune run {study.selecting()}{hosts_options(study)}{grid}{recorded}{allowed}"
 
 
-def _end(study: Study) -> int:
+def _end(study: Study, resume: str) -> int:
     """Print the answer and what to do next; the exit code."""
     from tuner.pages.run_page import next_steps
     from tuner.pages.study_page import end_blocks
@@ -143,5 +144,5 @@ def _end(study: Study) -> int:
     record = study.record
     summary = summarise(record)
     show(*end_blocks(record, summary))
-    show(*next_steps(record, summary, study.selecting(grid=False)))
+    show(*next_steps(record, summary, study.selecting(grid=False), resume))
     return 0 if summary.front else NOTHING_FEASIBLE

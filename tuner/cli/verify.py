@@ -15,6 +15,7 @@ from tuner.cli.options import (
     FinishedOption,
     GridOption,
     JsonOption,
+    SendersOnOption,
     StorageOption,
     opened,
 )
@@ -37,6 +38,7 @@ def verify(
     sampler: GridOption = None,
     storage: StorageOption = None,
     backend: BackendOption = DEFAULT_BACKEND,
+    senders_on: SendersOnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Deploy an exported file as it stands, measure it, and judge it twice.
@@ -53,7 +55,7 @@ def verify(
     from tuner.verify.answer import file_blocks, measured_again, verified_blocks
     from tuner.verify.exported_file import read_exported
 
-    chosen = opened(study, storage, backend, sampler=sampler)
+    chosen = opened(study, storage, backend, sampler=sampler, senders_on=senders_on)
 
     def again(result: TrialResult) -> None:
         if not as_json:

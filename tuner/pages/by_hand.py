@@ -75,6 +75,9 @@ def repeats_blocks(repeats: Repeats) -> Iterator[Block]:
             ),
             "The load engine alone, on the same path to a server that only answers",
         )
+    hosts = [host["name"] for host in repeats.measurements[-1].client.get("hosts", ())]
+    if hosts:
+        yield Words(f"The load came from {', '.join(hosts)}.")
     last = next(r for r in reversed(repeats.results) if r.measurement is not None)
     yield from network(last.impairment)
     yield _phases(repeats)

@@ -13,12 +13,16 @@ from tuner.interrupts import NOTHING_LEFT
 from tuner.load.burst_progress import BurstProgress
 from tuner.measure.record import StudyRecord, TrialRecord
 from tuner.pages.blocks import Block, Commands, Log, Words
+from tuner.results.recommendation import Recommendation
 from tuner.results.summary import Summary
 from tuner.results.wording import counted, duration, figure, metric_interval, together
 from tuner.spec.metrics import PERCENTILES
 from tuner.spec.space import as_levels
 from tuner.study.loop import Failed, Finished
 from tuner.study.plan import Plan
+
+_MORE = 20
+"""Trials that a run which found too little is advised to add."""
 
 
 def burst_line(progress: BurstProgress) -> str:
@@ -155,13 +159,28 @@ def interrupted(record: StudyRecord | None, command: str) -> Iterator[Block]:
     yield Commands("Resume with:", command)
 
 
-def next_steps(record: StudyRecord, summary: Summary, selecting: str) -> Iterator[Block]:
+def next_steps(
+    record: StudyRecord, summary: Summary, selecting: str, resume: str
+) -> Iterator[Block]:
     """The commands for what one does next.
 
-    `selecting` are the options that select this study, its backend and its storage.
+    `selecting` are the options that select this study, its backend and its storage; `resume` is
+    the command that goes on with it. Nothing is exported yet where too little was measured to say
+    how sure the answer is, and there is more to measure.
     """
-    commands = [f"tune show {selecting}", *apply_commands(record, summary, selecting)[:1]]
-    yield Log("", "\n".join(commands))
+    chosen = _headline(summary)
+    too_little = chosen is None or not chosen.modelled
+    size = record.search_space.size()
+    if too_little and (size is None or len(summary.pooled) < size):
+        further = [f"{resume} --trials {_MORE}"]
+    else:
+        further = apply_commands(record, summary, selecting)[:1]
+    yield Log("", "\n".join([f"tune show {selecting}", *further]))
+
+
+def _headline(summary: Summary) -> Recommendation | None:
+    """What is deployed: for the scenario that the study expects, else the first one with any."""
+    return summary.headline or next(iter(summary.recommendations.values()), None)
 
 
 def apply_commands(record: StudyRecord, summary: Summary, selecting: str) -> list[str]:
@@ -171,7 +190,7 @@ def apply_commands(record: StudyRecord, summary: Summary, selecting: str) -> lis
     """
     if record.of_endpoint:
         return []
-    chosen = summary.headline or next(iter(summary.recommendations.values()), None)
+    chosen = _headline(summary)
     if chosen is None:
         return []
     several = len(summary.scenarios) > 1 and chosen.scenario != record.expected

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tuner.backends.backend import Backend, run_until_valid
+from tuner.backends.backend import Backend, BackendOptions, run_until_valid
 from tuner.backends.docker import docker_backend
 from tuner.backends.simulated import simulated_backend
 from tuner.backends.swarm import swarm_backend
@@ -38,19 +38,21 @@ def verify_file(
     times: int = 1,
     observe: Observe = lambda _: None,
     again: Callable[[TrialResult], None] = lambda _: None,
+    senders_on: str | None = None,
 ) -> Verified:
     """Bring the file up, send a burst, take it down; `times` times.
 
     `where` is the backend: `docker`, `swarm` or `simulated`. An INVALID measurement is repeated
-    once, after `again` got it. On a simulated host nothing is brought up: the file's configuration
-    is computed anew. Raises InputError where the study has not measured the file's configuration,
-    SetupError where the file cannot be brought up.
+    once, after `again` got it. The hosts of the Dask cluster `senders_on` send, where one is named.
+    On a simulated host nothing is brought up: the file's configuration is computed anew. Raises
+    InputError where the study has not measured the file's configuration, SetupError where the file
+    cannot be brought up.
     """
     of = file.provenance
     measured = _measured(study, file, where)
     spec = specification_of(study)
     adopted = None if where == "simulated" else _adopting(spec, file, where)
-    backend = _backend(spec, adopted)
+    backend = _backend(spec, adopted, BackendOptions(senders_on=senders_on))
     results: list[TrialResult] = []
     differing: dict[FileDifference, None] = {}
     broken = ""
@@ -127,12 +129,12 @@ def _adopting(spec: StudySpec, file: ExportedFile, where: str) -> Adopting:
     return AdoptingDeployer(bring_up(file), spec.model, serving, "verify", spec.load.cpu_placement)
 
 
-def _backend(spec: StudySpec, adopted: Adopting | None) -> Backend:
+def _backend(spec: StudySpec, adopted: Adopting | None, options: BackendOptions) -> Backend:
     if adopted is None:
         # Another seed than the study's, which would repeat its noise.
         return simulated_backend(replace(spec, seed=spec.seed + 1))
     make = swarm_backend if isinstance(adopted, StackDeployer) else docker_backend
-    return make(spec, deployer=adopted)
+    return make(spec, options, deployer=adopted)
 
 
 def _differences(
@@ -167,6 +169,9 @@ def _notes(
         yield f"the study found this configuration unstable: {measured.unstable}"
     if adopted is not None and adopted.others:
         yield f"was up too, but is no replica and got no load: {', '.join(adopted.others)}"
+    clients = [str(of.get("client", "")) for of in (study.environment, environment)]
+    if isinstance(adopted, StackDeployer) and all(clients) and clients[0] != clients[1]:
+        yield f"the study's load came from elsewhere ({clients[0]}) than this one ({clients[1]})"
     if environment.get("cpus", {}).get("placement") == "apart":
         yield (
             "the study's replicas were kept off the load engine's CPU; those of the file are not"
