@@ -59,6 +59,8 @@ class Ensemble:
 
     def covariance(self, a: Indices, b: Indices) -> Floats:
         """Posterior covariance of rows, shape (len(a), len(b)), by the same law."""
+        if len(self.members) == 1:
+            return self.likeliest.covariance(a, b)
         total = np.zeros((len(a), len(b)))
         for weight, member in zip(self.weights, self.members, strict=True):
             apart = member.mean - self.mean

@@ -21,6 +21,8 @@ from tuner.model.memo import Keyed, digest
 
 JITTER = 1e-8
 """Variance added to every value's, so that factors exist."""
+_CACHED = 2**16
+"""So many numbers of a kernel are computed at once."""
 _STEPS = 40
 _AWAY = 1.5 * math.sqrt(3.0)
 """So many deviations of its logarithm off its most probable value is the kernel's sd tried. With
@@ -119,10 +121,28 @@ def matern(a: Floats, b: Floats, groups: Indices, hyper: Hyper) -> Floats:
     """The kernel, shape (len(a), len(b)); equation 4.17 of Rasmussen and Williams."""
     scales = 1.0 / hyper.lengths[groups]
     a, b = a * scales, b * scales
-    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
-    root = np.sqrt(5.0 * np.maximum(square, 0.0))
-    kernel: Floats = hyper.signal**2 * (1.0 + root + root**2 / 3.0) * np.exp(-root)
+    kernel = np.empty((len(a), len(b)))
+    # In parts that stay in a processor's cache, and in place: a third of the time.
+    step = max(1, _CACHED // max(len(b), 1))
+    for start in range(0, len(a), step):
+        _standard_matern(a[start : start + step], b, kernel[start : start + step])
+    kernel *= hyper.signal**2
     return kernel
+
+
+def _standard_matern(a: Floats, b: Floats, kernel: Floats) -> None:
+    """Fills `kernel` with that of signal and lengths 1."""
+    np.matmul(a, -2.0 * b.T, out=kernel)
+    kernel += (a**2).sum(axis=1)[:, None]
+    kernel += (b**2).sum(axis=1)
+    np.maximum(kernel, 0.0, out=kernel)
+    kernel *= 5.0
+    root = np.sqrt(kernel)
+    kernel /= 3.0
+    kernel += root
+    kernel += 1.0
+    np.negative(root, out=root)
+    kernel *= np.exp(root, out=root)
 
 
 def negative_log_posterior(logs: Floats, data: Data, priors: Priors) -> tuple[float, Floats]:

@@ -164,11 +164,10 @@ class Process:
     def covariance(self, a: Indices, b: Indices) -> Floats:
         """Posterior covariance of rows of `everywhere`, shape (len(a), len(b))."""
         covariance = self.prior.covariance(self.everywhere.at(a), self.everywhere.at(b))
-        most = 2 * len(b) > len(self.everywhere.mean)
-        for block in (*self._earlier, self):
-            own = block._own  # noqa: SLF001
-            # Of most rows no copy is made.
-            covariance -= (own[:, a].T @ own)[:, b] if most else own[:, a].T @ own[:, b]
+        # One product of all blocks: most of them have a single row.
+        own = [block._own.T for block in (*self._earlier, self)]  # noqa: SLF001
+        of_a, of_b = (np.concatenate([of[at] for of in own], axis=1) for at in (a, b))
+        covariance -= of_a @ of_b.T
         return covariance
 
     @property
