@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,18 @@ from hypothesis import strategies as st
 from tests.study.bursts import burst, lost, study
 from tuner.measure.link import LinkFunction
 from tuner.measure.measurement import Estimate
-from tuner.measure.record import StudyRecord, TrialRecord
+from tuner.measure.record import StudyRecord, TrialRecord, stated_trials
 from tuner.measure.repeatability import RepeatedBursts
-from tuner.results.pooled import ASSUMED_BETWEEN, Pooled, chances_of, pooled
+from tuner.results.pooled import (
+    ASSUMED_BETWEEN,
+    Pooled,
+    between_bursts,
+    chances_of,
+    pooled,
+    standard_error,
+)
 from tuner.results.summary import summarise
+from tuner.spec.space import Value
 from tuner.spec.study import Objective
 
 
@@ -179,3 +188,36 @@ def test_bursts_are_collected_once_however_many_configurations_are_doubtful(
     assert between > 0
     assert len([p for p in found if len(p.bursts) > 1]) == 9
     assert len(collected) <= len(record.objectives)
+
+
+def on_hosts(*kinds: str, **configuration: Value) -> list[TrialRecord]:
+    """A burst on each; those of B take 1.5 times as long."""
+    arts = {"A": 4.0, "B": 6.0}
+    return [
+        replace(burst(i, arts[k] * (1 + 0.01 * (i % 3)), 10.0, **configuration), host_kind=k)
+        for i, k in enumerate(kinds)
+    ]
+
+
+def test_what_a_kind_of_host_adds_does_not_average_out() -> None:
+    """Compared with generalised least squares of the whole covariance."""
+    both = on_hosts("A", "B")
+    trials = [*both, *on_hosts(*"AABBBB", cpu=0.5), *on_hosts(*"BBBBBBBB", cpu=2.0)]
+    trials = [replace(t, number=n) for n, t in enumerate(trials)]
+    record = study(*stated_trials(trials, ("art_ms", "cpu_percent")))
+    error = record.trials[1].host_effects["art_ms"].error
+    assert error > 0.03
+    _, mixed, elsewhere = pooled(record)
+    assert elsewhere.sd[0] > error
+    assert elsewhere.sd[0] < math.hypot(error, ASSUMED_BETWEEN / math.sqrt(8)) * 1.1
+
+    between = between_bursts(record, "art_ms", mixed.configuration)
+    there = np.array([t.host_kind == "B" for t in mixed.bursts])
+    stated = np.array([standard_error(t.metric("art_ms"), "art_ms") for t in mixed.bursts])
+    covariance = np.diag(stated**2 - there * error**2 + between**2)
+    covariance += error**2 * np.outer(there, there)
+    inverse = np.linalg.inv(covariance)
+    logs = np.log([t.values[0] for t in mixed.bursts])
+    assert mixed.mean[0] == pytest.approx(float(inverse.sum(axis=0) @ logs / inverse.sum()))
+    assert mixed.sd[0] == pytest.approx(inverse.sum() ** -0.5)
+    assert mixed.sd[0] < error

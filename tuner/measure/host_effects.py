@@ -85,10 +85,9 @@ def without(
 
     Intervals also have what is uncertain of the effects.
     """
-    bad_network = _in_bad_network(configuration)
     metrics = {
         name: _scaled(estimate, effects[name])
-        if name in effects and (not bad_network or name in _UNDER_LOSS)
+        if name in effects and is_scaled(configuration, name)
         else estimate
         for name, estimate in measurement.metrics.items()
     }
@@ -96,6 +95,11 @@ def without(
     return replace(
         measurement, metrics=metrics, loss=None if loss is None else _loss_without(loss, effects)
     )
+
+
+def is_scaled(configuration: Configuration, name: str) -> bool:
+    """Whether a metric of a burst as a whole is stated as on the other host."""
+    return name in _UNDER_LOSS or not _in_bad_network(configuration)
 
 
 def _in_bad_network(configuration: Configuration) -> bool:

@@ -22,7 +22,7 @@ from tuner.measure.facts import (
     ProposalFacts,
     WarmFacts,
 )
-from tuner.measure.host_effects import HostEffects, host_effects, without
+from tuner.measure.host_effects import HostEffects, host_effects, is_scaled, without
 from tuner.measure.kept import kept
 from tuner.measure.link import link_of
 from tuner.measure.measurement import Count, Estimate, Finding, Measurement, Seconds, Sized
@@ -217,6 +217,15 @@ class TrialRecord:
             return composed.compared_error
         estimate = self.metric(metric)
         return link_of(metric).standard_error(estimate) if estimate else None
+
+    def host_error(self, metric: str) -> float:
+        """The standard error that all trials of its kind of host share, as a share of the value: of
+        what the kind adds. 0 for the kind of host that the study is stated for.
+        """
+        effect, composed = self.host_effects.get(metric), self.composed(metric)
+        if effect is None or not (composed or is_scaled(self.configuration, metric)):
+            return 0.0
+        return effect.error * (composed.share if composed else 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """What was measured, as plain data."""

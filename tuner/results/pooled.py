@@ -83,6 +83,8 @@ class _Group:
 
     `network` has the variances of what packet loss adds, (m,): their errors are the same in all
     bursts, so they do not average out. Bursts differ in the `share` of a value that is their own.
+    `host` has those of what a burst's kind of host adds, (k, m), which are the same in all bursts
+    of that kind.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -91,6 +93,7 @@ class _Group:
     own: Floats
     network: Floats
     share: Floats
+    host: Floats
 
     @property
     def squares(self) -> Floats:
@@ -123,14 +126,15 @@ def _groups(study: StudyRecord, trials: Sequence[Sequence[TrialRecord]]) -> tupl
     logs = _logs(study, every)
     parts = np.array(
         [[_parts(t, o.metric) for o in study.objectives] for t in every], np.float64
-    ).reshape(len(every), len(study.objectives), 3)
+    ).reshape(len(every), len(study.objectives), 4)
     ends = np.cumsum([len(own) for own in bursts])
     groups = []
     for own_trials, own, end in zip(trials, bursts, ends.tolist(), strict=True):
         rows = slice(end - len(own), end)
-        error, network, share = np.moveaxis(parts[rows], -1, 0)
+        error, network, share, host = np.moveaxis(parts[rows], -1, 0)
         network = (network**2).mean(axis=0) if own else network.sum(axis=0)
-        groups.append(_Group(tuple(own_trials), own, logs[rows], error**2, network, share))
+        varying = np.maximum(error**2 - host**2, 0.0)
+        groups.append(_Group(tuple(own_trials), own, logs[rows], varying, network, share, host**2))
     return tuple(groups)
 
 
@@ -152,15 +156,18 @@ class _Repeated:
         return self._repeats[metric]
 
 
-def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float]:
-    """The burst's own standard error, that of its network's part, and its own share of the value.
+def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float, float]:
+    """The burst's own standard error, that of its network's part, its own share of the value, and
+    what of its own error it shares with its kind of host.
 
     The errors are shares of the value.
     """
     composed = trial.composed(metric)
     if composed is None:
-        return standard_error(trial.metric(metric), metric), 0.0, 1.0
-    return composed.own_error, composed.network_error, composed.share
+        own = standard_error(trial.metric(metric), metric)
+        return own, 0.0, 1.0, min(own, trial.host_error(metric))
+    own = composed.own_error
+    return own, composed.network_error, composed.share, min(own, trial.host_error(metric))
 
 
 def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
@@ -189,9 +196,8 @@ def _pooled(study: StudyRecord, number: int, group: _Group, repeated: _Repeated)
         )
     between = np.array([between_bursts(study, m, configuration) for m in metrics])
     variance = np.maximum(group.own + (group.share * between) ** 2, 1e-12)
-    weights = 1.0 / variance
-    mean = (weights * group.logs).sum(axis=0) / weights.sum(axis=0)
-    sd = np.sqrt(1.0 / weights.sum(axis=0) + group.network)
+    mean, uncertain = _averaged(group, variance)
+    sd = np.sqrt(uncertain + group.network)
     away = (np.abs(group.logs - mean) / sd).max(axis=1)
     nearest = group.bursts[int(np.argmin(np.round(away, 9)))]
     if len(group.bursts) == 1:
@@ -205,6 +211,22 @@ def _pooled(study: StudyRecord, number: int, group: _Group, repeated: _Repeated)
         infeasible=_infeasible(group),
         unstable=_unstable(study, number, group, repeated),
     )
+
+
+def _averaged(group: _Group, variance: Floats) -> tuple[Floats, Floats]:
+    """The bursts' average by precision and its variance, shape (m,); each differs by `variance`."""
+    kinds = [t.host_kind for t in group.bursts] if group.host.any() else []
+    if len(set(kinds)) < 2:
+        weights = 1.0 / variance
+        total = weights.sum(axis=0)
+        return (weights * group.logs).sum(axis=0) / total, 1.0 / total + group.host.mean(axis=0)
+    # First those of each kind of host, then these averages.
+    rows = [np.array([k == kind for k in kinds]) for kind in dict.fromkeys(kinds)]
+    weights = np.array([(1.0 / variance[own]).sum(axis=0) for own in rows])
+    means = np.array([(group.logs[own] / variance[own]).sum(axis=0) for own in rows]) / weights
+    precision = 1.0 / (1.0 / weights + np.array([group.host[own].mean(axis=0) for own in rows]))
+    total = precision.sum(axis=0)
+    return (precision * means).sum(axis=0) / total, 1.0 / total
 
 
 def _average(average: float, values: Sequence[float]) -> float:
