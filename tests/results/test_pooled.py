@@ -23,7 +23,6 @@ from tuner.results.pooled import (
     standard_error,
 )
 from tuner.results.summary import summarise
-from tuner.spec.space import Value
 from tuner.spec.study import Objective
 
 
@@ -190,11 +189,11 @@ def test_bursts_are_collected_once_however_many_configurations_are_doubtful(
     assert len(collected) <= len(record.objectives)
 
 
-def on_hosts(*kinds: str, **configuration: Value) -> list[TrialRecord]:
+def on_hosts(*kinds: str, cpu: float = 1.0) -> list[TrialRecord]:
     """A burst on each; those of B take 1.5 times as long."""
     arts = {"A": 4.0, "B": 6.0}
     return [
-        replace(burst(i, arts[k] * (1 + 0.01 * (i % 3)), 10.0, **configuration), host_kind=k)
+        replace(burst(i, arts[k] * (1 + 0.01 * (i % 3)), 10.0, cpu=cpu), host_kind=k)
         for i, k in enumerate(kinds)
     ]
 

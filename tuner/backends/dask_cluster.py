@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import tuner
+from tuner.addresses import address_parts
 from tuner.errors import InputError, SetupError, TuneError, Unreachable
 from tuner.measure.measurement import Missing
 from tuner.spec.host import Host
@@ -44,17 +44,20 @@ T = TypeVar("T")
 
 def scheduler_address(on: str) -> str:
     """The scheduler's address as Dask has it (`tcp://HOST:PORT`). Raises InputError."""
-    parts = urlsplit(on)
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in _SCHEMES or not host or not port or parts.path.strip("/"):
+    parts = address_parts(on)
+    if (
+        parts is None
+        or parts.scheme not in _SCHEMES
+        or not parts.hostname
+        or not parts.port
+        or parts.path.strip("/")
+    ):
         raise InputError(
             f"{on} is no address of a Dask scheduler",
             f"expected {' or '.join(_NAMED)}, as `dask scheduler` prints it",
         )
-    return f"{_SCHEMES[parts.scheme]}://{host if ':' not in host else f'[{host}]'}:{port}"
+    host = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"
+    return f"{_SCHEMES[parts.scheme]}://{host}:{parts.port}"
 
 
 def require_fit_for_senders(on: str, backend: str) -> None:

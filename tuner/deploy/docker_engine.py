@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from urllib.parse import urlsplit
 
 from docker import DockerClient
 from docker.errors import APIError, InvalidVersion
 
+from tuner.addresses import address_parts
 from tuner.deploy.engine_address import EngineAddress, engine_address
 from tuner.deploy.engine_client import (
     CALL_SECONDS,
@@ -91,8 +91,12 @@ def other_machine() -> str | None:
 
     The name is that in the engine's address, or what ssh's configuration makes of it.
     """
-    parts = urlsplit(engine_address().host)
-    if parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname is None:
+    parts = address_parts(engine_address().host)
+    if (
+        parts is None
+        or parts.hostname is None
+        or parts.scheme not in ("tcp", "http", "https", "ssh")
+    ):
         return None
     host = parts.hostname
     if parts.scheme == "ssh":

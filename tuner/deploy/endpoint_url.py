@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from tuner.addresses import address_parts
 from tuner.errors import InputError, SetupError
 
 _LIKE = "give one such as http://127.0.0.1:8501/v1/models/m:predict"
@@ -61,11 +62,10 @@ def endpoint_url(text: str, *, may_load: bool = False) -> EndpointUrl:
 
 
 def _parts(text: str) -> tuple[SplitResult, int]:
-    try:
-        parts = urlsplit(text)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise InputError(f"{text} is no URL: {error}", _LIKE) from error
+    parts = address_parts(text)
+    if parts is None:
+        raise InputError(f"{text} is no URL: its host or its port is none", _LIKE)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     wrong = (
         "it begins with neither http:// nor https://"
         if parts.scheme not in {"http", "https"}

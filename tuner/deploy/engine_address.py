@@ -18,6 +18,7 @@ from docker.errors import TLSParameterError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
+from tuner.addresses import address_parts
 from tuner.deploy.ssh import ENGINE_SOCKET
 from tuner.errors import SetupError
 
@@ -47,6 +48,7 @@ def engine_address() -> EngineAddress:
         if name != _DEFAULT:
             return _of_context(name, said_by)
     try:
+        _require_address(os.environ.get("DOCKER_HOST", ""), "DOCKER_HOST")
         known = kwargs_from_env()
     except TLSParameterError as error:
         raise SetupError(
@@ -54,6 +56,14 @@ def engine_address() -> EngineAddress:
             "let DOCKER_CERT_PATH name the directory of ca.pem, cert.pem and key.pem",
         ) from error
     return EngineAddress(known.get("base_url", f"unix://{ENGINE_SOCKET}"), known.get("tls"))
+
+
+def _require_address(host: str, said_by: str) -> None:
+    if address_parts(host) is None:
+        raise SetupError(
+            f"{said_by}: {host!r} is not the address of a Docker Engine",
+            f"give one such as unix://{ENGINE_SOCKET} or ssh://user@host",
+        )
 
 
 def _directory() -> Path:
@@ -85,6 +95,7 @@ def _of_context(name: str, said_by: str) -> EngineAddress:
     host = endpoint.get("Host") if isinstance(endpoint, dict) else None
     if not isinstance(host, str) or not host:
         raise SetupError(f"{path}: context {name} has no Endpoints.docker.Host", mend)
+    _require_address(host, f"{path}: context {name}")
     verify = not endpoint.get("SkipTLSVerify", False)
     tls = _tls(contexts / "tls" / identity / "docker", verify)
     return EngineAddress(host, tls, f"context {name}")

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from tuner.addresses import address_parts
 
 ENGINE_SOCKET = "/var/run/docker.sock"
 _PATIENCE = 20.0
@@ -21,7 +22,9 @@ def tunnel(address: str) -> Iterator[str]:
 
     Raises OSError with the words of ssh where that fails.
     """
-    parts = urlsplit(address)
+    parts = address_parts(address)
+    if parts is None or not parts.hostname:
+        raise OSError(f"{address} names no host")
     words = ["ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"]
     words += ["-o", "ServerAliveInterval=15"]
     words += ["-p", str(parts.port)] if parts.port else []
@@ -30,7 +33,7 @@ def tunnel(address: str) -> Iterator[str]:
         path = Path(directory, "docker.sock")
         # In a session of its own, so that Ctrl-C does not close it before everything is removed.
         with subprocess.Popen(
-            [*words, "-L", f"{path}:{ENGINE_SOCKET}", "--", str(parts.hostname)],
+            [*words, "-L", f"{path}:{ENGINE_SOCKET}", "--", parts.hostname],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from docker import DockerClient
 
+from tuner.addresses import address_parts
 from tuner.deploy.docker_engine import connect
 from tuner.deploy.engine_address import EngineAddress, engine_address
 from tuner.deploy.engine_client import CALL_SECONDS, PING_SECONDS
@@ -142,7 +142,8 @@ def node_engine(facts: NodeFacts) -> EngineAddress:
     TLS is that of the manager (`DOCKER_CERT_PATH`, or the context's).
     """
     said_by = f"label {ENGINE_LABEL} of node {facts.name}"
-    scheme = urlsplit(facts.engine).scheme
+    parts = address_parts(facts.engine)
+    scheme = parts.scheme if parts else ""
     tls = engine_address().tls if scheme in {"tcp", "https"} else None
     if scheme not in {"ssh", "unix", "tcp", "https"}:
         raise SetupError(

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
+from tuner.addresses import address_parts
 from tuner.errors import InputError
 from tuner.measure.golden import json_lines
 from tuner.serving.traffic_table import table_rows
@@ -189,7 +189,7 @@ def _of_har(path: Path, to: str | None) -> Iterator[RecordedRequest]:
     if not isinstance(entries, list):
         raise InputError(f"{path}: there is no list log.entries", mend)
     posts = [
-        (f"{path}, entry {number}", urlsplit(str(_at(entry, "request", "url"))).path, entry)
+        (f"{path}, entry {number}", _path_of(str(_at(entry, "request", "url"))), entry)
         for number, entry in enumerate(entries)
         if _at(entry, "request", "method") == "POST"
     ]
@@ -208,6 +208,11 @@ def _of_har(path: Path, to: str | None) -> Iterator[RecordedRequest]:
     for where, gone_to, entry in posts:
         if to is None or gone_to == to:
             yield _of_entry(entry, where)
+
+
+def _path_of(url: str) -> str:
+    parts = address_parts(url)
+    return parts.path if parts else url
 
 
 def _of_entry(entry: object, where: str) -> RecordedRequest:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from tuner.addresses import address_parts
 from tuner.errors import InputError, SetupError
 from tuner.spec import study_files, yaml
 from tuner.spec.expressions import parse_constraint, parse_duration
@@ -132,7 +132,8 @@ def _model_of(document: StudyDocument, roots: Sequence[Path]) -> ModelSpec:
 
 def endpoint_model(url: str) -> ModelSpec:
     """What stands for the model of an endpoint: its address."""
-    return ModelSpec(urlsplit(url).netloc or url, "", Path(), Path())
+    parts = address_parts(url)
+    return ModelSpec((parts and parts.netloc) or url, "", Path(), Path())
 
 
 def _endpoint(document: EndpointDocument | None) -> EndpointSpec | None:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from tuner.addresses import address_parts
 from tuner.spec.expressions import (
     EXPECTED_CONDITION,
     EXPECTED_CONSTRAINT,
@@ -423,6 +424,14 @@ class LoadDocument(Document):
         return self
 
 
+def _web_address(text: str) -> str:
+    parts = address_parts(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        # What may be a password is not shown.
+        raise UnexpectedError("an address such as http://127.0.0.1:9090", text.rpartition("@")[2])
+    return text
+
+
 class UsageDocument(Document):
     """Where CPU time and memory of an endpoint are counted. Without it, neither is known."""
 
@@ -432,7 +441,7 @@ class UsageDocument(Document):
     cgroup: str = UsageSpec.cgroup
     """The path of a control group, as in `/proc/PID/cgroup`."""
 
-    prometheus: str = UsageSpec.prometheus
+    prometheus: Annotated[str, AfterValidator(_web_address)] = UsageSpec.prometheus
     """The address of a Prometheus server, such as `http://127.0.0.1:9090`."""
 
     cpu: str = UsageSpec.cpu
@@ -455,7 +464,7 @@ class UsageDocument(Document):
 class EndpointDocument(Document):
     """A service that is there already, which tune neither deploys nor limits."""
 
-    url: Annotated[str, Field(min_length=1)]
+    url: Annotated[str, Field(min_length=1), AfterValidator(_web_address)]
     """Where requests are sent, such as `http://127.0.0.1:8501/v1/models/m:predict`."""
 
     apply: list[str] = Field(default_factory=list)
