@@ -298,6 +298,11 @@ def test_what_is_no_recorded_grid_is_refused(tmp_path: Path) -> None:
         pq.write_table(held, tmp_path / "half.parquet")
         with pytest.raises(InputError, match="not a whole recorded grid"):
             read_table(tmp_path / "half.parquet")
+    write_table(tmp_path / "names.parquet", table(trial(0)))
+    damaged = (tmp_path / "names.parquet").read_bytes().replace(b"concurrency", b"concurr\x9dncy")
+    (tmp_path / "names.parquet").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"names\.parquet: not a readable Parquet file: 'utf-8'"):
+        read_table(tmp_path / "names.parquet")
     with pytest.raises(InputError, match="cannot be written") as caught:
         write_table(tmp_path / "nowhere" / "grid.parquet", table(trial(0)))
     assert "directory" in caught.value.mend

@@ -128,7 +128,7 @@ def read_table(path: Path) -> ReplayTable:
             if rows > _MOST_ROWS:
                 raise InputError(f"{path}: {rows} rows, expected at most {_MOST_ROWS}", _EXPECTED)
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a readable Parquet file: {reason}", _EXPECTED) from error
     version = metadata.get(_FORMAT, b"none").decode(errors="replace")

@@ -86,7 +86,7 @@ def read_samples(path: Path | BinaryIO, called: str = "") -> Recording:
             if rows > _MOST_ROWS:
                 raise InputError(f"{named}: {rows} requests, expected at most {_MOST_ROWS}", _MEND)
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{named}: not a readable Parquet file: {reason}", _MEND) from error
     metadata = table.schema.metadata or {}
