@@ -48,6 +48,7 @@ def yaml_files(directory: Path) -> Target:
                     return load_search_space("case", _HOST, directory)
             return load_model("case", directory)
 
-        return Case(path, changed.decode(errors="replace")[:2000], read)
+        # A study's search space may be in a file of its own.
+        return Case(path, changed.decode(errors="replace")[:2000], read, names=("/search_spaces/",))
 
     return case

@@ -111,12 +111,21 @@ def archive(**members: str) -> bytes:
     return held.getvalue()
 
 
+def with_damaged_name() -> bytes:
+    """The header before the member says that its name is UTF-8, and it is not."""
+    held = bytearray(archive(study_json="{}"))
+    held[7] |= 0x08
+    held[30] = 0xFF
+    return bytes(held)
+
+
 @pytest.mark.parametrize(
     ("held", "expected"),
     [
         (None, "No such file"),
         (b"PK no archive", "not a readable study file"),
         (archive(other_json="{}"), "not a readable study file"),
+        (with_damaged_name(), "not a readable study file"),
         (archive(study_json="{"), "not a readable study file"),
         (archive(study_json="[]"), "format none, expected 2"),
         (archive(study_json='{"format": 7}'), "format 7, expected 2"),
@@ -126,8 +135,8 @@ def archive(**members: str) -> bytes:
         (archive(study_json="{}").replace(b"\x00\x00", b"\x01\x00"), "not a readable study file"),
     ],
     ids=[
-        *["absent", "no archive", "no document", "no JSON", "a list", "newer", "half", "other"],
-        *["deep", "encrypted"],
+        *["absent", "no archive", "no document", "damaged name", "no JSON", "a list", "newer"],
+        *["half", "other", "deep", "encrypted"],
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, held: bytes | None, expected: str) -> None:

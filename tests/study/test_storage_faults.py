@@ -264,6 +264,14 @@ CHANGES = (
     "UPDATE trial_user_attributes SET value_json = '7' WHERE key = 'owner'",
     "UPDATE trials SET state = 'DREAMING'",
     "UPDATE trial_params SET distribution_json = '{}'",
+    "UPDATE trial_params SET distribution_json = '{'",
+    "UPDATE trial_params SET param_value = NULL",
+    "UPDATE trial_values SET value = NULL",
+    "UPDATE trial_values SET value_type = 'SOME'",
+    "UPDATE trial_system_attributes SET value_json = '{'",
+    "UPDATE trials SET number = NULL",
+    "UPDATE trials SET datetime_start = 'then'",
+    "DELETE FROM study_directions",
 )
 """What somebody may write into a database."""
 
@@ -274,15 +282,16 @@ def test_a_storage_that_somebody_changed_is_refused_or_read() -> None:
     path = file_of(url_of(spec))
     whole, refused = path.read_bytes(), 0
     for change in CHANGES:
-        path.write_bytes(whole)
-        with closing(sqlite3.connect(path)) as database, database:
-            assert database.execute(change).rowcount
-        for begins in (False, True):
+        for reads in (
+            lambda: stored_record("small", open_storage(url_of(spec), create=False)),
+            lambda: study_record(opened(spec)),
+            lambda: run(spec, more=1),
+        ):
+            path.write_bytes(whole)
+            with closing(sqlite3.connect(path)) as database, database:
+                assert database.execute(change).rowcount
             try:
-                if begins:  # as a run does
-                    study_record(opened(spec))
-                else:
-                    stored_record("small", open_storage(url_of(spec), create=False))
+                reads()
             except TuneError:  # any other error is raised by the test
                 refused += 1
     assert refused >= len(CHANGES)

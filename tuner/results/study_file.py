@@ -42,7 +42,15 @@ _MOST_VALUES = 2_500_000
 _LARGEST_DOCUMENT, _LARGEST_SAMPLES = 2**26, 2**27
 """Bytes, decompressed."""
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 """What Python raises of an archive that is broken, encrypted or compressed in another way."""
 
 _EXPECTED = "expected what `tune export --format study --output NAME.study.zip` writes"

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tuner.interrupts import interruptible
-from tuner.study.faults import connection_lost, reason_of
+from tuner.study.faults import connection_lost, reason_of, whole_trials
 from tuner.study.locks import server_lock
 from tuner.study.patience import Patience
 from tuner.study.storage_url import without_password
@@ -80,7 +80,8 @@ class ServerStorage(RDBStorage):
 
     def __init__(self, url: str) -> None:
         named = with_driver(url)
-        self._patience = Patience(f"the database server of {without_password(url)}", AWAY_SECONDS)
+        self._name = without_password(url)
+        self._patience = Patience(f"the database server of {self._name}", AWAY_SECONDS)
         self._answered = False
         self._returned: float | None = None
         self._writes = 0
@@ -124,13 +125,18 @@ class ServerStorage(RDBStorage):
         """
         turn = self.scoped_session().bind
         if not isinstance(turn, Connection):
-            return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+            return self._read(study_id, states, included_trial_ids, trial_id_greater_than)
         ids = frozenset(included_trial_ids)
         asked = (turn, self._writes, study_id, states, ids, trial_id_greater_than)
         if self._seen is None or self._seen[0] != asked:
-            trials = super()._get_trials(study_id, states, set(ids), trial_id_greater_than)
+            trials = self._read(study_id, states, set(ids), trial_id_greater_than)
             self._seen = asked, trials
         return self._seen[1]
+
+    def _read(
+        self, study_id: int, states: Container[TrialState] | None, ids: set[int], after: int
+    ) -> list[FrozenTrial]:
+        return whole_trials(partial(super()._get_trials, study_id, states, ids, after), self._name)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages._rdb.models import NOT_FOUND_MSG
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tuner.errors import InputError, SetupError, TuneError
 from tuner.study.patience import holder
-from tuner.study.sqlite_file import LOCKED_SECONDS, SqliteFault
+
+RESTORE = "restore it from a copy, or name another --storage"
+
+LOCKED_SECONDS = 30.0
+"""So long a file is waited for that another process has locked."""
 
 AGAIN = "then run the same command again: the study goes on where it stopped"
 
@@ -60,6 +66,53 @@ _OF_A_FILE = {
 """By SQLite's result code: what happened to the file, and what to do."""
 
 
+class SqliteFault(sqlite3.DatabaseError):
+    """What SQLite said of the file `path`; `code` is its primary result code."""
+
+    def __init__(self, error: sqlite3.DatabaseError, path: Path) -> None:
+        super().__init__(*error.args)
+        self.path = path
+        self.extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        self.code = self.extended & 0xFF
+
+
+class SqliteOperationalFault(SqliteFault, sqlite3.OperationalError):
+    """The same, of the kind for which SQLAlchemy and Optuna look."""
+
+
+@contextmanager
+def refused_if_broken(what: str, mend: str) -> Iterator[None]:
+    """Raises an InputError that says `what` is broken, for what Python raises of wrong data.
+
+    What was deleted meanwhile, and what the database raises, passes through.
+    """
+    try:
+        yield
+    except SQLAlchemyError:
+        raise
+    except (
+        ArithmeticError,
+        AssertionError,  # Optuna's, of a value that is missing
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if error.args == (NOT_FOUND_MSG,):
+            raise
+        raise InputError(f"{what}: {error!r}", mend) from error
+
+
+def whole_trials(read: Callable[[], list[FrozenTrial]], where: str) -> list[FrozenTrial]:
+    """The trials that `read` gives of a storage. Raises InputError where one of them is broken."""
+    with refused_if_broken(f"{where}: a trial in it is broken", RESTORE):
+        trials = read()
+        for trial in trials:
+            if not isinstance(trial.number, int):
+                raise TypeError(f"the number of a trial is {trial.number!r}")
+        return trials
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turns what a database raises into a TuneError that says whose fault it is.
@@ -74,7 +127,7 @@ def storage_errors() -> Iterator[None]:
         if isinstance(error, json.JSONDecodeError) or _NO_SUCH_STATE in str(error):
             raise InputError(
                 f"the study's storage is broken: {reason_of(error)}",
-                "restore it from a copy, or name another --storage",
+                RESTORE,
             ) from error
         if error.args != (NOT_FOUND_MSG,):
             raise

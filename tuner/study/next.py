@@ -35,7 +35,7 @@ from tuner.study.queue import (
     waiting,
 )
 from tuner.study.settling import Decider, decides, deciding_is_due, settles
-from tuner.study.storage import GAINS, PASS
+from tuner.study.storage import GAINS, PASS, whole_study
 from tuner.study.tell import clear_dead, clear_own
 
 IN_A_ROW = 3
@@ -315,7 +315,8 @@ class Done:
             if trial.number in self._complete or trial.number in self._failed:
                 continue
             document = trial.user_attrs.get(ATTRIBUTE)
-            record = None if document is None else TrialRecord.from_json(document)
+            with whole_study(self._study.study_name):
+                record = None if document is None else TrialRecord.from_json(document)
             if trial.state == TrialState.COMPLETE:
                 assert record is not None
                 self._complete[trial.number] = record

@@ -19,13 +19,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from tuner.errors import InputError
+from tuner.study.faults import LOCKED_SECONDS, SqliteFault, SqliteOperationalFault, whole_trials
 from tuner.study.patience import Patience, holder
 
 PREFIX = "sqlite:///"
 """Of the URL of a file; all that follows is its path."""
-
-LOCKED_SECONDS = 30.0
-"""So long a file is waited for that another process has locked."""
 
 _SLICE_SECONDS = 1.0
 """So long SQLite waits by itself, in silence."""
@@ -37,20 +35,6 @@ _TABLES_ATTEMPTS, _TABLES_SECONDS = 20, 0.1
 """How often, and after how long, a reader looks again while another process makes the tables."""
 
 _Result = TypeVar("_Result")
-
-
-class SqliteFault(sqlite3.DatabaseError):
-    """What SQLite said of the file `path`; `code` is its primary result code."""
-
-    def __init__(self, error: sqlite3.DatabaseError, path: Path) -> None:
-        super().__init__(*error.args)
-        self.path = path
-        self.extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        self.code = self.extended & 0xFF
-
-
-class SqliteOperationalFault(SqliteFault, sqlite3.OperationalError):
-    """The same, of the kind for which SQLAlchemy and Optuna look."""
 
 
 class _Connection(sqlite3.Connection):
@@ -206,7 +190,8 @@ class SqliteStorage(RDBStorage):
         seen = self._seen
         if seen is None or not seen.has(version, included_trial_ids, trial_id_greater_than):
             ids, after = included_trial_ids, trial_id_greater_than
-            trials = super()._get_trials(study_id, states, ids, after)
+            read = partial(super()._get_trials, study_id, states, ids, after)
+            trials = whole_trials(read, str(self.path))
             by_id = {trial._trial_id: trial for trial in trials}  # noqa: SLF001 -- Optuna's own key
             self._seen = seen = _Seen(version, by_id, after)
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,6 @@ from typing import Any, cast
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
-from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.study import Study
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
@@ -25,7 +24,7 @@ from tuner.spec.fingerprint import space_of, to_dict
 from tuner.spec.space import SearchSpace
 from tuner.spec.study import StudySpec
 from tuner.study.database_server import ServerStorage
-from tuner.study.faults import reason_of, storage_errors, storage_fault
+from tuner.study.faults import reason_of, refused_if_broken, storage_errors, storage_fault
 from tuner.study.locks import file_lock, lock_file
 from tuner.study.sqlite_file import PREFIX, sqlite_storage
 from tuner.study.storage_url import check_password, without_password, without_secrets_of
@@ -272,18 +271,12 @@ def study_record(study: Study, complete: Sequence[TrialRecord] | None = None) ->
         return _study_record(study, complete)
 
 
-@contextmanager
-def whole_study(name: str) -> Iterator[None]:
+def whole_study(name: str) -> AbstractContextManager[None]:
     """Turns what is raised of a study's attributes that have wrong types into an InputError."""
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        if error.args == (NOT_FOUND_MSG,):
-            raise  # it was deleted meanwhile
-        raise InputError(
-            f"study {name!r} in this storage is not one of tune's, or is broken: {error!r}",
-            "name another --storage",
-        ) from error
+    return refused_if_broken(
+        f"study {name!r} in this storage is not one of tune's, or is broken",
+        "name another --storage",
+    )
 
 
 def _study_record(study: Study, complete: Sequence[TrialRecord] | None) -> StudyRecord:
@@ -342,8 +335,9 @@ def _failed(study: Study, space: SearchSpace) -> Iterator[FailedTrial]:
 
 
 def records(study: Study) -> list[TrialRecord]:
-    """The records of complete trials, by number."""
-    return [
-        TrialRecord.from_json(cast("dict[str, Any]", trial.user_attrs[ATTRIBUTE]))
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ]
+    """The records of complete trials, by number. Raises InputError where one is broken."""
+    with whole_study(study.study_name):
+        return [
+            TrialRecord.from_json(cast("dict[str, Any]", trial.user_attrs[ATTRIBUTE]))
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        ]
