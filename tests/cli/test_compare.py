@@ -39,7 +39,7 @@ def test_a_grid_is_measured_exported_replayed_and_compared_with(tune: Tune) -> N
     assert "SIMULATED" in ran.out  # what was recorded was simulated
     assert "[4/4]" in ran.out
     assert "Requests:" not in ran.out
-    assert "--backend replay --format compose" in ran.out
+    assert "--backend replay --replay grid.parquet --trials 20" in ran.out  # 2 are left
     assert "tune verify" not in ran.out  # a recorded grid deploys nothing
     assert Path("studies/small/results/replay.db").exists()
     assert ["small", "replay", "4", "0"] in [s.split() for s in tune("list").out.splitlines()]
