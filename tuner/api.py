@@ -417,6 +417,7 @@ class Study:
         from tuner.study.start import start_or_resume
         from tuner.study.storage import open_storage, study_record
 
+        self._require_fit()
         with self._hosts() as (specification, hosts_of):
             storage = open_storage(self.url, create=False)
             study = start_or_resume(specification, storage, self.backend)

@@ -165,3 +165,12 @@ def test_confirm_says_when_there_is_nothing_to_confirm(tune: Tune) -> None:
     code, _, err = tune("confirm", *SMALL)
     assert code == 2
     assert "nothing to confirm" in err
+
+
+def test_confirm_takes_a_recorded_grid_with_its_backend_only(tune: Tune) -> None:
+    tune("run", *SMALL)
+    for options in ((*SMALL, "--replay", "grid.parquet"), ("--study=small", "--backend=replay")):
+        code, _, err = tune("confirm", *options)
+        assert code == 2
+        assert "backend replay and a recorded grid go together" in err
+    assert len(stored().trials) == 26
