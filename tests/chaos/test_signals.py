@@ -200,9 +200,10 @@ def test_a_host_that_something_else_keeps_busy(
 
 def test_every_bad_command_line(tmp_path: Path, report_row: Callable[[Row], None]) -> None:
     tried, codes, faults = 0, Counter[int](), {}
-    with workplace(tmp_path):
+    with workplace(tmp_path) as restore:
         for line in lines():
             done = run(line.words)
+            restore()
             tried += 1
             codes[done.code] += 1
             if done.fault:

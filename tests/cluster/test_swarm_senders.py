@@ -57,7 +57,7 @@ def _verify(study: Study) -> None:
     """The load of a verified stack comes from the same hosts; where it does not, that is said."""
     path = Path("stack.yaml")
     pick = str(study.record.trials[0].number)
-    study.export("stack", pick=pick, output=path, model_path=Path("models/half_plus_two/built"))
+    study.export("stack", pick=pick, output=path)
     verified = study.verify(path)
     (result,) = verified.results
     assert result.measurement is not None
