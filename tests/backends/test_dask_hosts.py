@@ -430,7 +430,7 @@ def test_a_worker_says_why_it_cannot_begin(cluster: Cluster) -> None:
     for arguments, words in (
         (("--dask", cluster.address, "--name", "alpha"), "is called alpha"),
         (("--dask", "tcp://127.0.0.1:9"), "no Dask scheduler answers at tcp://127.0.0.1:9"),
-        (("--dask", "here"), "'here' is no address of a Dask scheduler"),
+        (("--dask", "here"), "here is no address of a Dask scheduler"),
     ):
         with tune_process("worker", "--backend", "paced", *arguments) as process:
             output, _ = process.communicate(timeout=120)

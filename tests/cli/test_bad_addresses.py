@@ -45,6 +45,11 @@ def test_it_is_no_engine(
     _refused(tune, "image", "build")
 
 
+def test_a_newline_before_it_is_shown(tune: Tune) -> None:
+    ended = tune("run", "--study", "mnist", "--on", "\nhere")
+    assert ended.err.startswith("tune: \\nhere is no address of a Dask scheduler\n")
+
+
 def _refused(tune: Tune, *arguments: str) -> None:
     ended = tune(*arguments)
     assert ended.code == 2

@@ -236,7 +236,7 @@ def _fault(code: int, said: str, left: Sequence[str]) -> str:
     if code == 2 and left:
         return f"refused, but left {', '.join(left)}: {said}"
     usage = "Usage: " in said and "Error" in said
-    if code == 2 and not usage and not re.search("(?s)tune: .|cannot run yet", said):
+    if code == 2 and not usage and not re.search("tune: .|cannot run yet", said):
         return f"refused without a word: {said}"
     return ""
 

@@ -53,7 +53,7 @@ def scheduler_address(on: str) -> str:
         or parts.path.strip("/")
     ):
         raise InputError(
-            f"{on!r} is no address of a Dask scheduler",
+            f"{on} is no address of a Dask scheduler",
             f"expected {' or '.join(_NAMED)}, as `dask scheduler` prints it",
         )
     host = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"

@@ -72,7 +72,10 @@ def main() -> None:
 
 
 def _refuse(error: TuneError) -> None:
-    _say(f"tune: {error.message}" + (f"\n  mend: {error.mend}" if error.mend else ""))
+    rest = error.message.lstrip()
+    # No message begins with white space, but for that of a name.
+    lead = error.message.removesuffix(rest).encode("unicode_escape").decode()
+    _say(f"tune: {lead}{rest}" + (f"\n  mend: {error.mend}" if error.mend else ""))
     sys.exit(BAD_INPUT)
 
 
