@@ -19,6 +19,10 @@ from tuner.errors import InputError, SetupError
         ("http://127.0.0.1/a#b", "it has a fragment"),
         ("http://127.0.0.1/a\r\nX: 1", "characters that a request line cannot have"),
         ("http://127.0.0.1:99999/", "no URL"),
+        (
+            "http://u:secret@127.0.0.1:99999/",  # pragma: allowlist secret -- made up
+            "no URL",
+        ),
         ("http://192.0.2.1/", "192.0.2.1, which is not this machine"),
         ("http://0.0.0.0/", "not this machine"),
     ],

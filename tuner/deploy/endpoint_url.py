@@ -64,7 +64,8 @@ def endpoint_url(text: str, *, may_load: bool = False) -> EndpointUrl:
 def _parts(text: str) -> tuple[SplitResult, int]:
     parts = address_parts(text)
     if parts is None:
-        raise InputError(f"{text} is no URL: its host or its port is none", _LIKE)
+        shown = text.rpartition("@")[2]  # what may be a password is not shown
+        raise InputError(f"{shown} is no URL: its host or its port is none", _LIKE)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     wrong = (
         "it begins with neither http:// nor https://"
