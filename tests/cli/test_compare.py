@@ -53,6 +53,10 @@ def test_a_grid_is_measured_exported_replayed_and_compared_with(tune: Tune) -> N
     assert "66.7 %" in compared.out  # four of six configurations
     assert "where both measured" in compared.out
 
+    whole = tune("run", *SMALL, *replay, "--trials", "20")
+    assert "--backend replay --format compose" in whole.out
+    assert "tune verify" not in whole.out
+
     tune("run", *SMALL, "--backend", "simulated")
     own = tune("compare", "small", "--backend", "simulated", "--json")
     assert own.code == 0, own.err

@@ -18,6 +18,7 @@ import tuner
 from tuner.backends.replay_table import RecordedTrial, ReplayTable
 from tuner.errors import InputError
 from tuner.files import writable, written_whole
+from tuner.load.parquet import parquet_table
 from tuner.measure.facts import EnvironmentFacts
 from tuner.measure.measurement import Estimate
 from tuner.measure.trial_faults import configuration_faults
@@ -122,15 +123,7 @@ def read_table(path: Path) -> ReplayTable:
 
     Raises InputError when there is no such file, or it is not of a format that this version reads.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            metadata, rows = file.metadata.metadata or {}, file.metadata.num_rows
-            if rows > _MOST_ROWS:
-                raise InputError(f"{path}: {rows} rows, expected at most {_MOST_ROWS}", _EXPECTED)
-            table = file.read()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable Parquet file: {reason}", _EXPECTED) from error
+    table, metadata = parquet_table(path, str(path), _MOST_ROWS, "rows", _EXPECTED)
     version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version != str(FORMAT):
         raise InputError(

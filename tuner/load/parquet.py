@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -73,6 +74,24 @@ def write_samples(path: Path, burst: Burst) -> None:
         ) from error
 
 
+def parquet_table(
+    path: Path | BinaryIO, named: str, most: int, rows_are: str, mend: str
+) -> tuple[pa.Table, Mapping[bytes, bytes]]:
+    """The table in a Parquet file of at most so many rows, and the file's metadata.
+
+    Raises InputError where there is no such file, and for one that is larger or damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            if rows > most:
+                raise InputError(f"{named}: {rows} {rows_are}, expected at most {most}", mend)
+            return file.read(), file.metadata.metadata or {}
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{named}: not a readable Parquet file: {reason}", mend) from error
+
+
 def read_samples(path: Path | BinaryIO, called: str = "") -> Recording:
     """The inverse of `write_samples`. A file of format 1 has no delays, so they are 0.
 
@@ -80,16 +99,7 @@ def read_samples(path: Path | BinaryIO, called: str = "") -> Recording:
     file or this version does not read its format.
     """
     named = called or str(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            rows = file.metadata.num_rows
-            if rows > _MOST_ROWS:
-                raise InputError(f"{named}: {rows} requests, expected at most {_MOST_ROWS}", _MEND)
-            table = file.read()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{named}: not a readable Parquet file: {reason}", _MEND) from error
-    metadata = table.schema.metadata or {}
+    table, metadata = parquet_table(path, named, _MOST_ROWS, "requests", _MEND)
     version = metadata.get(_FORMAT, b"none").decode(errors="replace")
     if version not in _READ:
         expected = " or ".join(_READ)

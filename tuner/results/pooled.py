@@ -164,10 +164,10 @@ def _parts(trial: TrialRecord, metric: str) -> tuple[float, float, float, float]
     """
     composed = trial.composed(metric)
     if composed is None:
-        own = standard_error(trial.metric(metric), metric)
-        return own, 0.0, 1.0, min(own, trial.host_error(metric))
-    own = composed.own_error
-    return own, composed.network_error, composed.share, min(own, trial.host_error(metric))
+        own, network, share = standard_error(trial.metric(metric), metric), 0.0, 1.0
+    else:
+        own, network, share = composed.own_error, composed.network_error, composed.share
+    return own, network, share, min(own, trial.host_error(metric))
 
 
 def _logs(study: StudyRecord, trials: Sequence[TrialRecord]) -> Floats:
@@ -214,19 +214,24 @@ def _pooled(study: StudyRecord, number: int, group: _Group, repeated: _Repeated)
 
 
 def _averaged(group: _Group, variance: Floats) -> tuple[Floats, Floats]:
-    """The bursts' average by precision and its variance, shape (m,); each differs by `variance`."""
-    kinds = [t.host_kind for t in group.bursts] if group.host.any() else []
-    if len(set(kinds)) < 2:
-        weights = 1.0 / variance
-        total = weights.sum(axis=0)
-        return (weights * group.logs).sum(axis=0) / total, 1.0 / total + group.host.mean(axis=0)
+    """The bursts' average and its variance, shape (m,); each differs by `variance`."""
+    if not group.host.any():
+        return _by_precision(group.logs, variance)
     # First those of each kind of host, then these averages.
-    rows = [np.array([k == kind for k in kinds]) for kind in dict.fromkeys(kinds)]
-    weights = np.array([(1.0 / variance[own]).sum(axis=0) for own in rows])
-    means = np.array([(group.logs[own] / variance[own]).sum(axis=0) for own in rows]) / weights
-    precision = 1.0 / (1.0 / weights + np.array([group.host[own].mean(axis=0) for own in rows]))
-    total = precision.sum(axis=0)
-    return (precision * means).sum(axis=0) / total, 1.0 / total
+    of_kinds = []
+    for kind in dict.fromkeys(t.host_kind for t in group.bursts):
+        own = np.array([t.host_kind == kind for t in group.bursts])
+        mean, known = _by_precision(group.logs[own], variance[own])
+        of_kinds.append((mean, known + group.host[own].mean(axis=0)))
+    means, variances = map(np.array, zip(*of_kinds, strict=True))
+    return _by_precision(means, variances)
+
+
+def _by_precision(values: Floats, variances: Floats) -> tuple[Floats, Floats]:
+    """The average of the rows by precision, and its variance; all have shape (k, m) or (m,)."""
+    weights = 1.0 / variances
+    total = weights.sum(axis=0)
+    return (weights * values).sum(axis=0) / total, 1.0 / total
 
 
 def _average(average: float, values: Sequence[float]) -> float:
